@@ -1,0 +1,1 @@
+"""The live show: audio in, control, sampling loop, rendering, recording, command line."""

@@ -1,0 +1,137 @@
+"""The one contract every model fulfils, from `pocket` to Stable Diffusion.
+
+text space, audio encoder, denoiser and decoder, and the record of shapes that travels with the weights.
+Implementations may run in torch, ONNX Runtime or TensorRT: what crosses these calls is always a torch tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+PredictionType = Literal["epsilon", "v_prediction", "sample"]
+Schedule = Literal["rectified_flow", "scaled_linear"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Shapes, schedule and prediction type of one model; stored as JSON beside its weights.
+
+    `sample_size` is the latents' (height, width), `scale` the pixels per latent cell. `tokens` x `token_size` is the
+    shape of one encoded prompt, `joint_size` of the space in which sounds and phrases are compared.
+    """
+
+    name: str
+    latent_channels: int = 4
+    sample_size: tuple[int, int] = (32, 32)
+    scale: int = 8
+    tokens: int = 17
+    token_size: int = 32
+    joint_size: int = 128
+    prediction_type: PredictionType = "sample"
+    schedule: Schedule = "rectified_flow"
+    num_train_timesteps: int = 1000
+    timesteps: tuple[int, ...] = (999, 679, 359, 99)
+    """Timesteps of the few-step schedule, noisiest first; n steps take n of them, evenly."""
+
+
+@dataclass(frozen=True)
+class AudioWindow:
+    """How the audio encoder cuts its input (TPoS: 768 frames at hop 512 of 44.1 kHz, five segments of 153)."""
+
+    sample_rate: int = 44_100
+    n_fft: int = 1024
+    hop_length: int = 512
+    rows: int = 128
+    frames: int = 768
+    segments: int = 5
+
+    @property
+    def segment_frames(self) -> int:
+        """STFT frames in one segment: 153, the last 3 of the 768 are dropped."""
+        return self.frames // self.segments
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples from one segment to the next: 78 336, 1.78 s."""
+        return self.segment_frames * self.hop_length
+
+
+@dataclass(frozen=True)
+class AudioEmbedding:
+    """What the encoder heard in one window.
+
+    `tokens` (TOKENS, TOKEN_SIZE) is MAP's answer, conditioning in the text space's own format; `joint` (joint_size,)
+    is unit length, comparable with `TextSpace.encode(...).joint`; `beta` (segments,) is TAM's attention, oldest
+    first, sums to 1; `loudness_db` is the RMS level of the newest segment, 0 dB = full scale; `time_s` is the capture
+    time of the newest sample in the window.
+    """
+
+    tokens: torch.Tensor
+    joint: torch.Tensor
+    beta: np.ndarray
+    loudness_db: float
+    time_s: float
+
+
+@dataclass(frozen=True)
+class TextEmbedding:
+    """`tokens` (B, TOKENS, TOKEN_SIZE) conditions the denoiser; `joint` (B, joint_size) has unit length."""
+
+    tokens: torch.Tensor
+    joint: torch.Tensor
+
+
+class TextSpace(Protocol):
+    """Prompts to conditioning. `encode([""])` is the unconditional branch."""
+
+    def encode(self, prompts: list[str]) -> TextEmbedding:
+        """Encode prompts of any length and script; never fails on text."""
+        ...
+
+
+class AudioEncoder(Protocol):
+    """Sound to conditioning. One instance belongs to one stream: it caches the features of past segments."""
+
+    window: AudioWindow
+
+    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+        """Encode the newest window of a stream.
+
+        `samples` is mono float32 at `window.sample_rate`, newest last; shorter than a window is padded with silence in
+        front. Calling again with a window that moved on by h samples costs the segments that h samples touched.
+        """
+        ...
+
+
+class Denoiser(Protocol):
+    """One evaluation of the network."""
+
+    def __call__(self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """x_t (B, C, h, w), t (B,) int64 in 0..num_train_timesteps-1, tokens (B, L, D) -> prediction (B, C, h, w)."""
+        ...
+
+
+class Decoder(Protocol):
+    """Latents to pixels."""
+
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (B, C, h, w) of unit variance to RGB (B, 3, h * scale, w * scale) in 0..1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """One playable model: its parts behind the contract. `device` and `dtype` are where latents live."""
+
+    spec: ModelSpec
+    text: TextSpace
+    audio: AudioEncoder
+    denoiser: Denoiser
+    decoder: Decoder
+    runner: str = "torch"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32

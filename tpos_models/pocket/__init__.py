@@ -1,0 +1,1 @@
+"""`pocket`: a whole TPoS small enough to ship with the program."""
