@@ -117,17 +117,15 @@ class Trainer:
         generator = torch.Generator(self.accelerator.device)
         generator.manual_seed((self.recipe.seed * 1_000_003 + self.step) * 4099 + rank)
         losses = self.stage.losses(self.stage.make_batch(self.step, generator))
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        if not math.isfinite(values["loss"]):
+            raise ModelError(f"{self.stage.name}: loss {values['loss']} at step {self.step}; lower the learning rate")
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(losses["loss"])
         self.accelerator.clip_grad_norm_(self.stage.module.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.step += 1
         self._follow()
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        if not math.isfinite(values["loss"]):
-            raise ModelError(
-                f"{self.stage.name}: the loss is {values['loss']} at step {self.step}; lower the learning rate"
-            )
         if self.accelerator.is_main_process and self.step % 20 == 0:
             with (self.folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps({"step": self.step, "time": round(time.time(), 1), **values}) + "\n")
