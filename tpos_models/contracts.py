@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
+from tpos_models.guidance import Guidance
+
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Schedule = Literal["rectified_flow", "scaled_linear"]
 
@@ -36,6 +38,10 @@ class ModelSpec:
     num_train_timesteps: int = 1000
     timesteps: tuple[int, ...] = (999, 679, 359, 99)
     """Timesteps of the few-step schedule, noisiest first; n steps take n of them, evenly."""
+    guidance: Guidance = Guidance()
+    """Strengths at `amount` 1 that suit this model."""
+    spherical: bool = True
+    """Prompts crossfade by turning tokens (CLIP) rather than mixing them (a linear space)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,92 @@
+"""From prompts and sounds to the tokens a network is conditioned on.
+
+Text and sound meet in the text space's own format (B, TOKENS, TOKEN_SIZE). The direction from "" to a sound's tokens
+is what the sound adds to any prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tpos_models.contracts import AudioEmbedding
+
+
+@dataclass(frozen=True)
+class AudioTerm:
+    """One thing that steers the picture: what the sound, or a rule's `show` phrase, asks for, and how strongly."""
+
+    tokens: torch.Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Everything one frame is conditioned on, as tokens (TOKENS, TOKEN_SIZE).
+
+    `null` encodes "", where every sound's direction starts; `uncond` is what classifier-free guidance moves away from:
+    "" too, or a negative prompt.
+    """
+
+    text: torch.Tensor
+    null: torch.Tensor
+    uncond: torch.Tensor
+    audio: tuple[AudioTerm, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """No sound has a say: the frame is the prompt's alone."""
+        return all(term.weight == 0 for term in self.audio)
+
+
+def blend(conditions: Conditions, scale: float = 1.0) -> torch.Tensor:
+    """The prompt with every sound added: c_t + scale * sum_i w_i (c_a_i - c_null); exactly c_t when all w_i are 0."""
+    tokens = conditions.text
+    for term in conditions.audio:
+        if term.weight != 0:
+            tokens = tokens + scale * term.weight * (term.tokens - conditions.null)
+    return tokens
+
+
+def mix(tokens: torch.Tensor, weights: Sequence[float], null: torch.Tensor) -> torch.Tensor:
+    """Weighted prompts as one: tokens (B, L, D) -> (L, D). Weights above a sum of 1 are shared out; below, "" fills."""
+    w = torch.tensor(list(weights), dtype=tokens.dtype, device=tokens.device)
+    total = float(w.sum())
+    if total > 1:
+        w, total = w / total, 1.0
+    return (w[:, None, None] * tokens).sum(0) + (1 - total) * null
+
+
+def crossfade(a: torch.Tensor, b: torch.Tensor, x: float, spherical: bool) -> torch.Tensor:
+    """From `a` (x = 0) to `b` (x = 1), exact at both ends; spherical turns a token's direction and fades its length."""
+    if x <= 0:
+        return a
+    if x >= 1:
+        return b
+    return _slerp(a, b, x) if spherical else torch.lerp(a, b, x)
+
+
+def _slerp(a: torch.Tensor, b: torch.Tensor, x: float) -> torch.Tensor:
+    """Shoemake 1985, per token; near-parallel or zero tokens are mixed linearly."""
+    length_a, length_b = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
+    cosine = (a * b).sum(-1, keepdim=True) / (length_a * length_b).clamp_min(1e-12)
+    angle = cosine.clamp(-1, 1).acos()
+    straight = (angle.sin() < 1e-3) | (length_a * length_b < 1e-12)
+    sine = torch.where(straight, torch.ones_like(angle), angle.sin())
+    direction = (
+        ((1 - x) * angle).sin() * a / length_a.clamp_min(1e-12) + (x * angle).sin() * b / length_b.clamp_min(1e-12)
+    ) / sine
+    return torch.where(straight, torch.lerp(a, b, x), direction * torch.lerp(length_a, length_b, x))
+
+
+def magnitude(embedding: AudioEmbedding, quiet_db: float = -48.0, loud_db: float = -12.0) -> float:
+    """How strongly a sound may steer, 0..1: its loudness on a dB scale, times how much TAM attends to what sounds now.
+
+    Silence is 0, anything at `loud_db` or above 1. The attention term is N beta of the newest segment, at most 1:
+    an even spread of attention costs nothing, a past sound that has ended fades out.
+    """
+    loudness = (embedding.loudness_db - quiet_db) / (loud_db - quiet_db)
+    attention = len(embedding.beta) * float(embedding.beta[-1])
+    return max(0.0, min(1.0, loudness)) * max(0.0, min(1.0, attention))
