@@ -1,0 +1,101 @@
+"""The CPU runner: networks in ONNX Runtime, bound to torch tensors without copies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+
+from export.onnx import cached_path, export
+from tpos_models.errors import ModelError, StorageError
+from tpos_models.network import Network, Run, Runner
+
+_NUMPY = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(double)": np.float64,
+}
+_TORCH = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(int64)": torch.int64}
+
+
+def threads() -> int:
+    """Threads for one network: the physical machine's share, at most 8; display and audio live on short bursts."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, count if count <= 2 else count - 1))
+
+
+def session_options() -> ort.SessionOptions:
+    """Threads that sleep rather than spin between calls: the display and the sound card need the cores then."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads()
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+def open_session(path: Path, network: Network) -> Run:
+    """Load an ONNX file as a function of torch tensors; raises `ModelError` for a damaged or foreign file."""
+    try:
+        session = ort.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:160]})") from error
+    found = tuple(i.name for i in session.get_inputs())
+    if found != network.inputs:
+        raise ModelError(f"{path}: inputs are {found}, {network.name} has {network.inputs}")
+    return _Bound(session)
+
+
+class _Bound:
+    """One session. Inputs are read where torch keeps them; outputs are allocated by torch, fresh for each call."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._inputs = [(i.name, i.type) for i in session.get_inputs()]
+        self._outputs = [(o.name, o.type, o.shape) for o in session.get_outputs()]
+
+    def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        binding = self._session.io_binding()
+        kept = [tensor.contiguous() for tensor in tensors]
+        for (name, kind), tensor in zip(self._inputs, kept, strict=True):
+            binding.bind_input(name, "cpu", 0, _NUMPY[kind], tuple(tensor.shape), tensor.data_ptr())
+        outputs = []
+        for name, kind, shape in self._outputs:
+            out = torch.empty((kept[0].shape[0], *shape[1:]), dtype=_TORCH[kind])
+            binding.bind_output(name, "cpu", 0, _NUMPY[kind], tuple(out.shape), out.data_ptr())
+            outputs.append(out)
+        self._session.run_with_iobinding(binding)
+        return tuple(outputs)
+
+
+def runner(folder: Path | None = None) -> Runner:
+    """A runner that exports what the cache (`folder`, default `cache_folder()`) lacks and rebuilds what is damaged.
+
+    A cache that cannot be written costs a build at every start, never the show.
+    """
+
+    def run(network: Network) -> Run:
+        path = cached_path(network, folder)
+        if path.exists():
+            try:
+                return open_session(path, network)
+            except ModelError:
+                path.unlink(missing_ok=True)
+        try:
+            return open_session(export(network, path), network)
+        except StorageError:
+            return _build_in_memory(network)
+
+    return run
+
+
+def _build_in_memory(network: Network) -> Run:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return open_session(export(network, Path(folder) / f"{network.name}.onnx"), network)

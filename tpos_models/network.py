@@ -1,0 +1,54 @@
+"""A network as every runner sees it: how to build it, what goes in and out, and which weights it holds.
+
+torch, ONNX Runtime and TensorRT are runners: each turns a `Network` into a function from tensors to tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+Run = Callable[..., tuple[torch.Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a model.
+
+    `build()` gives the module in eval mode with its weights; it is called only by runners that need the module, so a
+    compiled network starts without it. `example(batch)` gives inputs of real shapes. Every input and output has the
+    batch in front, 1 to `max_batch`. `fingerprint` changes whenever the module or its weights do.
+    """
+
+    name: str
+    build: Callable[[], torch.nn.Module]
+    example: Callable[[int], tuple[torch.Tensor, ...]]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    fingerprint: str
+    max_batch: int = 4
+
+
+Runner = Callable[[Network], Run]
+
+
+def run_in_torch(network: Network) -> Run:
+    """The eager runner: the module itself, without gradients."""
+    module = network.build()
+
+    @torch.inference_mode()
+    def run(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        out = module(*tensors)
+        return out if isinstance(out, tuple) else (out,)
+
+    return run
+
+
+def max_relative_error(got: tuple[torch.Tensor, ...], want: tuple[torch.Tensor, ...]) -> float:
+    """The largest difference over the largest value, over all outputs."""
+    return max(
+        float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp_min(1e-12))
+        for a, b in zip(got, want, strict=True)
+    )
