@@ -103,6 +103,8 @@ class AudioEncoder(Protocol):
     """Sound to conditioning. One instance belongs to one stream: it caches the features of past segments."""
 
     window: AudioWindow
+    phrases: tuple[str, ...]
+    """Its own vocabulary: what it names when nobody asks for other phrases."""
 
     def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
         """Encode the newest window of a stream.
@@ -110,6 +112,10 @@ class AudioEncoder(Protocol):
         `samples` is mono float32 at `window.sample_rate`, newest last; shorter than a window is padded with silence in
         front. Calling again with a window that moved on by h samples costs the segments that h samples touched.
         """
+        ...
+
+    def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
+        """How much the sound resembles each phrase: joint (n, joint_size) -> weights (n,) 0..1, low when none fits."""
         ...
 
 

@@ -1,0 +1,100 @@
+"""The inference thread: newest sound and newest show state in, newest frame out, and a supervisor that restarts it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from engine.clock import Clock
+from engine.mailbox import Mailbox
+from engine.sampling import HEAR_EVERY_S, SamplingStage
+from engine.types import AudioFeatures, Frame, ShowState
+
+log = logging.getLogger(__name__)
+
+RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between restarts after failures in a row; the last one repeats."""
+
+
+class Ear(Protocol):
+    """What inference reads from the capture."""
+
+    def latest(self) -> AudioFeatures: ...
+
+    def window(self, seconds: float) -> tuple[np.ndarray, float]: ...
+
+
+class Inference:
+    """Owns the sampling stage in a thread named `inference`; publishes to `frames`.
+
+    A failure keeps the last frame where it is, is reported in `trouble`, and the stage is built anew after a pause.
+    `max_fps` caps the rate (0: as fast as the model goes).
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], SamplingStage],
+        ear: Ear,
+        state: Callable[[], ShowState],
+        frames: Mailbox[Frame],
+        clock: Clock,
+        max_fps: float = 0.0,
+    ) -> None:
+        self._build, self._ear, self._state, self.frames, self._clock = build, ear, state, frames, clock
+        self._period_s = 1 / max_fps if max_fps > 0 else 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="inference", daemon=True)
+        self.trouble: str | None = None
+        self.restarts = 0
+        self.evaluations = 0
+        self.frame_s: deque[float] = deque(maxlen=4096)
+        """Seconds each of the newest frames took."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Finish the frame in hand; idempotent."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _supervise(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            shown = self.frames.count
+            try:
+                self._run(self._build())
+            except Exception as error:
+                failures = 1 if self.frames.count > shown else failures + 1
+                self.restarts += 1
+                self.trouble = f"inference stopped: {str(error) or type(error).__name__}"
+                log.exception("inference failed, restart %d", self.restarts)
+                self._stop.wait(RESTART_S[min(failures, len(RESTART_S)) - 1])
+
+    def _run(self, stage: SamplingStage) -> None:
+        window_s = stage.window_s
+        heard_s = -HEAR_EVERY_S
+        while not self._stop.is_set():
+            started_s = self._clock.now()
+            state = self._state()
+            features = self._ear.latest()
+            if features.time_s - heard_s >= HEAR_EVERY_S:
+                samples, heard_s = self._ear.window(window_s)
+                stage.hear(samples, heard_s, state)
+            if state.freeze:
+                self._stop.wait(0.02)
+                continue
+            evaluations = stage.evaluations
+            self.frames.put(stage.frame(state, self._ear.latest()))
+            self.evaluations += stage.evaluations - evaluations
+            self.trouble = None
+            took_s = self._clock.now() - started_s
+            self.frame_s.append(took_s)
+            if took_s < self._period_s:
+                self._stop.wait(self._period_s - took_s)

@@ -1,0 +1,186 @@
+"""Where a sound becomes a picture: features, embedding and show state in, one frame out.
+
+hear()  newest window of sound -> embedding, phrase weights         (every `HEAR_EVERY_S`)
+frame() state + features + embedding -> conditions -> noise -> x0 -> pixels
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from tpos_models.latents import Drift
+
+from engine.clock import Clock
+from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
+from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
+from tpos_models.contracts import AudioEmbedding, Model
+from tpos_models.guidance import Tier
+from tpos_models.sampler import sample
+from tpos_models.schedule import NoiseSchedule
+
+HEAR_EVERY_S = 0.2
+"""A new hop of sound is encoded this often; well under a second from a new sound to its picture."""
+
+ONSET_PUSH = 0.4
+"""How much a full onset raises the guidance of the frame it falls into."""
+
+DEFAULT_TIER: dict[str, Tier] = {"onnx": "semantic", "torch": "blend", "cuda": "semantic", "tensorrt": "semantic"}
+"""What "auto" means by runner: the semantic tier wherever two evaluations a frame are affordable live."""
+
+
+class PromptFader:
+    """The prompt as tokens, crossfading over `fade_s` from whatever was shown when it changed."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._key: tuple[Prompt, ...] | None = None
+        self._null = model.text.encode([""]).tokens[0]
+        self._from = self._to = self._null
+        self._start_s = self._fade_s = 0.0
+
+    @property
+    def null(self) -> torch.Tensor:
+        """The encoding of ""."""
+        return self._null
+
+    def tokens(self, state: ShowState, now_s: float) -> torch.Tensor:
+        """Tokens (TOKENS, TOKEN_SIZE) of the prompt at `now_s`."""
+        if state.prompts != self._key:
+            first = self._key is None
+            self._from = self._at(now_s)
+            self._to = self._encode(state.prompts)
+            self._key, self._start_s = state.prompts, now_s
+            self._fade_s = 0.0 if first else state.fade_s
+        return self._at(now_s)
+
+    def _at(self, now_s: float) -> torch.Tensor:
+        x = 1.0 if self._fade_s <= 0 else (now_s - self._start_s) / self._fade_s
+        return crossfade(self._from, self._to, x, self._model.spec.spherical)
+
+    def _encode(self, prompts: tuple[Prompt, ...]) -> torch.Tensor:
+        shown = [prompt for prompt in prompts if prompt.weight > 0 and prompt.text.strip()]
+        if not shown:
+            return self._null
+        tokens = self._model.text.encode([prompt.text for prompt in shown]).tokens
+        return mix(tokens, [prompt.weight for prompt in shown], self._null)
+
+
+class Listener:
+    """What is heard: the newest embedding, and how much it resembles the rules' and the HUD's phrases."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.embedding: AudioEmbedding | None = None
+
+    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+        """Encode the newest window (mono float32 at the encoder's rate, newest last)."""
+        self.embedding = self._model.audio.hear(samples, time_s)
+        return self.embedding
+
+    def weigh(self, phrases: list[str]) -> list[float]:
+        """Weight 0..1 of each phrase in the newest sound; zeros before anything was heard."""
+        if self.embedding is None or not phrases:
+            return [0.0] * len(phrases)
+        joint = self._model.text.encode(phrases).joint
+        return [float(w) for w in self._model.audio.score(self.embedding, joint)]
+
+    def heard(self, most: int = 3, least: float = 0.08) -> tuple[Heard, ...]:
+        """The strongest phrases of the encoder's own vocabulary."""
+        phrases = list(self._model.audio.phrases)
+        ranked = sorted(zip(phrases, self.weigh(phrases), strict=True), key=lambda pair: -pair[1])
+        return tuple(Heard(phrase, weight) for phrase, weight in ranked[:most] if weight >= least)
+
+
+class SamplingStage:
+    """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it."""
+
+    def __init__(self, model: Model, clock: Clock) -> None:
+        self.model = model
+        self._clock = clock
+        self._schedule = NoiseSchedule(model.spec)
+        self._listener = Listener(model)
+        self._prompts = PromptFader(model)
+        self._rules: tuple[Rule, ...] = ()
+        self._shows: tuple[AudioTerm, ...] = ()
+        self._heard: tuple[Heard, ...] = ()
+        self._drift: Drift | None = None
+        self._seed: int | None = None
+        self._last_s: float | None = None
+        self._index = 0
+        self.evaluations = 0
+        self.hops = 0
+
+    def hear(self, samples: np.ndarray, time_s: float, state: ShowState) -> None:
+        """Encode the newest sound and weigh the show's rules against it."""
+        self._listener.hear(samples, time_s)
+        self._heard = self._listener.heard()
+        self._weigh_rules(state.rules)
+        self.hops += 1
+
+    def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
+        """Sample one frame with everything known now."""
+        now_s = self._clock.now()
+        conditions = self._conditions(state, features, now_s)
+        noise = self._noise(state, features, conditions, now_s)
+        guidance = replace(self.model.spec.guidance, guidance_scale=state.guidance_scale)
+        result = sample(self.model.denoiser, self._schedule, noise, conditions, self.tier(state), guidance, state.steps)
+        self.evaluations += result.evaluations
+        image = to_pixels(self.model.decoder(result.x0))
+        embedding = self._listener.embedding
+        audio_time_s = max(features.time_s, embedding.time_s if embedding else 0.0)
+        self._index += 1
+        prompt = " + ".join(p.text for p in state.prompts if p.weight > 0)
+        return Frame(
+            self._index, image, audio_time_s, self._clock.now(), state.revision, prompt, self._heard, state.seed
+        )
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of sound the encoder listens to."""
+        window = self.model.audio.window
+        return window.segments * window.segment_samples / window.sample_rate
+
+    def tier(self, state: ShowState) -> Tier:
+        """The guidance tier in force."""
+        return DEFAULT_TIER[self.model.runner] if state.guidance == "auto" else state.guidance  # type: ignore[return-value]
+
+    def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
+        text = self._prompts.tokens(state, now_s)
+        null = self._prompts.null
+        uncond = self.model.text.encode([state.negative]).tokens[0] if state.negative else null
+        return Conditions(text, null, uncond, self._audio_terms(state, features))
+
+    def _audio_terms(self, state: ShowState, features: AudioFeatures) -> tuple[AudioTerm, ...]:
+        """What the sound asks for now: MAP's tokens, and each matching rule's `show`; weights grow with loudness."""
+        embedding = self._listener.embedding
+        if embedding is None or state.amount == 0:
+            return ()
+        if state.rules != self._rules:
+            self._weigh_rules(state.rules)
+        push = state.amount * magnitude(embedding) * (1 + ONSET_PUSH * features.onset)
+        terms = (AudioTerm(embedding.tokens, 1.0), *self._shows)
+        return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms)
+
+    def _weigh_rules(self, rules: tuple[Rule, ...]) -> None:
+        weights = self._listener.weigh([rule.hear for rule in rules])
+        tokens = self.model.text.encode([rule.show for rule in rules]).tokens if rules else ()
+        self._rules = rules
+        self._shows = tuple(AudioTerm(t, w * rule.amount) for t, w, rule in zip(tokens, weights, rules, strict=True))
+
+    def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:
+        """The latents this frame starts from: the seed's noise, moved by the music."""
+        if self._drift is None or state.seed != self._seed:
+            self._drift = Drift(self.model.spec, state.seed)
+            self._seed = state.seed
+        dt_s = 0.0 if self._last_s is None else now_s - self._last_s
+        self._last_s = now_s
+        return self._drift.advance(dt_s, state.motion, features.level, features.onset, conditions)
+
+
+def to_pixels(image: torch.Tensor) -> np.ndarray:
+    """RGB (1, 3, h, w) in 0..1 to uint8 (h, w, 3), read-only."""
+    pixels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+    pixels.flags.writeable = False
+    return pixels
