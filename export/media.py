@@ -1,0 +1,197 @@
+"""What every media file we write is made of: the disk under it, its error border, and its sound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
+
+from tpos_models.errors import InputError, MediaError, StorageError, TposError
+
+_AAC_BITS_PER_CHANNEL = 96_000
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """The border where Python's and FFmpeg's errors become ours: StorageError for the disk, MediaError otherwise."""
+    try:
+        yield
+    except (StorageError, InputError):
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"cannot write {path}: {reason}; a folder with space and permission is accepted") from error
+    except FFmpegError as error:
+        raise MediaError(f"cannot encode {path}: {error.strerror}") from error
+
+
+class Sink:
+    """The file under a container; `ignore` makes it swallow what follows, as its first error does.
+
+    FFmpeg's closing words would otherwise turn the playable fragments of a live file into an unplayable whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.size_bytes = 0
+        """Bytes on the disk."""
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - lives as long as its writer
+        self._ignoring = False
+
+    def write(self, data: bytes) -> int:
+        if self._ignoring:
+            return len(data)
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError:
+            self._ignoring = True
+            raise
+        self.size_bytes = max(self.size_bytes, self._file.tell())
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def ignore(self) -> None:
+        self._ignoring = True
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def abandon(container: OutputContainer, sink: Sink) -> None:
+    """Free a container without its closing words; what is on the disk stays as it is."""
+    sink.ignore()
+    with suppress(FFmpegError, OSError):
+        container.close()
+    sink.close()
+
+
+def check_sound(codec: str, sample_rate: int, channels: int) -> None:
+    """InputError where `codec` cannot carry such sound."""
+    if channels not in (1, 2):
+        raise InputError(f"{channels} audio channels: 1 or 2 are accepted")
+    rates = av.Codec(codec, "w").audio_rates
+    if sample_rate < 1 or (rates and sample_rate not in rates):
+        accepted = ", ".join(map(str, sorted(rates or ()))) or "a positive rate"
+        raise InputError(f"{sample_rate} Hz audio in {codec}: {accepted} Hz is accepted")
+
+
+class AudioTrack:
+    """One audio stream without holes: a gap becomes silence, what overlaps is cut off.
+
+    `codec` is "aac", or "flac" (24 bits); samples are float (n, channels), -1..1, sample 0 is time 0.
+    """
+
+    def __init__(self, container: OutputContainer, codec: str, sample_rate: int, channels: int) -> None:
+        self.position = 0
+        """The next sample to be written."""
+        self._container = container
+        self._rate, self._channels = sample_rate, channels
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._format = "s32" if codec == "flac" else "fltp"
+        stream = container.add_stream(codec, rate=sample_rate)
+        assert isinstance(stream, av.AudioStream)
+        self._context = stream.codec_context
+        self._context.layout = self._layout
+        self._context.format = self._format
+        if codec == "aac":
+            self._context.bit_rate = _AAC_BITS_PER_CHANNEL * channels
+        self._stream = stream
+
+    def write(self, samples: np.ndarray, start_sample: int) -> None:
+        """Write samples that begin at `start_sample`; NaN is silenced, what is too loud clipped."""
+        if samples.ndim != 2 or samples.shape[1] != self._channels:
+            raise InputError(f"audio of shape {samples.shape}: (samples, {self._channels}) is accepted")
+        while (gap := start_sample - self.position) > 0:
+            self._encode(np.zeros((min(gap, self._rate), self._channels), np.float32))
+        if len(samples) > -gap:
+            self._encode(np.clip(np.nan_to_num(samples[-gap:]), -1.0, 1.0))
+
+    def flush(self) -> None:
+        """Write what the encoder still holds."""
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, samples: np.ndarray) -> None:
+        pack = _as_s32 if self._format == "s32" else _as_planes
+        frame = av.AudioFrame.from_ndarray(pack(samples), self._format, self._layout)
+        frame.sample_rate = self._rate
+        frame.pts = self.position
+        frame.time_base = Fraction(1, self._rate)
+        self._container.mux(self._stream.encode(frame))
+        self.position += len(samples)
+
+
+def _as_planes(samples: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(samples.T, dtype=np.float32)
+
+
+def _as_s32(samples: np.ndarray) -> np.ndarray:
+    """FLAC keeps the upper 24 of 32 bits."""
+    return (np.round(samples.astype(np.float64) * (2**23 - 1)).astype(np.int32) << 8).reshape(1, -1)
+
+
+class SoundWriter:
+    """Writes raw sound as 24-bit FLAC; owned by one thread.
+
+    The file can be read after a crash at any moment, to within 0.2 s. Errors as `VideoWriter`.
+    """
+
+    def __init__(self, path: str | Path, sample_rate: int, channels: int) -> None:
+        check_sound("flac", sample_rate, channels)
+        self.path = Path(path)
+        with writing(self.path):
+            self._sink = Sink(self.path)
+        self._container = av.open(self._sink, "w", format="flac", container_options={"flush_packets": "1"})
+        self._track = AudioTrack(self._container, "flac", sample_rate, channels)
+        self._open = True
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on the disk."""
+        return self._sink.size_bytes
+
+    @property
+    def position(self) -> int:
+        """The next sample to be written."""
+        return self._track.position
+
+    def write(self, samples: np.ndarray, start_sample: int) -> None:
+        """As `VideoWriter.write_audio`."""
+        with writing(self.path):
+            self._track.write(samples, start_sample)
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            with writing(self.path):
+                self._track.flush()
+                self._container.close()
+                self._sink.close()
+        except TposError:
+            abandon(self._container, self._sink)
+            raise
+
+    def __enter__(self) -> SoundWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

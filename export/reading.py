@@ -1,0 +1,104 @@
+"""Video and sound files back to arrays, whole or cut short by a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from tpos_models.errors import MediaError, MissingFileError
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds, counted packet by packet; a part that is absent has zeros."""
+
+    codec: str
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+    """End of the last frame."""
+    audio_codec: str
+    sample_rate: int
+    channels: int
+    audio_duration_s: float
+    """End of the last sound."""
+
+
+def read_video_info(path: str | Path) -> VideoInfo:
+    """Count a video file through; works on one that a crash cut short. Raises MissingFileError, MediaError."""
+    with _opened(path) as container:
+        video = next(iter(container.streams.video), None)
+        audio = next(iter(container.streams.audio), None)
+        frames, ends_s = 0, [0.0] * len(container.streams)
+        for packet in _until_damage(container.demux()):
+            if packet.pts is None or packet.time_base is None:
+                continue
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            ends_s[packet.stream_index] = max(ends_s[packet.stream_index], end_s)
+            frames += video is not None and packet.stream_index == video.index
+        return VideoInfo(
+            codec=video.codec_context.name if video else "",
+            width=video.width if video else 0,
+            height=video.height if video else 0,
+            fps=float(video.average_rate or 0) if video else 0.0,
+            frames=frames,
+            duration_s=ends_s[video.index] if video else 0.0,
+            audio_codec=audio.codec_context.name if audio else "",
+            sample_rate=audio.codec_context.sample_rate if audio else 0,
+            channels=audio.codec_context.channels if audio else 0,
+            audio_duration_s=ends_s[audio.index] if audio else 0.0,
+        )
+
+
+def read_frames(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
+    """Each frame as (time in seconds, RGB uint8 (height, width, 3)), up to the end or the damage."""
+    with _opened(path) as container:
+        for frame in _until_damage(container.decode(video=0)):
+            yield float(frame.time), frame.to_ndarray(format="rgb24")
+
+
+def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
+    """The sound as float32 (samples, channels) and its rate, up to the end or the damage; sample 0 is time 0."""
+    with _opened(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"no sound in {path}: a file with an audio stream is accepted")
+        stream = container.streams.audio[0]
+        to_float = AudioResampler(format="fltp")
+        blocks, start_s = [], None
+        for decoded in _until_damage(container.decode(stream)):
+            start_s = float(decoded.time or 0) if start_s is None else start_s
+            blocks += [frame.to_ndarray() for frame in to_float.resample(decoded)]
+        rate = stream.codec_context.sample_rate
+        samples = np.concatenate(blocks, axis=1).T if blocks else np.zeros((0, stream.codec_context.channels))
+        lead = round((start_s or 0.0) * rate)
+        samples = np.pad(samples, ((max(lead, 0), 0), (0, 0)))[max(-lead, 0) :]
+        return np.ascontiguousarray(samples, np.float32), rate
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[InputContainer]:
+    if not Path(path).is_file():
+        raise MissingFileError(f"no file {path}: a video or sound file is accepted")
+    try:
+        with av.open(str(path)) as container:
+            yield container
+    except FFmpegError as error:
+        raise MediaError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _until_damage(items: Iterator) -> Iterator:
+    """A crash leaves half a packet at the end: what comes before it counts."""
+    try:
+        yield from items
+    except FFmpegError:
+        return
