@@ -1,0 +1,319 @@
+"""The `tpos` command. Bad input is one line and exit 2, trouble while running exit 1; a traceback only with --debug."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine import console
+from engine.options import DEFAULT_PRESET, LookOptions, parse_channels, parse_size, positive
+from tpos_models.errors import InputError, TposError
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Click's, wherever typer keeps its click."""
+
+app = typer.Typer(
+    name="tpos",
+    help="Sound becomes picture, live: The Power of Sound on few-step latent-consistent diffusion.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+sessions_app = typer.Typer(help="Recorded sessions: list them, re-render them.", no_args_is_help=True)
+models_app = typer.Typer(help="Models: list, fetch, import.", no_args_is_help=True)
+app.add_typer(sessions_app, name="sessions")
+app.add_typer(models_app, name="models")
+
+Model = Annotated[str, typer.Option(help="pocket, a Stable Diffusion name or folder, or random:ARCH.")]
+Preset = Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")]
+Prompt = Annotated[str | None, typer.Option(help="The scene; several with weights: 'a beach:0.7 | fire:0.3'.")]
+Size = Annotated[str | None, typer.Option(help="Size of the output, WIDTHxHEIGHT.")]
+Seed = Annotated[int | None, typer.Option(help="Another composition.")]
+Guidance = Annotated[str | None, typer.Option(help="auto, blend, semantic or reference: 1, 2 or 3 evaluations a step.")]
+Amount = Annotated[float | None, typer.Option(help="How much the sound steers the picture, 0..1.")]
+Motion = Annotated[float | None, typer.Option(help="How much the picture moves by itself, 0..1.")]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps a frame.")]
+NoAgc = Annotated[bool, typer.Option("--no-agc", help="Leave the input's level alone.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.")]
+InputName = Annotated[
+    str, typer.Option("--input", "-i", help="A device (index, part of its name, default), a file, or synth.")
+]
+Channels = Annotated[str | None, typer.Option(help="Channels of the device from 1, such as 3,4.")]
+OscPort = Annotated[int, typer.Option(help="UDP port for OSC.")]
+Headless = Annotated[bool, typer.Option(help="No window.")]
+
+
+@app.command()
+def demo(
+    preset: Preset = DEFAULT_PRESET,
+    seconds: Seconds = None,
+    headless: Headless = False,
+    json: Json = False,
+) -> None:
+    """See sound move pictures: a microphone if there is one, else the built-in soundtrack; recorded."""
+    from engine.demo import run_demo
+
+    summary = run_demo(preset, seconds, headless, quiet=json)
+    console.result(summary.as_dict(), json, summary.lines())
+
+
+@app.command()
+def live(
+    input: InputName = "default",
+    channels: Channels = None,
+    loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
+    headless: Headless = False,
+    fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False,
+    display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0,
+    osc_port: OscPort = 9000,
+    osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
+    osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
+    model: Model = "pocket",
+    preset: Preset = DEFAULT_PRESET,
+    prompt: Prompt = None,
+    size: Size = None,
+    seed: Seed = None,
+    fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
+    seconds: Seconds = None,
+    guidance: Guidance = None,
+    amount: Amount = None,
+    motion: Motion = None,
+    steps: Steps = None,
+    no_agc: NoAgc = False,
+    json: Json = False,
+) -> None:
+    """Play a set: live sound in, pictures out, in a window or headless."""
+    from engine.live import LiveOptions, run_live
+
+    look = LookOptions(model, preset, prompt, seed, guidance, amount, motion, steps, not no_agc)
+    options = LiveOptions(
+        look=look,
+        source=input,
+        channels=parse_channels(channels) if channels else None,
+        loop=loop,
+        headless=headless,
+        fullscreen=fullscreen,
+        display=display,
+        osc_host=osc_address,
+        osc_port=osc_port,
+        osc_target=osc_target,
+        record=record,
+        size=parse_size(size) if size else None,
+        max_fps=fps,
+        seconds=positive("seconds", seconds) if seconds is not None else None,
+    )
+    summary = run_live(options, quiet=json)
+    console.result(summary.as_dict(), json, summary.lines())
+
+
+@app.command()
+def render(
+    audio: Annotated[Path, typer.Argument(help="The sound to render.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4 or .mkv.")],
+    model: Model = "pocket",
+    preset: Preset = DEFAULT_PRESET,
+    prompt: Prompt = None,
+    size: Size = None,
+    seed: Seed = None,
+    fps: Annotated[float, typer.Option(help="Frames per second of the video.")] = 30.0,
+    seconds: Seconds = None,
+    guidance: Guidance = None,
+    amount: Amount = None,
+    motion: Motion = None,
+    steps: Steps = None,
+    no_agc: NoAgc = False,
+    json: Json = False,
+) -> None:
+    """Render a sound file to a video: the live show on a virtual clock, the same picture on every run."""
+    from engine.offline import render_file
+
+    look = LookOptions(model, preset, prompt, seed, guidance, amount, motion, steps, not no_agc)
+    with console.progress("rendering", quiet=json) as tick:
+        summary = render_file(
+            audio, output, look, parse_size(size) if size else None, positive("fps", fps), seconds, tick
+        )
+    console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])
+
+
+@app.command()
+def hear(
+    source: Annotated[str, typer.Argument(help="A sound file, a device, or synth.")],
+    phrases: Annotated[str | None, typer.Option(help="What to listen for, separated by commas.")] = None,
+    channels: Channels = None,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """What the encoder hears: phrases and their weights, loudness and attention, segment by segment."""
+    from engine.hear import describe, hear_source
+
+    chosen = [phrase.strip() for phrase in phrases.split(",") if phrase.strip()] if phrases else None
+    if phrases is not None and not chosen:
+        raise InputError("--phrases: words separated by commas would be accepted, such as rain,thunder")
+    picked = parse_channels(channels) if channels else None
+    with console.progress("listening", quiet=json) as tick:
+        report = hear_source(source, chosen, picked, seconds, tick)
+    console.result(report, json, describe(report))
+
+
+@app.command()
+def devices(json: Json = False) -> None:
+    """Sound cards and their inputs; monitors are what an output plays."""
+    from dataclasses import asdict
+
+    from engine.audio import list_devices
+
+    found = list_devices()
+    if json:
+        console.result({"devices": [asdict(device) for device in found]}, json)
+        return
+    if not found:
+        console.say("no sound card; files and --input synth still play")
+    rows = [
+        (d.index, d.name, d.host_api, d.max_input_channels, int(d.default_rate), "monitor" if d.is_monitor else "")
+        for d in found
+    ]
+    console.table(("index", "name", "through", "inputs", "rate", ""), rows)
+
+
+@app.command()
+def presets(json: Json = False) -> None:
+    """Presets: the shipped ones, and your own in the configuration folder."""
+    from engine.presets import library, user_directory
+
+    found, troubles = library()
+    if json:
+        listed = [{"name": p.name, "description": p.description, "path": str(p.path)} for p in found.values()]
+        console.result({"presets": listed, "troubles": troubles}, json)
+        return
+    console.table(("name", "description"), [(p.name, p.description) for p in found.values()])
+    for trouble in troubles:
+        console.say(trouble)
+    console.say(f"your own go to {user_directory()}")
+
+
+@models_app.command("list")
+def list_models(json: Json = False) -> None:
+    """Models that can be played."""
+    from tpos_models.registry import available
+
+    rows = [(model.name, model.where, model.words) for model in available()]
+    if json:
+        console.result({"models": [dict(zip(("name", "where", "what"), row, strict=True)) for row in rows]}, json)
+    else:
+        console.table(("name", "where it runs", "what it is"), rows)
+
+
+@app.command()
+def build(
+    model: Model = "pocket",
+    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; the cache otherwise.")] = None,
+    json: Json = False,
+) -> None:
+    """Export every network of a model and check each against torch."""
+    from engine.build import build_model
+
+    report = build_model(model, to, out, None if json else console.say)
+    lines = [f"{row['network']}: {row['path']}, differs from torch by {row['error']:.1e}" for row in report["networks"]]
+    console.result(report, json, lines)
+
+
+@sessions_app.command("list")
+def list_sessions(
+    root: Annotated[Path | None, typer.Option(help="Folder of recordings.")] = None, json: Json = False
+) -> None:
+    """Recorded sessions, newest last."""
+    from engine.sessions import default_root
+    from engine.sessions import list_sessions as find
+
+    found = find(root or default_root())
+    if json:
+        console.result({"sessions": [session.as_dict() for session in found]}, json)
+        return
+    console.table(("name", "seconds", "state"), [(s.name, f"{s.seconds:.1f}", s.state) for s in found])
+
+
+@sessions_app.command("export")
+def export_session(
+    name: Annotated[str, typer.Argument(help="A session's name or folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of recordings.")] = None,
+    model: Annotated[str | None, typer.Option(help="Another model than it was played with.")] = None,
+    size: Size = None,
+    fps: Annotated[float, typer.Option(help="Frames per second of the video.")] = 30.0,
+    json: Json = False,
+) -> None:
+    """Re-render a recorded set, bigger or with another model: the same show, better."""
+    from engine.offline import render_session
+    from engine.sessions import default_root, open_session
+
+    session = open_session(name, root or default_root())
+    with console.progress("rendering", quiet=json) as tick:
+        summary = render_session(session, output, model, parse_size(size) if size else None, positive("fps", fps), tick)
+    console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])
+
+
+@app.command()
+def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
+    """What is present, missing or wrong on this machine, and what to do about it."""
+    from engine.doctor import examine
+
+    findings = examine(osc_port)
+    wrong = [finding for finding in findings if finding.state == "wrong"]
+    if json:
+        rows = [{"part": f.part, "state": f.state, "words": f.words} for f in findings]
+        console.result({"ok": not wrong, "findings": rows}, json)
+    else:
+        console.table(("part", "", "what"), [(f.part, f.state, f.words) for f in findings])
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
+    model: Model = "pocket",
+    plot: Annotated[Path | None, typer.Option(help="Write a stage chart, PNG.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
+    from engine.bench import bar_lines, run_bench
+
+    report = run_bench(model, positive("seconds", seconds), None if json else console.say)
+    if plot:
+        from engine.bench_plot import plot_stages
+
+        plot_stages(report, plot)
+    console.result(report, json, bar_lines(report))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: runs a command and turns every error of ours into one line and an exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        code: Any = app([word for word in given if word != "--debug"], prog_name="tpos", standalone_mode=False)
+    except UsageError as error:
+        _fail(error.format_message().replace("\n", " "), 2, debug)  # type: ignore[attr-defined]
+    except TposError as error:
+        _fail(str(error), error.exit_code, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        raise
+    console.say(f"tpos: {message}")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

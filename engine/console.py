@@ -1,0 +1,60 @@
+"""Words for the terminal: progress and news on stderr, results on stdout, JSON alone when asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class Tick(Protocol):
+    """Called with the share done, 0..1."""
+
+    def __call__(self, share: float) -> None: ...
+
+
+def say(line: str) -> None:
+    """News for a person, on stderr so that stdout stays clean."""
+    err.print(line, markup=False)
+
+
+def result(values: dict[str, Any] | list[Any], as_json: bool, lines: Iterable[str] = ()) -> None:
+    """The outcome of a command: one JSON object, or the lines a person would rather read."""
+    if as_json:
+        sys.stdout.write(json.dumps(values, ensure_ascii=False, default=float) + "\n")
+        return
+    for line in lines:
+        out.print(line, markup=False)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """A plain table on stdout."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(str(cell) for cell in row))
+    out.print(grid)
+
+
+@contextmanager
+def progress(title: str, quiet: bool = False) -> Iterator[Tick]:
+    """A progress bar with the time left, on stderr."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
