@@ -1,0 +1,122 @@
+"""Checked TOML: msgspec's verdicts turned into one line that names the file, the key and what would be accepted."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from tpos_models.errors import PresetError
+
+T = TypeVar("T")
+Step = str | int
+
+
+def decode_toml(source: str | bytes, model: type[T], where: str) -> T:
+    """TOML text to a `model` struct.
+
+    Raises PresetError, starting with `where`, for broken TOML, an unknown key, a wrong type or a value out of range.
+    """
+    try:
+        data = msgspec.toml.decode(source)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PresetError(f"{where}: not valid TOML: {error}") from error
+    try:
+        return msgspec.convert(data, model)
+    except msgspec.ValidationError as error:
+        raise PresetError(f"{where}: {_explain(str(error), data, model)}") from error
+
+
+def near(word: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The names in `known` that `word` may have been meant to be, best first."""
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=0.6)
+
+
+def _explain(message: str, data: object, model: type) -> str:
+    verdict, _, place = message.partition(" - at `$")
+    path = _steps(place)
+    kind = _kind_at(model, path)
+    field = re.search(r"field `(.*)`$", verdict)
+    if field and "unknown" in verdict:
+        return _unknown_key([*path, field[1]], _keys(kind))
+    if field:
+        path = [*path, field[1]]
+        return f"{spell(path)} is missing; accepted: {describe(_kind_at(model, path))}"
+    return f"{spell(path)} = {_value_at(data, path)!r:.60}; accepted: {describe(kind)}"
+
+
+def _unknown_key(path: list[Step], keys: list[str]) -> str:
+    guesses = near(str(path[-1]), keys, 1)
+    hint = f"did you mean {guesses[0]}? " if guesses else ""
+    return f"{spell(path)} is not a known key; {hint}accepted: {', '.join(keys)}"
+
+
+def _steps(place: str) -> list[Step]:
+    return [int(i) if i else name for name, i in re.findall(r"\.([^.\[`]+)|\[(\d+)\]", place)]
+
+
+def spell(path: list[Step]) -> str:
+    """A key path as a human counts: `cue 2, shader.zoom`."""
+    text = ""
+    for step in path:
+        text += f" {step + 1}," if isinstance(step, int) else f"{_joint(text)}{step}"
+    return text.rstrip(",") or "the file"
+
+
+def _joint(text: str) -> str:
+    return "" if not text else " " if text.endswith(",") else "."
+
+
+def _kind_at(model: type, path: list[Step]) -> inspect.Type:
+    kind: inspect.Type = inspect.type_info(model)
+    for step in path:
+        kind = next((k for option in _options(kind) if (k := _child(option, step))), inspect.AnyType())
+    return kind
+
+
+def _options(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
+def _child(kind: inspect.Type, step: Step) -> inspect.Type | None:
+    if isinstance(kind, inspect.VarTupleType) and isinstance(step, int):
+        return kind.item_type
+    if isinstance(kind, inspect.StructType):
+        return next((f.type for f in kind.fields if f.encode_name == step), None)
+    return None
+
+
+def _keys(kind: inspect.Type) -> list[str]:
+    return [f.encode_name for option in _options(kind) if isinstance(option, inspect.StructType) for f in option.fields]
+
+
+def _value_at(data: Any, path: list[Step]) -> object:
+    for step in path:
+        data = data[step]
+    return data
+
+
+def describe(kind: inspect.Type) -> str:
+    """What values a type takes, in words."""
+    match kind:
+        case inspect.UnionType():
+            return " or ".join(describe(k) for k in kind.types)
+        case inspect.LiteralType():
+            return " | ".join(repr(v) for v in kind.values)
+        case inspect.FloatType():
+            return f"a number {kind.ge:g}..{kind.le:g}"
+        case inspect.IntType():
+            return f"a whole number {kind.ge}..{kind.le}"
+        case inspect.StrType():
+            return f"text of at most {kind.max_length} characters"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.VarTupleType():
+            return f"a list of {kind.min_length or 0}..{kind.max_length} items, each {describe(kind.item_type)}"
+        case inspect.StructType():
+            return f"a table with the keys {', '.join(f.encode_name for f in kind.fields)}"
+    return "a value"
