@@ -83,7 +83,7 @@ class Argument:
             raise ValueError(f"{self.name} came as {_kind(value)}")
         if len(value) > TEXT_LIMIT:
             raise ValueError(f"{self.name} has {len(value)} characters, more than {TEXT_LIMIT}")
-        return "".join(c if c.isprintable() else " " for c in value).strip()
+        return value.strip() if value.isprintable() else "".join(c if c.isprintable() else " " for c in value).strip()
 
     def _number(self, value: object) -> float:
         if not isinstance(value, (bool, int, float)):

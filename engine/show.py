@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from engine import presets
@@ -224,10 +225,15 @@ def parse(address: str, values: Iterable[object] = (), time_s: float = 0.0) -> t
 def find(address: str) -> tuple[Address, int]:
     """The table's row for an address, and its N (0 where it has none). Raises CommandError with near spellings."""
     if address not in _EXACT:
-        paths = [row.path for row in ADDRESSES]
-        guesses = near(re.sub(r"(?<=/)\d+(?=/|$)", "N", address[:100]), paths)
-        raise CommandError(address[:100], "unknown address", ", ".join(guesses or paths[:3]) + "; N is 1..16")
+        raise CommandError(address[:100], "unknown address", _near_addresses(address[:100]))
     return _EXACT[address]
+
+
+@lru_cache(256)  # a patch that floods a wrong address must not cost the show its processor
+def _near_addresses(address: str) -> str:
+    paths = [row.path for row in ADDRESSES]
+    guesses = near(re.sub(r"(?<=/)\d+(?=/|$)", "N", address), paths)
+    return f"{', '.join(guesses or paths[:3])}; N is 1..{MAX_PROMPTS}"
 
 
 def signature(row: Address) -> str:

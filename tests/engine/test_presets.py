@@ -11,10 +11,24 @@ from engine.show import KEYS, Show
 from engine.types import Prompt, ShaderAmounts, ShowState
 from tpos_models.errors import MissingFileError, PresetError
 
-SCENES = (
-    "beach_fire_waves park_rain_birds park_thunder_birds landscape_thunder garden_fire garden_water render_garden_fire "
-    "fountain deep_sea forest_firewood volcano tunnel ink neon galaxy default"
-).split()
+SCENES = [
+    "beach_fire_waves",
+    "park_rain_birds",
+    "park_thunder_birds",
+    "landscape_thunder",
+    "garden_fire",
+    "garden_water",
+    "render_garden_fire",
+    "fountain",
+    "deep_sea",
+    "forest_firewood",
+    "volcano",
+    "tunnel",
+    "ink",
+    "neon",
+    "galaxy",
+    "default",
+]
 GOOD = 'schema = 1\nprompts = ["a beach"]\n'
 
 
