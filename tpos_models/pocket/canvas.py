@@ -1,0 +1,171 @@
+"""What the world and the denoiser may both see of the noise z: its features, on cells and on pixels.
+
+The one rule of `pocket`: the world reads z only through these, so that every shape it draws is a local function of the
+denoiser's own input.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+CELLS = 32
+CHANNELS = 4
+LEVELS = (0.7, 1.5, 3.0, 6.0)
+"""Sigmas, in cells, of the blur pyramid."""
+STRETCHED = ((1, 1.0, 6.0), (1, 6.0, 1.0), (2, 0.7, 4.0), (3, 3.0, 1.0))
+"""(channel, sigma down, sigma across): streaks of cloud, curtains, ripples and tongues."""
+PROFILES = 4
+"""Channel 0 is cut into this many bands of rows; the mean of each is a profile along x: ridges and skylines."""
+BLOCKS = (1, 2, 4)
+"""Profiles come in steps of so many cells, and smooth at LEVELS[1:]."""
+
+COORDINATES = 22
+
+TERRAIN, SKY, FLOW, LIFE = range(CHANNELS)
+"""What each channel of z means: still composition; clouds and wind; water and ground; flames, drops and flakes."""
+
+
+def _gaussian(sigma: float, points: torch.Tensor) -> torch.Tensor:
+    """Rows that sample a wrapped Gaussian blur of CELLS values at `points` (cells); unit norm keeps unit variance."""
+    distance = points[:, None] - torch.arange(CELLS, dtype=torch.float64)[None, :]
+    rows = sum(torch.exp(-0.5 * ((distance + wrap) / sigma) ** 2) for wrap in (-2 * CELLS, -CELLS, 0, CELLS, 2 * CELLS))
+    assert isinstance(rows, torch.Tensor)
+    return (rows / rows.norm(dim=1, keepdim=True)).float()
+
+
+def _blocks(width: int, size: int) -> torch.Tensor:
+    """Rows that average `width` neighbouring cells, scaled to unit variance, seen at `size` positions."""
+    cell = (torch.arange(size) * CELLS // size) // width
+    return (cell[:, None] == (torch.arange(CELLS) // width)[None, :]).float() / math.sqrt(width)
+
+
+class Lens(nn.Module):
+    """Reads z at `size` x `size` positions. All maps have zero mean and unit variance for Gaussian z."""
+
+    def __init__(self, size: int = CELLS) -> None:
+        super().__init__()
+        self.size = size
+        points = (torch.arange(size, dtype=torch.float64) + 0.5) * CELLS / size - 0.5
+        sigmas = sorted({*LEVELS, *(s for _, *pair in STRETCHED for s in pair)})
+        self._blur = {sigma: f"blur_{i}" for i, sigma in enumerate(sigmas)}
+        for sigma, name in self._blur.items():
+            self.register_buffer(name, _gaussian(sigma, points), persistent=False)
+        for width in BLOCKS:
+            self.register_buffer(f"block_{width}", _blocks(width, size), persistent=False)
+        centre = (torch.arange(size) + 0.5) / size
+        self.register_buffer("x", centre[None, :].expand(size, size).contiguous(), persistent=False)
+        self.register_buffer("y", centre[:, None].expand(size, size).contiguous(), persistent=False)
+
+    def blur(self, sigma: float) -> torch.Tensor:
+        """The (size, CELLS) matrix that blurs and samples one axis."""
+        return getattr(self, self._blur[sigma])
+
+    def field(self, z: torch.Tensor, down: float, across: float) -> torch.Tensor:
+        """Maps (..., CELLS, CELLS) to smooth maps (..., size, size), blurred by two sigmas."""
+        return self.blur(down) @ z @ self.blur(across).T
+
+    def profiles(self, z: torch.Tensor) -> torch.Tensor:
+        """z (B, 4, 32, 32) to PROFILES rows of CELLS values each: (B, PROFILES, CELLS)."""
+        rows = CELLS // PROFILES
+        return z[:, TERRAIN].reshape(-1, PROFILES, rows, CELLS).sum(2) / math.sqrt(rows)
+
+    def steps(self, profiles: torch.Tensor, width: int) -> torch.Tensor:
+        """Profiles (..., CELLS) in blocks of `width` cells: (..., size)."""
+        return profiles @ getattr(self, f"block_{width}").T
+
+    def moods(self, z: torch.Tensor) -> torch.Tensor:
+        """One number for the whole picture per channel: (B, 4), still under any shift of z."""
+        return z.mean((2, 3)) * CELLS
+
+    def coordinates(self) -> torch.Tensor:
+        """Constant maps (COORDINATES, size, size): x and y, and their waves down to two cells long."""
+        waves = []
+        for axis in (self.x, self.y):
+            assert isinstance(axis, torch.Tensor)
+            waves.append(axis * 2 - 1)
+            for period in (32, 16, 8, 4, 2):
+                waves += [torch.sin(axis * (2 * math.pi * CELLS / period)), torch.cos(axis * (2 * math.pi * CELLS / period))]
+        return torch.stack(waves)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Everything the denoiser is told about x_t: (B, 4, 32, 32) to (B, FEATURES, 32, 32)."""
+        b, n = z.shape[0], self.size
+        maps = [z, *(self.field(z, s, s) for s in LEVELS)]
+        maps += [self.field(z[:, c : c + 1], down, across) for c, down, across in STRETCHED]
+        profiles = self.profiles(z)
+        rows = [self.steps(profiles, w) for w in BLOCKS] + [profiles @ self.blur(s).T for s in LEVELS[1:]]
+        maps.append(torch.cat(rows, 1)[:, :, None, :].expand(-1, -1, n, -1))
+        maps.append(self.moods(z)[:, :, None, None].expand(-1, -1, n, n))
+        maps.append(self.coordinates().expand(b, -1, -1, -1))
+        return torch.cat(maps, 1)
+
+
+FEATURES = CHANNELS * (1 + len(LEVELS)) + len(STRETCHED) + PROFILES * (len(BLOCKS) + len(LEVELS) - 1) + CHANNELS + COORDINATES
+
+
+class Canvas:
+    """A batch of z seen through a lens at picture size, with painting helpers; owns nothing but references."""
+
+    def __init__(self, lens: Lens, z: torch.Tensor) -> None:
+        self.lens, self.z = lens, z
+        self.size = lens.size
+        self.x, self.y = lens.x[None], lens.y[None]  # type: ignore[index]
+        self._profiles = lens.profiles(z)
+        self._moods = lens.moods(z)
+
+    def of(self, rows: torch.Tensor) -> Canvas:
+        """The same view of some of the batch."""
+        return Canvas(self.lens, self.z[rows])
+
+    def field(self, channel: int, down: float, across: float | None = None) -> torch.Tensor:
+        """A smooth field (B, size, size) of one channel."""
+        return self.lens.field(self.z[:, channel], down, down if across is None else across)
+
+    def smooth(self, band: int, sigma: float) -> torch.Tensor:
+        """A smooth profile along x (B, 1, size)."""
+        return (self._profiles[:, band] @ self.lens.blur(sigma).T)[:, None]
+
+    def steps(self, band: int, width: int) -> torch.Tensor:
+        """A profile in blocks of `width` cells (B, 1, size)."""
+        return self.lens.steps(self._profiles[:, band], width)[:, None]
+
+    def cells(self, channel: int, width: int) -> torch.Tensor:
+        """One number per block of `width` x `width` cells (B, size, size), unit variance."""
+        block = torch.nn.functional.avg_pool2d(self.z[:, channel, None], width) * width
+        return torch.nn.functional.interpolate(block, size=self.size, mode="nearest")[:, 0]
+
+    def mood(self, channel: int) -> torch.Tensor:
+        """One number per picture within -1..1, (B, 1, 1)."""
+        return torch.tanh(self._moods[:, channel] * 0.7)[:, None, None]
+
+    def edge(self, distance: torch.Tensor, soft_px: float = 1.5) -> torch.Tensor:
+        """Coverage 0..1 of a shape from the signed distance (picture heights, inside positive)."""
+        return (distance * (self.size / soft_px) + 0.5).clamp(0, 1)
+
+    def disc(self, x: torch.Tensor | float, y: torch.Tensor | float, radius: torch.Tensor | float) -> torch.Tensor:
+        """Coverage of a disc."""
+        return self.edge(radius - self.distance(x, y))
+
+    def distance(self, x: torch.Tensor | float, y: torch.Tensor | float) -> torch.Tensor:
+        """Distance of every pixel from a point, in picture heights."""
+        return ((self.x - x) ** 2 + (self.y - y) ** 2).sqrt()
+
+
+def paint(picture: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Lay `colour` ((B,) 3 [, size, size]) over pictures (B, 3, size, size) where mask (B, size, size) is 1."""
+    if colour.ndim <= 2:
+        colour = colour[..., None, None]
+    return torch.lerp(picture, colour.expand_as(picture), mask[:, None])
+
+
+def blob(field: torch.Tensor, threshold: torch.Tensor | float, gain: float) -> torch.Tensor:
+    """A crisp island of a smooth field above a threshold, `gain` sets the edge."""
+    return ((field - threshold) * gain + 0.5).clamp(0, 1)
+
+
+def rgb(code: str) -> torch.Tensor:
+    """"#7fa6b5" to (3,) in 0..1."""
+    return torch.tensor([int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)])

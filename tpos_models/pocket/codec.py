@@ -1,0 +1,91 @@
+"""Pictures to latents and back: 256 x 256 RGB to 4 x 32 x 32 of zero mean and unit variance.
+
+The decoder is sized for live use on two CPU cores; the encoder only runs in training and evaluation. Both are told
+where in the picture each cell lies.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tpos_models.pocket.canvas import CELLS, CHANNELS, COORDINATES, Lens
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class Placed(nn.Module):
+    """Base of both halves: the constant coordinate maps of the 32 x 32 cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("coordinates", Lens(CELLS).coordinates()[None], persistent=False)
+
+    def beside(self, x: torch.Tensor) -> torch.Tensor:
+        """x (B, C, 32, 32) with the coordinates as further channels."""
+        return torch.cat([x, self.coordinates.expand(x.shape[0], -1, -1, -1)], 1)
+
+
+class Encoder(Placed):
+    """RGB (B, 3, 256, 256) in 0..1 to latents (B, 4, 32, 32); the normalisation lives in `scale`'s running statistics."""
+
+    def __init__(self, width: int = 32, deep: int = 96) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(48, width, 3, padding=1)
+        self.fine = Residual(width)
+        self.down = nn.Conv2d(4 * width, deep, 1)
+        self.where = nn.Conv2d(deep + COORDINATES, deep, 1)
+        self.coarse = Residual(deep)
+        self.out = nn.Conv2d(deep, CHANNELS, 1)
+        self.scale = nn.BatchNorm2d(CHANNELS, affine=False, momentum=0.01)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        x = self.fine(self.patches(F.pixel_unshuffle(picture * 2 - 1, 4)))
+        x = self.where(self.beside(self.down(F.pixel_unshuffle(x, 2))))
+        return self.scale(self.out(F.relu(self.coarse(x))))
+
+
+class Decoder(Placed):
+    """Latents (B, 4, 32, 32) to RGB (B, 3, 256, 256), 0..1 once `eval()`; about 1.3 GFLOP."""
+
+    def __init__(self, widths: tuple[int, int, int] = (80, 48, 24), blocks: tuple[int, int] = (2, 2)) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.start = nn.Conv2d(CHANNELS + COORDINATES, a, 3, padding=1)
+        self.at_32 = nn.Sequential(*(Residual(a) for _ in range(blocks[0])))
+        self.to_64 = nn.Conv2d(a, 4 * b, 1)
+        self.at_64 = nn.Sequential(*(Residual(b) for _ in range(blocks[1])))
+        self.to_128 = nn.Conv2d(b, 4 * c, 1)
+        self.out = nn.Conv2d(c, 12, 3, padding=1)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        x = self.at_32(self.start(self.beside(latents)))
+        x = self.at_64(F.pixel_shuffle(self.to_64(F.relu(x)), 2))
+        x = F.pixel_shuffle(self.to_128(F.relu(x)), 2)
+        picture = F.pixel_shuffle(self.out(F.relu(x)), 2) * 0.5 + 0.5
+        return picture if self.training else picture.clamp(0, 1)
+
+
+class Codec(nn.Module):
+    """Both halves, as they are trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+
+    def forward(self, picture: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Pictures through the latents, disturbed by `noise`, and back."""
+        return self.decoder(self.encoder(picture) + noise)
