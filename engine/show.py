@@ -1,6 +1,6 @@
 """The show: one table of what an operator can say, and the one owner of the state it changes.
 
-OSC parsing, keys and the README's table all come from `ADDRESSES`. A change is a pure function of the state; what is
+OSC, keys and the README's table all speak through `ADDRESSES`. A change is a pure function of the state; what is
 an event rather than state (snapshot, tap, recording asked for) comes back as `Effect`s for the live loop to carry out.
 """
 
@@ -59,7 +59,6 @@ class Address:
     doc: str
     applies: str
     change: Change | None = None
-    key: str = ""
 
     def command(self, address: str, args: tuple[Value, ...], time_s: float = 0.0) -> Command:
         """A command for this row, with defaults for the arguments left out."""
@@ -159,23 +158,19 @@ ADDRESSES: tuple[Address, ...] = (
     Address("/tpos/prompt/N/text", (_TEXT,), "Text of prompt N, 1..16; empty takes it out.", "prompts", _prompt_text),
     Address("/tpos/prompt/N/weight", (_UNIT,), "Weight of prompt N, 1..16.", "prompts", _prompt_weight),
     Address("/tpos/preset", (Argument("name", "s"),), "Switch to a preset, by name, never by path.", "look", _preset),
-    Address("/tpos/cue/go", (_PRESS,), "Next cue.", "event", _step(1), "RIGHT"),
-    Address("/tpos/cue/back", (_PRESS,), "Previous cue.", "event", _step(-1), "LEFT"),
-    Address(
-        "/tpos/cue", (Argument("cue", "i", high=99),), "Cue by number from 1; 0 is the preset itself.", "cue", _cue
-    ),
+    Address("/tpos/cue/go", (_PRESS,), "Next cue.", "event", _step(1)),
+    Address("/tpos/cue/back", (_PRESS,), "Previous cue.", "event", _step(-1)),
+    Address("/tpos/cue", (_CUE,), "Cue by number from 1; 0 is the preset itself.", "cue", _cue),
     Address("/tpos/audio/gain", (_UNIT,), "Input trim: 0 is -24 dB, 0.5 is 0 dB, 1 is +24 dB.", "audio_gain_db", _gain),
     Address("/tpos/audio/amount", (_UNIT,), "How much the sound steers the picture.", "amount", _set("amount")),
     Address("/tpos/motion", (_UNIT,), "How much the picture moves by itself; 0 is a still.", "motion", _set("motion")),
     Address("/tpos/seed", (Argument("seed", "i", high=MAX_SEED),), "Another composition.", "seed", _set("seed")),
-    Address("/tpos/tempo/tap", (_PRESS,), "Tap the beat.", "event", None, "T"),
+    Address("/tpos/tempo/tap", (_PRESS,), "Tap the beat.", "event", None),
     Address("/tpos/tempo/bpm", (_BPM,), "Set the tempo; below 30 the music decides.", "tempo_bpm", _bpm),
-    Address("/tpos/freeze", (_SWITCH,), "Hold the picture; no argument toggles.", "freeze", _toggle("freeze"), "SPACE"),
-    Address(
-        "/tpos/blackout", (_SWITCH, _FADE), "Fade to black and back; no argument toggles.", "blackout", _blackout, "B"
-    ),
-    Address("/tpos/record", (_SWITCH,), "Record; no argument toggles.", "recording", _toggle("recording"), "R"),
-    Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", "event", None, "S"),
+    Address("/tpos/freeze", (_SWITCH,), "Hold the picture; no argument toggles.", "freeze", _toggle("freeze")),
+    Address("/tpos/blackout", (_SWITCH, _FADE), "Black, faded in and out; no argument toggles.", "blackout", _blackout),
+    Address("/tpos/record", (_SWITCH,), "Record; no argument toggles.", "recording", _toggle("recording")),
+    Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", "event", None),
     *(
         Address(f"/tpos/shader/{name}", (_UNIT,), f"Reactive layer: {name.replace('_', ' ')}.", "shader", _shader(name))
         for name in ShaderAmounts.__dataclass_fields__
@@ -187,14 +182,6 @@ _EXACT: dict[str, tuple[Address, int]] = {
     for row in ADDRESSES
     for n in range(1, MAX_PROMPTS + 1)
 }
-_KEY_BLACKOUT_S = 1.0
-
-KEYS: dict[str, Command] = (
-    {row.key: row.command(row.path, ()) for row in ADDRESSES if row.key}
-    | {"B": Command("/tpos/blackout", (None, _KEY_BLACKOUT_S), event=True)}
-    | {str(i): Command("/tpos/cue", (i,)) for i in range(1, 10)}
-)
-"""Keys that stand for commands, named as in pyglet."""
 
 
 def parse(address: str, values: Iterable[object] = (), time_s: float = 0.0) -> tuple[Command, str]:
@@ -264,16 +251,6 @@ def parse_prompts(text: str) -> tuple[Prompt, ...]:
 def _one_prompt(part: str) -> Prompt:
     weight = _WEIGHT.search(part)
     return Prompt(part[: weight.start()].strip(), float(weight[1])) if weight else Prompt(part.strip())
-
-
-def active_prompts(state: ShowState) -> tuple[Prompt, ...]:
-    """The prompts that count: those with text and weight, or the empty prompt if there are none."""
-    return tuple(p for p in state.prompts if p.text and p.weight > 0) or (Prompt(""),)
-
-
-def prompt_line(state: ShowState) -> str:
-    """The active prompts as one line that `parse_prompts` reads back."""
-    return " | ".join(p.text if p.weight == 1 else f"{p.text}:{p.weight:.3g}" for p in active_prompts(state))
 
 
 class Show:

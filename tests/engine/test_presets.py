@@ -7,7 +7,7 @@ import pytest
 
 from engine import presets
 from engine.preset_watcher import PresetWatcher
-from engine.show import KEYS, Show
+from engine.show import Show, parse
 from engine.types import Prompt, ShaderAmounts, ShowState
 from tpos_models.errors import MissingFileError, PresetError
 
@@ -55,7 +55,7 @@ def test_a_shipped_preset_is_a_complete_look(name: str) -> None:
     show = Show(preset)
     assert (show.state.preset, show.state.cue) == (name, -1)
     for number in range(1, len(preset.cues) + 1):
-        assert show.apply(KEYS[str(number)]) == []
+        assert show.apply(parse("/tpos/cue", [number])[0]) == []
         assert show.state.cue == number - 1
 
 
@@ -67,7 +67,7 @@ def test_a_dumped_preset_reads_back_as_the_same_look(name: str) -> None:
 
 def test_the_default_hears_nature_and_the_club() -> None:
     heard = {rule.hear for rule in presets.to_state(presets.load("default")).rules}
-    assert {"rain", "thunder", "fire", "waves", "kick drum", "bass", "hi-hats", "voice"} <= heard
+    assert {"rain", "thunder", "fire", "waves", "dance music", "kick drum", "bass line", "hi-hats", "voice"} <= heard
 
 
 def test_defaults_are_those_of_the_show_state() -> None:

@@ -8,15 +8,12 @@ from engine import presets
 from engine.commands import Command, CommandError, CommandQueue
 from engine.show import (
     ADDRESSES,
-    KEYS,
     Effect,
     Looks,
     Show,
-    active_prompts,
     apply,
     parse,
     parse_prompts,
-    prompt_line,
 )
 from engine.types import Prompt, ShowState
 
@@ -143,8 +140,6 @@ def test_several_prompts_in_one_text() -> None:
     got = parse_prompts("a beach:0.7 | fire : .3|the 10:30 train| at 10:00 ")
     assert got == (Prompt("a beach", 0.7), Prompt("fire", 0.3), Prompt("the 10:30 train"), Prompt("at 10:00"))
     assert parse_prompts("") == (Prompt(""),)
-    state = ShowState(prompts=got)
-    assert parse_prompts(prompt_line(state)) == got
 
 
 def test_more_than_sixteen_prompts_are_cut_and_said() -> None:
@@ -158,9 +153,7 @@ def test_prompts_by_number_arrive_in_any_order() -> None:
     for address, value in (("3/weight", 0.25), ("3/text", "fire"), ("2/text", "waves"), ("1/weight", 0)):
         state = apply(state, parse(f"/tpos/prompt/{address}", [value])[0])
     assert state.prompts == (Prompt("a beach", 0.0), Prompt("waves", 1.0), Prompt("fire", 0.25))
-    assert active_prompts(state) == (Prompt("waves"), Prompt("fire", 0.25))
     assert state.fade_s == 0.0
-    assert active_prompts(ShowState(prompts=(Prompt("x", 0.0),))) == (Prompt(""),)
 
 
 def test_a_switch_without_argument_toggles() -> None:
@@ -241,15 +234,6 @@ def test_events_come_back_as_effects_with_their_time(show: Show) -> None:
     assert say(show, "/tpos/record", 1) == [Effect("record", 1.0)]
     assert say(show, "/tpos/record", 1) == []
     assert say(show, "/tpos/record", 0) == [Effect("record", 0.0)]
-
-
-def test_keys_are_commands(show: Show) -> None:
-    for command in KEYS.values():
-        if command.address != "/tpos/cue":
-            assert all(e.name != "problem" for e in show.apply(command))
-    assert KEYS["3"].args == (3,)
-    assert KEYS["SPACE"].event
-    assert KEYS["B"].args == (None, 1.0)
 
 
 def test_an_edit_replaces_only_what_changed_in_the_file(show: Show, preset: presets.Preset) -> None:
