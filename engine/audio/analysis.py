@@ -1,0 +1,109 @@
+"""Mono sound at 44.1 kHz to features, hop by hop: the stage that runs live, offline and in tests alike."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine.audio import HOP, HOP_S, SAMPLE_RATE
+from engine.audio.gain import SILENCE_DB, AutoGain, decibels
+from engine.audio.history import History
+from engine.audio.spectrum import Bands, Onsets, Spectrum
+from engine.audio.tempo import BeatTracker
+from engine.types import AudioFeatures
+
+_HISTORY_S = 12
+_LEVEL_RANGE_DB = (-46.0, -6.0)
+_ATTACK, _RELEASE = (1 - math.exp(-HOP_S / tau_s) for tau_s in (0.015, 0.25))
+_CLIPPED, _CLIPPED_SAMPLES = 0.999, 3
+_CLIP_SHOWN_S = 1.0
+
+
+class Analyser:
+    """Gain, bands, onsets and tempo of one stream.
+
+    Owned by the thread that calls `process`; `tap`, `set_bpm`, `gain.enabled` and `gain.trim_db` may be used from
+    any. How the stream is cut into blocks makes no difference to what comes out.
+    """
+
+    def __init__(self, agc: bool = True, trim_db: float = 0.0) -> None:
+        self.gain = AutoGain(agc, trim_db)
+        self._beats = BeatTracker()
+        self._spectrum, self._bands, self._onsets = Spectrum(), Bands(), Onsets()
+        self._rest = np.zeros(0, np.float32)
+        self._factor = 1.0
+        self._level = 0.0
+        self._clip_s = 0.0
+        self._heard = History(_HISTORY_S * SAMPLE_RATE)
+        self._end_s = 0.0
+
+    def process(self, samples: np.ndarray, end_time_s: float, lost: bool = False) -> list[AudioFeatures]:
+        """Analyse the next samples of the stream.
+
+        `samples` float32 (n,) at 44.1 kHz, any n, the newest captured at `end_time_s`; what does not fill a hop waits
+        for the next call. `lost` marks silence that stands in for a device that is gone.
+        """
+        self._rest = np.concatenate([self._rest, samples])
+        features = []
+        while len(self._rest) >= HOP:
+            hop, self._rest = self._rest[:HOP], self._rest[HOP:]
+            features.append(self._hop(hop, end_time_s - len(self._rest) / SAMPLE_RATE, lost))
+        return features
+
+    def window(self, seconds: float) -> tuple[np.ndarray, float]:
+        """The newest `seconds` (up to 12) after gain: float32 (n,) copy, and the capture time of its last sample."""
+        return self._heard.newest(round(seconds * SAMPLE_RATE))[:, 0], self._end_s
+
+    def tap(self, time_s: float) -> None:
+        """The operator tapped a beat at `time_s`; any thread."""
+        self._beats.tap(time_s)
+
+    def set_bpm(self, bpm: float) -> None:
+        """Fix the tempo, 0 follows the music; any thread."""
+        self._beats.set_bpm(bpm)
+
+    def _hop(self, hop: np.ndarray, time_s: float, lost: bool) -> AudioFeatures:
+        power = float(hop @ hop) / HOP
+        gained = self._amplify(hop, self.gain.update(power, HOP_S))
+        self._heard.append(gained[:, None])
+        self._end_s = time_s
+        magnitudes = self._spectrum.push(gained)
+        self._onsets.push(magnitudes)
+        tempo = self._beats.push(self._onsets.flux, time_s)
+        state = self._state(hop, lost)
+        return AudioFeatures(
+            time_s=time_s,
+            loudness_db=decibels(power),
+            level=self._follow_level(float(gained @ gained) / HOP, silent=state in ("silence", "lost")),
+            bands=self._bands.push(magnitudes),
+            onset=self._onsets.strength,
+            hit=self._onsets.hit,
+            bpm=tempo.bpm,
+            tempo_confidence=tempo.confidence,
+            beat_phase=tempo.phase,
+            beat=tempo.beat,
+            state=state,
+        )
+
+    def _amplify(self, hop: np.ndarray, factor: float) -> np.ndarray:
+        """Apply the gain as a ramp from the last hop's, so that it never steps."""
+        ramp = np.linspace(self._factor, factor, HOP + 1, dtype=np.float32)[1:]
+        self._factor = factor
+        return np.clip(hop * ramp, -1, 1)
+
+    def _follow_level(self, power: float, silent: bool) -> float:
+        low, high = _LEVEL_RANGE_DB
+        target = 0.0 if silent else min(1.0, max(0.0, (decibels(power) - low) / (high - low)))
+        self._level += (target - self._level) * (_ATTACK if target > self._level else _RELEASE)
+        return self._level
+
+    def _state(self, hop: np.ndarray, lost: bool) -> str:
+        self._clip_s = max(0.0, self._clip_s - HOP_S)
+        if np.count_nonzero(np.abs(hop) >= _CLIPPED) >= _CLIPPED_SAMPLES:
+            self._clip_s = _CLIP_SHOWN_S
+        if lost:
+            return "lost"
+        if self._clip_s > 0:
+            return "clipping"
+        return "silence" if self.gain.short_db < SILENCE_DB else "ok"

@@ -1,0 +1,252 @@
+"""The analysis thread: reads the ring, analyses, and keeps what the encoder and the recorder ask for."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from engine.audio import HOP_S, SAMPLE_RATE
+from engine.audio.analysis import Analyser
+from engine.audio.history import History
+from engine.audio.intake import Intake, mono
+from engine.audio.ring import Block
+from engine.audio.sources import Source
+from engine.audio.timeline import SampleClock
+from engine.clock import Clock, WallClock
+from engine.types import SILENCE, AudioFeatures
+
+_POLL_S = 0.002
+_RAW_S = 30
+_FEATURES = 4096
+_GAPS = 20_000
+_NOTICEABLE_S = 0.02
+_LONGEST_GAP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AudioCounters:
+    """Health of the input since the start; losses are filled with silence, so that time stays true."""
+
+    source: str
+    sample_rate: int
+    channels: int
+    blocks: int
+    samples: int
+    """Samples at 44.1 kHz that went through, silence for losses included."""
+    overruns: int
+    """Blocks the analysis thread came too late for."""
+    overflows: int
+    """Blocks before which the driver dropped samples."""
+    losses: int
+    """Times the device vanished."""
+    filled: int
+    """Samples at 44.1 kHz of silence put in for what was lost."""
+    bad_samples: int
+    """NaN or infinite samples replaced by zero."""
+    cpu_load: float
+    """PortAudio's: the callback's share of its deadline."""
+    block_ms: float
+    gap_p99_ms: float
+    """Between callbacks; over `block_ms` by what the machine made them wait, or the driver bundles them."""
+    gap_max_ms: float
+    gain_db: float
+    warning: str
+
+
+class Capture:
+    """Owns the thread "audio-analysis" and, through it, the analyser; any thread may ask.
+
+    `latest` is newest-wins; `features_since` and `raw` give everything once. The source is started, stopped and
+    closed with the capture.
+    """
+
+    def __init__(self, source: Source, clock: Clock | None = None, analyser: Analyser | None = None) -> None:
+        self.source = source
+        self.analyser = analyser or Analyser()
+        self._clock = clock or WallClock()
+        self._intake = Intake(source.sample_rate, source.channels, source.picks)
+        self.channels = self._intake.channels
+        """Of `raw`: 1 or 2."""
+        self._in_clock = SampleClock(source.sample_rate)
+        self._raw = History(_RAW_S * SAMPLE_RATE, self.channels)
+        self._features: deque[AudioFeatures] = deque(maxlen=_FEATURES)
+        self._feature_count = 0
+        self._latest = SILENCE
+        self._filled = self._overflows_seen = 0
+        self._mend = False
+        self._gaps_ms: deque[float] = deque(maxlen=_GAPS)
+        self._arrived_s = 0.0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the source and the thread; DeviceError where the device will not open."""
+        if self._thread is not None:
+            return
+        self.source.start()
+        self._stopping.clear()
+        self._arrived_s = 0.0
+        self._mend = self._in_clock.running
+        self._thread = threading.Thread(target=self._run, name="audio-analysis", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop both; what was captured stays readable."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.source.stop()
+
+    def close(self) -> None:
+        """Stop, and release the source."""
+        self.stop()
+        self.source.close()
+
+    def __enter__(self) -> Capture:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def ended(self) -> bool:
+        """The source is over and everything it gave has been analysed."""
+        return self.source.state == "ended" and self.source.ring.consumed == self.source.ring.written
+
+    @property
+    def running(self) -> bool:
+        """Whether the analysis thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def latest(self) -> AudioFeatures:
+        """The newest hop."""
+        return self._latest
+
+    def features_since(self, index: int) -> tuple[list[AudioFeatures], int]:
+        """The hops from number `index` on (the newest 4096 are kept, 47 s), and the index to ask with next."""
+        with self._lock:
+            count = min(max(self._feature_count - index, 0), len(self._features))
+            return [self._features[len(self._features) - count + i] for i in range(count)], self._feature_count
+
+    def window(self, seconds: float) -> tuple[np.ndarray, float]:
+        """The newest `seconds` (up to 12) for the encoder: mono float32 at 44.1 kHz after gain, and its end time."""
+        with self._lock:
+            return self.analyser.window(seconds)
+
+    def raw(self, since: int) -> tuple[np.ndarray, int]:
+        """The input from sample number `since` on, before gain, and the number of its first sample.
+
+        float32 (n, channels) at 44.1 kHz; it starts later than `since` where more than 30 s were left waiting.
+        """
+        with self._lock:
+            return self._raw.since(since)
+
+    def time_of(self, sample: int) -> float:
+        """When sample number `sample` of `raw` was captured, on the show's clock."""
+        with self._lock:
+            return self._in_clock.time_of(sample / SAMPLE_RATE * self.source.sample_rate)
+
+    def counters(self) -> AudioCounters:
+        """Health so far."""
+        health = self.source.counters()
+        with self._lock:
+            gaps = np.array(self._gaps_ms) if self._gaps_ms else np.zeros(1)
+            return AudioCounters(
+                source=self.source.name,
+                sample_rate=self.source.sample_rate,
+                channels=self.source.channels,
+                blocks=health.blocks,
+                samples=self._raw.end,
+                overruns=self.source.ring.overruns,
+                overflows=health.overflows,
+                losses=health.losses,
+                filled=self._filled,
+                bad_samples=self._intake.bad_samples,
+                cpu_load=health.cpu_load,
+                block_ms=1000 * self.source.block_s,
+                gap_p99_ms=float(np.percentile(gaps, 99)),
+                gap_max_ms=float(gaps.max()),
+                gain_db=self.analyser.gain.gain_db,
+                warning=health.warning,
+            )
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            block = self.source.ring.read()
+            if block is not None:
+                self._take(block)
+            elif self.source.state == "lost":
+                self._stand_in()
+            else:
+                self._clock.sleep(_POLL_S)
+
+    def _take(self, block: Block) -> None:
+        self._note_gap(block)
+        overflows = self.source.counters().overflows
+        if block.lost_frames:
+            self._insert_silence(block.lost_frames)
+        if self._mend or overflows != self._overflows_seen:
+            self._mend, self._overflows_seen = False, overflows
+            self._close_gap(block)
+        self._feed(block.samples, block.captured_s)
+
+    def _feed(self, samples: np.ndarray, end_s: float, lost: bool = False) -> None:
+        """One stretch of input whose newest sample was captured at `end_s`, down the whole line."""
+        with self._lock:
+            self._in_clock.update(self._intake.received + len(samples), end_s)
+            folded = self._intake.push(samples)
+            self._raw.append(folded)
+            end = self._raw.end / SAMPLE_RATE * self.source.sample_rate
+            features = self.analyser.process(mono(folded), self._in_clock.time_of(end), lost)
+            self._features.extend(features)
+            self._feature_count += len(features)
+        if features:
+            self._latest = features[-1]
+
+    def _note_gap(self, block: Block) -> None:
+        if self._arrived_s:
+            self._gaps_ms.append(1000 * (block.arrived_s - self._arrived_s))
+        self._arrived_s = block.arrived_s
+
+    def _stand_in(self) -> None:
+        """The device is gone: let time pass as silence marked lost, a hop at a time."""
+        self._mend = True
+        self._arrived_s = 0.0
+        frames = round(HOP_S * self.source.sample_rate)
+        behind_s = self._clock.now() - self._in_clock.time_of(self._intake.received) if self._in_clock.running else 0.0
+        if self._in_clock.running and behind_s < HOP_S:
+            self._clock.sleep(_POLL_S)
+            return
+        if not self._in_clock.running or behind_s > _LONGEST_GAP_S:
+            self._silence(frames, self._clock.now(), lost=True)
+            return
+        self._silence(frames, self._in_clock.time_of(self._intake.received + frames), lost=True)
+
+    def _close_gap(self, block: Block) -> None:
+        """Samples are missing before this block: put silence where they would have been."""
+        if not self._in_clock.running:
+            return
+        start_s = block.captured_s - len(block.samples) / self.source.sample_rate
+        gap_s = start_s - self._in_clock.time_of(self._intake.received)
+        if _NOTICEABLE_S < gap_s < _LONGEST_GAP_S:
+            self._insert_silence(round(gap_s * self.source.sample_rate))
+
+    def _insert_silence(self, frames: int) -> None:
+        step = self.source.block_frames
+        while frames > 0:
+            count = min(step, frames)
+            self._silence(count, self._in_clock.time_of(self._intake.received + count))
+            frames -= count
+
+    def _silence(self, frames: int, end_s: float, lost: bool = False) -> None:
+        self._filled += round(frames * SAMPLE_RATE / self.source.sample_rate)
+        self._feed(np.zeros((frames, self.source.channels), np.float32), end_s, lost)

@@ -1,0 +1,138 @@
+"""A PortAudio device as a source: a callback that only copies, and a watch that finds a lost device again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.portaudio import Device, aim_pulse, portaudio, portaudio_index, refresh
+from engine.audio.sources import Source, SourceCounters
+from tpos_models.errors import DeviceError
+
+_QUIET_S = 1.5
+"""A started device that brings no block for so long is lost."""
+_WATCH_S = 0.2
+_BACKOFF_S = (0.25, 4.0)
+_PLAUSIBLE_S = 1.0
+
+
+class DeviceSource(Source):
+    """Live input. 44.1 kHz where the device offers it (no resampling), else the device's own rate.
+
+    `channels` counts from 1; without it the first two. The callback thread owns the ring's write side and
+    `_overflows`; the thread "audio-watch" owns the stream once started, and reopens it with backoff (0.25 to 4 s)
+    when it dies. One device source at a time: looking for a lost device restarts PortAudio.
+    """
+
+    def __init__(self, device: Device, channels: tuple[int, ...] = ()) -> None:
+        self.device = device
+        _check_channels(device, channels)
+        opened = max(channels) if channels else min(2, device.channels)
+        picks = tuple(c - 1 for c in channels)
+        super().__init__(device.name, self._choose_rate(opened), opened, picks)
+        self._stream: Any = None
+        self._overflows = self._losses = 0
+        self._stopping = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    def start(self) -> None:
+        if self._watch is not None:
+            return
+        self._open()
+        self._stopping.clear()
+        self._watch = threading.Thread(target=self._watch_over, name="audio-watch", daemon=True)
+        self._watch.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._watch is not None:
+            self._watch.join()
+            self._watch = None
+        self._shut()
+        self.state = "ok"
+
+    def counters(self) -> SourceCounters:
+        stream = self._stream
+        load = float(stream.cpu_load) if stream is not None and not stream.closed else 0.0
+        return SourceCounters(self.ring.written, self._overflows, self._losses, load)
+
+    def _choose_rate(self, channels: int) -> int:
+        sd = portaudio()
+        aim_pulse(self.device)
+        try:
+            sd.check_input_settings(portaudio_index(self.device), channels, "float32", samplerate=SAMPLE_RATE)
+        except sd.PortAudioError:
+            return self.device.default_rate
+        return SAMPLE_RATE
+
+    def _open(self) -> None:
+        sd = portaudio()
+        aim_pulse(self.device)
+        try:
+            self._stream = sd.InputStream(
+                device=portaudio_index(self.device),
+                samplerate=self.sample_rate,
+                channels=self.channels,
+                blocksize=self.block_frames,
+                dtype="float32",
+                latency="low",
+                callback=self._callback,
+            )
+            self._stream.start()
+        except sd.PortAudioError as error:
+            self._shut()
+            raise DeviceError(_will_not_open(self.device, error)) from error
+
+    def _callback(self, samples: np.ndarray, frames: int, times: Any, status: Any) -> None:
+        now_s = time.monotonic()
+        age_s = times.currentTime - times.inputBufferAdcTime - frames / self.sample_rate
+        self.ring.write(samples, now_s - min(max(age_s, 0.0), _PLAUSIBLE_S), now_s)
+        if status.input_overflow:
+            self._overflows += 1
+
+    def _watch_over(self) -> None:
+        written, since_s = self.ring.written, time.monotonic()
+        while not self._stopping.wait(_WATCH_S):
+            if self.ring.written != written:
+                written, since_s = self.ring.written, time.monotonic()
+            if not self._stream.active or time.monotonic() - since_s > _QUIET_S:
+                self._recover()
+                since_s = time.monotonic()
+
+    def _recover(self) -> None:
+        """Report the loss, then try to open the device again until it works or someone stops us."""
+        self.state = "lost"
+        self._losses += 1
+        pause_s = _BACKOFF_S[0]
+        while not self._stopping.wait(pause_s):
+            self._shut()
+            try:
+                refresh()
+                self._open()
+            except (DeviceError, portaudio().PortAudioError):
+                pause_s = min(2 * pause_s, _BACKOFF_S[1])
+                continue
+            self.state = "ok"
+            return
+
+    def _shut(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)
+
+
+def _check_channels(device: Device, channels: tuple[int, ...]) -> None:
+    if channels and not all(1 <= c <= device.channels for c in channels):
+        raise DeviceError(f"{device.name}: has channels 1..{device.channels}, not {','.join(map(str, channels))}")
+
+
+def _will_not_open(device: Device, error: Exception) -> str:
+    code = error.args[1] if len(error.args) > 1 else 0
+    if code == -9985:
+        return f"{device.name}: busy, another program holds it; close that one or choose another ('tpos devices')"
+    return f"{device.name}: will not open ({str(error.args[0]).strip()}); 'tpos devices' lists the inputs"

@@ -1,0 +1,167 @@
+"""Where sound comes from: one small interface, and the sources that need no sound card."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.media import AudioFile
+from engine.audio.ring import BlockRing
+from engine.audio.soundtrack import stream
+from engine.clock import Clock, WallClock
+
+BLOCK_FRAMES = 256
+"""Frames per block at 44.1 and 48 kHz: 5.8 ms; proportionally more at higher rates."""
+RING_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounters:
+    """What a source knows of its own health. `cpu_load` is PortAudio's, 0..1 of a callback's time."""
+
+    blocks: int = 0
+    overflows: int = 0
+    """Blocks before which the driver had to drop samples."""
+    losses: int = 0
+    """Times the device vanished."""
+    cpu_load: float = 0.0
+    warning: str = ""
+
+
+class Source(ABC):
+    """A stream of blocks into its `ring`; started, stopped and closed as often as one likes.
+
+    `state` is "ok", "lost" (a device that vanished and is being looked for) or "ended" (a file that is over).
+    `picks` are the channels to listen to, from 0; all if empty.
+    """
+
+    def __init__(self, name: str, sample_rate: int, channels: int, picks: tuple[int, ...] = ()) -> None:
+        self.name, self.sample_rate, self.channels, self.picks = name, sample_rate, channels, picks
+        self.block_frames = block_frames(sample_rate)
+        self.ring = BlockRing(round(RING_S * sample_rate / self.block_frames), self.block_frames, channels)
+        self.state = "ok"
+
+    @property
+    def block_s(self) -> float:
+        """Seconds in one block."""
+        return self.block_frames / self.sample_rate
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to write blocks; raises DeviceError where a device will not open."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Write no more blocks; `start` goes on from here."""
+
+    @abstractmethod
+    def counters(self) -> SourceCounters:
+        """Health so far."""
+
+    def close(self) -> None:
+        """Stop, and free what was held."""
+        self.stop()
+
+    def __enter__(self) -> Source:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def block_frames(sample_rate: int) -> int:
+    """Frames per block at this rate: near 6 ms."""
+    return BLOCK_FRAMES * max(1, round(sample_rate / 48_000))
+
+
+class PacedSource(Source):
+    """Plays `blocks()` into the ring in real time on the given clock.
+
+    Its thread is the ring's writer. Where it was held up it catches up, and it waits for a reader that is seconds
+    behind instead of overwriting: a file can wait.
+    """
+
+    def __init__(self, name: str, sample_rate: int, channels: int, clock: Clock | None, loop: bool) -> None:
+        super().__init__(name, sample_rate, channels)
+        self._clock = clock or WallClock()
+        self._blocks = self.blocks(loop)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @abstractmethod
+    def blocks(self, loop: bool) -> Iterator[np.ndarray]:
+        """The piece in blocks of up to `block_frames`, over and over if `loop`."""
+
+    def start(self) -> None:
+        if self._thread is None and self.state != "ended":
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._feed, name="audio-feed", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def counters(self) -> SourceCounters:
+        return SourceCounters(blocks=self.ring.written)
+
+    def _feed(self) -> None:
+        due_s = None
+        for block in self._blocks:
+            if due_s is None:  # a decoder or synthesiser may have taken its time to begin
+                due_s = self._clock.now()
+            due_s += len(block) / self.sample_rate
+            self._wait_until(due_s)
+            self.ring.write(block, due_s, self._clock.now())
+            if self._stopping.is_set():
+                return
+        self.state = "ended"
+
+    def _wait_until(self, due_s: float) -> None:
+        while not self._stopping.is_set():
+            ahead_s = due_s - self._clock.now()
+            if ahead_s <= 0 and self.ring.room > 0:
+                return
+            self._clock.sleep(min(max(ahead_s, 0.001), 0.05))
+
+
+class FileSource(PacedSource):
+    """A sound file, paced in real time. Raises MissingFileError or MediaError at once for what cannot be read."""
+
+    def __init__(self, path: str | Path, clock: Clock | None = None, loop: bool = False) -> None:
+        self._file = AudioFile(path)
+        super().__init__(self._file.path.name, self._file.sample_rate, self._file.channels, clock, loop)
+        next(self._file.chunks())  # fail now, not on stage
+        self.duration_s = self._file.duration_s
+
+    def blocks(self, loop: bool) -> Iterator[np.ndarray]:
+        for _ in count() if loop else range(1):
+            yield from self._file.blocks(self.block_frames)
+
+    def counters(self) -> SourceCounters:
+        return SourceCounters(blocks=self.ring.written, warning=self._file.warning)
+
+
+class SynthSource(PacedSource):
+    """The built-in soundtrack, for machines with nothing plugged in; loops by default."""
+
+    def __init__(self, clock: Clock | None = None, loop: bool = True) -> None:
+        super().__init__("synth", SAMPLE_RATE, 1, clock, loop)
+
+    def blocks(self, loop: bool) -> Iterator[np.ndarray]:
+        for part in stream(loop):
+            for i in range(0, len(part), self.block_frames):
+                yield part[i : i + self.block_frames, None]
