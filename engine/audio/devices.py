@@ -13,8 +13,8 @@ from engine.audio.portaudio import Device, aim_pulse, portaudio, portaudio_index
 from engine.audio.sources import Source, SourceCounters
 from tpos_models.errors import DeviceError
 
-_QUIET_S = 1.5
-"""A started device that brings no block for so long is lost."""
+_QUIET_S, _WAKING_S = 1.5, 5.0
+"""A device that brings no block for so long is lost; one just opened may take longer to wake."""
 _WATCH_S = 0.2
 _BACKOFF_S = (0.25, 4.0)
 _PLAUSIBLE_S = 1.0
@@ -95,13 +95,13 @@ class DeviceSource(Source):
             self._overflows += 1
 
     def _watch_over(self) -> None:
-        written, since_s = self.ring.written, time.monotonic()
+        written, quiet_until_s = self.ring.written, time.monotonic() + _WAKING_S
         while not self._stopping.wait(_WATCH_S):
             if self.ring.written != written:
-                written, since_s = self.ring.written, time.monotonic()
-            if not self._stream.active or time.monotonic() - since_s > _QUIET_S:
+                written, quiet_until_s = self.ring.written, time.monotonic() + _QUIET_S
+            if not self._stream.active or time.monotonic() > quiet_until_s:
                 self._recover()
-                since_s = time.monotonic()
+                quiet_until_s = time.monotonic() + _WAKING_S
 
     def _recover(self) -> None:
         """Report the loss, then try to open the device again until it works or someone stops us."""

@@ -1,0 +1,150 @@
+"""Sound through a real (virtual) sound card: PulseAudio, ALSA, PortAudio, the ring, the analysis thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from virtual_audio import RATE, VirtualMixer
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.capture import Capture
+from engine.audio.devices import DeviceSource
+from engine.audio.inputs import open_source
+from engine.audio.portaudio import find_device, list_devices
+from tpos_models.errors import DeviceError
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline_s = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline_s, "it never happened"
+        time.sleep(0.02)
+
+
+def tone(seconds: float, hz: float = 440.0, amplitude: float = 0.3, rate: int = RATE) -> np.ndarray:
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def pitch_hz(samples: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum)) * SAMPLE_RATE / len(samples)
+
+
+def test_a_tone_played_into_the_mixer_is_heard(virtual_mixer: VirtualMixer) -> None:
+    with Capture(open_source("default")) as capture:
+        player = virtual_mixer.play(tone(3.0))
+        wait_for(lambda: capture.latest().loudness_db > -20 and capture.latest().level > 0.5)
+        time.sleep(1.0)
+        samples, end_s = capture.window(0.5)
+        counters = capture.counters()
+        player.wait()
+    assert pitch_hz(samples) == pytest.approx(440, abs=4)
+    assert abs(time.monotonic() - end_s) < 10
+    assert capture.latest().state in ("ok", "silence")
+    assert counters.blocks > 100
+    assert counters.overruns == counters.losses == counters.bad_samples == 0
+
+
+def test_every_sample_comes_once_and_in_time(virtual_mixer: VirtualMixer) -> None:
+    with Capture(open_source("default")) as capture:
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        parts, at = [], 0
+        while at < 3 * SAMPLE_RATE:
+            part, start = capture.raw(at)
+            assert start == at
+            parts.append(part)
+            at += len(part)
+            time.sleep(0.05)
+        whole, start = capture.raw(0)
+        age_s = time.monotonic() - capture.time_of(at)
+    assert start == 0
+    np.testing.assert_array_equal(np.concatenate(parts), whole[:at])
+    assert whole.shape[1] == capture.channels == 2
+    assert -0.1 < age_s < 2.0
+
+
+def test_the_clock_of_the_samples_is_the_shows_clock(virtual_mixer: VirtualMixer) -> None:
+    click = np.zeros(RATE // 2, np.float32)
+    click[:2000] = 0.8
+    with Capture(open_source("default")) as capture:
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        before_s = time.monotonic()
+        virtual_mixer.play(click).wait()
+        after_s = time.monotonic()
+        wait_for(lambda: capture.latest().time_s > after_s)
+        raw, start = capture.raw(0)
+        onset_s = capture.time_of(start + int(np.argmax(np.abs(raw[:, 0]) > 0.1)))
+    assert np.abs(raw).max() > 0.1
+    assert before_s - 0.1 < onset_s < after_s + 0.1
+
+
+def test_a_monitor_is_listed_and_can_be_opened_by_name(virtual_mixer: VirtualMixer) -> None:
+    monitors = [d for d in list_devices() if d.is_monitor]
+    assert [d.name for d in monitors] == ["mixer.monitor"]
+    assert monitors[0].channels == 2
+    assert find_device(str(monitors[0].index)) == find_device("MIXER.mon") == monitors[0]
+    with Capture(open_source("mixer.monitor")) as capture:
+        player = virtual_mixer.play(tone(2.0))
+        wait_for(lambda: capture.latest().loudness_db > -20)
+        player.wait()
+
+
+def test_one_channel_of_a_pair_is_picked(virtual_mixer: VirtualMixer) -> None:
+    pair = np.stack([tone(3.0, 300), tone(3.0, 1200)], axis=1)
+    with Capture(open_source("default", channels=(2,))) as capture:
+        player = virtual_mixer.play(pair)
+        wait_for(lambda: capture.latest().loudness_db > -20)
+        time.sleep(0.7)
+        samples, _ = capture.window(0.5)
+        player.wait()
+    assert capture.channels == 1
+    assert pitch_hz(samples) == pytest.approx(1200, abs=6)
+
+
+def test_unknown_and_impossible_devices_are_refused(virtual_mixer: VirtualMixer) -> None:
+    with pytest.raises(DeviceError, match=r"no audio input 'mixr.monitor'; near it: .*mixer\.monitor"):
+        find_device("mixr.monitor")
+    with pytest.raises(DeviceError, match="no audio input '99'"):
+        open_source("99")
+    with pytest.raises(DeviceError, match=r"mixer\.monitor: has channels 1\.\.2, not 3,4"):
+        open_source("mixer.monitor", channels=(3, 4))
+
+
+def test_start_stop_and_close_may_be_repeated(virtual_mixer: VirtualMixer) -> None:
+    capture = Capture(open_source("default"))
+    capture.start()
+    capture.start()
+    wait_for(lambda: capture.counters().samples > 4096)
+    capture.stop()
+    capture.stop()
+    frozen = capture.counters().samples
+    assert not capture.running
+    capture.start()
+    wait_for(lambda: capture.counters().samples > frozen + 4096)
+    capture.close()
+    capture.close()
+
+
+def test_a_lost_device_is_found_again(virtual_mixer: VirtualMixer) -> None:
+    source = open_source("default")
+    assert isinstance(source, DeviceSource)
+    with Capture(source) as capture:
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        virtual_mixer.stop()
+        wait_for(lambda: capture.latest().state == "lost")
+        meanwhile = capture.counters().samples
+        wait_for(lambda: capture.counters().samples > meanwhile + SAMPLE_RATE // 2)
+        assert capture.window(0.3)[0].max() == 0
+        virtual_mixer.start()
+        wait_for(lambda: source.state == "ok")
+        player = virtual_mixer.play(tone(4.0))
+        wait_for(lambda: capture.latest().loudness_db > -20 and capture.latest().state == "ok")
+        counters = capture.counters()
+        lateness_s = time.monotonic() - capture.time_of(counters.samples)
+        player.wait()
+    assert counters.losses >= 1
+    assert counters.filled > SAMPLE_RATE // 2
+    assert -0.2 < lateness_s < 2.0

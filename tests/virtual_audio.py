@@ -1,0 +1,109 @@
+"""A real sound system without a sound card: PulseAudio with a null sink, heard through ALSA and PortAudio."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+RATE = 44_100
+_ALSA = """</usr/share/alsa/alsa.conf>
+pcm.!default { type pulse }
+ctl.!default { type pulse }
+"""
+
+
+class VirtualMixer:
+    """A PulseAudio server of our own; what is played into its sink "mixer" is heard on the input "default"."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._socket = folder / "native"
+        self._server: subprocess.Popen[bytes] | None = None
+        (folder / "asound.conf").write_text(_ALSA)
+        (folder / "client.conf").write_text("autospawn = no\n")
+        self.env = {
+            "XDG_RUNTIME_DIR": str(folder),
+            "PULSE_SERVER": f"unix:{self._socket}",
+            "PULSE_CLIENTCONFIG": str(folder / "client.conf"),
+            "PULSE_COOKIE": str(folder / "cookie"),
+            "PULSE_SOURCE": "mixer.monitor",
+            "PULSE_SINK": "mixer",
+            "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
+        }
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self._server = subprocess.Popen(
+            [
+                *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"),
+                f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
+                "--load=module-null-sink sink_name=mixer rate=44100",
+            ],
+            env={**os.environ, **self.env, "HOME": str(self.folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline_s = time.monotonic() + 20
+        while subprocess.run(["pactl", "info"], env={**os.environ, **self.env}, capture_output=True).returncode:
+            assert time.monotonic() < deadline_s, "PulseAudio did not come up"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Kill the server, as a pulled plug would."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+        self._socket.unlink(missing_ok=True)
+
+    def play(self, samples: np.ndarray, rate: int = RATE) -> subprocess.Popen[bytes]:
+        """Play into the mixer; returns at once, `.wait()` for the end."""
+        path = Path(tempfile.mkstemp(".wav", dir=self.folder)[1])
+        sf.write(path, samples, rate)
+        return subprocess.Popen(
+            ["paplay", "--device=mixer", "--latency-msec=30", str(path)], env={**os.environ, **self.env}
+        )
+
+
+@pytest.fixture(scope="session")
+def virtual_mixer() -> Iterator[VirtualMixer]:
+    """The server, and this process's environment pointing at it; PortAudio has looked again."""
+    if missing := _missing():
+        reason = f"no virtual sound card: {missing}"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    from engine.audio.portaudio import refresh
+
+    folder = Path(tempfile.mkdtemp(prefix="tpos-pulse-"))
+    mixer = VirtualMixer(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in mixer.env.items():
+            patch.setenv(name, value)
+        mixer.start()
+        refresh()
+        yield mixer
+        mixer.stop()
+    refresh()
+    shutil.rmtree(folder)
+
+
+def _missing() -> str:
+    """Which system part is not installed, "" if none."""
+    programs = [name for name in ("pulseaudio", "pactl", "paplay") if shutil.which(name) is None]
+    if programs:
+        return f"{', '.join(programs)} not installed (packages pulseaudio, pulseaudio-utils)"
+    if not list(Path("/usr/lib").glob("**/alsa-lib/libasound_module_pcm_pulse.so")):
+        return "ALSA's pulse plugin not installed (package libasound2-plugins)"
+    try:
+        import sounddevice  # noqa: F401
+    except OSError:
+        return "PortAudio not installed (package libportaudio2)"
+    return ""
