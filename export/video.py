@@ -29,6 +29,7 @@ _LIVE_MP4 = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe", "frag_dur
 _FINISHED_MP4 = {"movflags": "faststart"}
 _INTERLEAVE_US = "1000000"  # a stalled sound stream holds back at most this much picture
 _MPEG4_BITS_PER_PIXEL = 0.25
+_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}  # older ones know no other number
 
 
 class VideoWriter:
@@ -133,6 +134,7 @@ class VideoWriter:
             dst_colorspace=Colorspace.ITU709,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
+            **_ONE_THREAD,
         )
 
     def _encode(self, picture: av.VideoFrame, pts_s: float) -> None:
