@@ -1,0 +1,191 @@
+"""One picture from the newest model frame, the newest sound and the show state: the pure drawing part.
+
+`compose` works at the model's own resolution (time between frames, glow, colour, flash limit), `paint` enlarges the
+result into whatever target is current. Needs a current OpenGL 3.3 context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.render import gl
+from engine.render.between import Between
+from engine.render.flash import GRID, FlashLimiter
+from engine.render.light import Light
+from engine.render.reaction import NEUTRAL, Look, Reaction
+from engine.types import AudioFeatures, Frame, ShowState
+
+GRAIN_HZ = 24.0
+"""How often the grain changes: film's rate, whatever the display's."""
+GRAIN_ROWS = 540
+LONGEST_STEP_S = 0.25
+"""A redraw later than this (a window being moved, a laptop waking up) moves the effects no further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the picture goes: `rect` of the output in pixels, and the visible part `span` of the picture."""
+
+    rect: gl.Rect
+    span: tuple[float, float]
+
+
+def place(picture: gl.Size, output: gl.Size, fit: str) -> Placement:
+    """ "fit" shows the whole picture centred between bars; "fill" covers the output and crops around the middle."""
+    width, height = output
+    ratio = (picture[0] * height) / (picture[1] * width)
+    if fit == "fit":
+        w = width if ratio >= 1.0 else max(1, round(width * ratio))
+        h = height if ratio <= 1.0 else max(1, round(height / ratio))
+        return Placement(((width - w) // 2, (height - h) // 2, w, h), (1.0, 1.0))
+    return Placement((0, 0, width, height), (min(1.0, 1.0 / ratio), min(1.0, ratio)))
+
+
+def faded(level: float, blackout: bool, fade_s: float, dt_s: float) -> float:
+    """Light `dt_s` seconds on, 0 exact black to 1 the picture, moving over `fade_s`."""
+    target = 0.0 if blackout else 1.0
+    step = 1.0 if fade_s <= 0.0 else dt_s / fade_s
+    return min(target, level + step) if target > level else max(target, level - step)
+
+
+class _Stages:
+    """What depends on the size of the model's picture."""
+
+    def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
+        self.size = size
+        self.between = Between(canvas, size)
+        self.light = Light(canvas, size)
+        self.shown = gl.Target(size)
+
+    def swap(self) -> None:
+        """What was lit is shown."""
+        self.light.lit, self.shown = self.shown, self.light.lit
+
+    def delete(self) -> None:
+        for thing in (self.between, self.light, self.shown):
+            thing.delete()
+
+
+class Compositor:
+    """Turns frames, sound and state into pixels. Owned by the thread whose context is current."""
+
+    def __init__(self) -> None:
+        self.canvas = gl.Canvas()
+        self._copy = gl.program("cover.vert", "copy.frag")
+        self._shrink = gl.program("cover.vert", "small.frag")
+        self._paint = gl.program("paint.vert", "paint.frag")
+        self._grid = gl.Target(GRID)
+        self._stages: _Stages | None = None
+        self._newest: Frame | None = None
+        self._taken: Frame | None = None
+        self._reaction = Reaction()
+        self._look: Look = NEUTRAL
+        self._limiter = FlashLimiter()
+        self._on_screen = np.zeros((GRID[1], GRID[0], 3))
+        self._fade = 1.0
+        self._fit = "fill"
+        self._now_s: float | None = None
+
+    def show(self, frame: Frame) -> None:
+        """Make `frame` the newest; it is uploaded by the next `compose` that is not frozen."""
+        self._newest = frame
+
+    def compose(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float, output: gl.Size) -> None:
+        """Decide the picture of this moment, to be painted at `output` size.
+
+        `features` is called once, as late as drawing allows. Before the first frame everything is black.
+        """
+        dt_s = 0.0 if self._now_s is None else min(max(now_s - self._now_s, 0.0), LONGEST_STEP_S)
+        self._now_s, self._fit = now_s, state.fit
+        if not state.freeze:
+            self._advance(features, state, now_s, dt_s)
+        if self._stages is not None:
+            self._release(self._stages, state, now_s, dt_s, output)
+
+    def _advance(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float, dt_s: float) -> None:
+        if self._newest is not None and self._newest is not self._taken:
+            self._take(self._newest, now_s)
+        if self._stages is None:
+            return
+        self._stages.between.draw(now_s, dt_s)
+        self._look = self._reaction.step(features(), state.shader, dt_s)
+        self._stages.light.draw(self._stages.between.moment.texture, self._look)
+
+    def _take(self, frame: Frame, now_s: float) -> None:
+        height, width, _ = frame.image.shape
+        if self._stages is None or self._stages.size != (width, height):
+            if self._stages is not None:
+                self._stages.delete()
+            self._stages = _Stages(self.canvas, (width, height))
+        self._stages.between.take(frame, now_s)
+        self._taken = frame
+
+    def _release(self, stages: _Stages, state: ShowState, now_s: float, dt_s: float, output: gl.Size) -> None:
+        """Let what is lit reach the screen, as far as the flash limiter allows.
+
+        Going black is always allowed; the way back waits until one more blackout would be within the limit.
+        """
+        fade = faded(self._fade, state.blackout, state.blackout_fade_s, dt_s)
+        if not state.flash_limiter:
+            self._fade = fade
+            if not state.freeze:
+                stages.swap()
+            return
+        if fade > self._fade and not self._limiter.allows(self._on_screen * fade, now_s, reserve=1):
+            fade = self._fade
+        self._fade = fade
+        if not state.freeze:
+            span = place(stages.size, output, state.fit).span
+            self._release_light(stages, span, now_s, dt_s)
+        self._limiter.record(self._on_screen * fade, now_s)
+
+    def _release_light(self, stages: _Stages, span: tuple[float, float], now_s: float, dt_s: float) -> None:
+        wanted = self._watch(stages.light.lit, span)
+        weight = self._limiter.admit(self._on_screen, wanted, self._fade, now_s, dt_s)
+        if weight >= 1.0:
+            stages.swap()
+            self._on_screen = wanted
+            return
+        stages.shown.begin()
+        self._copy.use()
+        stages.light.lit.texture.bind(0)
+        gl.blend_constant(weight)
+        self.canvas.cover()
+        gl.no_blend()
+        self._on_screen = self._watch(stages.shown, span)
+
+    def _watch(self, target: gl.Target, span: tuple[float, float]) -> np.ndarray:
+        """The flash limiter's grid of a picture: sRGB means 0..1, (rows, columns, 3)."""
+        self._grid.begin()
+        self._shrink.use()
+        target.texture.bind(0)
+        self._shrink["cell"] = (1 / GRID[0], 1 / GRID[1])
+        self._shrink["span"] = span
+        self.canvas.cover()
+        return self._grid.read() / 255.0
+
+    def paint(self, output: gl.Size, first_row_up: bool = True) -> None:
+        """Draw what was composed into the current target, all of `output`.
+
+        `first_row_up=False` puts the picture's first row into the target's row 0, ready to be read back.
+        """
+        gl.clear()
+        if self._stages is None or self._fade == 0.0:
+            return
+        where = place(self._stages.size, output, self._fit)
+        gl.viewport(where.rect)
+        self._paint.use()
+        self._stages.shown.texture.bind(0)
+        self._set_paint(self._stages.size, where, first_row_up)
+        self.canvas.cover()
+
+    def _set_paint(self, size: gl.Size, where: Placement, first_row_up: bool) -> None:
+        p, zoom = self._paint, self._look.zoom
+        _, _, width, height = where.rect
+        p["span"], p["up"] = (where.span[0] / zoom, where.span[1] / zoom), 1.0 if first_row_up else -1.0
+        p["texels"], p["fade"], p["grain"] = (float(size[0]), float(size[1])), self._fade, self._look.grain
+        p["seed"] = (int((self._now_s or 0.0) * GRAIN_HZ) * 0.6180339887) % 1.0
+        p["grains"] = (GRAIN_ROWS * width / height, float(GRAIN_ROWS))

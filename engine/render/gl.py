@@ -1,0 +1,223 @@
+"""The little OpenGL 3.3 that the renderer needs: programs, textures, targets, read-back.
+
+Import this only after a context was opened (`headless.open_context`, `window.open_window`).
+Everything is RGBA8 holding sRGB code values as they are: GL_FRAMEBUFFER_SRGB stays off, so that no gamma is applied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from importlib.resources import files
+
+import numpy as np
+from pyglet import gl
+from pyglet.graphics.shader import Shader, ShaderProgram
+
+Size = tuple[int, int]
+Rect = tuple[int, int, int, int]
+"""x, y, width, height in pixels from the bottom left."""
+
+
+def program(vertex: str, fragment: str) -> ShaderProgram:
+    """Compile two files of `shaders/`."""
+    folder = files("engine.render") / "shaders"
+    stages = [
+        Shader((folder / f"{name}.glsl").read_text(encoding="utf-8"), stage)  # type: ignore[arg-type]
+        for name, stage in ((vertex, "vertex"), (fragment, "fragment"))
+    ]
+    return ShaderProgram(*stages)
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+class Texture:
+    """A linear, edge-clamped RGBA8 texture of fixed size."""
+
+    def __init__(self, size: Size, pixels: np.ndarray | None = None) -> None:
+        self.size = size
+        self._id = gl.GLuint()
+        gl.glGenTextures(1, self._id)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
+        for name, value in (
+            (gl.GL_TEXTURE_MIN_FILTER, gl.GL_LINEAR),
+            (gl.GL_TEXTURE_MAG_FILTER, gl.GL_LINEAR),
+            (gl.GL_TEXTURE_WRAP_S, gl.GL_CLAMP_TO_EDGE),
+            (gl.GL_TEXTURE_WRAP_T, gl.GL_CLAMP_TO_EDGE),
+            (gl.GL_TEXTURE_MAX_LEVEL, 0),
+        ):
+            gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_RGBA8, *size, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, None)
+        if pixels is not None:
+            self.upload(pixels)
+
+    def upload(self, pixels: np.ndarray) -> None:
+        """Replace the picture by uint8 (height, width, 3 or 4); row 0 is texture row 0."""
+        height, width, channels = pixels.shape
+        data = np.ascontiguousarray(pixels)
+        layout = gl.GL_RGB if channels == 3 else gl.GL_RGBA
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
+        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, gl.GL_UNSIGNED_BYTE, _pointer(data))
+
+    def bind(self, unit: int) -> None:
+        """Make this the texture of a unit."""
+        gl.glActiveTexture(gl.GL_TEXTURE0 + unit)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
+
+    @property
+    def name(self) -> int:
+        """OpenGL's number for it."""
+        return int(self._id.value)
+
+    def delete(self) -> None:
+        gl.glDeleteTextures(1, self._id)
+
+
+class Target:
+    """A texture that can be drawn into."""
+
+    def __init__(self, size: Size) -> None:
+        self.texture = Texture(size)
+        self._id = gl.GLuint()
+        gl.glGenFramebuffers(1, self._id)
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._id)
+        gl.glFramebufferTexture2D(gl.GL_FRAMEBUFFER, gl.GL_COLOR_ATTACHMENT0, gl.GL_TEXTURE_2D, self.texture.name, 0)
+        gl.glClearColor(0.0, 0.0, 0.0, 1.0)
+        gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+
+    @property
+    def size(self) -> Size:
+        return self.texture.size
+
+    def begin(self) -> None:
+        """Draw into it, all of it, from now on."""
+        gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._id)
+        gl.glViewport(0, 0, *self.size)
+
+    def read(self) -> np.ndarray:
+        """Pixels as uint8 (height, width, 3), row 0 first; waits until they are drawn."""
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._id)
+        return read_pixels(self.size)
+
+    def show(self) -> None:
+        """Copy pixel by pixel to the window, whose size is the same, row 0 at the top."""
+        width, height = self.size
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._id)
+        gl.glBindFramebuffer(gl.GL_DRAW_FRAMEBUFFER, 0)
+        gl.glBlitFramebuffer(0, 0, width, height, 0, height, width, 0, gl.GL_COLOR_BUFFER_BIT, gl.GL_NEAREST)
+
+    def start_read(self, buffer: PixelBuffer) -> None:
+        """Ask for the pixels without waiting for them."""
+        gl.glBindFramebuffer(gl.GL_READ_FRAMEBUFFER, self._id)
+        buffer.fill()
+
+    def delete(self) -> None:
+        gl.glDeleteFramebuffers(1, self._id)
+        self.texture.delete()
+
+
+def read_pixels(size: Size) -> np.ndarray:
+    """The bound read framebuffer's pixels, uint8 (height, width, 3), row 0 first."""
+    width, height = size
+    pixels = np.empty((height, width, 3), np.uint8)
+    gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+    gl.glReadPixels(0, 0, width, height, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, _pointer(pixels))
+    return pixels
+
+
+class PixelBuffer:
+    """Pixels on their way from the GPU: `fill` asks, `take` waits for what was asked."""
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.filled = False
+        self._bytes = size[0] * size[1] * 3
+        self._id = gl.GLuint()
+        gl.glGenBuffers(1, self._id)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._id)
+        gl.glBufferData(gl.GL_PIXEL_PACK_BUFFER, self._bytes, None, gl.GL_STREAM_READ)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
+
+    def fill(self) -> None:
+        """Start copying the bound read framebuffer."""
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._id)
+        gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
+        gl.glReadPixels(0, 0, *self.size, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, 0)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
+        self.filled = True
+
+    def take(self) -> np.ndarray:
+        """A copy of the pixels, uint8 (height, width, 3), row 0 first."""
+        pixels = np.empty((self.size[1], self.size[0], 3), np.uint8)
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._id)
+        gl.glGetBufferSubData(gl.GL_PIXEL_PACK_BUFFER, 0, self._bytes, _pointer(pixels))
+        gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
+        self.filled = False
+        return pixels
+
+    def delete(self) -> None:
+        gl.glDeleteBuffers(1, self._id)
+
+
+class Canvas:
+    """Draws without vertex buffers: the shaders make their corners from gl_VertexID."""
+
+    def __init__(self) -> None:
+        self._vertices = gl.GLuint()
+        gl.glGenVertexArrays(1, self._vertices)
+
+    def cover(self) -> None:
+        """One triangle over the whole viewport."""
+        gl.glBindVertexArray(self._vertices)
+        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
+
+
+def use_screen(size: Size) -> None:
+    """Draw into the window (or the pbuffer) from now on."""
+    gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, 0)
+    gl.glViewport(0, 0, *size)
+
+
+def clear() -> None:
+    """Exact black, opaque."""
+    gl.glClearColor(0.0, 0.0, 0.0, 1.0)
+    gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+
+
+def viewport(rect: Rect) -> None:
+    gl.glViewport(*rect)
+
+
+def blend_constant(alpha: float) -> None:
+    """New pixels weigh `alpha`, those already there the rest."""
+    gl.glEnable(gl.GL_BLEND)
+    gl.glBlendColor(0.0, 0.0, 0.0, alpha)
+    gl.glBlendFunc(gl.GL_CONSTANT_ALPHA, gl.GL_ONE_MINUS_CONSTANT_ALPHA)
+
+
+def blend_over() -> None:
+    """New pixels lie over the old ones by their alpha."""
+    gl.glEnable(gl.GL_BLEND)
+    gl.glBlendFunc(gl.GL_SRC_ALPHA, gl.GL_ONE_MINUS_SRC_ALPHA)
+
+
+def no_blend() -> None:
+    """New pixels replace."""
+    gl.glDisable(gl.GL_BLEND)
+
+
+def fill(rect: Rect, colour: tuple[float, float, float]) -> None:
+    """Paint a rectangle in one opaque colour."""
+    gl.glEnable(gl.GL_SCISSOR_TEST)
+    gl.glScissor(*rect)
+    gl.glClearColor(*colour, 1.0)
+    gl.glClear(gl.GL_COLOR_BUFFER_BIT)
+    gl.glDisable(gl.GL_SCISSOR_TEST)
+
+
+def describe() -> str:
+    """Renderer and version of the current context, such as "llvmpipe (LLVM 15.0.6, 256 bits), 4.5"."""
+    major, minor = gl.gl_info.get_version()
+    return f"{gl.gl_info.get_renderer()}, {major}.{minor}"

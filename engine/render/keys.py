@@ -1,0 +1,67 @@
+"""What the keys do: most say what an OSC address says, so keys and OSC share one path; the rest concern the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.types import ShowState
+
+Command = Callable[[str, tuple], None]
+"""Takes an OSC address and its arguments: ("/tpos/freeze", (True,))."""
+
+BLACKOUT_FADE_S = 0.5
+CUES = 9
+
+HELP: tuple[tuple[str, str], ...] = (
+    ("?", "this list"),
+    ("F  F11", "fullscreen"),
+    ("M", "next monitor"),
+    ("H", "head-up display"),
+    ("Space", "freeze"),
+    ("B", "blackout"),
+    ("R", "record"),
+    ("S", "snapshot"),
+    ("T", "tap the tempo"),
+    ("1 ... 9", "cue"),
+    ("Left  Right", "cue back, next cue"),
+    ("Q  Esc", "quit, press twice"),
+)
+"""(keys, what they do): all of them, as the help overlay lists them."""
+
+VIEW = {
+    "F": "fullscreen",
+    "F11": "fullscreen",
+    "M": "monitor",
+    "H": "hud",
+    "QUESTION": "help",
+    "SLASH": "help",
+    "F1": "help",
+    "Q": "quit",
+    "ESCAPE": "quit",
+}
+"""Key to what the window itself does. Where `?` is Shift and `/`, some systems report the key without its shift."""
+
+
+def show_command(key: str, state: ShowState) -> tuple[str, tuple] | None:
+    """The OSC address and arguments that a key stands for, None when it is no command to the show.
+
+    `key` is pyglet's name of it ("SPACE", "_1", "NUM_1"); toggles say the opposite of what `state` is.
+    """
+    if key.removeprefix("NUM").startswith("_") and key[-1] in "123456789":
+        return "/tpos/cue", (int(key[-1]),)
+    match key:
+        case "SPACE":
+            return "/tpos/freeze", (not state.freeze,)
+        case "B":
+            return "/tpos/blackout", (not state.blackout, BLACKOUT_FADE_S)
+        case "R":
+            return "/tpos/record", (not state.recording,)
+        case "S":
+            return "/tpos/snapshot", ()
+        case "T":
+            return "/tpos/tempo/tap", ()
+        case "LEFT":
+            return "/tpos/cue/back", ()
+        case "RIGHT":
+            return "/tpos/cue/go", ()
+    return None

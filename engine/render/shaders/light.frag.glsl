@@ -1,0 +1,29 @@
+#version 330 core
+// Warp, glow and colour at the model's own resolution: the costly part of the look on the fewest pixels.
+in vec2 uv;
+out vec4 colour;
+
+uniform sampler2D picture;
+uniform sampler2D near_glow;
+uniform sampler2D far_glow;
+uniform float glow;
+uniform mat3 push;
+uniform float warp;       // largest displacement, in picture heights
+uniform float phase;
+uniform float aspect;     // picture width / height
+
+vec2 warped(vec2 p) {
+    vec2 edge = 4.0 * p * (1.0 - p);                  // 0 on the border: nothing is pulled in from outside
+    vec2 q = p * vec2(aspect, 1.0) * 6.2832;
+    vec2 drift = vec2(sin(0.9 * q.y + phase) + 0.5 * sin(1.7 * q.y - 1.3 * phase + 0.8 * q.x),
+                      sin(0.8 * q.x - 0.8 * phase + 1.6) + 0.5 * sin(1.5 * q.x + 1.1 * phase + 0.9 * q.y));
+    return p + warp * edge.x * edge.y * drift / 1.5 / vec2(aspect, 1.0);
+}
+
+void main() {
+    vec2 at = warp > 0.0 ? warped(uv) : uv;
+    vec3 c = texture(picture, at).rgb;
+    vec3 light = glow * (0.6 * texture(near_glow, at).rgb + 0.8 * texture(far_glow, at).rgb);
+    c = 1.0 - (1.0 - c) * (1.0 - min(light, 1.0));
+    colour = vec4(clamp(push * c, 0.0, 1.0), 1.0);
+}

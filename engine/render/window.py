@@ -1,0 +1,220 @@
+"""The live window: keys in, pixels out, never waiting for the model."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyglet
+from PIL import Image, ImageDraw
+
+from engine.render.headless import PACKAGES
+from engine.render.keys import VIEW, Command, show_command
+from engine.types import ShowState
+from tpos_models.errors import DeviceError, MissingPart
+
+if TYPE_CHECKING:
+    from pyglet.display.base import Screen
+    from pyglet.window import BaseWindow
+
+    from engine.render.hud import HudInfo
+
+TITLE = "TPoS Live"
+QUIT_WITHIN_S = 2.0
+"""The second press of Q or Esc must come within this."""
+SOFTWARE_HZ = 36.0
+"""Redraw rate where the CPU draws: above the 30 that look smooth, below what would starve the model."""
+LARGEST_HZ = 240.0
+SMALLEST = (320, 180)
+
+
+def has_screen() -> bool:
+    """Whether a window could be opened here: on Linux, whether an X server answers at $DISPLAY."""
+    if not sys.platform.startswith("linux"):
+        return True
+    if not os.environ.get("DISPLAY"):
+        return False
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return False
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = x11.XOpenDisplay(None)
+    if display:
+        x11.XCloseDisplay(ctypes.c_void_p(display))
+    return bool(display)
+
+
+def open_window(
+    command: Command,
+    state: Callable[[], ShowState],
+    size: tuple[int, int] = (1280, 720),
+    fullscreen: bool = False,
+    display: int = 0,
+) -> ShowWindow:
+    """Open the live window on monitor `display`.
+
+    Keys call `command` with an OSC address and its arguments; `state` tells them what to toggle. Raises `DeviceError`
+    for a screen or monitor that is not there, `MissingPart` where OpenGL 3.3 is missing.
+    """
+    if not has_screen():
+        raise DeviceError(
+            f"no X server answers at DISPLAY={os.environ.get('DISPLAY', '')!r}; start one, or go --headless"
+        )
+    pyglet.options.headless = False
+    pyglet.options.shadow_window = False
+    pyglet.options.debug_gl = False
+    try:
+        from pyglet import gl  # pyglet picks its backend when these are first imported
+        from pyglet.window import NoSuchConfigException, Window
+    except ImportError as error:
+        raise MissingPart(f"OpenGL is not installed ({error}); sudo apt-get install {PACKAGES}") from error
+    screens = _screens()
+    if not 0 <= display < len(screens):
+        raise DeviceError(f"no display {display}: there are {len(screens)}, numbered from 0")
+    config = gl.Config(major_version=3, minor_version=3, double_buffer=True)  # type: ignore[abstract]
+    try:
+        window = Window(*size, caption=TITLE, resizable=True, vsync=True, config=config, screen=screens[display])
+    except NoSuchConfigException as error:
+        raise MissingPart(f"no OpenGL 3.3 on this display ({error}); update the graphics driver") from error
+    return ShowWindow(window, command, state, fullscreen)
+
+
+def _screens() -> list[Screen]:
+    from pyglet.display import get_display
+
+    return get_display().get_screens()
+
+
+class ShowWindow:
+    """A window, its keys and what the operator sees over the picture. Owned by the main thread."""
+
+    def __init__(
+        self, window: BaseWindow, command: Command, state: Callable[[], ShowState], fullscreen: bool = False
+    ) -> None:
+        from engine.render.gl import Canvas  # needs the context that `window` brought
+        from engine.render.hud import Help, Hud
+
+        self.closed = False
+        self.hud_visible = True
+        self.help_visible = False
+        self._window = window
+        self._command, self._state = command, state
+        self._quit_asked_s = -QUIT_WITHIN_S
+        canvas = Canvas()
+        self._hud, self._help = Hud(canvas), Help(canvas)
+        window.push_handlers(on_key_press=self._on_key_press, on_close=self._on_close)
+        window.set_minimum_size(*SMALLEST)
+        window.set_icon(_icon())
+        if fullscreen:
+            self._fullscreen()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in the screen's own pixels."""
+        width, height = self._window.get_framebuffer_size()
+        return max(1, int(width)), max(1, int(height))
+
+    @property
+    def rate_hz(self) -> float:
+        """How often to redraw: the display's rate where a GPU draws."""
+        from engine.render.gl import describe
+
+        if any(name in describe().lower() for name in ("llvmpipe", "softpipe", "swiftshader", "swrast")):
+            return SOFTWARE_HZ
+        mode = self._window.screen.get_mode()
+        return min(float(getattr(mode, "rate", None) or 60.0), LARGEST_HZ)
+
+    def switch_to(self) -> None:
+        """Make its context the current one."""
+        self._window.switch_to()
+
+    def dispatch(self) -> None:
+        """Handle the keys and window events that wait."""
+        self._window.dispatch_events()
+
+    def draw_over(self, hud: HudInfo | None, now_s: float) -> None:
+        """Draw what only the operator sees: the HUD, the list of keys, the question whether to quit."""
+        if hud is not None and self.quitting:
+            hud = replace(hud, message="press Q or Esc again to quit")
+        if self.help_visible:
+            self._help.draw(self.size)
+        elif hud is not None and (self.hud_visible or self.quitting):
+            self._hud.draw(self.size, hud, now_s)
+
+    @property
+    def quitting(self) -> bool:
+        """Quit was asked once, and may be confirmed."""
+        return time.monotonic() - self._quit_asked_s < QUIT_WITHIN_S
+
+    def flip(self) -> None:
+        """Show what was drawn; waits for the display where it has vertical sync."""
+        self._window.flip()
+
+    def close(self) -> None:
+        """Close the window; twice is harmless."""
+        self.closed = True
+        if self._window.context is not None:
+            self._window.close()
+
+    def _on_close(self) -> bool:
+        self.closed = True
+        return True
+
+    def _on_key_press(self, symbol: int, _modifiers: int) -> bool:
+        from pyglet.window.key import symbol_string
+
+        key = symbol_string(symbol)
+        said = show_command(key, self._state())
+        if said is not None:
+            self._command(*said)
+        elif key in VIEW:
+            self._view(VIEW[key])
+        return True
+
+    def _view(self, action: str) -> None:
+        match action:
+            case "fullscreen":
+                self._fullscreen()
+            case "monitor":
+                self._next_monitor()
+            case "hud":
+                self.hud_visible = not self.hud_visible
+            case "help":
+                self.help_visible = not self.help_visible
+            case "quit":
+                self.closed = self.quitting
+                self._quit_asked_s = time.monotonic()
+
+    def _fullscreen(self) -> None:
+        fullscreen = not self._window.fullscreen
+        self._window.set_fullscreen(fullscreen, screen=self._window.screen if fullscreen else None)
+        self._window.set_mouse_visible(not fullscreen)
+
+    def _next_monitor(self) -> None:
+        screens = _screens()
+        names = [(screen.x, screen.y) for screen in screens]
+        here = (self._window.screen.x, self._window.screen.y)
+        screen = screens[(names.index(here) + 1) % len(screens)] if here in names else screens[0]
+        if self._window.fullscreen:
+            self._window.set_fullscreen(False)
+            self._window.set_fullscreen(True, screen=screen)
+        else:
+            self._window.set_location(screen.x + 40, screen.y + 40)
+
+
+def _icon() -> pyglet.image.ImageData:
+    """A sun whose rings are sound."""
+    from pyglet.image import ImageData
+
+    side = 64
+    image = Image.new("RGBA", (side, side), (20, 16, 40, 255))
+    pen = ImageDraw.Draw(image)
+    for radius, colour in ((28, (90, 60, 140)), (21, (220, 90, 110)), (14, (255, 170, 90)), (7, (255, 240, 190))):
+        pen.ellipse((side // 2 - radius, side // 2 - radius, side // 2 + radius, side // 2 + radius), fill=colour)
+    return ImageData(side, side, "RGBA", image.tobytes(), pitch=-4 * side)

@@ -1,0 +1,192 @@
+"""Pixels read back from the EGL context."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
+
+from engine.render.compositor import faded, place
+from engine.render.renderer import Renderer
+from engine.types import SILENCE, AudioFeatures, ShaderAmounts, ShowState
+
+
+def draw(renderer: Renderer, state: ShowState, now_s: float, features: AudioFeatures = SILENCE) -> np.ndarray:
+    renderer.redraw(lambda: features, state, now_s)
+    return renderer.read().astype(int)
+
+
+def renderer_of(image: np.ndarray, size: tuple[int, int] | None = None) -> Renderer:
+    renderer = Renderer(CONTEXT, size or (image.shape[1], image.shape[0]))
+    renderer.show(frame(image))
+    return renderer
+
+
+def test_before_the_first_frame_it_is_black():
+    assert draw(Renderer(CONTEXT, (32, 18)), STILL, 0.0).max() == 0
+
+
+def test_the_plain_picture_is_exact_at_its_own_size():
+    image = picture()
+    assert np.array_equal(draw(renderer_of(image), STILL, 0.0, LOUD), image)
+
+
+def test_every_code_value_passes_unchanged():
+    ramp = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 256, 1), 3, axis=2).repeat(4, axis=0)
+    assert np.array_equal(draw(renderer_of(ramp), STILL, 0.0), ramp)
+
+
+def test_enlarging_keeps_colours_where_they_are():
+    image = picture(36, 64)
+    large = draw(renderer_of(image, (640, 360)), STILL, 0.0)
+    centres = large[5::10, 5::10]
+    assert np.abs(centres - image).mean() < 1.5
+    assert np.abs(large.mean((0, 1)) - image.mean((0, 1))).max() < 1.0
+
+
+def test_enlarging_a_smooth_ramp_is_smooth():
+    ramp = np.repeat(np.linspace(20, 230, 32).reshape(1, 32, 1), 3, axis=2).repeat(18, axis=0).round().astype(np.uint8)
+    row = draw(renderer_of(ramp, (640, 360)), STILL, 0.0)[180, 40:-40, 0]
+    assert np.abs(np.diff(row)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("picture_px", "output_px", "fit", "rect", "span"),
+    [
+        ((256, 256), (640, 360), "fit", (140, 0, 360, 360), (1.0, 1.0)),
+        ((256, 256), (640, 360), "fill", (0, 0, 640, 360), (1.0, 0.5625)),
+        ((256, 256), (360, 640), "fit", (0, 140, 360, 360), (1.0, 1.0)),
+        ((256, 256), (360, 640), "fill", (0, 0, 360, 640), (0.5625, 1.0)),
+        ((512, 256), (640, 360), "fit", (0, 20, 640, 320), (1.0, 1.0)),
+        ((640, 360), (1280, 720), "fit", (0, 0, 1280, 720), (1.0, 1.0)),
+        ((640, 360), (1280, 720), "fill", (0, 0, 1280, 720), (1.0, 1.0)),
+    ],
+)
+def test_placement(picture_px, output_px, fit, rect, span):
+    where = place(picture_px, output_px, fit)
+    assert where.rect == rect
+    assert where.span == pytest.approx(span)
+
+
+def test_fit_draws_bars_and_the_whole_picture():
+    image = picture(64, 64)
+    drawn = draw(renderer_of(image, (128, 64)), replace(STILL, fit="fit"), 0.0)
+    assert np.array_equal(drawn[:, 32:96], image)
+    assert drawn[:, :32].max() == 0
+    assert drawn[:, 96:].max() == 0
+
+
+def test_fill_crops_the_middle():
+    image = picture(64, 64)
+    drawn = draw(renderer_of(image, (64, 32)), STILL, 0.0)
+    assert np.array_equal(drawn, image[16:48])
+
+
+def test_a_new_frame_fades_in_over_the_time_between_frames():
+    renderer = Renderer(CONTEXT, (64, 36))
+    for index in range(3):
+        renderer.show(frame(flat(40), index, index * 0.1))
+        draw(renderer, STILL, index * 0.1)
+    draw(renderer, STILL, 0.275)
+    renderer.show(frame(flat(240), 3, 0.3))
+    levels = [draw(renderer, STILL, 0.3 + k * 0.025).mean() for k in range(5)]
+    assert levels == pytest.approx([90, 140, 190, 240, 240], abs=1.0)
+
+
+def test_where_redraws_are_rarer_than_frames_each_frame_is_whole():
+    renderer = Renderer(CONTEXT, (64, 36))
+    for index in range(4):
+        renderer.show(frame(flat(50 * index), index, index * 0.05))
+        assert draw(renderer, STILL, index * 0.1).mean() == 50 * index
+
+
+def test_frames_of_another_size_take_over():
+    renderer = renderer_of(picture(), (64, 36))
+    draw(renderer, STILL, 0.0)
+    renderer.show(frame(flat(99, 128, 128), 1, 0.1))
+    assert np.array_equal(draw(renderer, STILL, 0.1), flat(99))
+
+
+def test_blackout_is_exact_black_and_comes_back():
+    image = picture()
+    renderer = renderer_of(image)
+    draw(renderer, STILL, 0.0)
+    dark = replace(STILL, blackout=True, blackout_fade_s=0.2)
+    half = draw(renderer, dark, 0.1)
+    assert half.mean() == pytest.approx(image.mean() / 2, abs=1.0)
+    draw(renderer, dark, 0.2)
+    assert draw(renderer, dark, 0.21).max() == 0
+    assert np.array_equal(draw(renderer, STILL, 0.22), image)
+
+
+def test_blackout_is_immediate_with_the_limiter_too():
+    renderer = renderer_of(flat(255))
+    limited = replace(STILL, flash_limiter=True)
+    for k in range(30):
+        renderer.show(frame(flat(255 * (k % 2)), k, k / 30))
+        draw(renderer, limited, k / 30)
+    assert draw(renderer, replace(limited, blackout=True), 1.0).max() == 0
+
+
+def test_faded_moves_in_seconds():
+    assert faded(1.0, True, 2.0, 0.5) == pytest.approx(0.75)
+    assert faded(0.2, True, 2.0, 1.0) == 0.0
+    assert faded(0.9, False, 0.0, 0.0) == 1.0
+
+
+def test_freeze_stands_still_and_thaws_to_the_newest():
+    renderer = renderer_of(picture())
+    state = ShowState(flash_limiter=False)
+    before = draw(renderer, state, 0.5, LOUD)
+    frozen = replace(state, freeze=True)
+    renderer.show(frame(flat(10, 72, 128), 1, 0.6))
+    after = draw(renderer, frozen, 0.51, SILENCE)
+    assert np.array_equal(before, after)
+    draw(renderer, STILL, 5.0)
+    assert draw(renderer, STILL, 7.0).mean() == 10
+
+
+@pytest.mark.parametrize("name", ["zoom", "warp", "glow", "colour", "grain", "beat_pulse"])
+def test_each_amount_answers_the_music(name):
+    image = picture()
+    amounts = replace(STILL.shader, **{name: 0.5})
+    state = replace(STILL, shader=amounts)
+    renderer = renderer_of(image)
+    draw(renderer, state, 0.0)
+    quiet = draw(renderer, state, 0.02, SILENCE)
+    for k in range(6):
+        loud = draw(renderer, state, 0.04 + 0.02 * k, LOUD)
+    assert np.abs(loud - quiet).mean() > 0.5
+    if name != "grain":
+        assert np.array_equal(quiet, image)
+
+
+def test_amounts_of_zero_leave_the_plain_picture():
+    image = picture()
+    renderer = renderer_of(image)
+    for k in range(5):
+        assert np.array_equal(draw(renderer, STILL, k * 0.02, LOUD), image)
+
+
+def test_the_full_look_stays_mild():
+    """At the default amounts and the loudest sound the picture is still the picture."""
+    image = picture()
+    renderer = renderer_of(image)
+    state = ShowState(shader=ShaderAmounts(), flash_limiter=False)
+    for k in range(30):
+        drawn = draw(renderer, state, k / 30, LOUD)
+    assert np.corrcoef(drawn.ravel(), image.ravel())[0, 1] > 0.85
+
+
+def test_features_are_asked_for_once_a_redraw():
+    asked: list[int] = []
+
+    def features() -> AudioFeatures:
+        asked.append(1)
+        return SILENCE
+
+    renderer = renderer_of(picture())
+    renderer.redraw(features, STILL, 0.0)
+    assert len(asked) == 1
