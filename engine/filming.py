@@ -1,0 +1,118 @@
+"""The recording of a live show: what the audience sees and the input's own sound, handed to the recorder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from engine import presets
+from engine.audio import SAMPLE_RATE
+from engine.audio.capture import Capture
+from engine.clock import Clock
+from engine.recording import Recorder, RecorderStatus, SessionSummary
+from engine.sessions import About
+from engine.show import Show
+from engine.types import Frame, ShowState
+from tpos_models.contracts import ModelSpec
+from tpos_models.errors import TposError
+
+PROGRAM = "tpos-live 0.1.0"
+
+
+class Filming:
+    """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
+
+    `size` is the film's; `fps` its rate. A recording that breaks off leaves its reason in `trouble` and the show
+    running.
+    """
+
+    def __init__(
+        self,
+        root: Path | None,
+        size: tuple[int, int],
+        fps: float,
+        capture: Capture,
+        show: Show,
+        clock: Clock,
+        spec: ModelSpec,
+    ) -> None:
+        self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock)
+        self._capture, self._show, self._clock, self._spec = capture, show, clock, spec
+        self._next_sample = 0
+        self._logged: ShowState | None = None
+        self.running = False
+        self.trouble = ""
+        self.sessions: list[SessionSummary] = []
+
+    @property
+    def status(self) -> RecorderStatus:
+        """What the operator sees."""
+        return self._recorder.status
+
+    def follow(self, state: ShowState) -> None:
+        """Begin or end as `state.recording` asks, and log the state when it changed."""
+        if state.recording and not self.running:
+            self._start(state)
+        elif self.running and not state.recording:
+            self.stop()
+        if self.running and state is not self._logged:
+            self._recorder.log_state(self._clock.now(), state)
+            self._logged = state
+
+    def due(self, time_s: float) -> bool:
+        """Whether a picture shown now would get a frame of its own in the film."""
+        return self.running and self._recorder.due(time_s)
+
+    def picture(self, image: np.ndarray, time_s: float) -> None:
+        """Hand in what was shown at `time_s`."""
+        self._recorder.offer(image, time_s)
+
+    def frame(self, frame: Frame) -> None:
+        """Log a frame the model sampled."""
+        self._recorder.log_frame(frame)
+
+    def sound(self) -> None:
+        """Hand in all sound that came since the last call, and notice a recording that broke off."""
+        if not self.running:
+            return
+        samples, start = self._capture.raw(self._next_sample)
+        if len(samples):
+            self._next_sample = start + len(samples)
+            self._recorder.audio(samples, start, self._capture.time_of(self._next_sample))
+        if self._recorder.status.state == "failed":
+            self._break_off(self._recorder.status.error)
+
+    def stop(self) -> None:
+        """Finish the recording in hand, if any."""
+        if not self.running:
+            return
+        self.running = False
+        summary = self._recorder.stop()
+        if summary is not None:
+            self.sessions.append(summary)
+            self.trouble = summary.error or self.trouble
+
+    def _start(self, state: ShowState) -> None:
+        preset = self._show.looks.current
+        about = About(
+            program=PROGRAM,
+            model=self._spec.name,
+            spec=asdict(self._spec),
+            preset=presets.dump(preset) if preset else "",
+            input=self._capture.source.name,
+        )
+        self._next_sample = self._capture.counters().samples
+        self._logged = None
+        try:
+            self._recorder.start(about=about)
+        except TposError as error:
+            self._break_off(str(error))
+            return
+        self.running, self.trouble = True, ""
+
+    def _break_off(self, why: str) -> None:
+        self.stop()
+        self.trouble = why
+        self._show.set(recording=False)

@@ -1,0 +1,171 @@
+"""The live show on a virtual clock: the same stages, fed from a file, one video frame after the other.
+
+Same sound, same look, same seed: the same pictures, bit for bit on one machine, whatever its speed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.analysis import Analyser
+from engine.audio.intake import Intake, mono, read_sound
+from engine.audio.media import AudioFile
+from engine.clock import VirtualClock
+from engine.console import Tick
+from engine.director import steer
+from engine.models import open_model
+from engine.options import LookOptions
+from engine.sampling import HEAR_EVERY_S, SamplingStage
+from engine.screens import FILM_PX, Screen, open_headless
+from engine.sessions import Session
+from engine.types import SILENCE, AudioFeatures, Frame, ShowState
+from export.video import VideoWriter
+from tpos_models.contracts import Model
+
+StateAt = Callable[[float], ShowState]
+
+
+class OfflineShow:
+    """One show fed by hand. Owned by the loop that calls `frame`."""
+
+    def __init__(self, model: Model, start_s: float = 0.0) -> None:
+        self.clock = VirtualClock(start_s)
+        self.stage = SamplingStage(model, self.clock)
+        self.analyser = Analyser()
+        self.features: AudioFeatures = SILENCE
+        self._heard_s = -HEAR_EVERY_S
+
+    def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
+        """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
+        steer(self.analyser, state)
+        features = self.analyser.process(samples, end_s)
+        if features:
+            self.features = features[-1]
+        if self.features.time_s - self._heard_s >= HEAR_EVERY_S:
+            window, self._heard_s = self.analyser.window(self.stage.window_s)
+            self.stage.hear(window, self._heard_s, state)
+
+    def frame(self, state: ShowState, now_s: float) -> Frame:
+        """The frame of `now_s`."""
+        self.clock.sleep(now_s - self.clock.now())
+        return self.stage.frame(state, self.features)
+
+
+def render(
+    model: Model,
+    sound: Iterator[np.ndarray],
+    state_at: StateAt,
+    screen: Screen,
+    video: VideoWriter,
+    tick: Callable[[float], None],
+) -> int:
+    """Play `sound` (n, channels at 44.1 kHz a block) through the show into `video`; returns the number of frames.
+
+    `tick` is told the seconds done. A freeze holds the last frame.
+    """
+    show = OfflineShow(model)
+    frame: Frame | None = None
+    for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
+        now_s = index / float(video.fps)
+        state = state_at(now_s)
+        show.listen(mono(block), now_s, state)
+        if frame is None or not state.freeze:
+            frame = show.frame(state, now_s)
+            screen.show(frame)
+        video.write_video(screen.render(lambda: show.features, state, now_s), now_s)
+        video.write_audio(block, video.audio_position)
+        tick(now_s)
+    return video.frames
+
+
+def render_file(
+    audio: Path,
+    output: Path,
+    look: LookOptions,
+    size: tuple[int, int] | None,
+    fps: float,
+    seconds: float | None,
+    tick: Tick,
+) -> dict[str, Any]:
+    """`tpos render`: a sound file to a video file."""
+    show, _ = look.build_show()
+    file = AudioFile(audio)
+    length_s = min(file.duration_s or float("inf"), seconds or float("inf"))
+    sound = _first_seconds(read_sound(file), seconds)
+    channels = Intake(file.sample_rate, file.channels).channels
+    state = show.state
+    return _to_file(open_model(look.model), sound, channels, lambda _: state, output, size, fps, length_s, tick)
+
+
+def render_session(
+    session: Session, output: Path, model: str | None, size: tuple[int, int] | None, fps: float, tick: Tick
+) -> dict[str, Any]:
+    """`tpos sessions export`: a recorded set re-rendered from its sound and its control log."""
+    samples, rate = session.sound()
+    intake = Intake(rate, samples.shape[1])
+    sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
+    length_s = len(samples) / rate
+    playable = open_model(model or session.record.model or "pocket")
+    return _to_file(
+        playable, sound, intake.channels, session.state_at, output, size or session.record.size, fps, length_s, tick
+    )
+
+
+def _to_file(
+    model: Model,
+    sound: Iterator[np.ndarray],
+    channels: int,
+    state_at: StateAt,
+    output: Path,
+    size: tuple[int, int] | None,
+    fps: float,
+    length_s: float,
+    tick: Tick,
+) -> dict[str, Any]:
+    with (
+        open_headless(size or FILM_PX) as screen,
+        VideoWriter(output, screen.film_size, fps, SAMPLE_RATE, channels) as video,
+        _until_interrupted(sound) as playing,
+    ):
+        frames = render(model, playing, state_at, screen, video, lambda done_s: tick(done_s / length_s))
+        width, height = video.size
+    return {"output": str(output), "frames": frames, "fps": fps, "seconds": frames / fps, "size": [width, height]}
+
+
+@contextmanager
+def _until_interrupted(sound: Iterator[np.ndarray]) -> Iterator[Iterator[np.ndarray]]:
+    """Ctrl-C ends the sound, and so the film, in good order."""
+    from engine.live import ended_by_signals
+
+    with ended_by_signals() as stopping:
+        yield itertools.takewhile(lambda _: not stopping.is_set(), sound)
+
+
+def _frame_blocks(sound: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarray]:
+    """Blocks of any length cut into the samples of one video frame each; the rest of the last one is kept."""
+    rest: np.ndarray | None = None
+    index = 0
+    for block in sound:
+        rest = block if rest is None else np.concatenate([rest, block])
+        while len(rest) >= (count := round((index + 1) / fps * SAMPLE_RATE) - round(index / fps * SAMPLE_RATE)):
+            yield rest[:count]
+            rest, index = rest[count:], index + 1
+    if rest is not None and len(rest):
+        yield rest
+
+
+def _first_seconds(sound: Iterator[np.ndarray], seconds: float | None) -> Iterator[np.ndarray]:
+    left = round(seconds * SAMPLE_RATE) if seconds is not None else None
+    for block in sound:
+        if left is None:
+            yield block
+        elif left > 0:
+            yield block[:left]
+            left -= len(block)

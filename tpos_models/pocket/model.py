@@ -1,0 +1,142 @@
+"""`pocket` as a playable model: its networks for any runner, and the parts put together behind the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from tpos_models import weights
+from tpos_models.contracts import Model, ModelSpec
+from tpos_models.guidance import Guidance
+from tpos_models.network import Network, Run, Runner, run_in_torch
+from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS
+
+WEIGHTS = Path(__file__).parent / "weights"
+PARTS = ("text", "hearing", "denoiser", "decoder")
+
+SPEC = ModelSpec(
+    name="pocket",
+    guidance=Guidance(guidance_scale=1.0, audio_scale=1.0, quantile=0.0, warmup=0.0),
+    spherical=False,  # scene tokens are a linear space: half-way between two scenes is both, at half strength
+)
+
+
+def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIGHTS) -> Model:
+    """`pocket` on a runner; raises `ModelError` or `MissingFileError` when its weights are damaged or gone."""
+    from tpos_models.pocket.hearing import PocketHearing
+    from tpos_models.pocket.text import PocketText
+
+    text = PocketText.load(folder)
+    segment, temporal = (runner(network) for network in hearing_networks(folder))
+    denoiser, decoder = (runner(network) for network in picture_networks(folder))
+    hearing = PocketHearing(lambda x: segment(x)[0], _three(temporal), folder)
+    return Model(SPEC, text, hearing, _first(denoiser), _first(decoder), name)
+
+
+def check_weights(folder: Path = WEIGHTS) -> str:
+    """Verify every file's checksum; one line of good news, or raises as `load` does."""
+    for part in PARTS:
+        weights.load(folder, part)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return f"weights complete, {size / 2**20:.1f} MiB, checksums right"
+
+
+def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
+    """Denoiser and decoder."""
+    channels, (height, width) = SPEC.latent_channels, SPEC.sample_size
+
+    def latents(batch: int) -> torch.Tensor:
+        return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(batch))
+
+    def denoiser_example(batch: int) -> tuple[torch.Tensor, ...]:
+        t = torch.full((batch,), SPEC.timesteps[0])
+        return latents(batch), t, torch.randn(batch, TOKENS, TOKEN_SIZE) * 0.2
+
+    denoiser = Network(
+        "pocket-denoiser",
+        lambda: _denoiser(folder),
+        denoiser_example,
+        ("x_t", "t", "tokens"),
+        ("prediction",),
+        _fingerprint(folder, "denoiser"),
+    )
+    decoder = Network(
+        "pocket-decoder",
+        lambda: _decoder(folder),
+        lambda batch: (latents(batch),),
+        ("latents",),
+        ("image",),
+        _fingerprint(folder, "decoder"),
+    )
+    return denoiser, decoder
+
+
+def hearing_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
+    """The audio encoder's two halves: what runs for each new segment, and what runs on the newest segments."""
+    from tpos_models.audio_encoder import SegmentHalf
+    from tpos_models.contracts import AudioWindow
+    from tpos_models.pocket.hearing import TemporalPart, load_net
+
+    window = AudioWindow()
+    net = cache(lambda: load_net(folder))
+    fingerprint = _fingerprint(folder, "hearing")
+    segment = Network(
+        "pocket-segment",
+        lambda: SegmentHalf(net().encoder).eval(),
+        lambda batch: (torch.rand(batch, window.rows, window.segment_frames),),
+        ("picture",),
+        ("features",),
+        fingerprint,
+    )
+    temporal = Network(
+        "pocket-temporal",
+        lambda: TemporalPart(net()).eval(),
+        lambda batch: (torch.randn(batch, window.segments, SPEC.joint_size),),
+        ("features",),
+        ("tokens", "joint", "beta"),
+        fingerprint,
+    )
+    return segment, temporal
+
+
+def networks(folder: Path = WEIGHTS) -> tuple[Network, ...]:
+    """Every network that leaves as ONNX."""
+    return (*hearing_networks(folder), *picture_networks(folder))
+
+
+def _fingerprint(folder: Path, part: str) -> str:
+    return str(weights.read_record(folder / f"{part}.json").get("sha256", ""))
+
+
+def _first(run: Run) -> Callable[..., torch.Tensor]:
+    return lambda *tensors: run(*tensors)[0]
+
+
+def _three(run: Run) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def call(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        tokens, joint, beta = run(features)
+        return tokens, joint, beta
+
+    return call
+
+
+def _denoiser(folder: Path) -> torch.nn.Module:
+    from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+
+    tensors, record = weights.load(folder, "denoiser")
+    shape = record["shape"]
+    module = Denoiser(DenoiserShape(tuple(shape["widths"]), shape["layers"], shape["hidden"]))
+    weights.load_into(module, tensors, str(folder / "denoiser.safetensors"))
+    return module.eval()
+
+
+def _decoder(folder: Path) -> torch.nn.Module:
+    from tpos_models.pocket.codec import Decoder
+
+    tensors, _ = weights.load(folder, "decoder")
+    module = Decoder()
+    weights.load_into(module, tensors, str(folder / "decoder.safetensors"))
+    return module.eval()
