@@ -79,7 +79,7 @@ class Changes:
         return seventh_last > now_s - PERIOD_S
 
     def breaks(self, code: np.ndarray, now_s: float, reserve: int = 0) -> bool:
-        """Whether showing `code` now adds a change to an area that has had its three flashes, less `reserve` changes."""
+        """Whether showing `code` now adds a change where three flashes, less `reserve` changes, were had."""
         turned = self.turns(code, CAUTION)
         if not turned.any():
             return False

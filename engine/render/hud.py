@@ -216,7 +216,7 @@ def draw_help(size: gl.Size) -> Image.Image:
     """The panel that lists `keys.HELP`, never larger than the window."""
     fits = min(size[1] / (1.5 * len(HELP) + 2), size[0] / 26)
     px = max(6, int(min(1.2 * text_px(size), fits)))
-    line, pad = round(1.5 * px), px
+    line, pad = int(1.5 * px), px
     image, pen = panel((min(size[0], 24 * px), line * len(HELP) + 2 * pad), pad // 2, SCRIM)
     for row, (keys, does) in enumerate(HELP):
         y = pad + row * line

@@ -1,0 +1,122 @@
+"""The HUD and the list of keys, drawn over pictures of any brightness and windows of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+from render_scenes import CONTEXT
+
+from engine.render import gl, text
+from engine.render.hud import Help, Hud, HudInfo, draw_help, draw_sheet
+from engine.render.keys import HELP
+from engine.types import Heard
+
+INFO = HudInfo(
+    24.0, 41.0, 0.6, "ok", 126.0, 0.1, (Heard("rain", 0.7), Heard("birds", 0.2)), "a lighthouse in the rain", None
+)
+SIZES = [(320, 180), (640, 360), (1280, 720), (3840, 2160), (720, 1280)]
+
+
+def over(size: gl.Size, background: int, info: HudInfo, hud: Hud | None = None, now_s: float = 0.0) -> np.ndarray:
+    """The HUD over a flat colour, first row at the top."""
+    CONTEXT.switch_to()
+    target = gl.Target(size)
+    target.begin()
+    gl.fill((0, 0, *size), (background / 255,) * 3)
+    (hud or Hud(gl.Canvas())).draw(size, info, now_s)
+    pixels = target.read()[::-1].astype(int)
+    target.delete()
+    return pixels
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("background", [0, 255])
+def test_it_reads_over_black_and_white_and_stays_in_its_corner(size, background):
+    full = replace(INFO, prompt="word " * 2000, recording_s=3725.0, state="clipping", message="preset beach")
+    pixels = over(size, background, full)
+    changed = (pixels != background).any(-1)
+    rows, columns = np.nonzero(changed)
+    assert columns.max() < size[0]
+    assert rows.min() >= 0
+    panel = pixels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].max(-1)
+    assert np.percentile(panel, 50) < 90
+    assert panel.max() > 235
+
+
+def test_every_line_is_inside_its_panel():
+    for size in SIZES:
+        image, sheet = draw_sheet(replace(INFO, state="lost", message="x" * 300), size)
+        alpha = np.asarray(image)[..., 3]
+        bright = np.asarray(image)[..., :3].max(-1) > 120
+        assert image.width <= size[0]
+        assert image.height <= size[1]
+        assert not bright[-sheet.pad // 2 :].any()
+        assert not bright[:, -sheet.pad // 2 :].any()
+        assert alpha.max() == 255
+
+
+def test_words_change_at_once_and_numbers_a_few_times_a_second():
+    hud = Hud(gl.Canvas())
+    first = over((640, 360), 0, INFO, hud, 0.0)
+    assert np.array_equal(over((640, 360), 0, replace(INFO, fps=12.0), hud, 0.05), first)
+    assert not np.array_equal(over((640, 360), 0, replace(INFO, fps=12.0), hud, 0.3), first)
+    prompt = over((640, 360), 0, replace(INFO, prompt="something else"), hud, 0.31)
+    assert not np.array_equal(prompt, over((640, 360), 0, replace(INFO, prompt="yet another"), hud, 0.32))
+
+
+def test_meters_move_at_every_redraw():
+    hud = Hud(gl.Canvas())
+    low = over((640, 360), 0, replace(INFO, level=0.1), hud, 0.0)
+    high = over((640, 360), 0, replace(INFO, level=0.9), hud, 0.01)
+    assert (high[..., 1] > 200).sum() > (low[..., 1] > 200).sum() + 100
+    beat = over((640, 360), 0, replace(INFO, level=0.1, beat_phase=0.0), hud, 0.02)
+    between = over((640, 360), 0, replace(INFO, level=0.1, beat_phase=0.9), hud, 0.03)
+    assert beat.sum() > between.sum()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_list_of_keys_fits_every_window(size):
+    CONTEXT.switch_to()
+    image = draw_help(size)
+    assert image.width <= size[0]
+    assert image.height <= size[1]
+    target = gl.Target(size)
+    target.begin()
+    Help(gl.Canvas()).draw(size)
+    assert target.read().max() > 200
+    target.delete()
+
+
+def test_the_list_names_every_key():
+    listed = " ".join(keys for keys, _ in HELP)
+    for key in ("?", "F11", "M", "H", "Space", "B", "R", "S", "T", "1 ... 9", "Left", "Right", "Q", "Esc"):
+        assert key in listed
+
+
+def test_text_needs_no_font_of_the_system(monkeypatch):
+    """With neither matplotlib's face nor any in the system, Pillow's own is used."""
+    text.font.cache_clear()
+    monkeypatch.setattr(text, "find_spec", lambda _: None)
+    try:
+        assert isinstance(text.font(17), ImageFont.FreeTypeFont | ImageFont.ImageFont)
+        image, _ = draw_sheet(INFO, (640, 360))
+        assert (np.asarray(image)[..., :3] > 200).any()
+    finally:
+        text.font.cache_clear()
+
+
+@pytest.mark.parametrize("prompt", ["", "桜の森 満開", "шторм над морем", "🌊🔥", "a\nb\tc", "e\u0301" * 50])
+def test_any_prompt_can_be_written(prompt):
+    image, _ = draw_sheet(replace(INFO, prompt=prompt), (640, 360))
+    assert (np.asarray(image)[..., :3] > 200).any()
+
+
+def test_long_text_is_cut_with_an_ellipsis():
+    face = text.font(20)
+    cut = text.fitted("a very long prompt " * 20, face, 200)
+    assert cut.endswith("…")
+    assert face.getlength(cut) <= 200
+    assert text.fitted("short", face, 200) == "short"

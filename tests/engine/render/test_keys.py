@@ -1,0 +1,38 @@
+"""Keys as OSC addresses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.render.keys import VIEW, show_command
+from engine.types import ShowState
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("SPACE", ("/tpos/freeze", (True,))),
+        ("B", ("/tpos/blackout", (True, 0.5))),
+        ("R", ("/tpos/record", (True,))),
+        ("_1", ("/tpos/cue", (1,))),
+        ("NUM_9", ("/tpos/cue", (9,))),
+        ("_0", None),
+        ("X", None),
+        ("NUMLOCK", None),
+    ],
+)
+def test_keys(key, said):
+    assert show_command(key, ShowState()) == said
+
+
+@pytest.mark.parametrize(("key", "field"), [("SPACE", "freeze"), ("B", "blackout"), ("R", "recording")])
+def test_toggles_say_the_opposite(key, field):
+    said = show_command(key, replace(ShowState(), **{field: True}))
+    assert said is not None
+    assert said[1][0] is False
+
+
+def test_no_key_means_two_things():
+    assert not [key for key in VIEW if show_command(key, ShowState())]

@@ -1,0 +1,135 @@
+"""The live window on a real X server (Xvfb), driven by real key events (xdotool)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("window_program.py")
+ROOT = PROGRAM.parents[3]
+KEYS = ("t", "s", "r", "b", "1", "9", "Right", "Left", "space", "h", "question", "question", "F11", "q", "Escape")
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[str]:
+    missing = [name for name in ("Xvfb", "xdotool") if shutil.which(name) is None]
+    if missing:
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing} not installed")
+        pytest.skip(f"{missing} not installed: sudo apt-get install xvfb xdotool")
+    arguments = ["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        yield f":{server.stdout.readline().strip()}"
+        server.terminate()
+
+
+def on(screen: str) -> dict[str, str]:
+    return {**os.environ, "DISPLAY": screen, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def session(screen: str, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """One evening at the keyboard: what was said, how large the window was, what was on the screen."""
+    folder = tmp_path_factory.mktemp("window")
+    arguments = [sys.executable, str(PROGRAM), str(folder)]
+    with subprocess.Popen(
+        arguments, env=on(screen), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        line = program.stdout.readline()
+        assert line.strip() == "ready", program.stderr.read()
+        _press(screen, program)
+        out, err = program.communicate(timeout=90)
+    assert program.returncode == 0, err
+    summary = json.loads(out.splitlines()[-1])
+    with np.load(folder / "pictures.npz") as pictures:
+        summary["pictures"] = dict(pictures)
+    return summary
+
+
+def _press(screen: str, program: subprocess.Popen) -> None:
+    """The keys one by one; quitting is asked again until it is heard, as a slow machine may miss the two seconds."""
+    subprocess.run(["xdotool", "mousemove", "60", "60"], env=on(screen), check=True)
+    sleep(0.3)
+    for key in KEYS:
+        subprocess.run(["xdotool", "key", key], env=on(screen), check=True)
+        sleep(0.25)
+    until = monotonic() + 40.0
+    while program.poll() is None and monotonic() < until:
+        subprocess.run(["xdotool", "key", "q", "q"], env=on(screen), check=True)
+        sleep(0.5)
+
+
+def test_keys_say_what_osc_says(session):
+    said = [(address, tuple(arguments)) for address, arguments in session["said"]]
+    assert said == [
+        ("/tpos/tempo/tap", ()),
+        ("/tpos/snapshot", ()),
+        ("/tpos/record", (True,)),
+        ("/tpos/blackout", (True, 0.5)),
+        ("/tpos/cue", (1,)),
+        ("/tpos/cue", (9,)),
+        ("/tpos/cue/go", ()),
+        ("/tpos/cue/back", ()),
+        ("/tpos/freeze", (True,)),
+    ]
+
+
+def test_the_hud_is_in_the_window_and_not_in_the_picture(session):
+    pictures = session["pictures"]
+    with_hud, without = pictures["hud=True help=False"], pictures["hud=False help=False"]
+    plain = np.array([40, 90, 160])
+    assert (pictures["read"] == plain).all()
+    assert (pictures["same_size"] == plain).all()
+    assert (without[:340] == plain).all()
+    panel = with_hud[-200:, :300]
+    assert (panel != plain).any(-1).mean() > 0.4
+    assert (with_hud[:100] == plain).all()
+
+
+def test_help_covers_the_middle(session):
+    listed = session["pictures"]["hud=False help=True"]
+    assert (listed[170:190, 310:330] != [40, 90, 160]).any(-1).mean() > 0.9
+
+
+def test_f11_fills_the_screen(session):
+    assert [640, 360] in session["sizes"]
+    assert [800, 600] in session["sizes"]
+
+
+def test_quit_wants_two_presses_and_redraws_went_on(session):
+    assert session["closed"]
+    assert session["redraws"] > 30
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("open_window(print, lambda: None, display=7)", "no display 7: there are 1"),
+        ("__import__('os').environ.pop('DISPLAY'), open_window(print, lambda: None)", "no X server answers"),
+        ("__import__('os').environ.update(DISPLAY=':4321'), open_window(print, lambda: None)", "no X server answers"),
+    ],
+)
+def test_no_such_screen_is_one_clear_line(screen, call, says):
+    code = f"""
+from engine.render.window import open_window
+from tpos_models.errors import DeviceError
+try:
+    {call}
+except DeviceError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=on(screen), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
