@@ -135,7 +135,7 @@ def _wind(st: Studio, s: float) -> Signal:
     howl = np.zeros(st.n)
     for _ in range(4):
         hz = st.octaves(180, 900)
-        howl += st.noise(hz * 0.92, hz * 1.08) * st.drift(st.between(0.4, 1.2), 0, 1) ** 2 * gusts
+        howl += st.glide(hz) * st.noise(1, hz * 0.06) * st.drift(st.between(0.4, 1.2), 0, 1) ** 2 * gusts
     leaves = st.noise(1500, 7000) * gusts**2 * st.drift(4, 0.3, 1)
     return _mix((0, air), (-10 + 6 * s + st.between(-4, 4), howl), (st.between(-26, -16), leaves))
 
@@ -180,7 +180,7 @@ def _sunset(st: Studio, s: float) -> Signal:
     root_hz = st.octaves(110, 196)
     warm = _chord(st, root_hz, ((0, 4, 7, 11), (0, 4, 7, 14), (0, 5, 9, 14))[st.rng.integers(3)], 5)
     hz = st.octaves(3600, 5600)
-    buzz = st.noise(hz * 0.93, hz * 1.07) * (0.5 + 0.5 * st.glide(st.between(25, 70))) * st.drift(0.5, 0.3, 1)
+    buzz = st.glide(hz) * st.noise(1, 250) * (0.5 + 0.5 * st.glide(st.between(25, 70))) * st.drift(0.5, 0.3, 1)
     return _mix((0, warm * st.drift(0.4, 0.6, 1)), (st.between(-12, -4), buzz), (-24, st.noise(80, 600, -3)))
 
 

@@ -1,0 +1,120 @@
+"""The picture of sound that TPoS listens to: a linear-frequency spectrogram in decibels, cut into segments.
+
+44.1 kHz mono, periodic Hann window of 1024, hop 512; column k is centred on sample 512 k, as in a centred STFT.
+Amplitudes become decibels, `/80 + 1`, 513 bins are resized to 128 rows (bilinear between pixel centres, no smoothing).
+
+The decibel reference. The reference implementation measures decibels against the loudest point of the clip at hand,
+so its picture always reaches 1.0: level is lost, and a live stream has no loudest point before it ends. Here 0 dB is a
+full-scale sine (amplitude 1, magnitude n_fft / 4 under a Hann window) and always the same, so that a quiet sound
+is a dark picture and magnitude survives. The two differ by one constant per clip: adding `-max(dB)` before the clipping
+gives the reference's picture, which `reference="window"` does over the whole window, for imported checkpoints.
+Both are clipped to 80 dB below the reference: values lie in 0..1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tpos_models.contracts import AudioWindow
+
+Reference = Literal["full_scale", "window"]
+
+RANGE_DB = 80.0
+FLOOR_DB = -140.0
+"""Digital silence in a column; below every clipping point."""
+
+
+def columns_db(samples: np.ndarray, window: AudioWindow) -> np.ndarray:
+    """STFT columns in dB of a full-scale sine: float32 (n_fft / 2 + 1, columns), no padding.
+
+    `samples` (n,) float32; column k covers samples hop k .. hop k + n_fft, n >= n_fft. NaN and infinity count as 0.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(np.nan_to_num(samples, posinf=0, neginf=0), window.n_fft)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window.n_fft) / window.n_fft)
+    amplitude = np.abs(np.fft.rfft(frames[:: window.hop_length] * hann)) / (window.n_fft / 4)
+    return (20 * np.log10(np.maximum(amplitude, 10 ** (FLOOR_DB / 20)))).T.astype(np.float32)
+
+
+def resize_matrix(rows: int, bins: int) -> np.ndarray:
+    """Bilinear resizing of `bins` values to `rows`, between pixel centres, as a float32 matrix (rows, bins)."""
+    centre = np.clip((np.arange(rows) + 0.5) * bins / rows - 0.5, 0, bins - 1)
+    low = np.minimum(centre.astype(int), bins - 2)
+    matrix = np.zeros((rows, bins), np.float32)
+    matrix[np.arange(rows), low] = 1 - (centre - low)
+    matrix[np.arange(rows), low + 1] = centre - low
+    return matrix
+
+
+def to_picture(db: np.ndarray, window: AudioWindow, top_db: float = 0.0) -> np.ndarray:
+    """Columns in dB (bins, columns) to the network's picture: float32 (rows, columns) in 0..1, `top_db` at 1."""
+    unit = np.clip((db - np.float32(top_db)) / RANGE_DB + 1, 0, 1)
+    return resize_matrix(window.rows, db.shape[0]) @ unit
+
+
+def segments(picture: np.ndarray, window: AudioWindow) -> np.ndarray:
+    """Cut the newest segments from a picture: (rows, columns) to (segments, rows, segment_frames), oldest first."""
+    newest = picture[:, picture.shape[1] - window.segments * window.segment_frames :]
+    return newest.reshape(window.rows, window.segments, window.segment_frames).swapaxes(0, 1)
+
+
+def spectrogram(samples: np.ndarray, window: AudioWindow, reference: Reference = "full_scale") -> np.ndarray:
+    """The picture of a whole clip, padded with half a window of silence at both ends: (rows, 1 + n // hop)."""
+    db = columns_db(np.pad(samples, window.n_fft // 2), window)
+    return to_picture(db, window, float(db.max()) if reference == "window" else 0.0)
+
+
+class SpectrogramStream:
+    """Columns of a stream, each computed once; owned by the encoder's thread.
+
+    `follow(samples)` takes the newest window of a stream and finds by itself how far it moved: the newest samples of
+    the last call are looked up in the new ones.
+    """
+
+    def __init__(self, window: AudioWindow, columns_kept: int) -> None:
+        self.window, self._kept = window, columns_kept
+        self._start()
+
+    def _start(self) -> None:
+        """A new stream: silence lies before its first sample."""
+        self.db = np.full((self.window.n_fft // 2 + 1, self._kept), FLOOR_DB, np.float32)
+        """The newest columns, dB of a full-scale sine (bins, columns_kept)."""
+        self.columns = 0
+        """Columns since the start of the stream."""
+        self._tail = np.zeros(0, np.float32)
+        self._pending = np.zeros(self.window.n_fft // 2, np.float32)
+
+    def follow(self, samples: np.ndarray, expected_new: int | None = None) -> bool:
+        """Advance to the newest sample of `samples` (mono float32, newest last); True when a new stream began.
+
+        `expected_new`, samples since the last call by the caller's clock, decides where the sound repeats itself.
+        """
+        samples = np.ascontiguousarray(samples, np.float32)
+        new = self._find_new(samples, expected_new)
+        if new is None:
+            self._start()
+        self._push(samples[samples.size - new :] if new is not None else samples)
+        return new is None
+
+    def _push(self, samples: np.ndarray) -> None:
+        self._tail = np.concatenate([self._tail, samples])[-self.window.n_fft :]
+        self._pending = np.concatenate([self._pending, samples])
+        added = (self._pending.size - self.window.n_fft) // self.window.hop_length + 1
+        if added > 0:
+            db = columns_db(self._pending, self.window)
+            self._pending = self._pending[added * self.window.hop_length :]
+            self.db = np.concatenate([self.db, db], axis=1)[:, -self._kept :]
+            self.columns += added
+
+    def _find_new(self, samples: np.ndarray, expected: int | None) -> int | None:
+        """How many samples are newer than the last call's newest; None when the two windows share nothing."""
+        tail = self._tail
+        if not tail.size:
+            return None
+        if expected is not None and 0 <= expected <= samples.size - tail.size:
+            end = samples.size - expected
+            if np.array_equal(samples[end - tail.size : end], tail):
+                return expected
+        at = samples.tobytes().rfind(tail.tobytes())
+        return None if at < 0 or at % samples.itemsize else samples.size - (at // samples.itemsize + tail.size)
