@@ -28,6 +28,12 @@ def program(vertex: str, fragment: str) -> ShaderProgram:
     return ShaderProgram(*stages)
 
 
+def shrunk(size: Size, longest_px: int) -> Size:
+    """`size` with its longer side `longest_px`."""
+    scale = longest_px / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:
     return array.ctypes.data_as(ctypes.c_void_p)
 

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from engine.render import gl
+from engine.render.info import HudInfo
 from engine.render.keys import HELP
 from engine.render.text import Colour, Pen, face, fitted, font, panel
 from engine.types import Heard
@@ -27,22 +28,6 @@ WARNINGS = {
     "clipping": "clipping: turn the input down",
     "lost": "input lost: waiting for it",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class HudInfo:
-    """One moment of the show in the operator's words. `level` and `beat_phase` as in `AudioFeatures`."""
-
-    fps: float = 0.0
-    delay_ms: float = 0.0
-    level: float = 0.0
-    state: str = "ok"
-    bpm: float = 0.0
-    beat_phase: float = 0.0
-    heard: tuple[Heard, ...] = ()
-    prompt: str = ""
-    recording_s: float | None = None
-    message: str = ""
 
 
 def words(info: HudInfo) -> tuple:

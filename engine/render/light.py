@@ -11,19 +11,14 @@ KNEE = 0.45
 """Code value above which a part of the picture glows."""
 
 
-def _shrunk(size: gl.Size, longest_px: int) -> gl.Size:
-    scale = longest_px / max(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 class Light:
     """Draws a picture with its look into `lit`. Owned by the thread that draws."""
 
     def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
         self.lit = gl.Target(size)
-        self._small = gl.Target(_shrunk(size, SMALL_PX))
-        self._near = gl.Target(_shrunk(size, SMALL_PX))
-        self._far = gl.Target(_shrunk(size, FAR_PX))
+        self._small = gl.Target(gl.shrunk(size, SMALL_PX))
+        self._near = gl.Target(gl.shrunk(size, SMALL_PX))
+        self._far = gl.Target(gl.shrunk(size, FAR_PX))
         self._canvas = canvas
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.render import gl
 from engine.render.compositor import Compositor
-from engine.render.hud import HudInfo
+from engine.render.info import HudInfo
 from engine.types import AudioFeatures, Frame, ShowState
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyglet.display.base import Screen
     from pyglet.window import BaseWindow
 
-    from engine.render.hud import HudInfo
+    from engine.render.info import HudInfo
 
 TITLE = "TPoS Live"
 QUIT_WITHIN_S = 2.0

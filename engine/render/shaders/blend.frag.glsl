@@ -7,7 +7,7 @@ uniform sampler2D older;
 uniform sampler2D newer;
 uniform sampler2D flow;
 uniform float progress;   // 0 shows older, 1 newer
-uniform float reach;      // flow is stored as 0.5 + displacement / reach, in uv
+uniform float reach;      // flow is stored as 128/255 + displacement / reach, in uv
 
 void main() {
     vec2 move = (texture(flow, uv).xy - 128.0 / 255.0) * reach;

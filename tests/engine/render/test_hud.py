@@ -10,7 +10,8 @@ from PIL import ImageFont
 from render_scenes import CONTEXT
 
 from engine.render import gl, text
-from engine.render.hud import Help, Hud, HudInfo, draw_help, draw_sheet
+from engine.render.hud import Help, Hud, draw_help, draw_sheet
+from engine.render.info import HudInfo
 from engine.render.keys import HELP
 from engine.types import Heard
 

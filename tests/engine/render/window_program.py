@@ -40,7 +40,7 @@ def main(folder: str) -> None:
 
     window = open_window(command, lambda: state[0], size=(640, 360))
     from engine.render import gl, pace
-    from engine.render.hud import HudInfo
+    from engine.render.info import HudInfo
     from engine.render.renderer import Renderer
 
     info = HudInfo(24.0, 40.0, 0.5, "ok", 120.0, 0.1, (Heard("rain", 0.7),), "a lighthouse", 61.0)
