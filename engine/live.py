@@ -29,7 +29,7 @@ from engine.models import open_model
 from engine.options import LookOptions
 from engine.osc import HOST, PORT, OscServer, Status, parse_target
 from engine.preset_watcher import PresetWatcher
-from engine.render.hud import HudInfo
+from engine.render.info import HudInfo
 from engine.render.pace import Gaps, run
 from engine.report import LiveSummary, Tally
 from engine.sampling import SamplingStage

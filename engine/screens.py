@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from engine import console
-from engine.render.hud import HudInfo
+from engine.render.info import HudInfo
 from engine.types import AudioFeatures, Frame, ShowState
 from tpos_models.errors import MissingPart
 
