@@ -16,7 +16,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,10 @@ class SessionInfo:
     size_bytes: int = 0
     error: str = ""
 
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "path": str(self.path)}
+
 
 @dataclass(frozen=True)
 class LogLine:
@@ -185,9 +189,13 @@ def state_from_json(data: dict[str, Any]) -> ShowState:
 def write_record(folder: Path, record: SessionRecord) -> None:
     """Write session.json whole or not at all; StorageError."""
     part = folder / f".{RECORD}.part"
-    with writing(folder):
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
-        os.replace(part, folder / RECORD)
+    try:
+        with writing(folder):
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
+            os.replace(part, folder / RECORD)
+    except StorageError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def list_sessions(root: Path | None = None) -> list[SessionInfo]:

@@ -38,6 +38,7 @@ class Take:
         self._spare_bytes = spare_bytes
         self._axis = SoundAxis(origin_s, record.sample_rate)
         self._grid = FrameGrid(record.fps)
+        self._device_lost = False
         self._progress_s = origin_s
         self._log_bytes = 0
         write_record(folder, record)
@@ -65,6 +66,7 @@ class Take:
 
     def sound(self, samples: np.ndarray, start_index: int, time_s: float) -> None:
         """Append a chunk; what was lost before it becomes silence."""
+        self._device_lost = False
         start = self._axis.place(start_index, len(samples), time_s)
         self._write_sound(_with_channels(samples, self.record.channels), start)
 
@@ -80,6 +82,8 @@ class Take:
         now = self._axis.seconds(now_s)
         if now - self._sound_s > _SILENT_AFTER_S:
             self._axis.forget()
+            self._device_lost = True
+        if self._device_lost:
             self._silence_until(now - _SETTLE_S)
         self._show(self._grid.advance(now - _SETTLE_S))
 

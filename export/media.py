@@ -34,9 +34,9 @@ def writing(path: Path) -> Iterator[None]:
 
 
 class Sink:
-    """The file under a container; `ignore` makes it swallow what follows, as its first error does.
+    """The file under a container, opened at once; its errors come back as Python's own.
 
-    FFmpeg's closing words would otherwise turn the playable fragments of a live file into an unplayable whole.
+    FFmpeg writes nothing more after an error, so what is on the disk then stays as it is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,18 +44,11 @@ class Sink:
         self.size_bytes = 0
         """Bytes on the disk."""
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - lives as long as its writer
-        self._ignoring = False
 
     def write(self, data: bytes) -> int:
-        if self._ignoring:
-            return len(data)
         view = memoryview(data)
-        try:
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError:
-            self._ignoring = True
-            raise
+        while view:
+            view = view[self._file.write(view) :]
         self.size_bytes = max(self.size_bytes, self._file.tell())
         return len(data)
 
@@ -65,19 +58,15 @@ class Sink:
     def tell(self) -> int:
         return self._file.tell()
 
-    def ignore(self) -> None:
-        self._ignoring = True
-
     def close(self) -> None:
         self._file.close()
 
 
 def abandon(container: OutputContainer, sink: Sink) -> None:
-    """Free a container without its closing words; what is on the disk stays as it is."""
-    sink.ignore()
-    with suppress(FFmpegError, OSError):
-        container.close()
-    sink.close()
+    """Close a container after trouble, as far as it goes; never raises."""
+    for close in (container.close, sink.close):
+        with suppress(FFmpegError, OSError):
+            close()
 
 
 def check_sound(codec: str, sample_rate: int, channels: int) -> None:

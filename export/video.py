@@ -23,11 +23,11 @@ from export.media import AudioTrack, Sink, abandon, check_sound, writing
 from tpos_models.errors import InputError
 
 _BT709 = 1  # H.273's code for the matrix, the primaries and the transfer function alike
-_LIVE_X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "23", "threads": "1"}
-_FINISHED_X264 = {"preset": "medium", "crf": "17"}
+_LIVE_X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "21", "threads": "1"}
+_FINISHED_X264 = {"preset": "veryfast", "crf": "16"}
 _LIVE_MP4 = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe", "frag_duration": "500000", "flush_packets": "1"}
 _FINISHED_MP4 = {"movflags": "faststart"}
-_INTERLEAVE_US = "1000000"  # a stalled sound stream holds back at most this much picture
+_INTERLEAVE_US = "500000"  # a stalled sound stream holds back at most this much picture
 _MPEG4_BITS_PER_PIXEL = 0.25
 _ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}  # older ones know no other number
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,14 @@ def flat(level: int) -> np.ndarray:
 BLACK, WHITE = flat(0), flat(255)
 
 
-def new_take(folder: Path, origin_s: float = 0.0) -> Take:
-    folder.mkdir()
+@pytest.fixture
+def take(tmp_path: Path) -> Iterator[Take]:
+    """A take whose time 0 is 0 on the show's clock."""
+    (tmp_path / "take").mkdir()
     record = SessionRecord("2026-01-02T03:04:05.000+00:00", os.getpid(), SIZE, FPS, RATE, 1)
-    return Take(folder, record, "", origin_s, 0)
+    take = Take(tmp_path / "take", record, "", 0.0, 0)
+    yield take
+    take.abandon()
 
 
 def play(
@@ -70,9 +75,8 @@ def events_of(folder: Path) -> tuple[list[float], list[float]]:
     return flashes, [float(i / rate) for i in loud[np.diff(loud, prepend=-rate) > rate // 10]]
 
 
-def test_ten_minutes_on_a_drifting_card_stay_aligned(tmp_path: Path) -> None:
+def test_ten_minutes_on_a_drifting_card_stay_aligned(take: Take) -> None:
     speed = 1.001
-    take = new_take(tmp_path / "take")
     events_s = [0.5, 60.01, 299.77, 450.5, 599.33]
     play(take, 600.0, events_s, speed)
     flashes, clicks = events_of(take.folder)
@@ -84,8 +88,7 @@ def test_ten_minutes_on_a_drifting_card_stay_aligned(tmp_path: Path) -> None:
     assert take.counters.silence_s < 0.05
 
 
-def test_a_lost_device_becomes_silence_of_the_right_length(tmp_path: Path) -> None:
-    take = new_take(tmp_path / "take")
+def test_a_lost_device_becomes_silence_of_the_right_length(take: Take) -> None:
     events_s = [1.0, 7.5]
     play(take, 9.0, events_s, lost=(2.0, 6.0))
     flashes, clicks = events_of(take.folder)
@@ -94,6 +97,20 @@ def test_a_lost_device_becomes_silence_of_the_right_length(tmp_path: Path) -> No
     assert take.counters.silence_s == pytest.approx(4.0, abs=0.1)
     raw, rate = read_sound(take.folder / "audio.flac")
     assert len(raw) / rate == pytest.approx(9.0, abs=0.1)
+
+
+def test_while_the_device_is_lost_the_files_move_on(take: Take) -> None:
+    take.picture(WHITE, 0.0)
+    take.sound(np.zeros(RATE, np.float32), 0, 1.0)
+    for tenth in range(10, 61):
+        take.tick(tenth / 10)
+        assert take.counters.audio_s >= tenth / 10 - 1.6
+        assert take.seconds >= tenth / 10 - 0.6
+    take.sound(np.full(RATE, 0.5, np.float32), RATE, 7.0)
+    take.finish(7.0)
+    sound, _ = read_sound(take.folder / "audio.flac")
+    assert len(sound) == 7 * RATE
+    assert np.flatnonzero(sound)[0] == 6 * RATE
 
 
 def run_show(recorder: Recorder, clock: VirtualClock, seconds: float) -> None:

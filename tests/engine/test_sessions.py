@@ -112,6 +112,9 @@ def test_listing(tmp_path: Path) -> None:
         ("b", "complete", 3.0),
         ("a", "recording", 0.0),
     ]
+    assert json.loads(json.dumps([info.as_dict() for info in list_sessions(tmp_path)]))[1]["path"] == str(
+        tmp_path / "b"
+    )
     with pytest.raises(MissingFileError, match="no session"):
         open_session("none", tmp_path)
     with pytest.raises(InputError):
