@@ -1,0 +1,110 @@
+"""LoRA files fused into a network's weights: W + strength * alpha / rank * up @ down (Hu et al. 2021).
+
+Three spellings are read: kohya's (`lora_unet_down_blocks_0_..`, the LCM-LoRA's), PEFT's (`unet.down_blocks.0...
+.lora_A.weight`) and diffusers' older one (`...processor.to_q_lora.down.weight`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tpos_models.errors import InputError, MissingFileError, ModelError
+from tpos_models.stable_diffusion.folder import read_tensors
+
+_PARTS = {"unet": "unet", "text_encoder": "text_encoder", "lora_unet": "unet", "lora_te": "text_encoder"}
+_DOWN = r"lora_down|lora_A(?:\.default)?|_lora\.down|lora_linear_layer\.down"
+_UP = r"lora_up|lora_B(?:\.default)?|_lora\.up|lora_linear_layer\.up"
+_KEY = re.compile(rf"^(unet|text_encoder|lora_unet|lora_te)[._](.+?)\.?(?:({_DOWN})\.weight|({_UP})\.weight|alpha)$")
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA file and how strongly it is applied, usually 0..1."""
+
+    path: Path
+    strength: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Lora:
+        """`FILE` or `FILE:STRENGTH`; raises `InputError` or `MissingFileError`."""
+        path, _, strength = text.rpartition(":") if re.search(r":-?[\d.]+$", text) else (text, "", "1")
+        if not Path(path).is_file():
+            raise MissingFileError(f"{path}: no such LoRA file; FILE.safetensors or FILE.safetensors:0.8 expected")
+        if not -4 <= float(strength) <= 4:
+            raise InputError(f"{text}: strength is {strength}; -4 to 4 would be accepted")
+        return cls(Path(path), float(strength))
+
+
+@dataclass
+class _Layer:
+    down: torch.Tensor | None = None
+    up: torch.Tensor | None = None
+    alpha: float | None = None
+
+    def delta(self, shape: torch.Size) -> torch.Tensor | None:
+        """alpha / rank * up @ down in float32, as `shape`; None when the two do not make that shape."""
+        if self.down is None or self.up is None or self.up.flatten(1).shape[1] != self.down.shape[0]:
+            return None
+        product = self.up.float().flatten(1) @ self.down.float().flatten(1)
+        if product.numel() != shape.numel() or product.shape[0] != shape[0]:
+            return None
+        rank = self.down.shape[0]
+        return product.view(shape) * ((rank if self.alpha is None else self.alpha) / rank)
+
+
+def read_lora(path: Path) -> dict[str, dict[str, _Layer]]:
+    """Layers of a LoRA file by part ("unet", "text_encoder") and flat layer name; raises `ModelError`."""
+    if path.suffix != ".safetensors":
+        raise ModelError(f"{path}: a LoRA as .safetensors was expected; pickled files can run code and are not read")
+    parts: dict[str, dict[str, _Layer]] = {"unet": {}, "text_encoder": {}}
+    for key, value in read_tensors(path).items():
+        match = _KEY.match(key)
+        if match is None:
+            raise ModelError(f"{path}: {key} belongs to no LoRA layer of SD 1.x or 2.x; another base model?")
+        if not torch.isfinite(value).all():
+            raise ModelError(f"{path}: {key} holds NaN or infinity")
+        layer = parts[_PARTS[match[1]]].setdefault(flat_name(match[2]), _Layer())
+        if match[3]:
+            layer.down = value
+        elif match[4]:
+            layer.up = value
+        else:
+            layer.alpha = float(value)
+    return parts
+
+
+def flat_name(name: str) -> str:
+    """A layer's name as all spellings agree on it."""
+    name = name.replace(".", "_").replace("_processor_", "_").removeprefix("text_model_")
+    return name.replace("_to_out_0", "_to_out")
+
+
+@torch.no_grad()
+def fuse(module: nn.Module, part: str, lora: Lora) -> None:
+    """Add a LoRA's layers for `part` to the weights; raises `ModelError` when one has no place here."""
+    layers = read_lora(lora.path)[part]
+    weights = _weights(module)
+    wrong = [name for name, layer in layers.items() if _delta(layer, weights.get(name)) is None]
+    if wrong:
+        raise ModelError(
+            f"{lora.path}: a LoRA for another base: {len(wrong)} of {len(layers)} {part} layers do not fit, "
+            f"first {wrong[0]}; one trained for this model was expected"
+        )
+    for name, layer in layers.items():
+        weight = weights[name]
+        weight += (lora.strength * torch.as_tensor(_delta(layer, weight))).to(weight)
+
+
+def _delta(layer: _Layer, weight: torch.Tensor | None) -> torch.Tensor | None:
+    return None if weight is None else layer.delta(weight.shape)
+
+
+def _weights(module: nn.Module) -> Mapping[str, torch.Tensor]:
+    layers = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    return {flat_name(name): layer.weight for name, layer in layers}

@@ -1,0 +1,162 @@
+"""Stable Diffusion as one of the engine's models: `load` a name, a folder or `random:ARCH`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_models.contracts import Model, ModelSpec, PredictionType
+from tpos_models.errors import InputError, ModelError
+from tpos_models.guidance import Guidance
+from tpos_models.network import Network, Runner, run_in_torch
+from tpos_models.stable_diffusion import hub
+from tpos_models.stable_diffusion.architectures import PREFIX, Config, architecture
+from tpos_models.stable_diffusion.devices import CPU
+from tpos_models.stable_diffusion.ears import Ear, PhraseListener, default_ear
+from tpos_models.stable_diffusion.folder import read_folder
+from tpos_models.stable_diffusion.lora import Lora
+from tpos_models.stable_diffusion.modules import Source
+from tpos_models.stable_diffusion.networks import Placement, Recipe
+from tpos_models.stable_diffusion.text import ClipText
+from tpos_models.stable_diffusion.tokens import MAX_TOKENS, byte_tokenizer, read_tokenizer
+
+FEW_STEPS = Guidance(guidance_scale=1.0, audio_scale=1.5, quantile=0.8)
+"""Consistency and adversarially distilled models carry their guidance inside; 5 k over 5 % of the picture, the paper's
+choice for 50 steps, would leave their range in one."""
+LCM_LORA = replace(FEW_STEPS, guidance_scale=1.5)
+"""LCM-LoRA models take a classifier-free scale of 1 to 2 (Luo et al. 2023b)."""
+
+_PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model described but not loaded: what `load`, `tpos build` and `tpos bench` start from."""
+
+    spec: ModelSpec
+    recipe: Recipe
+    tokenizer: Any
+
+    def networks(self) -> tuple[Network, ...]:
+        """Text encoder, denoiser and decoder."""
+        return self.recipe.text_encoder(), self.recipe.denoiser(), self.recipe.decoder()
+
+
+def open_model(
+    name: str,
+    placement: Placement | None = None,
+    loras: Sequence[Lora] = (),
+    size_px: tuple[int, int] | None = None,
+) -> Opened:
+    """Describe a model: `random:ARCH`, a known name, a diffusers folder or a fetched hub id.
+
+    `size_px` is (width, height), by default the size the model was trained at. Reads configurations, no weights.
+    Raises `ModelError`, `MissingFileError` or `InputError`, one line each.
+    """
+    known = hub.KNOWN.get(name)
+    if name.startswith(PREFIX):
+        source, tokenizer = Source(name, architecture(name)), byte_tokenizer()
+    else:
+        root = hub.locate(name)
+        folder, configs = read_folder(root, _tiny_vae(root))
+        source, tokenizer = Source(name, configs, folder), read_tokenizer(root / "tokenizer")
+    if known and known.lora:
+        loras = (Lora(_cached_lora(known.lora, known.lora_file)), *loras)
+    recipe = Recipe(source, (0, 0), tuple(loras), placement or Placement())
+    recipe = replace(recipe, size=_latent_size(source.configs.unet, recipe.scale, size_px))
+    return Opened(_spec(name, recipe, lcm_lora=bool(known and known.lora)), recipe, tokenizer)
+
+
+def load(
+    name: str,
+    device: torch.device = CPU,
+    dtype: torch.dtype = torch.float32,
+    loras: Sequence[Lora] = (),
+    runner: Runner = run_in_torch,
+    runner_name: str = "",
+    size_px: tuple[int, int] | None = None,
+    ear: Ear | None = None,
+) -> Model:
+    """Load a playable model (see `open_model` for names and errors).
+
+    `dtype` is the networks' precision; latents stay float32. `runner_name` is what `Model.runner` says, by default
+    "torch" or "cuda". `ear` hears the sound: by default the pocket encoder.
+    """
+    opened = open_model(name, Placement(device, dtype), loras, size_px)
+    clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
+    (denoise, decode) = runner(opened.recipe.denoiser()), runner(opened.recipe.decoder())
+    ear = ear or default_ear()
+    return Model(
+        spec=replace(opened.spec, joint_size=ear.joint_size),
+        text=clip.heard_by(ear),
+        audio=PhraseListener(ear, clip),
+        denoiser=lambda x_t, t, tokens: denoise(x_t, t, tokens)[0],
+        decoder=lambda latents: decode(latents)[0],
+        runner=runner_name or ("cuda" if device.type == "cuda" else "torch"),
+        device=device,
+    )
+
+
+def _tiny_vae(root: Path) -> Path | None:
+    """The tiny VAE that replaces the folder's own: beside it as `taesd`, or fetched; none for other latents."""
+    found = root / "taesd" if (root / "taesd" / "config.json").is_file() else None
+    return found or hub.cached(hub.TINY_VAE)
+
+
+def _cached_lora(repo: str, file: str) -> Path:
+    folder = hub.cached(repo)
+    if folder is None or not (folder / file).is_file():
+        raise ModelError(f"{repo}: its LoRA is not on this machine; `tpos models fetch lcm-sd15` downloads it")
+    return folder / file
+
+
+def _latent_size(unet: Config, scale: int, size_px: tuple[int, int] | None) -> tuple[int, int]:
+    """Latents' (height, width); raises `InputError` for a size the networks cannot halve often enough."""
+    if size_px is None:
+        trained = unet.get("sample_size", 64)
+        return (trained[0], trained[1]) if isinstance(trained, list | tuple) else (trained, trained)
+    width, height = size_px
+    if width % 8 or height % 8 or not (64 <= width <= 2048 and 64 <= height <= 2048):
+        raise InputError(f"size {width}x{height}: multiples of 8 from 64 to 2048 would be accepted")
+    return height // scale, width // scale
+
+
+def _spec(name: str, recipe: Recipe, lcm_lora: bool) -> ModelSpec:
+    scheduler, text = recipe.source.configs.scheduler, recipe.source.configs.text
+    prediction = scheduler.get("prediction_type", "epsilon")
+    where = f"{recipe.source.folder.root}/scheduler/scheduler_config.json" if recipe.source.folder else name
+    if prediction not in _PREDICTIONS:
+        raise ModelError(f"{where}: prediction_type is {prediction}; {', '.join(_PREDICTIONS)} would be accepted")
+    if (beta := scheduler.get("beta_schedule", "scaled_linear")) != "scaled_linear":
+        raise ModelError(f"{where}: beta_schedule is {beta}; scaled_linear would be accepted")
+    return ModelSpec(
+        name=name,
+        latent_channels=recipe.channels,
+        sample_size=recipe.size,
+        scale=recipe.scale,
+        tokens=MAX_TOKENS,
+        token_size=recipe.token_size,
+        joint_size=int(text.get("projection_dim") or recipe.token_size),
+        prediction_type=prediction,
+        schedule="scaled_linear",
+        num_train_timesteps=int(scheduler.get("num_train_timesteps", 1000)),
+        timesteps=few_step_timesteps(scheduler, lcm_lora),
+        guidance=LCM_LORA if lcm_lora else FEW_STEPS,
+    )
+
+
+def few_step_timesteps(scheduler: Config, lcm_lora: bool = False) -> tuple[int, ...]:
+    """The schedule that few steps are taken from, noisiest first.
+
+    Consistency models know `original_inference_steps` timesteps (19, 39 .. 999: diffusers' LCMScheduler); the others,
+    as turbo models were distilled, the trailing ones of 12, so that 1, 2, 3 and 4 steps fall on 999, 749, 666, ...
+    """
+    train = int(scheduler.get("num_train_timesteps", 1000))
+    if lcm_lora or scheduler.get("_class_name") == "LCMScheduler":
+        steps = int(scheduler.get("original_inference_steps", 50))
+        return tuple(i * (train // steps) - 1 for i in range(steps, 0, -1))
+    return tuple(round(train * i / 12) - 1 for i in range(12, 0, -1))

@@ -1,0 +1,153 @@
+"""The networks of one Stable Diffusion model as runners take them: torch, ONNX Runtime and TensorRT alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tpos_models.network import Network
+from tpos_models.stable_diffusion.devices import CPU
+from tpos_models.stable_diffusion.folder import identity
+from tpos_models.stable_diffusion.lora import Lora, fuse
+from tpos_models.stable_diffusion.modules import Denoiser, LatentDecoder, LatentEncoder, Source, TextEncoder
+from tpos_models.stable_diffusion.tokens import MAX_TOKENS
+
+_VERSION = 1
+"""Raised whenever the modules around the networks change what they compute."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where networks run and in which precision; on GPUs convolutions keep their channels last."""
+
+    device: torch.device = CPU
+    dtype: torch.dtype = torch.float32
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """Move a module to the device, in eval mode."""
+        if self.device.type != "cpu":
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return module.to(self.device).eval()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything the networks of one model are made of; `size` is the latents' (height, width)."""
+
+    source: Source
+    size: tuple[int, int]
+    loras: tuple[Lora, ...] = ()
+    placement: Placement = Placement()
+    embedded_scale: float = 8.5
+
+    def text_encoder(self) -> Network:
+        """ids (B, 77) -> tokens (B, 77, size), joint (B, joint_size)."""
+        return self._network(
+            "text_encoder",
+            "text_encoder",
+            lambda: TextEncoder(self._fused("text_encoder", self.source.text_encoder(self.placement.dtype))),
+            lambda b: (torch.arange(b * MAX_TOKENS, device=self.placement.device).view(b, -1) % 500,),
+            ("ids",),
+            ("tokens", "joint"),
+        )
+
+    def denoiser(self) -> Network:
+        """x_t (B, C, h, w), t (B,), tokens (B, 77, size) -> prediction (B, C, h, w)."""
+        return self._network(
+            "denoiser",
+            "unet",
+            lambda: Denoiser(self._fused("unet", self.source.unet(self.placement.dtype)), self.embedded_scale),
+            self._denoiser_example,
+            ("x_t", "t", "tokens"),
+            ("prediction",),
+        )
+
+    def decoder(self) -> Network:
+        """Latents (B, C, h, w) -> RGB (B, 3, H, W) in 0..1."""
+        return self._network(
+            "decoder",
+            "vae",
+            lambda: LatentDecoder(self.source.vae(self.placement.dtype)),
+            lambda b: (self._random(b, self.channels, *self.size),),
+            ("latents",),
+            ("image",),
+        )
+
+    def encoder(self) -> Network:
+        """RGB (B, 3, H, W) in 0..1 -> latents (B, C, h, w)."""
+        height, width = self.size
+        return self._network(
+            "encoder",
+            "vae",
+            lambda: LatentEncoder(self.source.vae(self.placement.dtype)),
+            lambda b: (self._random(b, 3, height * self.scale, width * self.scale).sigmoid(),),
+            ("image",),
+            ("latents",),
+        )
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return int(self.source.configs.unet["in_channels"])
+
+    @property
+    def scale(self) -> int:
+        """Pixels per latent cell."""
+        vae = self.source.configs.vae
+        if vae.get("_class_name") == "AutoencoderTiny":
+            return int(vae.get("upsampling_scaling_factor", 2)) ** (len(vae.get("num_decoder_blocks", (0,) * 4)) - 1)
+        return 2 ** (len(vae.get("block_out_channels", (0,))) - 1)
+
+    @property
+    def token_size(self) -> int:
+        """Numbers per text token."""
+        return int(self.source.configs.text["hidden_size"])
+
+    def _denoiser_example(self, batch: int) -> tuple[torch.Tensor, ...]:
+        t = torch.tensor([999, 759, 499, 259], device=self.placement.device)[:batch]
+        return self._random(batch, self.channels, *self.size), t, self._random(batch, MAX_TOKENS, self.token_size)
+
+    def _random(self, *shape: int) -> torch.Tensor:
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+        return noise.to(self.placement.device)
+
+    def _fused(self, part: str, module: Any) -> Any:
+        for lora in self.loras:
+            fuse(module, part, lora)
+        return module
+
+    def _network(
+        self,
+        name: str,
+        part: str,
+        build: Callable[[], nn.Module],
+        example: Callable[[int], tuple[torch.Tensor, ...]],
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+    ) -> Network:
+        if part != "text_encoder":
+            name = f"{name}-{self.size[1] * self.scale}x{self.size[0] * self.scale}"
+        return Network(
+            name,
+            lambda: self.placement.place(build()),
+            example,
+            inputs,
+            outputs,
+            self._fingerprint(name, part),
+        )
+
+    def _fingerprint(self, name: str, part: str) -> str:
+        source = self.source
+        configs = {"unet": source.configs.unet, "text_encoder": source.configs.text, "vae": source.configs.vae}
+        made_of = [
+            _VERSION, name, configs[part], str(self.placement.dtype), self.embedded_scale,
+            identity(source.folder, part) if source.folder else (source.name, source.seed),
+            [(str(lora.path.resolve()), lora.path.stat().st_mtime_ns, lora.strength) for lora in self.loras],
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,62 @@
+"""Prompts through CLIP: ids, tokens and a joint vector, each prompt encoded once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Protocol
+
+import torch
+
+from tpos_models.contracts import TextEmbedding
+from tpos_models.network import Run
+from tpos_models.stable_diffusion.devices import CPU
+from tpos_models.stable_diffusion.tokens import MAX_TOKENS
+
+REMEMBERED = 1024
+"""Prompts kept; one takes 0.24 MB at SD 1.5's size."""
+
+
+class PhraseSpace(Protocol):
+    """A joint space of phrases in which some ear compares sounds."""
+
+    joint_size: int
+
+    def joint(self, phrases: list[str]) -> torch.Tensor:
+        """Unit vectors (B, joint_size)."""
+        ...
+
+
+class ClipText:
+    """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too or from `ear`, which hears the sounds.
+
+    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`.
+    """
+
+    def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, ear: PhraseSpace | None = None) -> None:
+        self._tokenizer, self._run, self._device, self._ear = tokenizer, run, device, ear
+        self._one = lru_cache(REMEMBERED)(self._encode_one)
+
+    def heard_by(self, ear: PhraseSpace) -> ClipText:
+        """The same prompts, their joint vectors in the space of another ear."""
+        return ClipText(self._tokenizer, self._run, self._device, ear)
+
+    def encode(self, prompts: list[str]) -> TextEmbedding:
+        """Prompts of any length and script to tokens (B, 77, size) and joint (B, joint_size)."""
+        pairs = [self._one(prompt) for prompt in prompts]
+        joint = self._ear.joint(prompts) if self._ear else torch.stack([pair[1] for pair in pairs])
+        return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
+
+    def remembered(self) -> Any:
+        """Statistics of the prompts kept: hits, misses, maxsize, currsize."""
+        return self._one.cache_info()
+
+    def ids(self, prompt: str) -> torch.Tensor:
+        """Token ids (1, 77), cut and padded."""
+        text = prompt.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+        ids = self._tokenizer(text, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids
+        return torch.tensor([ids])
+
+    def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens, joint = self._run(self.ids(prompt).to(self._device))
+        # clones: inference-mode tensors and a runner's reused buffers must not leak into what others keep
+        return tokens[0].clone(), joint[0].clone()
