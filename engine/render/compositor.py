@@ -76,7 +76,7 @@ class Compositor:
         self.canvas = gl.Canvas()
         self._copy = gl.program("cover.vert", "copy.frag")
         self._shrink = gl.program("cover.vert", "small.frag")
-        self._paint = gl.program("paint.vert", "paint.frag")
+        self._paint = gl.program("paint.vert", "paint.frag", "enlarge.frag")
         self._grid = gl.Target(GRID)
         self._stages: _Stages | None = None
         self._newest: Frame | None = None

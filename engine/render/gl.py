@@ -18,12 +18,12 @@ Rect = tuple[int, int, int, int]
 """x, y, width, height in pixels from the bottom left."""
 
 
-def program(vertex: str, fragment: str) -> ShaderProgram:
-    """Compile two files of `shaders/`."""
+def program(vertex: str, *fragments: str) -> ShaderProgram:
+    """Compile files of `shaders/` into one program; the first fragment file has `main`, others what it calls."""
     folder = files("engine.render") / "shaders"
     stages = [
         Shader((folder / f"{name}.glsl").read_text(encoding="utf-8"), stage)  # type: ignore[arg-type]
-        for name, stage in ((vertex, "vertex"), (fragment, "fragment"))
+        for name, stage in [(vertex, "vertex"), *((name, "fragment") for name in fragments)]
     ]
     return ShaderProgram(*stages)
 

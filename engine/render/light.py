@@ -22,7 +22,7 @@ class Light:
         self._canvas = canvas
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")
-        self._light = gl.program("cover.vert", "light.frag")
+        self._light = gl.program("cover.vert", "light.frag", "enlarge.frag")
 
     def draw(self, picture: gl.Texture, look: Look) -> None:
         """Draw `lit`; with the neutral look it equals `picture`."""
@@ -34,7 +34,8 @@ class Light:
             texture.bind(unit)
         self._light["picture"], self._light["near_glow"], self._light["far_glow"] = 0, 1, 2
         self._light["glow"], self._light["warp"], self._light["phase"] = look.glow, look.warp, look.warp_phase
-        self._light["aspect"] = self.lit.size[0] / self.lit.size[1]
+        width, height = self.lit.size
+        self._light["aspect"], self._light["texels"] = width / height, (float(width), float(height))
         self._light["push"] = tuple(look.colour.T.ravel().tolist())
         self._canvas.cover()
 

@@ -89,7 +89,7 @@ class Reaction:
             zoom=1.0 + 0.14 * amounts.zoom * hit + 0.08 * amounts.beat_pulse * beat,
             warp=0.05 * amounts.warp * bass,
             warp_phase=self._phase,
-            glow=amounts.glow * (0.35 * level + 0.9 * high + 0.5 * hit),
+            glow=amounts.glow * (0.2 * level + 0.6 * high + 0.35 * hit),
             colour=colour_matrix(math.radians(35.0) * colour * balance, 1.0 + colour * (0.5 * level + 0.35 * hit)),
             grain=amounts.grain * (0.04 + 0.12 * high),
         )

@@ -11,6 +11,9 @@ uniform mat3 push;
 uniform float warp;       // largest displacement, in picture heights
 uniform float phase;
 uniform float aspect;     // picture width / height
+uniform vec2 texels;
+
+vec3 enlarged(sampler2D picture, vec2 texels, vec2 at);     // enlarge.frag.glsl
 
 vec2 warped(vec2 p) {
     vec2 edge = 4.0 * p * (1.0 - p);                  // 0 on the border: nothing is pulled in from outside
@@ -21,9 +24,15 @@ vec2 warped(vec2 p) {
 }
 
 void main() {
-    vec2 at = warp > 0.0 ? warped(uv) : uv;
-    vec3 c = texture(picture, at).rgb;
+    vec2 at = uv;
+    vec3 c;
+    if (warp > 0.0) {
+        at = warped(uv);
+        c = enlarged(picture, texels, at);
+    } else {
+        c = texture(picture, at).rgb;
+    }
     vec3 light = glow * (0.6 * texture(near_glow, at).rgb + 0.8 * texture(far_glow, at).rgb);
-    c = 1.0 - (1.0 - c) * (1.0 - min(light, 1.0));
+    c = 1.0 - (1.0 - c) * exp(-light);
     colour = vec4(clamp(push * c, 0.0, 1.0), 1.0);
 }
