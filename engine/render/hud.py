@@ -10,7 +10,7 @@ from PIL import Image
 from engine.render import gl
 from engine.render.info import HudInfo
 from engine.render.keys import HELP
-from engine.render.text import Colour, Pen, face, fitted, font, panel
+from engine.render.text import Colour, Pen, fitted, length, panel, write
 from engine.types import Heard
 
 SCRIM: Colour = (8, 8, 12, 185)
@@ -97,9 +97,8 @@ def draw_sheet(info: HudInfo, size: gl.Size) -> tuple[Image.Image, _Sheet]:
     inner = sheet.width - 2 * sheet.pad
     rows = [(info.prompt or "no prompt", BRIGHT), *notes]
     for row, (text, colour) in enumerate(rows):
-        written = face(text, sheet.px)
         at = (sheet.pad, sheet.pad + (2 + row) * sheet.line)
-        pen.text(at, fitted(text, written, inner), font=written, fill=colour)
+        write(pen, at, fitted(text, sheet.px, inner), sheet.px, colour)
     for row, one in enumerate(heard):
         _bar(pen, one, sheet, sheet.pad + (2 + len(rows) + row) * sheet.line)
     return image, sheet
@@ -107,24 +106,23 @@ def draw_sheet(info: HudInfo, size: gl.Size) -> tuple[Image.Image, _Sheet]:
 
 def _numbers(pen: Pen, info: HudInfo, sheet: _Sheet) -> None:
     tempo = f"{info.bpm:.0f} bpm" if info.bpm > 0 else "no tempo"
-    bold = font(sheet.px, True)
-    pen.text((sheet.pad, sheet.pad), f"{info.fps:.0f} fps   {info.delay_ms:.0f} ms   {tempo}", font=bold, fill=BRIGHT)
+    numbers = f"{info.fps:.0f} fps   {info.delay_ms:.0f} ms   {tempo}"
+    write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
     if info.recording_s is None:
         return
     minutes, seconds = divmod(int(info.recording_s), 60)
     time = f"{minutes}:{seconds:02d}"
     right = sheet.width - sheet.pad
     dot = sheet.px * 0.75
-    left = right - bold.getlength(time)
+    left = right - length(time, sheet.px, bold=True)
     top = sheet.pad + 0.25 * sheet.px
     pen.ellipse((left - 1.6 * dot, top, left - 0.6 * dot, top + dot), fill=RED)
-    pen.text((left, sheet.pad), time, font=bold, fill=RED)
+    write(pen, (left, sheet.pad), time, sheet.px, RED, bold=True)
 
 
 def _bar(pen: Pen, heard: Heard, sheet: _Sheet, top: int) -> None:
     middle = sheet.width // 2
-    name = face(heard.phrase, sheet.px)
-    pen.text((sheet.pad, top), fitted(heard.phrase, name, middle - 1.5 * sheet.pad), font=name, fill=DIM)
+    write(pen, (sheet.pad, top), fitted(heard.phrase, sheet.px, middle - 1.5 * sheet.pad), sheet.px, DIM)
     full = sheet.width - sheet.pad - middle
     box = (middle, top + sheet.px * 0.3, middle + full, top + sheet.px)
     pen.rectangle(box, fill=(60, 62, 70, 255))
@@ -205,6 +203,6 @@ def draw_help(size: gl.Size) -> Image.Image:
     image, pen = panel((min(size[0], 24 * px), line * len(HELP) + 2 * pad), pad // 2, SCRIM)
     for row, (keys, does) in enumerate(HELP):
         y = pad + row * line
-        pen.text((pad, y), keys, font=font(px, True), fill=TEAL)
-        pen.text((pad + 8 * px, y), does, font=font(px), fill=BRIGHT)
+        write(pen, (pad, y), keys, px, TEAL, bold=True)
+        write(pen, (pad + 8 * px, y), does, px, BRIGHT)
     return image

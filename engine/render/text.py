@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,8 +13,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Colour = tuple[int, int, int, int]
 Pen = ImageDraw.ImageDraw
 
-WIDE_FROM = "\u1100"
-"""Scripts from here on (Hangul, kana, Han) are looked up in the system's fonts; DejaVu has what comes before."""
+WIDE_FROM, WIDE_TO = "\u2e80", "\ufe00"
+"""Kana, Han and Hangul are looked up in the system's fonts; DejaVu has none of them."""
 WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "YuGothM.ttc", "msyh.ttc", "PingFang.ttc")
 
 
@@ -43,25 +44,41 @@ def _wide_font(size_px: int) -> Font:
     return font(size_px)
 
 
-def face(text: str, size_px: int, bold: bool = False) -> Font:
-    """A font that can write `text`, as far as this machine has one."""
-    return (
-        _wide_font(size_px)
-        if any(c >= WIDE_FROM and c < "\uffef" and not c.isspace() for c in text)
-        else font(size_px, bold)
-    )
+def _runs(text: str, size_px: int, bold: bool) -> list[tuple[str, Font]]:
+    """`text` cut where the script changes, each part with a font that has it, as far as this machine does."""
+    parts = groupby(text, lambda c: WIDE_FROM <= c < WIDE_TO)
+    return [("".join(part), _wide_font(size_px) if wide else font(size_px, bold)) for wide, part in parts]
 
 
-def fitted(text: str, face: Font, width_px: float) -> str:
+def length(text: str, size_px: int, bold: bool = False) -> float:
+    """Width of one line in pixels."""
+    return sum(face.getlength(part) for part, face in _runs(text, size_px, bold))
+
+
+def fitted(text: str, size_px: int, width_px: float) -> str:
     """`text` in one line, cut with an ellipsis where it is wider than `width_px`."""
     line = " ".join(text.split())[:400]
-    if face.getlength(line) <= width_px:
+    if length(line, size_px) <= width_px:
         return line
     low, high = 0, len(line)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if face.getlength(line[:middle].rstrip() + "…") <= width_px else (low, middle - 1)
+        fits = length(line[:middle].rstrip() + "…", size_px) <= width_px
+        low, high = (middle, high) if fits else (low, middle - 1)
     return line[:low].rstrip() + "…"
+
+
+def write(pen: Pen, at: tuple[float, float], text: str, size_px: int, colour: Colour, bold: bool = False) -> None:
+    """Write one line; `at` is the left end of its top."""
+    left, top = at
+    for part, face in _runs(text, size_px, bold):
+        pen.text((left, top + _ascent(font(size_px, bold))), part, font=face, fill=colour, anchor="ls")
+        left += face.getlength(part)
+
+
+def _ascent(face: Font) -> int:
+    """From the top of a line to the foot of its letters, in pixels."""
+    return face.getmetrics()[0] if isinstance(face, ImageFont.FreeTypeFont) else 11
 
 
 def panel(size: tuple[int, int], radius_px: int, colour: Colour) -> tuple[Image.Image, Pen]:
