@@ -18,6 +18,8 @@ from tpos_models.schedule import NoiseSchedule
 
 Predict = Callable[[torch.Tensor, int, list[torch.Tensor]], list[torch.Tensor]]
 Noise = Callable[[int], torch.Tensor]
+ConditionsAt = Callable[[int], Conditions]
+"""Conditions that change in mid-frame: what holds at step i."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def sample(
     denoiser: Denoiser,
     schedule: NoiseSchedule,
     noise: torch.Tensor,
-    conditions: Conditions,
+    conditions: Conditions | ConditionsAt,
     tier: Tier,
     guidance: Guidance,
     steps: int = 1,
@@ -50,14 +52,15 @@ def sample(
     if start is not None:
         timesteps = timesteps[min(steps - 1, int((1 - strength) * steps)) :]
     x_t = noise if start is None else schedule.add_noise(start, noise, timesteps[0])
-    evaluate = _Evaluator(denoiser)
+    evaluate = Evaluator(denoiser)
     momentum = Momentum(guidance)
     plain_until = warmup_steps(guidance, len(timesteps))
     x0 = x_t
     for i, t in enumerate(timesteps):
         if i:
             x_t = schedule.add_noise(x0, renoise(i) if renoise else noise, t)
-        prediction = predict(evaluate, x_t, t, conditions, tier, guidance, momentum, guided=i >= plain_until)
+        now = conditions if isinstance(conditions, Conditions) else conditions(i)
+        prediction = predict(evaluate, x_t, t, now, tier, guidance, momentum, guided=i >= plain_until)
         x0 = schedule.consistency(schedule.to_x0(prediction, x_t, t), x_t, t)
     return Sample(x0, evaluate.count)
 
@@ -92,7 +95,7 @@ def predict(
     return plain + g if guided else plain
 
 
-class _Evaluator:
+class Evaluator:
     """Runs the network for several conditions on the same x_t as one batch, and counts evaluations."""
 
     def __init__(self, denoiser: Denoiser) -> None:

@@ -49,6 +49,12 @@ class NoiseSchedule:
             return (x_t - sigma * prediction) / alpha
         return alpha * x_t - sigma * prediction
 
+    def to_epsilon(self, prediction: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
+        """The noise in x_t from a prediction of the model's type; t > 0."""
+        if self.spec.prediction_type == "epsilon":
+            return prediction
+        return (x_t - self.alpha[t] * self.to_x0(prediction, x_t, t)) / self.sigma[t]
+
     def consistency(self, x0: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
         """c_skip x_t + c_out x0: the boundary condition of latent consistency models; x0 for a rectified flow."""
         if self.spec.schedule == "rectified_flow":

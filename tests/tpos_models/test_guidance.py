@@ -95,6 +95,17 @@ def test_sampler_matches_the_formulas(tier, steps, weights):
 
 
 @pytest.mark.parametrize("tier", TIERS)
+def test_amount_may_change_in_mid_frame(tier):
+    guidance = Guidance(guidance_scale=1.7, audio_scale=2.0, quantile=0.8, warmup=0.25)
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    amounts = [(1.0, 0.2), (0.6, 0.4), (0.3, 0.9), (0.1, 0.5)]
+    at = [conditions(weights) for weights in amounts]
+    got = sample(denoiser, NoiseSchedule(SPEC), noise, lambda i: at[i], tier, guidance, 4).x0.numpy()
+    want = plain_statement(noise.numpy(), at[0], tier, guidance, 4, amounts)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("tier", TIERS)
 def test_amount_zero_is_the_plain_prompt_exactly(tier):
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
     guidance = Guidance(guidance_scale=1.0)
