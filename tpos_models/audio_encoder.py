@@ -23,14 +23,15 @@ class EncoderConfig:
     """Sizes of one encoder; the defaults are the paper's.
 
     `size` is the LSTM's and the joint space's, `widths` the four stages of the ResNet-18, `map_hidden` and `map_out`
-    MAP's two layers. `warped_rows` > 0 first gathers the linear rows into that many on a mel-like scale;
-    `recent_columns` > 0 lets the head see the newest columns of the last feature map apart from the mean of all.
+    MAP's two layers. `warped_rows` > 0 first gathers the linear rows into that many on a mel-like scale; `stem_stride`
+    is the first convolution's (rows, columns); `recent_columns` > 0 lets the head see the newest columns of the last feature map apart from the mean of all.
     """
 
     size: int = 768
     rows: int = 128
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
     warped_rows: int = 0
+    stem_stride: tuple[int, int] = (2, 2)
     recent_columns: int = 0
     map_hidden: int = 76 // 7 * 768
     map_out: int = 76 * 768
@@ -70,10 +71,16 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """ResNet-18 (He et al., 2016) of any width, with timm's parameter names: (B, 3, h, w) to (B, size)."""
 
-    def __init__(self, widths: tuple[int, int, int, int], size: int, recent_columns: int = 0) -> None:
+    def __init__(
+        self,
+        widths: tuple[int, int, int, int],
+        size: int,
+        stem_stride: tuple[int, int] = (2, 2),
+        recent_columns: int = 0,
+    ) -> None:
         super().__init__()
         self.recent_columns = recent_columns
-        self.conv1 = nn.Conv2d(3, widths[0], 7, 2, 3, bias=False)
+        self.conv1 = nn.Conv2d(3, widths[0], 7, stem_stride, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         inputs = (widths[0], *widths[:3])
         self.layer1, self.layer2, self.layer3, self.layer4 = (
@@ -105,7 +112,7 @@ class TPoSEncoder(nn.Module):
         self.config = config
         self.conv = nn.Conv2d(1, 3, 3)
         self.conv2 = nn.Conv2d(1, 77, 1)  # in the released checkpoints, used by nothing
-        self.feature_extractor = ResNet18(config.widths, config.size, config.recent_columns)
+        self.feature_extractor = ResNet18(config.widths, config.size, config.stem_stride, config.recent_columns)
         self.lstm = nn.LSTM(config.size, config.size, batch_first=True)
         self.cnn = nn.Conv1d(config.size, 1, 1)
         if config.warped_rows:
