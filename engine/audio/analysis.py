@@ -30,6 +30,8 @@ class Analyser:
     def __init__(self, agc: bool = True, trim_db: float = 0.0) -> None:
         self.gain = AutoGain(agc, trim_db)
         self._beats = BeatTracker()
+        self.asked_bpm = 0.0
+        """The operator's last `set_bpm`, 0 for the music's own."""
         self._spectrum, self._bands, self._onsets = Spectrum(), Bands(), Onsets()
         self._rest = np.zeros(0, np.float32)
         self._factor = 1.0
@@ -61,11 +63,12 @@ class Analyser:
 
     def set_bpm(self, bpm: float) -> None:
         """Fix the tempo, 0 follows the music; any thread."""
+        self.asked_bpm = bpm
         self._beats.set_bpm(bpm)
 
     def _hop(self, hop: np.ndarray, time_s: float, lost: bool) -> AudioFeatures:
         power = float(hop @ hop) / HOP
-        gained = self._amplify(hop, self.gain.update(power, HOP_S))
+        gained = self._amplify(hop, self.gain.update(power))
         self._heard.append(gained[:, None])
         self._end_s = time_s
         magnitudes = self._spectrum.push(gained)

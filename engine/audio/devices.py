@@ -85,7 +85,7 @@ class DeviceSource(Source):
             self._stream.start()
         except sd.PortAudioError as error:
             self._shut()
-            raise DeviceError(_will_not_open(self.device, error)) from error
+            raise DeviceError(will_not_open(self.device, error)) from error
 
     def _callback(self, samples: np.ndarray, frames: int, times: Any, status: Any) -> None:
         now_s = time.monotonic()
@@ -131,7 +131,8 @@ def _check_channels(device: Device, channels: tuple[int, ...]) -> None:
         raise DeviceError(f"{device.name}: has channels 1..{device.channels}, not {','.join(map(str, channels))}")
 
 
-def _will_not_open(device: Device, error: Exception) -> str:
+def will_not_open(device: Device, error: Exception) -> str:
+    """PortAudio's reason in one line, and what to do about it."""
     code = error.args[1] if len(error.args) > 1 else 0
     if code == -9985:
         return f"{device.name}: busy, another program holds it; close that one or choose another ('tpos devices')"

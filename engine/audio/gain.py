@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
+from engine.audio import HOP_S
+
 FLOOR_DB = -90.0
 SILENCE_DB = -60.0
-"""Short-term loudness below which the input counts as silence and is not amplified at all."""
+"""Loudness over a second below which the input counts as silence and is not amplified at all."""
 TARGET_DB = -16.0
 """RMS of the louder moments after gain, 0 dB = full scale."""
 GATE_DB = SILENCE_DB + 10
-"""Short-term loudness above which sound is believed to be the programme, not the noise floor."""
+"""Loudness over a second above which sound is believed to be the programme, not the noise floor."""
 RANGE_DB = (-12.0, 24.0)
 
-_SHORT_S = 0.4
+_WINDOW = round(1.0 / HOP_S)
 _LOOK_BACK_S = 20
 _LOUD_QUANTILE = 80
 _UP_DB_PER_S, _DOWN_DB_PER_S, _FIRST_DB_PER_S = 2.0, 8.0, 40.0
@@ -28,7 +31,7 @@ def decibels(power: float) -> float:
 
 
 class AutoGain:
-    """Follows the louder moments (400 ms loudness) of the last 20 s; owned by the analysis thread.
+    """Follows the louder moments (loudness over 1 s) of the last 20 s; owned by the analysis thread.
 
     Up at 2 dB/s, down at 8 dB/s, faster only in the first second of sound, so that the music's own dynamics stay.
     Between -50 and -60 dB the gain fades out, and seconds below -50 dB teach it nothing. `trim_db` is the operator's,
@@ -38,8 +41,8 @@ class AutoGain:
     def __init__(self, enabled: bool = True, trim_db: float = 0.0) -> None:
         self.enabled, self.trim_db = enabled, trim_db
         self.short_db = FLOOR_DB
-        """Loudness over the last 400 ms, before gain."""
-        self._power = 0.0
+        """Loudness over the last second, before gain."""
+        self._powers: deque[float] = deque(maxlen=_WINDOW)
         self._auto_db = 0.0
         self._loud_db: list[float] = []
         self._reference_db = TARGET_DB
@@ -54,19 +57,19 @@ class AutoGain:
         believed = min(1.0, max(0.0, (self.short_db - SILENCE_DB) / (GATE_DB - SILENCE_DB)))
         return self.trim_db + (self._auto_db * believed if self._auto_db > 0 else self._auto_db)
 
-    def update(self, power: float, step_s: float) -> float:
-        """Take in `step_s` of sound of mean square `power`; returns the factor to multiply its samples with."""
-        self._power += (power - self._power) * min(1.0, step_s / _SHORT_S)
-        self.short_db = decibels(self._power)
+    def update(self, power: float) -> float:
+        """Take in one hop of mean square `power`; returns the factor to multiply its samples with."""
+        self._powers.append(power)
+        self.short_db = decibels(sum(self._powers) / len(self._powers))
         if self.short_db > GATE_DB:
-            self._active_s += step_s
+            self._active_s += HOP_S
             self._second_max_db = max(self._second_max_db, self.short_db)
-        self._close_second(step_s)
-        self._move(step_s)
+        self._close_second()
+        self._move()
         return float(10 ** (self.gain_db / 20))
 
-    def _close_second(self, step_s: float) -> None:
-        self._second_s += step_s
+    def _close_second(self) -> None:
+        self._second_s += HOP_S
         if self._second_s < 1.0:
             return
         if self._second_max_db > FLOOR_DB:
@@ -74,11 +77,11 @@ class AutoGain:
             self._reference_db = float(np.percentile(self._loud_db, _LOUD_QUANTILE))
         self._second_s, self._second_max_db = 0.0, FLOOR_DB
 
-    def _move(self, step_s: float) -> None:
+    def _move(self) -> None:
         if self.short_db <= GATE_DB:
             return
         first = self._active_s < _FIRST_S
         reference_db = self._second_max_db if first else self._reference_db
         wanted = min(max(TARGET_DB - reference_db, RANGE_DB[0]), RANGE_DB[1])
         up, down = (_FIRST_DB_PER_S, _FIRST_DB_PER_S) if first else (_UP_DB_PER_S, _DOWN_DB_PER_S)
-        self._auto_db += min(max(wanted - self._auto_db, -down * step_s), up * step_s)
+        self._auto_db += min(max(wanted - self._auto_db, -down * HOP_S), up * HOP_S)

@@ -13,7 +13,7 @@ import soundfile as sf
 from tpos_models.errors import MediaError, MissingFileError
 
 ACCEPTED = "WAV, FLAC, OGG, MP3, or anything FFmpeg reads"
-_CHUNK_FRAMES = 8192
+_CHUNK_FRAMES = 2048
 
 
 class AudioFile:
@@ -27,12 +27,12 @@ class AudioFile:
         self.path = Path(path)
         self.warning = ""
         _check_readable(self.path)
-        try:
-            info = sf.info(str(self.path))
+        info = _soundfile_info(self.path)
+        if info is not None:
             self._decode = self._soundfile_chunks
             self.sample_rate, self.channels, self._promised = info.samplerate, info.channels, info.frames
             self.duration_s = info.frames / info.samplerate
-        except sf.LibsndfileError:
+        else:
             self._decode = self._ffmpeg_chunks
             self.sample_rate, self.channels, self.duration_s = self._probe_ffmpeg()
             self._promised = 0  # what these containers say is an estimate
@@ -100,6 +100,16 @@ class AudioFile:
         promised, size = struct.unpack("<I", head[4:])[0] + 8, self.path.stat().st_size
         if size < promised < 0xFFFF_0000:
             self.warning = f"{self.path.name}: cut short, {self.duration_s:.2f} s could be read"
+
+
+def _soundfile_info(path: Path) -> sf._SoundFileInfo | None:
+    """What libsndfile says of the file, None where FFmpeg should read it: soundfile seeks after every chunk, and
+    libsndfile's MP3 decoder does not come back to the same sample."""
+    try:
+        info = sf.info(str(path))
+    except sf.LibsndfileError:
+        return None
+    return None if info.format == "MP3" else info
 
 
 def _check_readable(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,9 +134,12 @@ class PacedSource(Source):
     def _wait_until(self, due_s: float) -> None:
         while not self._stopping.is_set():
             ahead_s = due_s - self._clock.now()
-            if ahead_s <= 0 and self.ring.room > 0:
+            if ahead_s > 0:
+                self._clock.sleep(min(ahead_s, 0.05))
+            elif self.ring.room > 0:
                 return
-            self._clock.sleep(min(max(ahead_s, 0.001), 0.05))
+            else:
+                time.sleep(0.002)  # the reader is a real thread, whatever the clock
 
 
 class FileSource(PacedSource):

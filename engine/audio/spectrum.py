@@ -32,12 +32,12 @@ class Spectrum:
 class Bands:
     """Four band levels, each 0..1 between the quiet and the loud of its own recent past.
 
-    The loud edge falls 1.5 dB/s, the quiet one rises as slowly, and they stay at least 18 dB apart, so that noise
-    does not flicker over the whole range.
+    The loud edge falls 1.5 dB/s, the quiet one rises as slowly, and they stay 18 to 30 dB apart, so that noise does
+    not flicker over the whole range and a neighbour's leakage does not count.
     """
 
     _DRIFT_DB = 1.5 * HOP_S
-    _SPAN_DB, _FLOOR_DB = 18.0, -78.0
+    _LEAST_SPAN_DB, _MOST_SPAN_DB, _FLOOR_DB = 18.0, 30.0, -78.0
     _RELEASE = float(np.exp(-HOP_S / 0.1))
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class Bands:
         level_db = np.maximum(10 * np.log10(power + 1e-10), self._FLOOR_DB)
         self._loud_db = np.maximum(level_db, self._loud_db - self._DRIFT_DB)
         self._quiet_db = np.minimum(level_db, self._quiet_db + self._DRIFT_DB)
-        bottom = np.maximum(np.minimum(self._quiet_db, self._loud_db - self._SPAN_DB), self._FLOOR_DB)
-        span = np.maximum(self._loud_db - bottom, self._SPAN_DB)
+        span = np.clip(self._loud_db - self._quiet_db, self._LEAST_SPAN_DB, self._MOST_SPAN_DB)
+        bottom = np.maximum(self._loud_db - span, self._FLOOR_DB)
         self._levels = np.maximum(np.clip((level_db - bottom) / span, 0, 1), self._levels * self._RELEASE)
         bass, mid, high_mid, high = self._levels.tolist()
         return bass, mid, high_mid, high

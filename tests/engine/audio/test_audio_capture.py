@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 from virtual_audio import RATE, VirtualMixer
 
 from engine.audio import SAMPLE_RATE
 from engine.audio.capture import Capture
-from engine.audio.devices import DeviceSource
+from engine.audio.devices import DeviceSource, will_not_open
 from engine.audio.inputs import open_source
-from engine.audio.portaudio import find_device, list_devices
-from tpos_models.errors import DeviceError
+from engine.audio.portaudio import find_device, list_devices, portaudio
+from tpos_models.errors import DeviceError, MissingPart
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -50,9 +54,9 @@ def test_a_tone_played_into_the_mixer_is_heard(virtual_mixer: VirtualMixer) -> N
 
 def test_every_sample_comes_once_and_in_time(virtual_mixer: VirtualMixer) -> None:
     with Capture(open_source("default")) as capture:
-        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE // 4)
         parts, at = [], 0
-        while at < 3 * SAMPLE_RATE:
+        while at < SAMPLE_RATE:
             part, start = capture.raw(at)
             assert start == at
             parts.append(part)
@@ -70,7 +74,7 @@ def test_the_clock_of_the_samples_is_the_shows_clock(virtual_mixer: VirtualMixer
     click = np.zeros(RATE // 2, np.float32)
     click[:2000] = 0.8
     with Capture(open_source("default")) as capture:
-        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE // 4)
         before_s = time.monotonic()
         virtual_mixer.play(click).wait()
         after_s = time.monotonic()
@@ -113,6 +117,34 @@ def test_unknown_and_impossible_devices_are_refused(virtual_mixer: VirtualMixer)
         open_source("mixer.monitor", channels=(3, 4))
 
 
+def test_a_device_that_will_not_open_says_why(virtual_mixer: VirtualMixer) -> None:
+    too_many = replace(find_device("default"), channels=64)
+    with pytest.raises(DeviceError, match=r"default: will not open \(.*channels.*\); 'tpos devices'"):
+        DeviceSource(too_many, channels=(60,)).start()
+
+
+def test_busy_and_vanished_devices_are_told_apart(virtual_mixer: VirtualMixer) -> None:
+    device = find_device("default")
+    busy = will_not_open(device, portaudio().PortAudioError("Error opening InputStream", -9985))
+    assert busy.startswith("default: busy, another program holds it")
+    with pytest.raises(DeviceError, match="Gone Card: not there any more"):
+        DeviceSource(replace(device, name="Gone Card")).start()
+
+
+def test_without_portaudio_devices_are_missing_and_files_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    for ask in (list_devices, lambda: open_source("default")):
+        with pytest.raises(MissingPart, match="sudo apt install libportaudio2"):
+            ask()
+    sf.write(tmp_path / "x.wav", tone(0.1), RATE)
+    assert open_source(str(tmp_path / "x.wav")).sample_rate == RATE
+    assert open_source("synth").channels == 1
+
+
 def test_start_stop_and_close_may_be_repeated(virtual_mixer: VirtualMixer) -> None:
     capture = Capture(open_source("default"))
     capture.start()
@@ -132,11 +164,11 @@ def test_a_lost_device_is_found_again(virtual_mixer: VirtualMixer) -> None:
     source = open_source("default")
     assert isinstance(source, DeviceSource)
     with Capture(source) as capture:
-        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE // 4)
         virtual_mixer.stop()
         wait_for(lambda: capture.latest().state == "lost")
         meanwhile = capture.counters().samples
-        wait_for(lambda: capture.counters().samples > meanwhile + SAMPLE_RATE // 2)
+        wait_for(lambda: capture.counters().samples > meanwhile + SAMPLE_RATE // 4)
         assert capture.window(0.3)[0].max() == 0
         virtual_mixer.start()
         wait_for(lambda: source.state == "ok")
@@ -146,5 +178,5 @@ def test_a_lost_device_is_found_again(virtual_mixer: VirtualMixer) -> None:
         lateness_s = time.monotonic() - capture.time_of(counters.samples)
         player.wait()
     assert counters.losses >= 1
-    assert counters.filled > SAMPLE_RATE // 2
+    assert counters.filled > SAMPLE_RATE // 4
     assert -0.2 < lateness_s < 2.0
