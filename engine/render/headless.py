@@ -88,8 +88,8 @@ def hidden_window() -> BaseWindow:
 
 def find_device(egl_name: str = "libEGL.so.1", gl_name: str = "libGL.so.1") -> int:
     """Index of the first EGL device that gives OpenGL 3.3; raises `MissingPart` when there is none."""
-    egl = _load(egl_name)
-    _load(gl_name)
+    egl = load(egl_name, PACKAGES)
+    load(gl_name, PACKAGES)
     devices = _devices(egl)
     for index, device in enumerate(devices):
         if _gives_opengl(egl, device):
@@ -97,11 +97,14 @@ def find_device(egl_name: str = "libEGL.so.1", gl_name: str = "libGL.so.1") -> i
     raise MissingPart(f"none of the {len(devices)} EGL devices gives OpenGL 3.3; {_INSTALL}")
 
 
-def _load(name: str) -> ctypes.CDLL:
+def load(name: str, packages: str) -> ctypes.CDLL:
+    """A shared library of the system; raises `MissingPart` naming the Debian packages that bring it."""
     try:
         return ctypes.CDLL(name)
     except OSError as error:
-        raise MissingPart(f"{name} is not installed, so pictures cannot be drawn; {_INSTALL}") from error
+        raise MissingPart(
+            f"{name} is not installed, so pictures cannot be drawn; install it with: sudo apt-get install {packages}"
+        ) from error
 
 
 def _extension(egl: ctypes.CDLL, name: bytes, result: type, *arguments: type) -> Callable[..., int | None] | None:

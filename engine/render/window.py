@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyglet
 from PIL import Image, ImageDraw
 
-from engine.render.headless import PACKAGES
+from engine.render.headless import load
 from engine.render.keys import VIEW, Command, show_command
 from engine.types import ShowState
 from tpos_models.errors import DeviceError, MissingPart
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.render.info import HudInfo
 
 TITLE = "TPoS Live"
+PACKAGES = "libgl1 libgl1-mesa-dri libxrender1 libxrandr2 libxinerama1"
 QUIT_WITHIN_S = 2.0
 """The second press of Q or Esc must come within this."""
 SOFTWARE_HZ = 36.0
@@ -69,19 +70,21 @@ def open_window(
     pyglet.options.headless = False
     pyglet.options.shadow_window = False
     pyglet.options.debug_gl = False
-    try:
-        from pyglet import gl  # pyglet picks its backend when these are first imported
-        from pyglet.window import NoSuchConfigException, Window
-    except ImportError as error:
-        raise MissingPart(f"OpenGL is not installed ({error}); sudo apt-get install {PACKAGES}") from error
+    if sys.platform.startswith("linux"):
+        load("libGL.so.1", PACKAGES)
+        load("libXrender.so.1", PACKAGES)
+    from pyglet import gl  # pyglet picks its backend when these are first imported
+    from pyglet.window import NoSuchConfigException, Window
+
     screens = _screens()
     if not 0 <= display < len(screens):
         raise DeviceError(f"no display {display}: there are {len(screens)}, numbered from 0")
     config = gl.Config(major_version=3, minor_version=3, double_buffer=True)  # type: ignore[abstract]
     try:
         window = Window(*size, caption=TITLE, resizable=True, vsync=True, config=config, screen=screens[display])
-    except NoSuchConfigException as error:
-        raise MissingPart(f"no OpenGL 3.3 on this display ({error}); update the graphics driver") from error
+    except (NoSuchConfigException, gl.ContextException) as error:
+        hint = f"update the graphics driver, or: sudo apt-get install {PACKAGES}"
+        raise MissingPart(f"no OpenGL 3.3 on this display; {hint}") from error
     return ShowWindow(window, command, state, fullscreen)
 
 

@@ -133,3 +133,18 @@ except DeviceError as error:
     done = subprocess.run([sys.executable, "-c", code], env=on(screen), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert says in done.stdout
+
+
+def test_a_display_without_a_driver_is_refused_in_words(screen):
+    code = """
+from engine.render.window import open_window
+from tpos_models.errors import MissingPart
+try:
+    open_window(print, lambda: None)
+except MissingPart as error:
+    print(error)
+"""
+    environment = {**on(screen), "LIBGL_DRIVERS_PATH": "/nowhere"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "sudo apt-get install libgl1 libgl1-mesa-dri libxrender1" in done.stdout
