@@ -236,7 +236,7 @@ def list_sessions(
     if json:
         console.result({"sessions": [session.as_dict() for session in found]}, json)
         return
-    console.table(("name", "seconds", "state"), [(s.name, f"{s.seconds:.1f}", s.state) for s in found])
+    console.table(("name", "seconds", "state"), [(s.name, f"{s.duration_s:.1f}", s.state) for s in found])
 
 
 @sessions_app.command("export")

@@ -50,5 +50,5 @@ class Director:
 def steer(analyser: Analyser, state: ShowState) -> None:
     """Make the analysis follow the operator's gain and tempo; cheap, to be called whenever the state is read."""
     analyser.gain.enabled, analyser.gain.trim_db = state.agc, state.audio_gain_db
-    if analyser.operator_bpm != state.tempo_bpm:
+    if analyser.asked_bpm != state.tempo_bpm:
         analyser.set_bpm(state.tempo_bpm)

@@ -75,7 +75,8 @@ class Tally:
     def frame(self, frame: Frame, now_s: float) -> None:
         """A frame is drawn for the first time."""
         self.frames += 1
-        self._delays_s.append(now_s - frame.audio_time_s)
+        if frame.audio_time_s > 0:  # nothing was heard before the first
+            self._delays_s.append(now_s - frame.audio_time_s)
         self._arrivals_s.append(now_s)
         for heard in frame.heard:
             self._heard[heard.phrase] += heard.weight
