@@ -7,15 +7,16 @@ parameters are drawn from the seed, so that another seed is another recording, n
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from tpos_models.errors import InputError
+from tpos_models.pocket import music
 from tpos_models.pocket.scene import CONDITIONS
-from tpos_models.pocket.synthesis import Signal, Studio, hump, unit
+from tpos_models.pocket.synthesis import Signal, Studio, chord, hump, mix, unit
 
-TEXTURES = ("kick", "hats", "bass", "pad", "voice", "sweep", "beat", "silence")
+TEXTURES = (*music.RECIPES, "silence")
 NAMES = CONDITIONS + TEXTURES
 
 PEAK_LEVEL_DB = -16.0
@@ -49,11 +50,6 @@ def _levelled(x: Signal, sample_rate: int, level_db: float) -> np.ndarray:
     return (np.tanh(x) * ramp * ramp[::-1]).astype(np.float32)
 
 
-def _mix(*parts: tuple[float, Signal]) -> Signal:
-    """Sum of parts, each brought to RMS 1 and then to its level in dB."""
-    return np.sum([10 ** (db / 20) * unit(x) for db, x in parts], axis=0)
-
-
 def _crackles(st: Studio, per_s: float, low_hz: float, high_hz: float, decay_ms: float, kinds: int = 5) -> Signal:
     """Poisson clicks, each kind in its own small body: embers, crunching snow, debris."""
     out = np.zeros(st.n)
@@ -80,7 +76,7 @@ def _fire(st: Studio, s: float) -> Signal:
     pops = _crackles(st, 0.5 + 4 * s, 300, 1500, st.octaves(3, 9), kinds=3)
     roar = st.noise(40, st.octaves(200, 600), -3) * st.drift(st.between(3, 8), 0.4, 1)
     hiss = st.noise(1500, 9000) * st.drift(2, 0.3, 1)
-    parts = _mix((0, embers), (st.between(-6, 0), pops), (st.between(-20, -6), roar), (st.between(-24, -12), hiss))
+    parts = mix((0, embers), (st.between(-6, 0), pops), (st.between(-20, -6), roar), (st.between(-24, -12), hiss))
     return st.room(parts, st.between(0.1, 0.6), st.between(0, 0.3))
 
 
@@ -91,13 +87,13 @@ def _rain(st: Studio, s: float) -> Signal:
     drips = _bubbles(st, 2 + 14 * s, 900, 4000)
     roar = st.noise(60, 500, -2)
     heavy = -14 + 10 * s
-    return _mix((heavy + st.between(0, 6), wash), (-5, patter), (st.between(-22, -12), drips), (heavy - 10, roar))
+    return mix((heavy + st.between(0, 6), wash), (-5, patter), (st.between(-22, -12), drips), (heavy - 10, roar))
 
 
 def _thunder(st: Studio, s: float) -> Signal:
     events = [(at, _thunderclap(st, s)) for at in st.times(st.between(2.5, 4), 0.3, 0.1)]
     rumble = st.noise(20, 120, -4) * st.drift(1.5, 0.1, 1)
-    return _mix((0, st.room(st.place(events), st.between(1.5, 3.5), 0.7, 900)), (-12, rumble))
+    return mix((0, st.room(st.place(events), st.between(1.5, 3.5), 0.7, 900)), (-12, rumble))
 
 
 def _thunderclap(st: Studio, s: float) -> Signal:
@@ -118,7 +114,7 @@ def _snow(st: Studio, s: float) -> Signal:
     steps = [(at, _crunch(st)) for at in st.times(st.between(0.45, 0.8), 0.1, 0.3)]
     flakes = _crackles(st, 20 + 60 * s, 2500, 6000, 0.6)
     walk = st.filtered(st.place(steps), 250, st.octaves(2200, 4500))
-    return _mix((0, walk), (st.between(-14, -6), hush), (-26, flakes))
+    return mix((0, walk), (st.between(-14, -6), hush), (-26, flakes))
 
 
 def _crunch(st: Studio) -> Signal:
@@ -137,7 +133,7 @@ def _wind(st: Studio, s: float) -> Signal:
         hz = st.octaves(180, 900)
         howl += st.glide(hz) * st.noise(1, hz * 0.06) * st.drift(st.between(0.4, 1.2), 0, 1) ** 2 * gusts
     leaves = st.noise(1500, 7000) * gusts**2 * st.drift(4, 0.3, 1)
-    return _mix((0, air), (-10 + 6 * s + st.between(-4, 4), howl), (st.between(-26, -16), leaves))
+    return mix((0, air), (-10 + 6 * s + st.between(-4, 4), howl), (st.between(-26, -16), leaves))
 
 
 def _waves(st: Studio, s: float) -> Signal:
@@ -153,7 +149,7 @@ def _waves(st: Studio, s: float) -> Signal:
     surf = st.noise(50, st.octaves(400, 900), -3) * (0.15 + swell)
     wash = st.noise(st.octaves(500, 1200), st.octaves(4000, 9000), -2) * (0.15 + foam)
     fizz = _crackles(st, 200, 2500, 8000, 0.6) * foam
-    return _mix((0, surf), (st.between(-8, -1), wash), (-22, fizz))
+    return mix((0, surf), (st.between(-8, -1), wash), (-22, fizz))
 
 
 def _fog(st: Studio, s: float) -> Signal:
@@ -165,30 +161,22 @@ def _fog(st: Studio, s: float) -> Signal:
         blasts.append((at, horn.voice(bend, 14, 0.9) * hump(horn.n, 0.12) ** 0.5))
     far = st.filtered(st.room(st.place(blasts), 3.0, 0.8, 1500), 40, st.octaves(500, 1100))
     drone = st.voice(hz / 2, 6) + st.voice(hz * 0.7505, 4)
-    return _mix((0, far), (-14, drone * st.drift(0.3, 0.5, 1)), (-18, st.noise(60, 300, -3)))
-
-
-def _chord(st: Studio, root_hz: float, semitones: Sequence[int], bright: int) -> Signal:
-    """A held chord of detuned pairs with slow beating."""
-    notes = [root_hz * 2 ** (k / 12) for k in semitones]
-    return np.sum(
-        [st.voice(hz * (1 + d), bright, 1.4) for hz in notes for d in (-0.003, st.between(0.001, 0.004))], axis=0
-    )
+    return mix((0, far), (-14, drone * st.drift(0.3, 0.5, 1)), (-18, st.noise(60, 300, -3)))
 
 
 def _sunset(st: Studio, s: float) -> Signal:
     root_hz = st.octaves(110, 196)
-    warm = _chord(st, root_hz, ((0, 4, 7, 11), (0, 4, 7, 14), (0, 5, 9, 14))[st.rng.integers(3)], 5)
+    warm = chord(st, root_hz, ((0, 4, 7, 11), (0, 4, 7, 14), (0, 5, 9, 14))[st.rng.integers(3)], 5)
     hz = st.octaves(3600, 5600)
     buzz = st.glide(hz) * st.noise(1, 250) * (0.5 + 0.5 * st.glide(st.between(25, 70))) * st.drift(0.5, 0.3, 1)
-    return _mix((0, warm * st.drift(0.4, 0.6, 1)), (st.between(-12, -4), buzz), (-24, st.noise(80, 600, -3)))
+    return mix((0, warm * st.drift(0.4, 0.6, 1)), (st.between(-12, -4), buzz), (-24, st.noise(80, 600, -3)))
 
 
 def _night(st: Studio, s: float) -> Signal:
     crickets = np.sum([_cricket(st) * st.octaves(0.3, 1) for _ in range(2 + int(3 * s))], axis=0)
     hoots = [(at, _hoot(st)) for at in st.times(st.between(3.5, 6), 0.3, 1.5)]
     owl = st.room(st.place(hoots), 1.5, 0.5, 2000)
-    return _mix((0, crickets), (st.between(-9, -2), owl), (-26, st.noise(60, 400, -3)))
+    return mix((0, crickets), (st.between(-9, -2), owl), (-26, st.noise(60, 400, -3)))
 
 
 def _cricket(st: Studio) -> Signal:
@@ -216,7 +204,7 @@ def _sunny(st: Studio, s: float) -> Signal:
         phrase = _bird(st)
         calls = [(at, st.between(0.4, 1) * phrase) for at in st.times(st.between(0.9, 2.0), 0.4, 0.6)]
         birds += st.place(calls)
-    return _mix((0, st.room(birds, 0.8, st.between(0.1, 0.4))), (st.between(-30, -20), st.noise(100, 1200, -4)))
+    return mix((0, st.room(birds, 0.8, st.between(0.1, 0.4))), (st.between(-30, -20), st.noise(100, 1200, -4)))
 
 
 def _bird(st: Studio) -> Signal:
@@ -237,12 +225,12 @@ def _underwater(st: Studio, s: float) -> Signal:
     crowd = _bubbles(st, (8 + 40 * s) * st.octaves(0.7, 1.5), st.octaves(250, 500), st.octaves(1500, 3000))
     streams = _bubbles(st, 60 + 200 * s, 700, 3000, st.drift(1.2, -0.6, 1))
     depth = st.noise(30, 150, -3) * st.drift(0.7, 0.4, 1)
-    return _mix((0, crowd), (-7, streams), (st.between(-14, -6), depth))
+    return mix((0, crowd), (-7, streams), (st.between(-14, -6), depth))
 
 
 def _explosion(st: Studio, s: float) -> Signal:
     events = [(at, _blast(st, s)) for at in st.times(st.between(2.2, 3.6), 0.3, 0.08)]
-    return _mix((0, st.room(np.tanh(st.place(events)), st.between(1, 2), 0.5, 1500)), (-26, st.noise(20, 100)))
+    return mix((0, st.room(np.tanh(st.place(events)), st.between(1, 2), 0.5, 1500)), (-26, st.noise(20, 100)))
 
 
 def _blast(st: Studio, s: float) -> Signal:
@@ -260,7 +248,7 @@ def _splash(st: Studio, s: float) -> Signal:
     events = [(at, st.between(0.6, 1) * _plunge(st)) for at in st.times(st.between(0.6, 1.1), 0.4)]
     stream = _bubbles(st, 60 + 120 * s, 500, 2500)
     trickle = st.noise(600, 3500, -2) * st.drift(7, 0.1, 1)
-    return _mix((0, st.place(events)), (st.between(-16, -9), stream), (st.between(-24, -16), trickle))
+    return mix((0, st.place(events)), (st.between(-16, -9), stream), (st.between(-24, -16), trickle))
 
 
 def _plunge(st: Studio) -> Signal:
@@ -281,92 +269,12 @@ def _aurora(st: Studio, s: float) -> Signal:
         hz = root_hz * 2 ** (st.rng.choice((0, 2, 4, 7, 9, 12, 14, 16, 19)) / 12)
         decays = [d * st.between(0.5, 1.1) for d in (1.0, 0.7, 0.4, 0.25)]
         bells.append((at, st.between(0.3, 1) * st.body([hz, hz * 2.01, hz * 2.76, hz * 5.4], decays)))
-    shimmer = _chord(st, root_hz, (0, 7, 14), 3) * (0.6 + 0.4 * st.glide(st.between(3, 7))) * st.drift(0.5, 0.3, 1)
-    return _mix((0, st.room(st.place(bells), 2.5, 0.6, 9000)), (st.between(-10, -4), shimmer))
-
-
-def _thump(st: Studio) -> Signal:
-    """A kick drum: a sine that falls to its root, and a click."""
-    drum = st.short(st.between(0.25, 0.45))
-    t = drum.time_s
-    curve = st.between(42, 60) + st.between(80, 180) * np.exp(-t / st.between(0.02, 0.045))
-    return drum.glide(curve) * np.exp(-t / st.between(0.1, 0.18)) + drum.place(
-        [(0.0, 0.3 * st.puff(1500, 8000, 0.003))]
-    )
-
-
-def _kick(st: Studio, s: float) -> Signal:
-    drum, beat_s = _thump(st), 60 / st.between(85, 150)
-    return st.place([(at, drum) for at in np.arange(0.02, st.seconds, beat_s)])
-
-
-def _hats(st: Studio, s: float) -> Signal:
-    step_s = 15 / st.between(85, 150)
-    low_hz = st.octaves(5000, 9000)
-    shut, opened = st.puff(low_hz, 16000, st.octaves(0.012, 0.04)), st.puff(low_hz, 16000, st.between(0.08, 0.15))
-    accents = st.rng.choice((0.25, 0.6, 1.0), 4)
-    steps = enumerate(np.arange(0.01, st.seconds, step_s))
-    return st.place([(at, accents[i % 4] * (opened if i % 8 == 6 else shut)) for i, at in steps])
-
-
-def _bass(st: Studio, s: float) -> Signal:
-    root_hz, step_s = st.octaves(36, 62), 30 / st.between(85, 150)
-    line = st.rng.choice((0, 0, 0, 3, 5, 7, 10, 12), 8)
-    notes = []
-    for i, at in enumerate(np.arange(0.0, st.seconds, step_s)):
-        note = st.short(step_s * 0.95)
-        notes.append((at, note.voice(root_hz * 2 ** (line[i % 8] / 12), 10, 1.3) * hump(note.n, 0.05)))
-    return np.tanh(1.5 * st.place(notes))
-
-
-def _pad(st: Studio, s: float) -> Signal:
-    chord = _chord(st, st.octaves(130, 262), ((0, 3, 7, 10), (0, 3, 7, 14), (0, 5, 7, 12))[st.rng.integers(3)], 12)
-    return st.room(chord * st.drift(0.5, 0.5, 1), 1.5, 0.4)
-
-
-def _voice(st: Studio, s: float) -> Signal:
-    """Somebody hums vowels: glottal pulses through three moving formants, syllable by syllable."""
-    pitch_hz = st.octaves(95, 260)
-    syllables, at = [], 0.03
-    while at < st.seconds:
-        note = st.short(st.between(0.15, 0.45))
-        source = note.voice(pitch_hz * note.drift(6, 0.9, 1.15), 60, 1.1)
-        formants = (st.octaves(300, 850), st.octaves(850, 2200), st.octaves(2400, 3200))
-        vowel = np.sum(
-            [g * note.filtered(source, f / 1.15, f * 1.15) for f, g in zip(formants, (1, 0.7, 0.4), strict=True)],
-            axis=0,
-        )
-        syllables.append((at, unit(vowel) * hump(note.n, 0.25) ** 0.7))
-        at += note.seconds * st.between(0.9, 1.4)
-    return st.room(st.place(syllables), 0.4, 0.15)
-
-
-def _sweep(st: Studio, s: float) -> Signal:
-    """A riser: a band of noise that climbs, again and again."""
-    period_s = st.between(2, 6)
-    x = ((st.time_s + st.between(0, period_s)) / period_s) % 1
-    centres = np.geomspace(200, 12000, 12)
-    position = x * 11
-    bands = [st.noise(hz * 0.8, hz * 1.25) * np.maximum(0, 1 - np.abs(position - k)) for k, hz in enumerate(centres)]
-    return np.sum(bands, axis=0) * (0.4 + 0.6 * x)
-
-
-def _beat(st: Studio, s: float) -> Signal:
-    """Four on the floor: kick on every beat, clap on two and four, hats between, a bass line under it."""
-    beat_s = 60 / st.between(118, 132)
-    beats = np.arange(0.02, st.seconds, beat_s)
-    drum, clap, hat = _thump(st), st.puff(900, 6000, 0.05), st.puff(7000, 16000, 0.03)
-    kicks = st.place([(at, drum) for at in beats])
-    claps = st.place([(at, clap) for at in beats[1::2]])
-    hats = st.place([(at + beat_s / 2, hat) for at in beats])
-    duck = 1 - np.exp(-((st.time_s - 0.02) % beat_s) / 0.12)
-    bass = st.voice(st.octaves(45, 58), 8, 1.3) * duck
-    return _mix((0, kicks), (-7, bass), (-9, claps), (-11, hats))
+    shimmer = chord(st, root_hz, (0, 7, 14), 3) * (0.6 + 0.4 * st.glide(st.between(3, 7))) * st.drift(0.5, 0.3, 1)
+    return mix((0, st.room(st.place(bells), 2.5, 0.6, 9000)), (st.between(-10, -4), shimmer))
 
 
 _RECIPES: dict[str, Callable[[Studio, float], Signal]] = {
     "fire": _fire, "rain": _rain, "thunder": _thunder, "snow": _snow, "wind": _wind, "waves": _waves, "fog": _fog,
     "sunset": _sunset, "night": _night, "sunny": _sunny, "bubbles": _underwater, "explosion": _explosion,
-    "splash": _splash, "aurora": _aurora, "kick": _kick, "hats": _hats, "bass": _bass, "pad": _pad,
-    "voice": _voice, "sweep": _sweep, "beat": _beat,
+    "splash": _splash, "aurora": _aurora, **music.RECIPES,
 }  # fmt: skip

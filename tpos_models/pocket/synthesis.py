@@ -140,3 +140,16 @@ class Studio:
         hz = np.maximum(np.fft.rfftfreq(size, 1 / self.sample_rate), 1e-3)
         gain = 1 / (1 + (low_hz / hz) ** 2) / (1 + (hz / high_hz) ** 2)
         return np.fft.irfft(np.fft.rfft(x, size) * gain, size)[: x.size]
+
+
+def mix(*parts: tuple[float, Signal]) -> Signal:
+    """Sum of parts, each brought to RMS 1 and then to its level in dB."""
+    return np.sum([10 ** (db / 20) * unit(x) for db, x in parts], axis=0)
+
+
+def chord(st: Studio, root_hz: float, semitones: Sequence[int], bright: int) -> Signal:
+    """A held chord of detuned pairs with slow beating."""
+    notes = [root_hz * 2 ** (k / 12) for k in semitones]
+    return np.sum(
+        [st.voice(hz * (1 + d), bright, 1.4) for hz in notes for d in (-0.003, st.between(0.001, 0.004))], axis=0
+    )

@@ -92,7 +92,7 @@ class HearingStage:
     def sheet(self, path: Path) -> None:
         """A matrix of what is heard for what sounds, from held-out seeds."""
         composer, bank = self.composer, torch.stack([known[0] for known in self._phrases])
-        scenes = composer.batch(np.random.default_rng(1), 96)
+        scenes = composer.batch(np.random.default_rng(1), 2 * self._batch)
         _, joint, heard, scale = self.module(torch.from_numpy(scenes.pictures).float())
         labels, strengths = torch.from_numpy(scenes.labels), torch.from_numpy(scenes.strengths)
         draw_sheet(path, composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
@@ -112,7 +112,7 @@ class TemporalStage:
         self.module: nn.Module = _Temporal(net)
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
         self._known = featured(net, self.composer, scenes, seed=1)
-        self._unseen = featured(net, self.composer, 256, seed=2)
+        self._unseen = featured(net, self.composer, max(32, scenes // 12), seed=2)
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Features, labels and strengths of known scenes, and one phrase for every label of the bank."""
@@ -213,11 +213,11 @@ def draw_sheet(
 
     confusion = labels.T @ weights.cpu() / labels.sum(0)[:, None].clamp(min=1e-6)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(17, 8))
-    left.imshow(confusion, vmin=0, vmax=1)
+    left.imshow(confusion.numpy(), vmin=0, vmax=1)
     left.set_xticks(range(len(bank)), bank, rotation=90)
     left.set_yticks(range(len(bank)), bank)
     for i, name in enumerate(scene.CONDITIONS):
-        right.scatter(strengths[:, i], heard[:, i].cpu(), label=name, s=12)
+        right.scatter(strengths[:, i].numpy(), heard[:, i].cpu().numpy(), label=name, s=12)
     right.set_xlabel("strength that sounds")
     right.set_ylabel("strength that MAP hears")
     right.legend(fontsize=7)
