@@ -21,6 +21,8 @@ PROFILES = 4
 """Channel 0 is cut into this many bands of rows; the mean of each is a profile along x: ridges and skylines."""
 BLOCKS = (1, 2, 4)
 """Profiles come in steps of so many cells, and smooth at LEVELS[1:]."""
+TILES = ((0, 2), (3, 2), (3, 4))
+"""(channel, width) of the means of square blocks of cells: where flowers and bubbles sit."""
 
 COORDINATES = 22
 
@@ -76,6 +78,11 @@ class Lens(nn.Module):
         """Profiles (..., CELLS) in blocks of `width` cells: (..., size)."""
         return profiles @ getattr(self, f"block_{width}").T
 
+    def tiles(self, z: torch.Tensor, width: int) -> torch.Tensor:
+        """Maps (..., CELLS, CELLS) in blocks of `width` x `width` cells: (..., size, size)."""
+        block = getattr(self, f"block_{width}")
+        return block @ z @ block.T
+
     def moods(self, z: torch.Tensor) -> torch.Tensor:
         """One number for the whole picture per channel: (B, 4), still under any shift of z."""
         return z.mean((2, 3)) * CELLS
@@ -95,6 +102,7 @@ class Lens(nn.Module):
         b, n = z.shape[0], self.size
         maps = [z, *(self.field(z, s, s) for s in LEVELS)]
         maps += [self.field(z[:, c : c + 1], down, across) for c, down, across in STRETCHED]
+        maps += [self.tiles(z[:, c : c + 1], width) for c, width in TILES]
         profiles = self.profiles(z)
         rows = [self.steps(profiles, w) for w in BLOCKS] + [profiles @ self.blur(s).T for s in LEVELS[1:]]
         maps.append(torch.cat(rows, 1)[:, :, None, :].expand(-1, -1, n, -1))
@@ -103,7 +111,7 @@ class Lens(nn.Module):
         return torch.cat(maps, 1)
 
 
-FEATURES = CHANNELS * (1 + len(LEVELS)) + len(STRETCHED) + PROFILES * (len(BLOCKS) + len(LEVELS) - 1) + CHANNELS + COORDINATES
+FEATURES = CHANNELS * (1 + len(LEVELS)) + len(STRETCHED) + len(TILES) + PROFILES * (len(BLOCKS) + len(LEVELS) - 1) + CHANNELS + COORDINATES
 
 
 class Canvas:
@@ -134,8 +142,7 @@ class Canvas:
 
     def cells(self, channel: int, width: int) -> torch.Tensor:
         """One number per block of `width` x `width` cells (B, size, size), unit variance."""
-        block = torch.nn.functional.avg_pool2d(self.z[:, channel, None], width) * width
-        return torch.nn.functional.interpolate(block, size=self.size, mode="nearest")[:, 0]
+        return self.lens.tiles(self.z[:, channel], width)
 
     def mood(self, channel: int) -> torch.Tensor:
         """One number per picture within -1..1, (B, 1, 1)."""

@@ -138,15 +138,15 @@ def wind(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -
 
 
 def waves(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
-    top = 0.98 - 0.42 * s
-    roll = (canvas.y - top) / 0.125 + 0.30 * canvas.field(FLOW, 3.0) + 0.22 * torch.sin(canvas.x * 12.566)
-    inside = (roll * 9 + 0.5).clamp(0, 1)
+    roll = (canvas.y - 0.54) / 0.125 + 0.30 * canvas.field(FLOW, 3.0) + 0.22 * torch.sin(canvas.x * 12.566)
+    above = roll - 3.5 * (1 - s)
+    inside = (above * 9 + 0.5).clamp(0, 1)
     step = torch.remainder(roll, 1)
     deep = torch.lerp(rgb("#2fb0c0").to(picture)[:, None, None], rgb("#0d3f73").to(picture)[:, None, None], (roll / 4).clamp(0, 1)[:, None])
     picture = paint(picture, deep, inside * (s * 2.2).clamp(0, 1))
     face = (1 - step) * 0.55
     picture = ink(picture, "#7fdbe0", face * inside * (s * 2).clamp(0, 1) * 0.6)
-    crest = (((0.17 - step) * 8 + 0.5).clamp(0, 1)) * inside
+    crest = ((0.17 - torch.minimum(step, above.clamp_min(0))) * 8 + 0.5).clamp(0, 1) * inside
     return ink(picture, "#fdfefe", crest * (s * 2).clamp(0, 1))
 
 

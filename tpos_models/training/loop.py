@@ -164,7 +164,7 @@ class Trainer:
         plot_losses(self.folder / "log.jsonl", self.folder / "losses.png")
 
     def _resume(self) -> None:
-        state = torch.load(self._checkpoint, map_location=self.accelerator.device, weights_only=True)
+        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         self._module().load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step = state["average"], state["step"]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import CELLS, CHANNELS
 from tpos_models.pocket.codec import Codec
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene
+from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene, to_tokens
 from tpos_models.pocket.world import World
 
 Tensors = tuple[torch.Tensor, ...]
+
+LAST = 999
+FEW_STEPS = (999, 679, 359, 99)
+
+RANK = int(os.environ.get("RANK", "0"))
+"""Which of several training processes this is: each draws its own samples."""
 
 
 def random_scenes(count: int, generator: torch.Generator) -> torch.Tensor:
@@ -59,7 +68,7 @@ class Pool:
         """`count` samples for one step."""
         number = step // self._period
         if number != self._number:
-            own = torch.Generator(generator.device).manual_seed(self._seed * 7_919 + number)
+            own = torch.Generator(generator.device).manual_seed((self._seed * 7_919 + number) * 64 + RANK)
             self._tensors, self._number = self._draw(own), number
         total = len(self._tensors[0])
         rows = torch.randint(total, (count,), generator=generator, device=generator.device)
@@ -130,5 +139,75 @@ class CodecStage:
     def sheet(self, path: Path) -> None:
         """World above, rebuilt below."""
         z, scenes = held_out(next(self.module.parameters()).device)
-        picture = self.world(z, scenes)
-        write_sheet([picture, self.module(picture, torch.zeros(len(z), CHANNELS, CELLS, CELLS, device=z.device))], path)
+        picture, codec = self.world(z, scenes), extract_model_from_parallel(self.module)
+        write_sheet([picture, codec(picture, torch.zeros_like(z))], path)
+
+
+def sensitivity(decoder: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
+    """How much each latent channel moves the picture, (1, 4, 1, 1) with mean 1: squared change for a small random push."""
+    plain = decoder(latents)
+    pushes = []
+    for channel in range(CHANNELS):
+        push = torch.zeros_like(latents)
+        push[:, channel] = 0.1 * random_noise(len(latents), torch.Generator().manual_seed(channel))[:, 0].to(latents)
+        pushes.append((decoder(latents + push) - plain).square().mean())
+    weights = torch.stack(pushes)
+    return (weights / weights.mean()).view(1, -1, 1, 1)
+
+
+def at_time(x0: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """x_t of the rectified flow; exactly z at t = 999."""
+    s = (t.to(x0) / LAST).view(-1, 1, 1, 1)
+    return torch.where(s == 1, z, (1 - s) * x0 + s * z)
+
+
+def random_times(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Timesteps (count,): 70 % the first of all, the rest shared by the few-step schedule and everything between."""
+    kind = torch.rand(count, generator=generator, device=generator.device)
+    few = torch.tensor(FEW_STEPS, device=generator.device)[torch.randint(4, (count,), generator=generator, device=generator.device)]
+    anywhere = torch.randint(LAST + 1, (count,), generator=generator, device=generator.device)
+    return torch.where(kind < 0.7, LAST, torch.where(kind < 0.85, few, anywhere))
+
+
+class DenoiserStage:
+    """Trains one-step drawing in latent space against the encoded pictures of the world."""
+
+    name = "denoiser"
+
+    def __init__(
+        self, codec: Codec, shape: DenoiserShape, batch: int = 8, pool: int = 768, device: str = "cpu", seed: int = 2
+    ) -> None:
+        self.module: torch.nn.Module = Denoiser(shape).to(device, memory_format=torch.channels_last)
+        self.codec = codec.to(device).eval().requires_grad_(False)
+        self.batch, self.world, self._size = batch, World().to(device), pool
+        self._pool = Pool(self._draw, period=4 * pool // batch, seed=seed)
+        generator = torch.Generator(device).manual_seed(HELD_OUT)
+        with torch.no_grad():
+            picture = self.world(random_noise(16, generator), random_scenes(16, generator))
+            self.weight = sensitivity(self.codec.decoder, self.codec.encoder(picture))
+
+    @torch.no_grad()
+    def _draw(self, generator: torch.Generator) -> Tensors:
+        z, scenes = random_noise(self._size, generator), random_scenes(self._size, generator)
+        parts = zip(z.split(16), scenes.split(16), strict=True)
+        return z, scenes, torch.cat([self.codec.encoder(self.world(a, b)) for a, b in parts])
+
+    def make_batch(self, step: int, generator: torch.Generator) -> Tensors:
+        """x_t, t, tokens and x0."""
+        z, scenes, x0 = self._pool.batch(step, self.batch, generator)
+        t = random_times(self.batch, generator)
+        return at_time(x0, z, t), t, to_tokens(scenes), x0
+
+    def losses(self, batch: Tensors) -> dict[str, torch.Tensor]:
+        """Squared error of x0, channels weighted by what they mean to the decoder; "one_step" is that at t = 999."""
+        x_t, t, tokens, x0 = batch
+        error = ((self.module(x_t, t, tokens) - x0).square() * self.weight).mean((1, 2, 3))
+        first = (t == LAST).to(error)
+        return {"loss": error.mean(), "one_step": (error.detach() * first).sum() / first.sum().clamp_min(1)}
+
+    def sheet(self, path: Path) -> None:
+        """World above, one step from the same z below."""
+        z, scenes = held_out(self.weight.device)
+        denoiser = extract_model_from_parallel(self.module)
+        x0 = denoiser(z, torch.full((len(z),), LAST, device=z.device), to_tokens(scenes))
+        write_sheet([self.world(z, scenes), self.codec.decoder(x0)], path)
