@@ -44,7 +44,14 @@ class VirtualMixer:
         """Start the server and wait until it answers."""
         self._server = subprocess.Popen(
             [
-                *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"),
+                *(
+                    "pulseaudio",
+                    "-n",
+                    "--daemonize=no",
+                    "--exit-idle-time=-1",
+                    "--use-pid-file=no",
+                    "--disable-shm=yes",
+                ),
                 f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
                 "--load=module-null-sink sink_name=mixer rate=44100",
             ],
@@ -70,7 +77,7 @@ class VirtualMixer:
         path = Path(tempfile.mkstemp(".wav", dir=self.folder)[1])
         sf.write(path, samples, rate)
         return subprocess.Popen(
-            ["paplay", "--device=mixer", "--latency-msec=30", str(path)], env={**os.environ, **self.env}
+            ["paplay", "--device=mixer", "--latency-msec=200", str(path)], env={**os.environ, **self.env}
         )
 
 

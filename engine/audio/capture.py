@@ -191,11 +191,10 @@ class Capture:
 
     def _take(self, block: Block) -> None:
         self._note_gap(block)
-        overflows = self.source.counters().overflows
         if block.lost_frames:
             self._insert_silence(block.lost_frames)
-        if self._mend or overflows != self._overflows_seen:
-            self._mend, self._overflows_seen = False, overflows
+        if self._mend or self.source.overflows != self._overflows_seen:
+            self._mend, self._overflows_seen = False, self.source.overflows
             self._close_gap(block)
         self._feed(block.samples, block.captured_s)
 

@@ -24,7 +24,7 @@ class DeviceSource(Source):
     """Live input. 44.1 kHz where the device offers it (no resampling), else the device's own rate.
 
     `channels` counts from 1; without it the first two. The callback thread owns the ring's write side and
-    `_overflows`; the thread "audio-watch" owns the stream once started, and reopens it with backoff (0.25 to 4 s)
+    `overflows`; the thread "audio-watch" owns the stream once started, and reopens it with backoff (0.25 to 4 s)
     when it dies. One device source at a time: looking for a lost device restarts PortAudio.
     """
 
@@ -35,7 +35,8 @@ class DeviceSource(Source):
         picks = tuple(c - 1 for c in channels)
         super().__init__(device.name, self._choose_rate(opened), opened, picks)
         self._stream: Any = None
-        self._overflows = self._losses = 0
+        self._losses = 0
+        self._cpu_load = 0.0
         self._stopping = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -56,9 +57,7 @@ class DeviceSource(Source):
         self.state = "ok"
 
     def counters(self) -> SourceCounters:
-        stream = self._stream
-        load = float(stream.cpu_load) if stream is not None and not stream.closed else 0.0
-        return SourceCounters(self.ring.written, self._overflows, self._losses, load)
+        return SourceCounters(self.ring.written, self.overflows, self._losses, self._cpu_load)
 
     def _choose_rate(self, channels: int) -> int:
         sd = portaudio()
@@ -92,13 +91,14 @@ class DeviceSource(Source):
         age_s = times.currentTime - times.inputBufferAdcTime - frames / self.sample_rate
         self.ring.write(samples, now_s - min(max(age_s, 0.0), _PLAUSIBLE_S), now_s)
         if status.input_overflow:
-            self._overflows += 1
+            self.overflows += 1
 
     def _watch_over(self) -> None:
         written, quiet_until_s = self.ring.written, time.monotonic() + _WAKING_S
         while not self._stopping.wait(_WATCH_S):
             if self.ring.written != written:
                 written, quiet_until_s = self.ring.written, time.monotonic() + _QUIET_S
+            self._cpu_load = float(self._stream.cpu_load)
             if not self._stream.active or time.monotonic() > quiet_until_s:
                 self._recover()
                 quiet_until_s = time.monotonic() + _WAKING_S

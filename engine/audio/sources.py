@@ -49,6 +49,8 @@ class Source(ABC):
         self.block_frames = block_frames(sample_rate)
         self.ring = BlockRing(round(RING_S * sample_rate / self.block_frames), self.block_frames, channels)
         self.state = "ok"
+        self.overflows = 0
+        """Blocks before which the driver had to drop samples."""
 
     @property
     def block_s(self) -> float:

@@ -24,7 +24,7 @@ _FAINT = 0.06
 """What the strongest hundredth of the flux passes with drums, and not with a pad, a voice or noise alone."""
 _ABSENT = 0.1
 """Repetition after one or two beats below which a reading is missing beats."""
-_SURE, _UNSURE = 0.3, 0.18
+_SURE, _UNSURE = 0.42, 0.32
 _TAP_GAP_S = 2.0
 
 

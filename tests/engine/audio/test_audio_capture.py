@@ -32,23 +32,26 @@ def tone(seconds: float, hz: float = 440.0, amplitude: float = 0.3, rate: int = 
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
-def pitch_hz(samples: np.ndarray) -> float:
+def hears(capture: Capture, hz: float) -> bool:
+    """Whether the last half second is mainly this pitch; a starved machine may tear a tone, so ask again."""
+    samples, _ = capture.window(0.5)
+    if len(samples) < SAMPLE_RATE // 2:
+        return False
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return float(np.argmax(spectrum)) * SAMPLE_RATE / len(samples)
+    return abs(float(np.argmax(spectrum)) * SAMPLE_RATE / len(samples) - hz) < 5
 
 
 def test_a_tone_played_into_the_mixer_is_heard(virtual_mixer: VirtualMixer) -> None:
     with Capture(open_source("default")) as capture:
-        player = virtual_mixer.play(tone(3.0))
+        player = virtual_mixer.play(tone(8.0))
         wait_for(lambda: capture.latest().loudness_db > -20 and capture.latest().level > 0.5)
-        time.sleep(1.0)
-        samples, end_s = capture.window(0.5)
+        wait_for(lambda: hears(capture, 440))
+        assert capture.latest().state == "ok"
+        assert abs(time.monotonic() - capture.window(0.5)[1]) < 10
         counters = capture.counters()
+        player.kill()
         player.wait()
-    assert pitch_hz(samples) == pytest.approx(440, abs=4)
-    assert abs(time.monotonic() - end_s) < 10
-    assert capture.latest().state in ("ok", "silence")
-    assert counters.blocks > 100
+    assert counters.blocks > 20
     assert counters.overruns == counters.losses == counters.bad_samples == 0
 
 
@@ -97,15 +100,14 @@ def test_a_monitor_is_listed_and_can_be_opened_by_name(virtual_mixer: VirtualMix
 
 
 def test_one_channel_of_a_pair_is_picked(virtual_mixer: VirtualMixer) -> None:
-    pair = np.stack([tone(3.0, 300), tone(3.0, 1200)], axis=1)
+    pair = np.stack([tone(8.0, 300), tone(8.0, 1200)], axis=1)
     with Capture(open_source("default", channels=(2,))) as capture:
         player = virtual_mixer.play(pair)
         wait_for(lambda: capture.latest().loudness_db > -20)
-        time.sleep(0.7)
-        samples, _ = capture.window(0.5)
+        wait_for(lambda: hears(capture, 1200))
+        player.kill()
         player.wait()
     assert capture.channels == 1
-    assert pitch_hz(samples) == pytest.approx(1200, abs=6)
 
 
 def test_unknown_and_impossible_devices_are_refused(virtual_mixer: VirtualMixer) -> None:
@@ -172,10 +174,11 @@ def test_a_lost_device_is_found_again(virtual_mixer: VirtualMixer) -> None:
         assert capture.window(0.3)[0].max() == 0
         virtual_mixer.start()
         wait_for(lambda: source.state == "ok")
-        player = virtual_mixer.play(tone(4.0))
+        player = virtual_mixer.play(tone(8.0))
         wait_for(lambda: capture.latest().loudness_db > -20 and capture.latest().state == "ok")
         counters = capture.counters()
         lateness_s = time.monotonic() - capture.time_of(counters.samples)
+        player.kill()
         player.wait()
     assert counters.losses >= 1
     assert counters.filled > SAMPLE_RATE // 4
