@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise StorageError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
         ) from error
@@ -61,8 +63,9 @@ def load(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], Record]:
 
 def read_record(path: Path) -> Record:
     """Read a JSON object; raises `MissingFileError` or `ModelError`."""
+    data = _read(path)
     try:
-        record = json.loads(_read(path))
+        record = json.loads(data)
     except ValueError as error:
         raise ModelError(f"{path}: not a JSON record ({error})") from error
     if not isinstance(record, dict):

@@ -1,0 +1,97 @@
+"""The command line by hand: one line for bad input and exit 2, JSON alone on stdout, lists that list."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+
+def tpos(*arguments: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "engine.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **env},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def bad_files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "text.wav").write_text("this is a letter, not a sound\n" * 50)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "broken.toml").write_text('schema = 1\nprompts = ["a beach"]\nmotoin = 0.5\n')
+    sf.write(folder / "good.wav", np.zeros(4410, np.float32), 44_100)
+    return folder
+
+
+BAD = [
+    (("render", "{}/missing.wav", "-o", "{}/x.mp4"), "missing.wav"),
+    (("render", "{}/text.wav", "-o", "{}/x.mp4"), "text.wav"),
+    (("render", "{}/empty.wav", "-o", "{}/x.mp4"), "empty.wav"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--size", "big"), "1280x720"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--guidance", "psychic"), "semantic"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--amount", "7"), "0 to 1"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--fps", "0"), "more than 0"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "no-such-model"), "pocket"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--preset", "beech"), "beach"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--preset", "{}/broken.toml"), "motoin"),
+    (("live", "--headless", "--input", "{}/missing.wav"), "missing.wav"),
+    (("live", "--headless", "--channels", "0"), "from 1"),
+    (("live", "--headless", "--input", "synth", "--osc-port", "70000"), "70000"),
+    (("hear", "{}/text.wav"), "text.wav"),
+    (("hear", "{}/good.wav", "--phrases", ","), "--phrases"),
+    (("sessions", "export", "../../etc", "-o", "{}/x.mp4"), "session"),
+    (("liev",), "live"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD, ids=[" ".join(a).replace("{}/", "") for a, _ in BAD])
+def test_bad_input_is_one_line_and_exit_2(bad_files, arguments, says):
+    done = tpos(*(word.format(bad_files) for word in arguments))
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert "Traceback" not in done.stderr
+    assert not (bad_files / "x.mp4").exists()
+
+
+def test_debug_shows_the_traceback(bad_files):
+    done = tpos("render", f"{bad_files}/missing.wav", "-o", f"{bad_files}/x.mp4", "--debug")
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("presets",), ("devices",), ("models", "list"), ("sessions", "list")])
+def test_json_is_one_object_alone(command, tmp_path):
+    done = tpos(*command, "--json", TPOS_RECORDINGS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_every_command_that_is_listed_explains_itself():
+    listed = tpos("--help").stdout.partition("Commands:")[2]
+    names = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert {"demo", "live", "render", "hear", "devices", "presets", "doctor", "bench", "sessions"} <= set(names)
+    for name in names:
+        done = tpos(name, "--help")
+        assert done.returncode == 0
+        assert "Usage:" in done.stdout
+
+
+def test_doctor_names_every_part(tmp_path):
+    done = tpos("doctor", "--json", TPOS_RECORDINGS=str(tmp_path))
+    findings = {finding["part"]: finding["state"] for finding in json.loads(done.stdout)["findings"]}
+    assert findings["model pocket"] == "ok"
+    assert {"audio", "gpu", "tensorrt", "osc port", "disk", "cache"} <= findings.keys()
+    assert set(findings.values()) <= {"ok", "missing", "wrong"}

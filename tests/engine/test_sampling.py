@@ -1,0 +1,128 @@
+"""The sampling stage on the built-in model: prompts, sounds, rules, motion, and exact repeats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.clock import VirtualClock
+from engine.sampling import HEAR_EVERY_S, SamplingStage
+from engine.types import SILENCE, Prompt, Rule, ShowState
+from export import onnx_runtime
+from tpos_models.contracts import Model
+from tpos_models.guidance import TIERS
+from tpos_models.pocket.model import load
+from tpos_models.pocket.sounds import synthesise
+
+RATE = 44_100
+BEACH = ShowState(prompts=(Prompt("a beach"),), motion=0.0, amount=1.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load(onnx_runtime.runner(), "onnx")
+
+
+def hear(stage: SamplingStage, name: str, state: ShowState, seconds: float = 9.0) -> None:
+    sound = synthesise(name, seconds, 11)
+    step = round(HEAR_EVERY_S * RATE)
+    for end in range(len(sound) - 3 * step, len(sound) + 1, step):
+        stage.hear(sound[:end], end / RATE, state)
+
+
+def fresh(model: Model) -> tuple[SamplingStage, VirtualClock]:
+    clock = VirtualClock()
+    return SamplingStage(model, clock), clock
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
+    state = replace(BEACH, guidance=tier)
+    plain = fresh(model)[0].frame(state).image
+    stage, _ = fresh(model)
+    hear(stage, "thunder", state)
+    assert np.array_equal(stage.frame(replace(state, amount=0.0)).image, plain)
+    assert not np.array_equal(stage.frame(state).image, plain)
+
+
+def test_same_seed_same_frames(model):
+    def play() -> list[np.ndarray]:
+        stage, clock = fresh(model)
+        state = replace(BEACH, motion=0.7, seed=5)
+        frames = []
+        for _ in range(4):
+            clock.sleep(0.1)
+            frames.append(stage.frame(state, replace(SILENCE, level=0.5, onset=0.3)).image)
+        return frames
+
+    once, again = play(), play()
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not np.array_equal(once[0], once[3])
+
+
+def test_a_still_is_still(model):
+    stage, clock = fresh(model)
+    hear(stage, "rain", BEACH)
+    first = stage.frame(BEACH).image
+    clock.sleep(1.0)
+    assert np.array_equal(stage.frame(BEACH).image, first)
+
+
+def test_the_quieter_the_sound_the_nearer_to_the_plain_prompt(model):
+    plain = fresh(model)[0].frame(BEACH).image.astype(float)
+    sound = synthesise("fire", 9.0, 3)
+    distances = []
+    for gain_db in (-30, -20, -10, 0):
+        stage, _ = fresh(model)
+        stage.hear(sound * 10 ** (gain_db / 20), 9.0, BEACH)
+        distances.append(float(np.abs(stage.frame(BEACH).image - plain).mean()))
+    assert distances == sorted(distances)
+    assert distances[-1] > distances[0] + 1
+
+
+def test_prompts_crossfade_over_seconds_and_switch_at_once_without(model):
+    stage, clock = fresh(model)
+    beach = stage.frame(BEACH).image
+    city = replace(BEACH, prompts=(Prompt("a city"),))
+    target = fresh(model)[0].frame(city).image
+    fading = replace(city, fade_s=2.0)
+    assert np.array_equal(stage.frame(fading).image, beach)
+    clock.sleep(1.0)
+    middle = stage.frame(fading).image
+    assert not np.array_equal(middle, beach)
+    assert not np.array_equal(middle, target)
+    clock.sleep(1.5)
+    assert np.array_equal(stage.frame(fading).image, target)
+    assert np.array_equal(stage.frame(replace(BEACH, fade_s=0.0)).image, beach)
+
+
+def test_a_rule_shows_what_it_says_when_its_sound_is_heard(model):
+    state = replace(BEACH, rules=(Rule("rain", "fire everywhere", 1.0),))
+    with_rule, without = fresh(model)[0], fresh(model)[0]
+    hear(with_rule, "rain", state)
+    hear(without, "rain", BEACH)
+    ruled, plain = with_rule.frame(state).image.astype(float), without.frame(BEACH).image.astype(float)
+    redder = (ruled - plain).mean((0, 1))
+    assert redder[0] - redder[2] > 3
+
+
+def test_frames_tell_what_shaped_them(model):
+    stage, clock = fresh(model)
+    clock.sleep(4.0)
+    hear(stage, "rain", BEACH)
+    frame = stage.frame(replace(BEACH, revision=7, seed=3), replace(SILENCE, time_s=8.5))
+    assert (frame.revision, frame.seed, frame.prompt, frame.index) == (7, 3, "a beach", 1)
+    assert frame.audio_time_s >= 8.5
+    assert frame.image.shape == (256, 256, 3)
+    assert frame.image.dtype == np.uint8
+    assert not frame.image.flags.writeable
+    assert frame.heard
+    assert frame.heard[0].phrase == "rain"
+
+
+def test_more_steps_than_the_model_knows_are_taken_as_all(model):
+    stage, _ = fresh(model)
+    stage.frame(replace(BEACH, steps=8, guidance="blend"))
+    assert stage.evaluations == len(model.spec.timesteps)
