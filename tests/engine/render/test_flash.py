@@ -58,7 +58,7 @@ def worst_field(pictures: list[np.ndarray], most_flashes: int = 3) -> float:
 def film(
     image_at: Callable[[float], np.ndarray],
     state_at: Callable[[float], ShowState],
-    seconds: float = 2.5,
+    seconds: float = 2.0,
     features_at: Callable[[float], AudioFeatures] = lambda _: SILENCE,
 ) -> list[np.ndarray]:
     renderer = Renderer(CONTEXT, (COLUMNS, ROWS))
@@ -100,7 +100,7 @@ def test_strobes_are_held_to_three_a_second(rate_hz, part):
 def test_weak_and_uneven_strobes_are_held_too():
     assert worst_field(film(strobe(7, low=90, high=150), lambda _: LIMITED)) < 0.25
     uneven = lambda t: strobe(4 + 8 * (t % 1))(t)  # noqa: E731
-    assert worst_field(film(uneven, lambda _: LIMITED, 4.0)) < 0.25
+    assert worst_field(film(uneven, lambda _: LIMITED, 3.0)) < 0.25
 
 
 def test_a_strobe_through_crossfades_and_the_full_look_is_held():
@@ -108,15 +108,15 @@ def test_a_strobe_through_crossfades_and_the_full_look_is_held():
         return replace(LOUD, onset=float(int(20 * now_s) % 2), beat_phase=(10 * now_s) % 1)
 
     state = ShowState(shader=ShaderAmounts(1, 1, 1, 1, 0, 1))
-    assert worst_field(film(strobe(8), lambda _: state, 2.5, features)) < 0.25
-    assert worst_field(film(lambda _: picture(45, 72), lambda _: state, 2.5, features)) < 0.25
+    assert worst_field(film(strobe(8), lambda _: state, 2.0, features)) < 0.25
+    assert worst_field(film(lambda _: picture(45, 72), lambda _: state, 2.0, features)) < 0.25
 
 
 def test_a_strobe_of_the_blackout_switch_is_held():
     def state(now_s: float) -> ShowState:
         return replace(LIMITED, blackout=bool(int(16 * now_s) % 2))
 
-    assert worst_field(film(lambda _: np.full((45, 72, 3), 230, np.uint8), state, 3.0)) < 0.25
+    assert worst_field(film(lambda _: np.full((45, 72, 3), 230, np.uint8), state, 2.5)) < 0.25
 
 
 def test_without_the_limiter_the_strobe_passes():
@@ -140,7 +140,7 @@ def test_three_flashes_a_second_and_small_areas_pass_untouched():
 
 def test_after_a_strobe_the_live_picture_returns():
     image = picture(45, 72)
-    pictures = film(lambda t: strobe(10)(t) if t < 1.5 else image, lambda _: LIMITED, 6.0)
+    pictures = film(lambda t: strobe(10)(t) if t < 1.0 else image, lambda _: LIMITED, 4.5)
     free = film(lambda _: image, lambda _: STILL, 0.1)
     assert np.array_equal(pictures[-1], free[-1])
 
