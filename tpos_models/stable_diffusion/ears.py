@@ -206,6 +206,25 @@ def _read_clap(folder: Path) -> tuple[Any, Any, Any]:
     return model.eval().requires_grad_(False), extract, tokenize
 
 
+def choose_ear(name: str = "pocket", device: torch.device = CPU) -> Ear | Path:
+    """An ear by name for `load`: `pocket`, `clap` (once fetched), or a folder with CLAP or an imported TPoS checkpoint.
+
+    Raises `ModelError` or `MissingFileError`.
+    """
+    from tpos_models.stable_diffusion import hub, tpos
+
+    if name == "pocket":
+        return default_ear()
+    folder = hub.cached(hub.CLAP) if name == "clap" else Path(name).expanduser()
+    if folder is None:
+        raise ModelError("clap: not on this machine; `tpos models fetch clap` downloads it")
+    if not folder.is_dir():
+        raise ModelError(
+            f"{name}: no such ear; pocket, clap, a CLAP folder or an imported TPoS folder would be accepted"
+        )
+    return folder if tpos.is_tpos(folder) else ClapEar(folder, device)
+
+
 def default_ear() -> Ear:
     """The pocket encoder, which comes with this package; raises `MissingFileError` where its weights are absent."""
     from tpos_models.network import run_in_torch
@@ -214,5 +233,9 @@ def default_ear() -> Ear:
     from tpos_models.pocket.text import PocketText
 
     segment, temporal = (run_in_torch(network) for network in hearing_networks())
-    hearing = PocketHearing(lambda pictures: segment(pictures)[0], temporal, WEIGHTS)
-    return ModelEar(PocketText.load(WEIGHTS), hearing)
+
+    def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        tokens, joint, beta = temporal(features)
+        return tokens, joint, beta
+
+    return ModelEar(PocketText.load(WEIGHTS), PocketHearing(lambda pictures: segment(pictures)[0], weigh, WEIGHTS))

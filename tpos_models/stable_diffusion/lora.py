@@ -18,9 +18,9 @@ from tpos_models.errors import InputError, MissingFileError, ModelError
 from tpos_models.stable_diffusion.folder import read_tensors
 
 _PARTS = {"unet": "unet", "text_encoder": "text_encoder", "lora_unet": "unet", "lora_te": "text_encoder"}
-_DOWN = r"lora_down|lora_A(?:\.default)?|_lora\.down|lora_linear_layer\.down"
-_UP = r"lora_up|lora_B(?:\.default)?|_lora\.up|lora_linear_layer\.up"
-_KEY = re.compile(rf"^(unet|text_encoder|lora_unet|lora_te)[._](.+?)\.?(?:({_DOWN})\.weight|({_UP})\.weight|alpha)$")
+_DOWN = r"lora_down|lora_A(?:\.default)?|lora\.down|lora_linear_layer\.down"
+_UP = r"lora_up|lora_B(?:\.default)?|lora\.up|lora_linear_layer\.up"
+_KEY = re.compile(rf"^(unet|text_encoder|lora_unet|lora_te)[._](.+?)[._]?(?:({_DOWN})\.weight|({_UP})\.weight|alpha)$")
 
 
 @dataclass(frozen=True)

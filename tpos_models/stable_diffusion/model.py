@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tpos_models.contracts import Model, ModelSpec, PredictionType
+from tpos_models.contracts import AudioEncoder, Model, ModelSpec, PredictionType, TextSpace
 from tpos_models.errors import InputError, ModelError
 from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Runner, run_in_torch
@@ -23,6 +23,7 @@ from tpos_models.stable_diffusion.modules import Source
 from tpos_models.stable_diffusion.networks import Placement, Recipe
 from tpos_models.stable_diffusion.text import ClipText
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS, byte_tokenizer, read_tokenizer
+from tpos_models.stable_diffusion.tpos import TposListener
 
 FEW_STEPS = Guidance(guidance_scale=1.0, audio_scale=1.5, quantile=0.8)
 """Consistency and adversarially distilled models carry their guidance inside; 5 k over 5 % of the picture, the paper's
@@ -79,26 +80,35 @@ def load(
     runner: Runner = run_in_torch,
     runner_name: str = "",
     size_px: tuple[int, int] | None = None,
-    ear: Ear | None = None,
+    ear: Ear | Path | None = None,
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
     `dtype` is the networks' precision; latents stay float32. `runner_name` is what `Model.runner` says, by default
-    "torch" or "cuda". `ear` hears the sound: by default the pocket encoder.
+    "torch" or "cuda". `ear` hears the sound: by default the pocket encoder; a path is an imported TPoS checkpoint.
     """
     opened = open_model(name, Placement(device, dtype), loras, size_px)
     clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
     (denoise, decode) = runner(opened.recipe.denoiser()), runner(opened.recipe.decoder())
-    ear = ear or default_ear()
+    text, audio = _hearing(clip, ear, device, runner)
     return Model(
-        spec=replace(opened.spec, joint_size=ear.joint_size),
-        text=clip.heard_by(ear),
-        audio=PhraseListener(ear, clip),
+        spec=replace(opened.spec, joint_size=text.encode([""]).joint.shape[-1]),
+        text=text,
+        audio=audio,
         denoiser=lambda x_t, t, tokens: denoise(x_t, t, tokens)[0],
         decoder=lambda latents: decode(latents)[0],
         runner=runner_name or ("cuda" if device.type == "cuda" else "torch"),
         device=device,
     )
+
+
+def _hearing(
+    clip: ClipText, ear: Ear | Path | None, device: torch.device, runner: Runner
+) -> tuple[TextSpace, AudioEncoder]:
+    if isinstance(ear, Path):
+        return clip, TposListener(ear, clip, device, runner)
+    ear = ear or default_ear()
+    return clip.heard_by(ear), PhraseListener(ear, clip)
 
 
 def _tiny_vae(root: Path) -> Path | None:

@@ -1,0 +1,80 @@
+"""Starting from a picture: an image file, or a frame of a show, as latents for `sample(start=..., strength=...)`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tpos_models.errors import MediaError, MissingFileError
+from tpos_models.network import Runner, run_in_torch
+from tpos_models.stable_diffusion.model import Opened
+
+MOST_PIXELS = 200_000_000
+"""Larger files are refused before they are decoded; 100 megapixels take about a second."""
+
+
+def load_image(path: Path, size_px: tuple[int, int]) -> torch.Tensor:
+    """Read any picture as RGB (1, 3, height, width) in 0..1, cropped around its middle to the shape of `size_px`.
+
+    `size_px` is (width, height). Orientation tags are obeyed, CMYK and palettes converted, transparency lies on black.
+    Raises `MissingFileError` or `MediaError`.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST_PIXELS is the limit here
+            with Image.open(path) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise MediaError(
+                        f"{path}: {image.width}x{image.height} pixels; at most {MOST_PIXELS // 10**6} million accepted"
+                    )
+                image.draft("RGB", (2 * size_px[0], 2 * size_px[1]))  # lets a JPEG decode small
+                upright = ImageOps.exif_transpose(image)
+                pixels = ImageOps.fit(_flattened(upright), size_px, Image.Resampling.LANCZOS)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such picture; PNG, JPEG, WebP or TIFF would be accepted") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{path}: too many pixels; at most {MOST_PIXELS // 10**6} million accepted") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise MediaError(f"{path}: not a readable picture; PNG, JPEG, WebP or TIFF would be accepted") from error
+    array = np.asarray(pixels, np.float32) / 255
+    return torch.from_numpy(array).permute(2, 0, 1)[None].contiguous()
+
+
+def _flattened(image):  # type: ignore[no-untyped-def]
+    """RGB, transparency over black: what a projector shows of nothing."""
+    from PIL import Image
+
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        array = np.asarray(image, np.float32)
+        top = 65535.0 if array.max() > 255 else 255.0
+        image = Image.fromarray((array.clip(0, top) * (255 / top)).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def image_encoder(opened: Opened, runner: Runner = run_in_torch) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The VAE's other half: RGB (B, 3, H, W) in 0..1 to latents (B, C, h, w) of unit variance."""
+    run = runner(opened.recipe.encoder())
+    device = opened.recipe.placement.device
+    return lambda image: run(image.to(device))[0]
+
+
+def feed_back(last_x0: torch.Tensor, noise: torch.Tensor, amount: float, leak: float = 0.1) -> torch.Tensor:
+    """Start latents from the last frame: `amount` 0..1 of it, the rest fresh noise, always at least `leak` of noise.
+
+    Both are mixed as vectors of unit variance (cos, sin), and the picture is brought back to zero mean and unit
+    variance per channel first: a loop can neither fade, nor burn, nor drift to one colour.
+    """
+    angle = min(amount, 1 - leak) * torch.pi / 2
+    centred = last_x0 - last_x0.mean((-2, -1), keepdim=True)
+    unit = centred / centred.std((-2, -1), keepdim=True).clamp_min(1e-4)
+    picture = torch.sin(torch.tensor(angle)) * unit
+    return (picture + torch.cos(torch.tensor(angle)) * noise).to(last_x0)

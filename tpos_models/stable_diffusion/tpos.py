@@ -1,0 +1,170 @@
+"""The paper's own audio encoder on Stable Diffusion: released checkpoints imported, and heard through."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from tpos_models import weights
+from tpos_models.audio_encoder import (
+    PAPER,
+    EncoderConfig,
+    SegmentHalf,
+    TemporalHalf,
+    TokenMap,
+    TPoSEncoder,
+    released_names,
+)
+from tpos_models.contracts import AudioEmbedding, AudioWindow
+from tpos_models.errors import MissingFileError, ModelError
+from tpos_models.listening import Listener
+from tpos_models.network import Network, Runner, run_in_torch
+from tpos_models.stable_diffusion.devices import CPU
+from tpos_models.stable_diffusion.ears import bank, stand_out
+from tpos_models.stable_diffusion.text import ClipText
+
+M = TypeVar("M", bound=nn.Module)
+
+ENCODER, MAP = "tpos_encoder", "tpos_map"
+MAP_SCALE = 5.0
+"""The reference implementation multiplies the sound by this before MAP."""
+
+
+def import_tpos(encoder: Path, mapping: Path, out: Path, config: EncoderConfig = PAPER) -> Path:
+    """Convert the released checkpoints to safetensors with records in `out`; returns `out`.
+
+    The pickles are opened with `weights_only`. Raises `MissingFileError`, or `ModelError` listing what differs from a
+    TPoS checkpoint; then nothing is written. Raises `StorageError`.
+    """
+    with torch.device("meta"):
+        shapes: dict[str, nn.Module] = {ENCODER: TPoSEncoder(config), MAP: TokenMap(config)}
+    converted = {
+        name: _checked(released_names(_read_pickle(path), shapes[name], str(path)), path)
+        for name, path in ((ENCODER, encoder), (MAP, mapping))
+    }
+    existed = out.exists()
+    try:
+        for name, path in ((ENCODER, encoder), (MAP, mapping)):
+            record = {"what": name, "config": asdict(config), "imported_from": path.name}
+            weights.save(out, name, converted[name], record)
+    except weights.StorageError:
+        if not existed:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    return out
+
+
+def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    """A state dict of tensors and nothing else."""
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such checkpoint; a .pth file of TPoS was expected")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise ModelError(
+            f"{path}: not a checkpoint of plain tensors, the only kind that is opened ({reason})"
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ModelError(f"{path}: a state dict of tensors was expected, as torch.save(model.state_dict()) writes it")
+    return dict(found)
+
+
+def _checked(tensors: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    bad = next((key for key, value in tensors.items() if not torch.isfinite(value).all()), None)
+    if bad is not None:
+        raise ModelError(f"{path}: {bad} holds NaN or infinity")
+    return tensors
+
+
+def is_tpos(folder: Path) -> bool:
+    """Whether a folder holds an imported TPoS checkpoint."""
+    return (folder / f"{ENCODER}.json").is_file()
+
+
+def load_tpos(folder: Path) -> tuple[TPoSEncoder, TokenMap]:
+    """The imported networks in eval mode; raises `ModelError` or `MissingFileError`."""
+    return _load(folder, ENCODER, TPoSEncoder), _load(folder, MAP, TokenMap)
+
+
+def _load(folder: Path, name: str, kind: Callable[[EncoderConfig], M]) -> M:
+    tensors, record = weights.load(folder, name)
+    module = kind(_config(record, folder / f"{name}.json"))
+    weights.load_into(module, tensors, str(folder / f"{name}.safetensors"))
+    return module.eval().requires_grad_(False)
+
+
+def _config(record: weights.Record, path: Path) -> EncoderConfig:
+    sizes = record.get("config")
+    if not isinstance(sizes, dict) or sizes.keys() != asdict(PAPER).keys():
+        raise ModelError(f"{path}: no sizes of an audio encoder; an imported TPoS checkpoint was expected")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
+    return EncoderConfig(**values)
+
+
+def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU) -> tuple[Network, Network]:
+    """The encoder's two halves for any runner; `start` (token_size,) is CLIP's start token, which MAP leaves alone."""
+    window, nets = AudioWindow(), cache(lambda: load_tpos(folder))
+    encoder_sha, map_sha = (weights.read_record(folder / f"{name}.json").get("sha256", "") for name in (ENCODER, MAP))
+    config = _config(weights.read_record(folder / f"{ENCODER}.json"), folder / f"{ENCODER}.json")
+    if config.map_out % start.numel():
+        raise ModelError(
+            f"{folder}: MAP writes {config.map_out} numbers, whole tokens of {start.numel()} were expected; "
+            "this checkpoint belongs to another text encoder (SD 1.x has tokens of 768)"
+        )
+    segment = Network(
+        "tpos-segment",
+        lambda: SegmentHalf(nets()[0]).to(device),
+        lambda batch: (torch.rand(batch, window.rows, window.segment_frames, device=device),),
+        ("picture",),
+        ("features",),
+        f"{encoder_sha}",
+    )
+    temporal = Network(
+        "tpos-temporal",
+        lambda: TemporalHalf(*nets(), start.cpu(), MAP_SCALE).eval().to(device),
+        lambda batch: (torch.randn(batch, window.segments, config.size, device=device),),
+        ("features",),
+        ("tokens", "joint", "beta"),
+        f"{map_sha}{encoder_sha}",
+    )
+    return segment, temporal
+
+
+class TposListener(Listener):
+    """The AudioEncoder of an imported checkpoint: MAP's own tokens, phrases scored in CLIP's joint space.
+
+    Its pictures are measured against the loudest point of the window, as the checkpoint was trained.
+    """
+
+    def __init__(self, folder: Path, text: ClipText, device: torch.device = CPU, runner: Runner = run_in_torch) -> None:
+        start = text.encode([""]).tokens[0, 0]
+        segment, temporal = (runner(network) for network in tpos_networks(folder, start, device))
+        self.phrases = tuple(phrase.hear for phrase in bank())
+        self._text = text
+        self._background = cache(lambda: text.encode(list(self.phrases)).joint)
+
+        def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            tokens, joint, beta = temporal(features)
+            return tokens, joint, beta.cpu()
+
+        def features(pictures: torch.Tensor) -> torch.Tensor:
+            return segment(pictures.to(device))[0]
+
+        super().__init__(features, weigh, AudioWindow(), reference="window")
+
+    def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
+        """Weights (n,) 0..1 by how far each phrase stands out from the bank; zeros where CLIP's joint space differs."""
+        background = self._background()
+        if background.shape[-1] != embedding.joint.shape[-1]:
+            return np.zeros(len(joint), np.float32)
+        return stand_out((joint @ embedding.joint).cpu(), (background @ embedding.joint).cpu())
