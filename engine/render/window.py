@@ -85,7 +85,7 @@ def open_window(
     except (NoSuchConfigException, gl.ContextException) as error:
         hint = f"update the graphics driver, or: sudo apt-get install {PACKAGES}"
         raise MissingPart(f"no OpenGL 3.3 on this display; {hint}") from error
-    return ShowWindow(window, command, state, fullscreen)
+    return ShowWindow(window, command, state, fullscreen, display)
 
 
 def _screens() -> list[Screen]:
@@ -98,7 +98,12 @@ class ShowWindow:
     """A window, its keys and what the operator sees over the picture. Owned by the main thread."""
 
     def __init__(
-        self, window: BaseWindow, command: Command, state: Callable[[], ShowState], fullscreen: bool = False
+        self,
+        window: BaseWindow,
+        command: Command,
+        state: Callable[[], ShowState],
+        fullscreen: bool = False,
+        display: int = 0,
     ) -> None:
         from engine.render.gl import Canvas  # needs the context that `window` brought
         from engine.render.hud import Help, Hud
@@ -108,6 +113,7 @@ class ShowWindow:
         self.help_visible = False
         self._window = window
         self._command, self._state = command, state
+        self._display = display
         self._quit_asked_s = -QUIT_WITHIN_S
         canvas = Canvas()
         self._hud, self._help = Hud(canvas), Help(canvas)
@@ -196,19 +202,22 @@ class ShowWindow:
 
     def _fullscreen(self) -> None:
         fullscreen = not self._window.fullscreen
-        self._window.set_fullscreen(fullscreen, screen=self._window.screen if fullscreen else None)
+        self._window.set_fullscreen(fullscreen, screen=self._screen if fullscreen else None)
         self._window.set_mouse_visible(not fullscreen)
 
-    def _next_monitor(self) -> None:
+    @property
+    def _screen(self) -> Screen:
+        """The monitor it is on; the first where that was unplugged."""
         screens = _screens()
-        names = [(screen.x, screen.y) for screen in screens]
-        here = (self._window.screen.x, self._window.screen.y)
-        screen = screens[(names.index(here) + 1) % len(screens)] if here in names else screens[0]
+        return screens[self._display] if self._display < len(screens) else screens[0]
+
+    def _next_monitor(self) -> None:
+        self._display = (self._display + 1) % len(_screens())
         if self._window.fullscreen:
             self._window.set_fullscreen(False)
-            self._window.set_fullscreen(True, screen=screen)
+            self._window.set_fullscreen(True, screen=self._screen)
         else:
-            self._window.set_location(screen.x + 40, screen.y + 40)
+            self._window.set_location(self._screen.x + 40, self._screen.y + 40)
 
 
 def _icon() -> pyglet.image.ImageData:
