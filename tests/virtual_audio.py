@@ -72,12 +72,12 @@ class VirtualMixer:
             self._server = None
         self._socket.unlink(missing_ok=True)
 
-    def play(self, samples: np.ndarray, rate: int = RATE) -> subprocess.Popen[bytes]:
+    def play(self, samples: np.ndarray, rate: int = RATE, latency_ms: int = 200) -> subprocess.Popen[bytes]:
         """Play into the mixer; returns at once, `.wait()` for the end."""
         path = Path(tempfile.mkstemp(".wav", dir=self.folder)[1])
         sf.write(path, samples, rate)
         return subprocess.Popen(
-            ["paplay", "--device=mixer", "--latency-msec=200", str(path)], env={**os.environ, **self.env}
+            ["paplay", "--device=mixer", f"--latency-msec={latency_ms}", str(path)], env={**os.environ, **self.env}
         )
 
 

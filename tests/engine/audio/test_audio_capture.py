@@ -79,13 +79,13 @@ def test_the_clock_of_the_samples_is_the_shows_clock(virtual_mixer: VirtualMixer
     with Capture(open_source("default")) as capture:
         wait_for(lambda: capture.counters().samples > SAMPLE_RATE // 4)
         before_s = time.monotonic()
-        virtual_mixer.play(click).wait()
+        virtual_mixer.play(click, latency_ms=30).wait()
         after_s = time.monotonic()
         wait_for(lambda: capture.latest().time_s > after_s)
         raw, start = capture.raw(0)
         onset_s = capture.time_of(start + int(np.argmax(np.abs(raw[:, 0]) > 0.1)))
     assert np.abs(raw).max() > 0.1
-    assert before_s - 0.1 < onset_s < after_s + 0.1
+    assert before_s - 0.4 < onset_s < after_s + 0.4  # a null sink renders ahead of its own clock
 
 
 def test_a_monitor_is_listed_and_can_be_opened_by_name(virtual_mixer: VirtualMixer) -> None:
