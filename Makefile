@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 TPOS = .venv/bin/tpos
-RUNTIME_PACKAGES = python3-venv libportaudio2 libasound2-plugins libegl1 libgl1 libgl1-mesa-dri libfontconfig1 libfreetype6 fonts-dejavu-core
+RUNTIME_PACKAGES = python3-venv libportaudio2 libasound2-plugins libegl1 libgl1 libgl1-mesa-dri libxrender1 libxrandr2 libxinerama1
 TEST_PACKAGES = $(RUNTIME_PACKAGES) pulseaudio pulseaudio-utils xvfb xdotool
 
 demo: setup
