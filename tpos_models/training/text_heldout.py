@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One prompt with the places accepted (empty: none, None: any), the conditions demanded and those tolerated."""
+    """One prompt with the places accepted ("" is none; None: any), the conditions demanded and those tolerated."""
 
     prompt: str
     places: tuple[str, ...] | None
@@ -26,7 +26,7 @@ def parse(text: str) -> list[HeldOut]:
     for line in text.strip().splitlines():
         prompt, place, conditions = (part.strip() for part in line.split("|"))
         names = conditions.split()
-        places = {"-": (), "*": None}.get(place, tuple(place.split("/")))
+        places = None if place == "*" else tuple(name.replace("-", "") for name in place.split("/"))
         required = frozenset(n for n in names if not n.endswith("?"))
         tolerated = frozenset(n[:-1] for n in names if n.endswith("?"))
         rows.append(HeldOut(prompt, places, required, tolerated))
