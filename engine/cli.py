@@ -166,7 +166,7 @@ def devices(json: Json = False) -> None:
     """Sound cards and their inputs; monitors are what an output plays."""
     from dataclasses import asdict
 
-    from engine.audio import list_devices
+    from engine.audio.portaudio import list_devices
 
     found = list_devices()
     if json:
@@ -175,8 +175,7 @@ def devices(json: Json = False) -> None:
     if not found:
         console.say("no sound card; files and --input synth still play")
     rows = [
-        (d.index, d.name, d.host_api, d.max_input_channels, int(d.default_rate), "monitor" if d.is_monitor else "")
-        for d in found
+        (d.index, d.name, d.host_api, d.channels, int(d.default_rate), "monitor" if d.is_monitor else "") for d in found
     ]
     console.table(("index", "name", "through", "inputs", "rate", ""), rows)
 
@@ -279,17 +278,12 @@ def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
 def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",
-    plot: Annotated[Path | None, typer.Option(help="Write a stage chart, PNG.")] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
     from engine.bench import bar_lines, run_bench
 
     report = run_bench(model, positive("seconds", seconds), None if json else console.say)
-    if plot:
-        from engine.bench_plot import plot_stages
-
-        plot_stages(report, plot)
     console.result(report, json, bar_lines(report))
 
 

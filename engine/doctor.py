@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from engine.audio import list_devices
+from engine.audio.portaudio import list_devices
 from engine.sessions import default_root
 from export.onnx import cache_folder
 from tpos_models.errors import TposError
@@ -52,7 +52,7 @@ def examine(osc_port: int = 9000) -> list[Finding]:
 
 
 def _audio() -> Iterator[Finding]:
-    inputs = [device for device in list_devices() if device.max_input_channels > 0]
+    inputs = [device for device in list_devices() if device.channels > 0]
     if not inputs:
         words = "no sound card with an input; the built-in soundtrack and files play: --input synth or --input FILE"
         yield Finding("audio", "missing", words)
@@ -64,7 +64,12 @@ def _audio() -> Iterator[Finding]:
 
 def _gl() -> Iterator[Finding]:
     """Asked in a process of its own: a broken driver may abort, and must not take the doctor along."""
-    script = "from engine.render import open_context; print(open_context().description)"
+    script = (
+        "from engine.render.headless import open_context\n"
+        "context = open_context()\n"
+        "from engine.render.gl import describe\n"
+        "print(describe())"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode == 0:
         yield Finding("picture", "ok", done.stdout.strip().splitlines()[-1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tpos_models.contracts import Model
-from tpos_models.network import Runner, run_in_torch
+from tpos_models.errors import ModelError
+from tpos_models.network import Network, Runner, run_in_torch
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,22 @@ def available() -> tuple[Available, ...]:
 
 def load(name: str, runner: Runner = run_in_torch, runner_name: str = "torch") -> Model:
     """Load a model by name; raises `ModelError` naming what would be accepted."""
-    if name == "pocket":
-        from tpos_models.pocket import model
+    if name != "pocket":
+        raise _unknown(name)
+    from tpos_models.pocket import model
 
-        return model.load(runner, runner_name)
-    from tpos_models.errors import ModelError
+    return model.load(runner, runner_name)
 
+
+def networks(name: str) -> tuple[Network, ...]:
+    """Every network of a model, for export; raises as `load` does."""
+    if name != "pocket":
+        raise _unknown(name)
+    from tpos_models.pocket import model
+
+    return model.networks()
+
+
+def _unknown(name: str) -> ModelError:
     names = ", ".join(known.name for known in available())
-    raise ModelError(f"no model {name!r}; {names} would be accepted")
+    return ModelError(f"no model {name!r}; {names} would be accepted")
