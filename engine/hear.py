@@ -32,10 +32,10 @@ def hear_source(
     Returns {"segments": [{"start_s", "end_s", "loudness_db", "beta", "phrases"}], "overall": [{"phrase", "weight"}]};
     `beta` is TAM's attention to the segment in the window that ends with it.
     """
+    samples = _samples(source, channels, seconds, tick)
     model = open_model("pocket")
     asked = phrases or list(model.audio.phrases)
     joint = model.text.encode(asked).joint
-    samples = _samples(source, channels, seconds, tick)
     window = model.audio.window
     analyser = Analyser()
     segments: list[dict[str, Any]] = []

@@ -5,23 +5,35 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from engine.cli import main
 
-def tpos(*arguments: str, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
-    import os
 
-    return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={**os.environ, **env},
-        check=False,
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def tpos(capsys):
+    """Run the command line in this process."""
+
+    def run(*arguments: str) -> Done:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return Done(ended.value.code, out, err)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +68,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "says"), BAD, ids=[" ".join(a).replace("{}/", "") for a, _ in BAD])
-def test_bad_input_is_one_line_and_exit_2(bad_files, arguments, says):
+def test_bad_input_is_one_line_and_exit_2(tpos, bad_files, arguments, says):
     done = tpos(*(word.format(bad_files) for word in arguments))
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -67,19 +79,21 @@ def test_bad_input_is_one_line_and_exit_2(bad_files, arguments, says):
     assert not (bad_files / "x.mp4").exists()
 
 
-def test_debug_shows_the_traceback(bad_files):
-    done = tpos("render", f"{bad_files}/missing.wav", "-o", f"{bad_files}/x.mp4", "--debug")
+def test_debug_shows_the_traceback_in_a_process_of_its_own(bad_files):
+    command = [sys.executable, "-m", "engine.cli", "render", f"{bad_files}/missing.wav", "-o", f"{bad_files}/x.mp4"]
+    done = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize("command", [("presets",), ("devices",), ("models", "list"), ("sessions", "list")])
-def test_json_is_one_object_alone(command, tmp_path):
-    done = tpos(*command, "--json", TPOS_RECORDINGS=str(tmp_path))
+def test_json_is_one_object_alone(tpos, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("TPOS_RECORDINGS", str(tmp_path))
+    done = tpos(*command, "--json")
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
 
 
-def test_every_command_that_is_listed_explains_itself():
+def test_every_command_that_is_listed_explains_itself(tpos):
     listed = tpos("--help").stdout.partition("Commands:")[2]
     names = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
     assert {"demo", "live", "render", "hear", "devices", "presets", "doctor", "bench", "sessions"} <= set(names)
@@ -89,8 +103,9 @@ def test_every_command_that_is_listed_explains_itself():
         assert "Usage:" in done.stdout
 
 
-def test_doctor_names_every_part(tmp_path):
-    done = tpos("doctor", "--json", TPOS_RECORDINGS=str(tmp_path))
+def test_doctor_names_every_part(tpos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TPOS_RECORDINGS", str(tmp_path))
+    done = tpos("doctor", "--json")
     findings = {finding["part"]: finding["state"] for finding in json.loads(done.stdout)["findings"]}
     assert findings["model pocket"] == "ok"
     assert {"audio", "gpu", "tensorrt", "osc port", "disk", "cache"} <= findings.keys()
