@@ -61,16 +61,21 @@ class Bar:
         return self.measured >= self.bar if self.side == "least" else self.measured <= self.bar
 
 
-def run_bench(name: str, seconds: float, say: Say | None = None) -> dict[str, Any]:
-    """Measure everything; `seconds` for each part. Returns what `--json` prints."""
+def run_bench(name: str, seconds: float, say: Say | None = None, soak_minutes: float | None = None) -> dict[str, Any]:
+    """Measure everything, `seconds` for each part, or one long show. Returns what `--json` prints."""
     tell = say or (lambda line: None)
     tell("loading the model")
     model = open_model(name)
     tell("bare networks")
     stages = bare_networks(model)
     bars: list[Bar] = []
-    for measure in (_rates, _displays, _clicks, _prompts):
-        bars += measure(model, seconds, tell)
+    if soak_minutes is None:
+        for measure in (_rates, _displays, _clicks, _prompts):
+            bars += measure(model, seconds, tell)
+    else:
+        from engine.soak import run_soak
+
+        bars += run_soak(soak_minutes, name, tell)
     return {
         "hardware": hardware(),
         "model": name,

@@ -278,12 +278,13 @@ def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
 def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",
+    soak: Annotated[float | None, typer.Option(help="Play and record for this many minutes instead.")] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
     from engine.bench import bar_lines, run_bench
 
-    report = run_bench(model, positive("seconds", seconds), None if json else console.say)
+    report = run_bench(model, positive("seconds", seconds), None if json else console.say, soak)
     console.result(report, json, bar_lines(report))
 
 
