@@ -62,11 +62,11 @@ class Filming:
             self._logged = state
 
     def due(self, time_s: float) -> bool:
-        """Whether a picture shown now would get a frame of its own in the film."""
+        """Whether a picture shaped by the sound of `time_s` would get a frame of its own in the film."""
         return self.running and self._recorder.due(time_s)
 
     def picture(self, image: np.ndarray, time_s: float) -> None:
-        """Hand in what was shown at `time_s`."""
+        """Hand in what the sound captured at `time_s` shaped: there it lies in the film, free of the show's delay."""
         self._recorder.offer(image, time_s)
 
     def frame(self, frame: Frame) -> None:

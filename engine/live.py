@@ -139,7 +139,7 @@ class Live:
         self._take_frame(screen, now_s)
         self.filming.follow(state)
         screen.redraw(self.capture.latest, state, now_s, self._hud(state, now_s), self.filming.running)
-        if self.filming.due(now_s) or self._wants_snapshot:
+        if self.filming.due(screen.shaped_s) or self._wants_snapshot:
             self._read(screen)
         self.filming.sound()
         for trouble in (self.inference.trouble, self.filming.trouble):
@@ -200,9 +200,9 @@ class Live:
         ready = screen.picture()
         if ready is None:
             return
-        image, shown_s = ready
+        image, shaped_s = ready
         if self.filming.running:
-            self.filming.picture(image, shown_s)
+            self.filming.picture(image, shaped_s)
         if self._wants_snapshot:
             self._wants_snapshot = False
             self._snapshot(image)

@@ -32,6 +32,8 @@ class Screen(Protocol):
 
     film_size: tuple[int, int]
     rate_hz: float
+    shaped_s: float
+    """Capture time of the sound that shaped the last redraw: the picture's time in a film."""
 
     @property
     def closed(self) -> bool: ...
@@ -43,7 +45,7 @@ class Screen(Protocol):
     def redraw(self, features: Features, state: ShowState, now_s: float, hud: HudInfo, filming: bool) -> None: ...
 
     def picture(self) -> tuple[np.ndarray, float] | None:
-        """A picture that is ready and when it was shown; asks for the newest, which the next call gives."""
+        """A picture that is ready and its `shaped_s`; asks for the newest, which the next call gives."""
         ...
 
     def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
@@ -60,7 +62,7 @@ class GLScreen:
         self.film_size, self.rate_hz = film_size, rate_hz
         self._stage = stage
         self.renderer = Renderer(stage, None if stage.size else film_size)
-        self._drawn_s = self._asked_s = 0.0
+        self.shaped_s = self._asked_s = 0.0
 
     @property
     def closed(self) -> bool:
@@ -79,12 +81,16 @@ class GLScreen:
         """Draw one moment; the film's own size is drawn only while filming."""
         if self._stage.size:
             self.renderer.size = self.film_size if filming else None
-        self.renderer.redraw(features, state, now_s, hud)
-        self._drawn_s = now_s
+        self.renderer.redraw(lambda: self._latch(features, now_s), state, now_s, hud)
+
+    def _latch(self, features: Features, now_s: float) -> AudioFeatures:
+        latched = features()
+        self.shaped_s = latched.time_s or now_s
+        return latched
 
     def picture(self) -> tuple[np.ndarray, float] | None:
         """The picture asked for last time, without waiting; see `Screen`."""
-        pixels, asked_s, self._asked_s = self.renderer.read_later(), self._asked_s, self._drawn_s
+        pixels, asked_s, self._asked_s = self.renderer.read_later(), self._asked_s, self.shaped_s
         return None if pixels is None else (pixels, asked_s)
 
     def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
@@ -100,7 +106,7 @@ class NoScreen:
         self.film_size, self.rate_hz, self.closed = film_size, rate_hz, False
         self._frame: Frame | None = None
         self._black = False
-        self._drawn_s = 0.0
+        self.shaped_s = 0.0
 
     def dispatch(self) -> None:
         """There are no events."""
@@ -111,18 +117,18 @@ class NoScreen:
 
     def redraw(self, features: Features, state: ShowState, now_s: float, hud: HudInfo, filming: bool) -> None:
         """Nothing is drawn; black stays black."""
-        self._black, self._drawn_s = state.blackout, now_s
+        self._black, self.shaped_s = state.blackout, features().time_s or now_s
 
     def picture(self) -> tuple[np.ndarray, float] | None:
         """The newest frame, scaled to the film."""
         if self._frame is None:
             return None
         image = np.zeros_like(self._frame.image) if self._black else self._frame.image
-        return _scaled(image, self.film_size), self._drawn_s
+        return _scaled(image, self.film_size), self.shaped_s
 
     def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
         """The newest frame, scaled; see `Screen`."""
-        self._black, self._drawn_s = state.blackout, now_s
+        self._black = state.blackout
         ready = self.picture()
         assert ready is not None
         return ready[0]
