@@ -95,7 +95,8 @@ def test_a_minute_of_training_lowers_every_loss(tmp_path: Path, clips: list[Clip
     recipe = loop.Recipe(steps=10, lr=3e-3, warmup=2, sheet_every=1000, ema=0.5)
     first = HearingStage(clips, joint, batch=6)
     before = measured(first)
-    first.net.load_state_dict(loop.run(first, tmp_path / "segments", recipe))
+    whole = first.module
+    whole.load_state_dict(loop.run(first, tmp_path / "segments", recipe))
     after = measured(first)
     assert after["text"] < before["text"]
     assert after["map"] < before["map"]

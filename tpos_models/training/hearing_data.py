@@ -136,7 +136,7 @@ class Batch:
 class Composer:
     """Composes scenes of sound from a pool of clips; holds no state between batches."""
 
-    def __init__(self, clips: Sequence[Clip], segments: int, real_share: float = 0.5) -> None:
+    def __init__(self, clips: Sequence[Clip], segments: int, real_share: float = 0.6) -> None:
         self.segments = segments
         self.columns = segments * WINDOW.segment_frames
         self.bank = sorted({clip.label for clip in clips} | {"silence"})
@@ -166,7 +166,7 @@ class Composer:
         power = background(rng, self.columns)
         labels = np.zeros(len(self.bank), np.float32)
         strengths = np.zeros(len(CONDITIONS), np.float32)
-        kind = rng.choice(("silence", "one", "two", "change"), p=(0.06, 0.5, 0.24, 0.2))
+        kind = rng.choice(("silence", "one", "two", "change"), p=(0.06, 0.56, 0.18, 0.2))
         start = 0 if rng.uniform() < 0.6 else max(0, self.columns - int(rng.integers(30, WINDOW.segment_frames + 60)))
         if kind == "change":
             start = self.columns - int(rng.integers(30, WINDOW.segment_frames))
