@@ -59,21 +59,18 @@ def locate(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    found = cached(repository(name))
+    found = cached(repository(name), "model_index.json")
     if found is None:
         raise ModelError(f"{name}: not on this machine; `tpos models fetch {name}` downloads it")
     return found
 
 
-def cached(repo: str) -> Path | None:
-    """The newest snapshot of a repository in the hub's cache, or None."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def cached(repo: str, file: str = "config.json") -> Path | None:
+    """The folder of a repository's newest snapshot in the hub's cache, if it holds `file`, or None."""
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        return Path(snapshot_download(repo, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
+    found = try_to_load_from_cache(repo, file)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
@@ -100,7 +97,7 @@ def _fetch(repo: str, files: tuple[str, ...], progress: Progress | None) -> Path
         info = HfApi().model_info(repo, files_metadata=True, timeout=20)
         bar = _bar(repo, progress)
         with _Quiet():
-            folder = Path(snapshot_download(repo, revision=info.sha, allow_patterns=list(files), tqdm_class=bar))
+            folder = Path(snapshot_download(repo, allow_patterns=list(files), tqdm_class=bar))
     except RepositoryNotFoundError as error:
         raise ModelError(f"{repo}: no such repository on the hub, or it needs a login; check the name") from error
     except HfHubHTTPError as error:
@@ -128,17 +125,21 @@ def _transport_errors() -> type[Exception]:
 
 
 def _verify(folder: Path, info: Any) -> None:
-    """Compare every fetched file with the hub's SHA-256 (weights) or size; a wrong file is removed."""
-    for sibling in info.siblings or []:
-        path = folder / sibling.rfilename
-        if not path.is_file():
-            continue
-        expected = sibling.lfs.sha256 if sibling.lfs else None
-        wrong = _sha256(path) != expected if expected else sibling.size not in (None, path.stat().st_size)
-        if wrong:
-            path.resolve().unlink()
-            path.unlink(missing_ok=True)
-            raise ModelError(f"{path}: damaged on its way and removed; fetch it again")
+    """Compare every fetched file with the hub's SHA-256 (weights) or size; wrong files are removed."""
+    wrong = [path for sibling in info.siblings or [] if _is_wrong(path := folder / sibling.rfilename, sibling)]
+    for path in wrong:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+    if wrong:
+        raise ModelError(f"{wrong[0]}: damaged on its way and removed ({len(wrong)} in all); fetch it again")
+
+
+def _is_wrong(path: Path, sibling: Any) -> bool:
+    if not path.is_file():
+        return False
+    if sibling.lfs:
+        return bool(_sha256(path) != sibling.lfs.sha256)
+    return sibling.size not in (None, path.stat().st_size)
 
 
 def _sha256(path: Path) -> str:

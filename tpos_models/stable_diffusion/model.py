@@ -118,8 +118,8 @@ def _tiny_vae(root: Path) -> Path | None:
 
 
 def _cached_lora(repo: str, file: str) -> Path:
-    folder = hub.cached(repo)
-    if folder is None or not (folder / file).is_file():
+    folder = hub.cached(repo, file)
+    if folder is None:
         raise ModelError(f"{repo}: its LoRA is not on this machine; `tpos models fetch lcm-sd15` downloads it")
     return folder / file
 

@@ -40,10 +40,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def do_HEAD(self):  # noqa: N802
+    def do_HEAD(self):
         self.answer(body=False)
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.answer(body=True)
 
     def answer(self, body):
@@ -76,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
     def lfs(self, data):
         if len(data) < 1000:
             return {}
-        return {"lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}}
+        digest = hashlib.sha256(data).hexdigest()
+        return {"lfs": {"sha256": digest, "oid": digest, "size": len(data), "pointerSize": 130}}
 
     def file(self, repo, name, body):
         data = self.server.repositories.get(repo, {}).get(name)
@@ -90,9 +91,9 @@ class Handler(BaseHTTPRequestHandler):
             start = int(wanted.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             return self.send(206, data[start:], headers, body)
-        return self.send(200, data, headers, body)
+        return self.send(200, data, headers, body, cut=self.server.broken_after)
 
-    def send(self, status, data, headers=None, body=True):
+    def send(self, status, data, headers=None, body=True, cut=0):
         self.send_response(status)
         for key, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(key, value)
@@ -100,8 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        if self.server.broken_after and len(data) > 1000:
-            data, self.server.broken_after = data[: self.server.broken_after], 0
+        if cut and len(data) > 100_000:
+            data, self.server.broken_after = data[:cut], 0
             self.close_connection = True
         self.wfile.write(data)
 
@@ -149,7 +150,8 @@ def test_a_model_is_fetched_whole_and_then_opens_offline(small_hub, monkeypatch)
     assert not leftovers()
 
 
-def test_a_broken_connection_resumes_where_it_broke(small_hub):
+def test_a_broken_connection_resumes_where_it_broke(small_hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # 10 MB: more than this model
     small_hub.broken_after = 5000
     folder = hub.fetch(REPO)
     assert small_hub.ranges == ["bytes=5000-"]
@@ -159,7 +161,7 @@ def test_a_broken_connection_resumes_where_it_broke(small_hub):
 
 def test_damage_on_the_way_is_found_and_removed(small_hub):
     small_hub.damaged = True
-    with pytest.raises(ModelError, match="damaged on its way and removed; fetch it again"):
+    with pytest.raises(ModelError, match=r"damaged on its way and removed .*; fetch it again"):
         hub.fetch(REPO)
     small_hub.damaged = False
     folder = hub.fetch(REPO)
@@ -203,5 +205,5 @@ def test_names_that_cannot_be_models(monkeypatch):
 
 
 def test_offline_is_one_line():
-    with pytest.raises(ModelError, match="a connection is needed|gives no answer"):
+    with pytest.raises(ModelError, match=r"a connection is needed|gives no answer"):
         hub.fetch("sd-turbo")
