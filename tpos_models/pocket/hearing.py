@@ -32,6 +32,14 @@ WEIGHTS = Path(__file__).parent / "weights"
 NAME = "hearing"
 
 
+PHRASES = (
+    "crackling fire", "rain", "thunder", "footsteps in snow", "wind", "sea waves", "a foghorn", "cicadas at sunset",
+    "crickets at night", "birds singing", "underwater bubbles", "an explosion", "splashing water", "shimmering bells",
+    "a kick drum", "hi-hats", "a bass line", "a synth pad", "a voice singing", "a noise sweep", "a drum beat",
+)  # fmt: skip
+"""What `pocket` names on its own: every condition it can draw, and what a club plays."""
+
+
 class HearingNet(nn.Module):
     """Everything that is trained: encoder, MAP, and the three numbers that turn likeness into recognition.
 
@@ -129,6 +137,8 @@ class Recognition:
 
 class PocketHearing(Listener):
     """`pocket`'s AudioEncoder on any runner; one instance per stream (see `Listener` for the streaming contract)."""
+
+    phrases = PHRASES
 
     def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path = WEIGHTS) -> None:
         super().__init__(segment, temporal, AudioWindow())

@@ -6,25 +6,16 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from tpos_models import weights
-from tpos_models.contracts import AudioEmbedding, AudioWindow, Model, ModelSpec
+from tpos_models.contracts import AudioWindow, Model, ModelSpec
 from tpos_models.guidance import Guidance
-from tpos_models.listening import Listener, SegmentNet, TemporalNet
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS
 
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("text", "hearing", "denoiser", "decoder")
-
-PHRASES = (
-    "crackling fire", "rain", "thunder", "footsteps in snow", "wind", "sea waves", "a foghorn", "cicadas at sunset",
-    "crickets at night", "birds singing", "underwater bubbles", "an explosion", "splashing water", "shimmering bells",
-    "a kick drum", "hi-hats", "a bass line", "a synth pad", "a voice singing", "a noise sweep", "a drum beat",
-)  # fmt: skip
-"""What `pocket` names on its own: every condition it can draw, and what a club plays."""
 
 SPEC = ModelSpec(
     name="pocket",
@@ -35,30 +26,14 @@ SPEC = ModelSpec(
 
 def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIGHTS) -> Model:
     """`pocket` on a runner; raises `ModelError` or `MissingFileError` when its weights are damaged or gone."""
+    from tpos_models.pocket.hearing import PocketHearing
     from tpos_models.pocket.text import PocketText
 
     text = PocketText.load(folder)
     segment, temporal = (runner(network) for network in hearing_networks(folder))
     denoiser, decoder = (runner(network) for network in picture_networks(folder))
-    ear = Ear(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, ear, _first(denoiser), _first(decoder), name)
-
-
-class Ear(Listener):
-    """`pocket`'s AudioEncoder on any runner; one instance per stream."""
-
-    phrases = PHRASES
-
-    def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path = WEIGHTS) -> None:
-        from tpos_models.pocket.hearing import Recognition
-
-        super().__init__(segment, temporal, AudioWindow())
-        tensors, _ = weights.load(folder, "hearing")
-        self._recognise = Recognition(tensors["log_scale"].exp().item(), *tensors["gate"].tolist())
-
-    def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
-        """Weights 0..1 of phrases (n, joint_size), summing to at most 1; see `Recognition`."""
-        return self._recognise(embedding.joint, joint).numpy()
+    hearing = PocketHearing(_first(segment), _three(temporal), folder)
+    return Model(SPEC, text, hearing, _first(denoiser), _first(decoder), name)
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:
