@@ -49,7 +49,9 @@ def scene_flow(tokens: torch.Tensor) -> Flow:
     s = dict(zip(CONDITIONS, scene[CONDITION].tolist(), strict=True))
     place = dict(zip(PLACES, scene[PLACE].tolist(), strict=True))
     gale = s["wind"] + 0.4 * s["thunder"]
-    rising = 2.6 * max(s["fire"], 0.7 * place["campfire"]) + 1.2 * s["bubbles"] + 1.5 * s["explosion"] + 0.8 * s["splash"]
+    rising = (
+        2.6 * max(s["fire"], 0.7 * place["campfire"]) + 1.2 * s["bubbles"] + 1.5 * s["explosion"] + 0.8 * s["splash"]
+    )
     falling = 5.0 * s["rain"] + 1.3 * s["snow"] + 2.5 * place["waterfall"] * (1 - min(1.0, rising))
     sky = (0.35 + 2.6 * gale, 0.0)
     flow = (0.3 + 1.5 * s["waves"] + 0.5 * gale, 0.25 * s["waves"])

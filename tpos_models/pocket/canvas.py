@@ -94,7 +94,10 @@ class Lens(nn.Module):
             assert isinstance(axis, torch.Tensor)
             waves.append(axis * 2 - 1)
             for period in (32, 16, 8, 4, 2):
-                waves += [torch.sin(axis * (2 * math.pi * CELLS / period)), torch.cos(axis * (2 * math.pi * CELLS / period))]
+                waves += [
+                    torch.sin(axis * (2 * math.pi * CELLS / period)),
+                    torch.cos(axis * (2 * math.pi * CELLS / period)),
+                ]
         return torch.stack(waves)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
@@ -111,7 +114,14 @@ class Lens(nn.Module):
         return torch.cat(maps, 1)
 
 
-FEATURES = CHANNELS * (1 + len(LEVELS)) + len(STRETCHED) + len(TILES) + PROFILES * (len(BLOCKS) + len(LEVELS) - 1) + CHANNELS + COORDINATES
+FEATURES = (
+    CHANNELS * (1 + len(LEVELS))
+    + len(STRETCHED)
+    + len(TILES)
+    + PROFILES * (len(BLOCKS) + len(LEVELS) - 1)
+    + CHANNELS
+    + COORDINATES
+)
 
 
 class Canvas:
@@ -150,7 +160,7 @@ class Canvas:
 
     def edge(self, distance: torch.Tensor, soft_px: float = 1.5) -> torch.Tensor:
         """Coverage 0..1 of a shape from the signed distance (picture heights, inside positive)."""
-        return (distance * (self.size / soft_px) + 0.5).clamp(0, 1)
+        return (distance * (self.size / soft_px) + 0.5).clamp(0.0, 1.0)
 
     def disc(self, x: torch.Tensor | float, y: torch.Tensor | float, radius: torch.Tensor | float) -> torch.Tensor:
         """Coverage of a disc."""
@@ -170,9 +180,9 @@ def paint(picture: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> to
 
 def blob(field: torch.Tensor, threshold: torch.Tensor | float, gain: float) -> torch.Tensor:
     """A crisp island of a smooth field above a threshold, `gain` sets the edge."""
-    return ((field - threshold) * gain + 0.5).clamp(0, 1)
+    return ((field - threshold) * gain + 0.5).clamp(0.0, 1.0)
 
 
 def rgb(code: str) -> torch.Tensor:
-    """"#7fa6b5" to (3,) in 0..1."""
+    """ "#7fa6b5" to (3,) in 0..1."""
     return torch.tensor([int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)])

@@ -39,7 +39,7 @@ class Placed(nn.Module):
 
 
 class Encoder(Placed):
-    """RGB (B, 3, 256, 256) in 0..1 to latents (B, 4, 32, 32); the normalisation lives in `scale`'s running statistics."""
+    """RGB (B, 3, 256, 256) in 0..1 to latents (B, 4, 32, 32), normalised by the running statistics in `scale`."""
 
     def __init__(self, width: int = 24, deep: int = 64) -> None:
         super().__init__()
@@ -58,9 +58,9 @@ class Encoder(Placed):
 
 
 class Decoder(Placed):
-    """Latents (B, 4, 32, 32) to RGB (B, 3, 256, 256), 0..1 once `eval()`; about 0.9 GFLOP."""
+    """Latents (B, 4, 32, 32) to RGB (B, 3, 256, 256), 0..1 once `eval()`; about 1.2 GFLOP."""
 
-    def __init__(self, widths: tuple[int, int, int] = (64, 40, 16), blocks: tuple[int, int] = (2, 2)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (64, 40, 16), blocks: tuple[int, int, int] = (3, 2, 1)) -> None:
         super().__init__()
         a, b, c = widths
         self.start = nn.Conv2d(CHANNELS + COORDINATES, a, 3, padding=1)
@@ -68,12 +68,17 @@ class Decoder(Placed):
         self.to_64 = nn.Conv2d(a, 4 * b, 1)
         self.at_64 = nn.Sequential(*(Residual(b) for _ in range(blocks[1])))
         self.to_128 = nn.Conv2d(b, 4 * c, 1)
+        self.at_128 = nn.Sequential(*(Residual(c) for _ in range(blocks[2])))
         self.out = nn.Conv2d(c, 12, 3, padding=1)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        x = self.at_32(self.start(self.beside(latents)))
+        return self.paint(self.beside(latents))
+
+    def paint(self, placed: torch.Tensor) -> torch.Tensor:
+        """Any crop of latents with their coordinates beside them, to its pixels."""
+        x = self.at_32(self.start(placed))
         x = self.at_64(F.pixel_shuffle(self.to_64(F.relu(x)), 2))
-        x = F.pixel_shuffle(self.to_128(F.relu(x)), 2)
+        x = self.at_128(F.pixel_shuffle(self.to_128(F.relu(x)), 2))
         picture = F.pixel_shuffle(self.out(F.relu(x)), 2) * 0.5 + 0.5
         return picture if self.training else picture.clamp(0, 1)
 

@@ -7,25 +7,34 @@ from dataclasses import dataclass
 import torch
 from diffusers import UNet2DModel
 from torch import nn
+from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import CELLS, CHANNELS, FEATURES, Lens
-from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS
+from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS, from_tokens
+from tpos_models.pocket.world import World
+
+SKETCH_PX = 64
+SKETCH = 3 * (SKETCH_PX // CELLS) ** 2
+"""Channels of the sketch: its colours, the pixels of a cell beside each other."""
 
 
 @dataclass(frozen=True)
 class DenoiserShape:
-    """Widths of the UNet's levels, blocks per level, and width of the prompt's hidden layer."""
+    """Widths of the UNet's levels, blocks per level, width of the prompt's hidden layer."""
 
     widths: tuple[int, ...] = (64, 128)
     layers: int = 1
     hidden: int = 256
+    lines: int = 32
+    """Maps that mix the features of x_t as the prompt says: where each ridge, shore and flame of a scene runs."""
 
 
 class Denoiser(nn.Module):
     """(x_t (B, 4, 32, 32), t (B,) int64 in 0..999, tokens (B, 17, 32)) -> x0 (B, 4, 32, 32).
 
     Rectified flow: x_t = (1 - s) x0 + s z with s = t / 999, so that at t = 999 x_t is z itself. The tokens steer every
-    block by scale and shift (FiLM), through the embedding that diffusers offers for classes.
+    block by scale and shift (FiLM), through the embedding that diffusers offers for classes, and choose the lines along
+    which the features are cut.
     """
 
     def __init__(self, shape: DenoiserShape | None = None) -> None:
@@ -35,7 +44,7 @@ class Denoiser(nn.Module):
         self.lens = Lens(CELLS)
         self.unet = UNet2DModel(
             sample_size=CELLS,
-            in_channels=FEATURES,
+            in_channels=FEATURES + 2 * shape.lines + SKETCH,
             out_channels=CHANNELS,
             block_out_channels=shape.widths,
             layers_per_block=shape.layers,
@@ -46,10 +55,24 @@ class Denoiser(nn.Module):
             class_embed_type="identity",
             norm_num_groups=8,
         )
+        self.world = World(SKETCH_PX)
+        self.lines = nn.Linear(TOKENS * TOKEN_SIZE, shape.lines * FEATURES)
+        nn.init.normal_(self.lines.weight, std=0.08)
+        nn.init.zeros_(self.lines.bias)
         embedding = shape.widths[0] * 4
         self.condition = nn.Sequential(
             nn.Linear(TOKENS * TOKEN_SIZE, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, embedding)
         )
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        return self.unet(self.lens(x_t), t, self.condition(tokens.flatten(1)), return_dict=False)[0]
+        prompt, features = tokens.flatten(1), self.lens(x_t)
+        mixing = self.lines(prompt).unflatten(1, (-1, FEATURES))
+        lines = (mixing @ features.flatten(2)).unflatten(2, (CELLS, CELLS))
+        seen = torch.cat([features, lines, torch.tanh(2 * lines), self.sketch(x_t, tokens)], 1)
+        return self.unet(seen, t, self.condition(prompt), return_dict=False)[0]
+
+    @torch.no_grad()
+    def sketch(self, x_t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The world's small first idea of x_t, (B, SKETCH, 32, 32): right at t = 999, ever further off below."""
+        drawn = self.world.sketch(x_t, from_tokens(tokens))
+        return (F.pixel_unshuffle(drawn, SKETCH_PX // CELLS) - 0.5) * 3

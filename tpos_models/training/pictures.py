@@ -1,15 +1,18 @@
-"""The two stages that learn pictures from the procedural world: the codec, then the one-step denoiser."""
+"""The two stages that learn pictures from the procedural world: the codec, then all three networks together."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from accelerate.utils import extract_model_from_parallel
+from torch import nn
 from torch.nn import functional as F
 
+from tpos_models import weights
 from tpos_models.pocket.canvas import CELLS, CHANNELS
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
@@ -17,6 +20,7 @@ from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE
 from tpos_models.pocket.world import World
 
 Tensors = tuple[torch.Tensor, ...]
+Corner = tuple[int, int]
 
 LAST = 999
 FEW_STEPS = (999, 679, 359, 99)
@@ -51,6 +55,14 @@ def random_scenes(count: int, generator: torch.Generator) -> torch.Tensor:
 def random_noise(count: int, generator: torch.Generator) -> torch.Tensor:
     """z (count, 4, 32, 32), unit Gaussian."""
     return torch.randn(count, CHANNELS, CELLS, CELLS, generator=generator, device=generator.device)
+
+
+@torch.no_grad()
+def world_pictures(world: World, count: int, generator: torch.Generator) -> Tensors:
+    """Random z, scenes and their pictures as uint8."""
+    z, scenes = random_noise(count, generator), random_scenes(count, generator)
+    parts = zip(z.split(16), scenes.split(16), strict=True)
+    return z, scenes, torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
 
 
 class Pool:
@@ -104,22 +116,23 @@ def slopes(picture: torch.Tensor) -> Tensors:
     return picture[..., 1:] - picture[..., :-1], picture[..., 1:, :] - picture[..., :-1, :]
 
 
+def picture_loss(got: torch.Tensor, want: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Absolute and squared error of colours, fine and broad, with absolute error of edges; and the PSNR in dB."""
+    squared = F.mse_loss(got, want)
+    edges = sum(F.l1_loss(a, b) for a, b in zip(slopes(got), slopes(want), strict=True))
+    broad = F.mse_loss(F.avg_pool2d(got, 8), F.avg_pool2d(want, 8))
+    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges, -10 * torch.log10(squared.detach())
+
+
 class CodecStage:
     """Trains encoder and decoder on random scenes."""
 
     name = "codec"
 
-    def __init__(self, batch: int = 8, device: str = "cpu", seed: int = 1) -> None:
+    def __init__(self, batch: int = 8, pool: int = 192, device: str = "cpu", seed: int = 1) -> None:
         self.module: torch.nn.Module = Codec().to(device, memory_format=torch.channels_last)
         self.batch, self.world = batch, World().to(device)
-        self._pool = Pool(self._draw, period=72, seed=seed)
-
-    def _draw(self, generator: torch.Generator) -> Tensors:
-        parts = []
-        for _ in range(12):
-            picture = self.world(random_noise(16, generator), random_scenes(16, generator))
-            parts.append((picture * 255).round().byte())
-        return (torch.cat(parts),)
+        self._pool = Pool(lambda g: (world_pictures(self.world, pool, g)[2],), period=3 * pool // batch, seed=seed)
 
     def make_batch(self, step: int, generator: torch.Generator) -> Tensors:
         """Pictures and the disturbance of their latents."""
@@ -128,13 +141,10 @@ class CodecStage:
         return picture.float().div(255).contiguous(memory_format=torch.channels_last), noise
 
     def losses(self, batch: Tensors) -> dict[str, torch.Tensor]:
-        """Absolute and squared error of colours, absolute error of edges."""
+        """See `picture_loss`."""
         picture, noise = batch
-        rebuilt = self.module(picture, noise)
-        squared = F.mse_loss(rebuilt, picture)
-        edges = sum(F.l1_loss(a, b) for a, b in zip(slopes(rebuilt), slopes(picture), strict=True))
-        loss = F.l1_loss(rebuilt, picture) + 4 * squared + 0.5 * edges
-        return {"loss": loss, "psnr": -10 * torch.log10(squared.detach())}
+        loss, psnr = picture_loss(self.module(picture, noise), picture)
+        return {"loss": loss, "psnr": psnr}
 
     def sheet(self, path: Path) -> None:
         """World above, rebuilt below."""
@@ -143,71 +153,111 @@ class CodecStage:
         write_sheet([picture, codec(picture, torch.zeros_like(z))], path)
 
 
-def sensitivity(decoder: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
-    """How much each latent channel moves the picture, (1, 4, 1, 1) with mean 1: squared change for a small random push."""
-    plain = decoder(latents)
-    pushes = []
-    for channel in range(CHANNELS):
-        push = torch.zeros_like(latents)
-        push[:, channel] = 0.1 * random_noise(len(latents), torch.Generator().manual_seed(channel))[:, 0].to(latents)
-        pushes.append((decoder(latents + push) - plain).square().mean())
-    weights = torch.stack(pushes)
-    return (weights / weights.mean()).view(1, -1, 1, 1)
-
-
 def at_time(x0: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     """x_t of the rectified flow; exactly z at t = 999."""
     s = (t.to(x0) / LAST).view(-1, 1, 1, 1)
     return torch.where(s == 1, z, (1 - s) * x0 + s * z)
 
 
-def random_times(count: int, generator: torch.Generator) -> torch.Tensor:
-    """Timesteps (count,): 70 % the first of all, the rest shared by the few-step schedule and everything between."""
+def random_times(count: int, generator: torch.Generator, first: float = 0.7) -> torch.Tensor:
+    """Timesteps (count,): a share `first` of 999, the rest from the few-step schedule and from everywhere, evenly."""
     kind = torch.rand(count, generator=generator, device=generator.device)
-    few = torch.tensor(FEW_STEPS, device=generator.device)[torch.randint(4, (count,), generator=generator, device=generator.device)]
+    few = torch.tensor(FEW_STEPS, device=generator.device)[
+        torch.randint(4, (count,), generator=generator, device=generator.device)
+    ]
     anywhere = torch.randint(LAST + 1, (count,), generator=generator, device=generator.device)
-    return torch.where(kind < 0.7, LAST, torch.where(kind < 0.85, few, anywhere))
+    return torch.where(kind < first, LAST, torch.where(kind < (1 + first) / 2, few, anywhere))
 
 
-class DenoiserStage:
-    """Trains one-step drawing in latent space against the encoded pictures of the world."""
+class Drawing(nn.Module):
+    """Denoiser, decoder and encoder, tuned together on pixels; a crop of each picture is decoded to save time."""
 
-    name = "denoiser"
+    def __init__(self, denoiser: Denoiser, codec: Codec, crop: int = 18) -> None:
+        super().__init__()
+        self.denoiser, self.encoder, self.decoder = denoiser, codec.encoder, codec.decoder
+        self.crop = crop
+
+    def forward(
+        self, z: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor, picture: torch.Tensor, corner: Corner
+    ) -> Tensors:
+        """z (B, 4, 32, 32), t (B,), tokens, pictures of the last few only -> drawn and rebuilt crops, two latents.
+
+        Those without a picture are drawn from z; the last from x_t, made with the encoder's own x0.
+        """
+        encoded = self.encoder(picture)
+        plain = len(z) - len(picture)
+        x_t = torch.cat([z[:plain], at_time(encoded.detach(), z[plain:], t[plain:])])
+        x0 = self.denoiser(x_t, t, tokens)
+        return self._decoded(x0, corner), self._decoded(encoded, corner), x0[plain:], encoded
+
+    def _decoded(self, latents: torch.Tensor, corner: Corner) -> torch.Tensor:
+        rows, columns = (slice(c, c + self.crop) for c in corner)
+        return self.decoder.paint(self.decoder.beside(latents)[:, :, rows, columns])
+
+
+def _pixels(cells: tuple[int, int], origin: int) -> slice:
+    return slice((cells[0] - origin) * 8, (cells[1] - origin) * 8)
+
+
+class DrawingStage:
+    """Tunes all three networks on what counts in the end: the picture drawn in one step.
+
+    A quarter of each batch also goes through the encoder, which keeps latents of drawn and of given pictures the same.
+    """
+
+    name = "drawing"
 
     def __init__(
-        self, codec: Codec, shape: DenoiserShape, batch: int = 8, pool: int = 768, device: str = "cpu", seed: int = 2
+        self, denoiser: Denoiser, codec: Codec, batch: int = 8, pool: int = 512, device: str = "cpu", seed: int = 3
     ) -> None:
-        self.module: torch.nn.Module = Denoiser(shape).to(device, memory_format=torch.channels_last)
-        self.codec = codec.to(device).eval().requires_grad_(False)
-        self.batch, self.world, self._size = batch, World().to(device), pool
-        self._pool = Pool(self._draw, period=4 * pool // batch, seed=seed)
-        generator = torch.Generator(device).manual_seed(HELD_OUT)
-        with torch.no_grad():
-            picture = self.world(random_noise(16, generator), random_scenes(16, generator))
-            self.weight = sensitivity(self.codec.decoder, self.codec.encoder(picture))
+        self._drawing = Drawing(denoiser, codec).to(device, memory_format=torch.channels_last)
+        self.module: torch.nn.Module = self._drawing
+        self.batch, self.world = batch, World().to(device)
+        self._encoded = max(1, batch // 4)
+        self._pool = Pool(lambda g: world_pictures(self.world, pool, g), period=6 * pool // batch, seed=seed)
 
-    @torch.no_grad()
-    def _draw(self, generator: torch.Generator) -> Tensors:
-        z, scenes = random_noise(self._size, generator), random_scenes(self._size, generator)
-        parts = zip(z.split(16), scenes.split(16), strict=True)
-        return z, scenes, torch.cat([self.codec.encoder(self.world(a, b)) for a, b in parts])
+    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Tensors, Corner]:
+        """z, t, tokens and pictures; and where to crop."""
+        z, scenes, picture = self._pool.batch(step, self.batch, generator)
+        t = random_times(self.batch, generator, first=0.3)
+        t[: -self._encoded] = LAST
+        free = CELLS - self._drawing.crop
+        corner = torch.randint(-3, free + 4, (2,), generator=generator, device=generator.device).clamp(0, free)
+        whole = picture.float().div(255).contiguous(memory_format=torch.channels_last)
+        return (z, t, to_tokens(scenes), whole), (int(corner[0]), int(corner[1]))
 
-    def make_batch(self, step: int, generator: torch.Generator) -> Tensors:
-        """x_t, t, tokens and x0."""
-        z, scenes, x0 = self._pool.batch(step, self.batch, generator)
-        t = random_times(self.batch, generator)
-        return at_time(x0, z, t), t, to_tokens(scenes), x0
+    def losses(self, batch: tuple[Tensors, Corner]) -> dict[str, torch.Tensor]:
+        """Error of drawn and of rebuilt crops (see `picture_loss`) and the distance between their latents."""
+        (z, t, tokens, picture), corner = batch
+        some = slice(len(z) - self._encoded, None)
+        drawn, rebuilt, x0, encoded = self.module(z, t, tokens, picture[some], corner)
+        rows, columns = (self._kept(c) for c in corner)
+        want = picture[:, :, _pixels(rows, 0), _pixels(columns, 0)]
+        inside = (slice(None), slice(None), _pixels(rows, corner[0]), _pixels(columns, corner[1]))
+        loss_drawn, psnr = picture_loss(drawn[inside], want)
+        loss_rebuilt, psnr_rebuilt = picture_loss(rebuilt[inside], want[some])
+        apart = F.mse_loss(x0, encoded)
+        return {
+            "loss": loss_drawn + 0.4 * loss_rebuilt + 0.1 * apart,
+            "psnr": psnr, "psnr_rebuilt": psnr_rebuilt, "apart": apart.detach(),
+        }  # fmt: skip
 
-    def losses(self, batch: Tensors) -> dict[str, torch.Tensor]:
-        """Squared error of x0, channels weighted by what they mean to the decoder; "one_step" is that at t = 999."""
-        x_t, t, tokens, x0 = batch
-        error = ((self.module(x_t, t, tokens) - x0).square() * self.weight).mean((1, 2, 3))
-        first = (t == LAST).to(error)
-        return {"loss": error.mean(), "one_step": (error.detach() * first).sum() / first.sum().clamp_min(1)}
+    def _kept(self, corner: int) -> tuple[int, int]:
+        """First and last + 1 cell of a crop that saw all its neighbours, or the picture's own border."""
+        end = corner + self._drawing.crop
+        return (corner + 1 if corner else 0), (end - 1 if end < CELLS else CELLS)
 
     def sheet(self, path: Path) -> None:
-        """World above, one step from the same z below."""
-        z, scenes = held_out(self.weight.device)
-        denoiser = extract_model_from_parallel(self.module)
-        x0 = denoiser(z, torch.full((len(z),), LAST, device=z.device), to_tokens(scenes))
-        write_sheet([self.world(z, scenes), self.codec.decoder(x0)], path)
+        """World, one step from the same z, and the world's picture through the codec."""
+        z, scenes = held_out(next(self.module.parameters()).device)
+        part, world = self._drawing, self.world(z, scenes)
+        x0 = part.denoiser(z, torch.full((len(z),), LAST, device=z.device), to_tokens(scenes))
+        write_sheet([world, part.decoder(x0), part.decoder(part.encoder(world))], path)
+
+
+def ship(folder: Path, average: dict[str, torch.Tensor], shape: DenoiserShape, record: dict[str, object]) -> None:
+    """Write denoiser, decoder and encoder of a `Drawing`'s averaged weights to `folder`, with `record` beside each."""
+    for part in ("denoiser", "decoder", "encoder"):
+        tensors = {key.removeprefix(f"{part}."): value for key, value in average.items() if key.startswith(f"{part}.")}
+        extra = {"shape": asdict(shape)} if part == "denoiser" else {}
+        weights.save(folder, part, tensors, {**record, **extra})

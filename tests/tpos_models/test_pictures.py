@@ -1,0 +1,135 @@
+"""Codec, denoiser and their training stages: shapes, promises, and that a little training helps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tpos_models.pocket.canvas import CELLS
+from tpos_models.pocket.codec import Codec
+from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+from tpos_models.pocket.scene import CONDITION, PLACE, SCENE_SIZE, scene, to_tokens
+from tpos_models.training import evaluate_pictures as evaluate
+from tpos_models.training.pictures import LAST, CodecStage, DrawingStage, at_time, random_scenes, random_times
+
+SMALL = DenoiserShape((16,), 1, 32)
+
+
+def noise(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 4, CELLS, CELLS, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    return Codec()
+
+
+def test_codec_shapes_and_range(codec: Codec) -> None:
+    picture = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    latents = codec.train().encoder(picture)
+    assert latents.shape == (2, 4, CELLS, CELLS)
+    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), rtol=0, atol=1e-3)
+    torch.testing.assert_close(latents.square().mean((0, 2, 3)), torch.ones(4), rtol=0, atol=1e-2)
+    rebuilt = codec.eval().decoder(20 * noise(2))
+    assert rebuilt.shape == picture.shape
+    assert rebuilt.min() >= 0
+    assert rebuilt.max() <= 1
+
+
+def test_denoiser_contract() -> None:
+    denoiser = Denoiser(SMALL).eval()
+    tokens = to_tokens(torch.stack([scene({"lake": 1.0}), scene()]))
+    with torch.no_grad():
+        both = denoiser(noise(2), torch.tensor([999, 359]), tokens)
+        alone = denoiser(noise(2)[1:], torch.tensor([359]), tokens[1:])
+        other = denoiser(noise(2), torch.tensor([999, 999]), tokens.flip(0))
+    assert both.shape == (2, 4, CELLS, CELLS)
+    torch.testing.assert_close(both[1:], alone, rtol=0, atol=1e-4)
+    assert (both - other).abs().amax((1, 2, 3)).min() > 1e-4, "tokens or time do not reach the picture"
+
+
+def test_x_t_is_z_at_the_last_timestep_and_x0_at_the_first() -> None:
+    x0, z = noise(2, 1), noise(2, 2)
+    assert torch.equal(at_time(x0, z, torch.tensor([LAST, LAST])), z)
+    assert torch.equal(at_time(x0, z, torch.tensor([0, 0])), x0)
+
+
+def test_scenes_met_in_training() -> None:
+    scenes = random_scenes(2000, torch.Generator().manual_seed(0))
+    assert scenes.shape == (2000, SCENE_SIZE)
+    empty = (scenes == 0).all(1).float().mean()
+    assert 0.07 < empty < 0.15
+    assert scenes[:, PLACE].sum(1).max() <= 1 + 1e-5
+    counts = (scenes[:, CONDITION] > 0).sum(1)
+    assert counts.max() == 3
+    assert scenes[:, CONDITION].max() <= 1.5
+    times = random_times(2000, torch.Generator().manual_seed(0))
+    assert 0.65 < (times == LAST).float().mean() < 0.8
+    assert times.min() >= 0
+
+
+def test_a_batch_depends_on_step_and_generator_only(codec: Codec) -> None:
+    first, second = (DrawingStage(Denoiser(SMALL), codec, batch=2, pool=2) for _ in range(2))
+    a, corner_a = first.make_batch(9, torch.Generator().manual_seed(3))
+    first.make_batch(0, torch.Generator().manual_seed(4))
+    b, corner_b = second.make_batch(9, torch.Generator().manual_seed(3))
+    assert corner_a == corner_b
+    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_the_codec_learns() -> None:
+    torch.manual_seed(0)
+    stage = CodecStage(batch=2, pool=2)
+    batch = stage.make_batch(0, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(stage.module.parameters(), 3e-3)
+    history = []
+    for _ in range(10):
+        losses = stage.losses(batch)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+        history.append(float(losses["loss"].detach()))
+    assert history[-1] < 0.8 * history[0]
+
+
+def test_a_little_training_lowers_every_loss() -> None:
+    torch.manual_seed(0)
+    stage = DrawingStage(Denoiser(SMALL), Codec(), batch=2, pool=2)
+    batch = stage.make_batch(0, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(stage.module.parameters(), 3e-3)
+    history = []
+    for _ in range(12):
+        losses = stage.losses(batch)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+        history.append({name: float(value.detach()) for name, value in losses.items()})
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert history[-1]["psnr"] > history[0]["psnr"]
+    assert history[-1]["psnr_rebuilt"] > history[0]["psnr_rebuilt"]
+
+
+def test_the_worlds_own_pictures_pass_every_bar() -> None:
+    from tpos_models.pocket.world import World
+
+    world = World(64)
+    fidelity = evaluate.one_step_fidelity(world, world, count=4)
+    assert fidelity["one_step_psnr_db"] > 90
+    assert fidelity["gradient_energy_ratio"] == pytest.approx(1)
+    assert evaluate.conditions_shown(world, world, places=[0, 15])["condition_shown"] == 1
+    assert all(evaluate.strengths_monotone(world, place=0).values())
+
+
+def test_a_model_that_ignores_the_condition_is_found_out() -> None:
+    from tpos_models.pocket.world import World
+
+    world = World(64)
+
+    def deaf(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
+        plain = scenes.clone()
+        plain[:, CONDITION] = 0
+        return world(z, plain)
+
+    assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
+    assert not any(evaluate.strengths_monotone(deaf, place=0).values())
