@@ -68,6 +68,18 @@ def test_another_models_ear_speaks_through_its_phrases():
     assert listener.score(heard, Words().encode(["fire", "rain"]).joint).tolist() == [0, 1]
 
 
+def test_the_pocket_encoder_is_the_default_ear(pipelines):
+    model = load(str(pipelines("sd15")[0]))
+    shown = {phrase.hear for phrase in bank()}
+    assert set(model.audio.phrases) <= shown
+    rustle = np.random.default_rng(0).normal(0, 0.1, 10 * 44_100).astype(np.float32)
+    heard = model.audio.hear(rustle, 10.0)
+    assert heard.tokens.shape == (77, 32)
+    again = model.audio.hear(rustle, 10.0)
+    assert again is heard
+    assert model.spec.joint_size == heard.joint.shape[0]
+
+
 def test_what_fits_no_phrase_hardly_steers():
     class Deaf(Hearing):
         def score(self, embedding, joint):
