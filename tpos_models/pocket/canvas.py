@@ -175,7 +175,7 @@ def paint(picture: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> to
     """Lay `colour` ((B,) 3 [, size, size]) over pictures (B, 3, size, size) where mask (B, size, size) is 1."""
     if colour.ndim <= 2:
         colour = colour[..., None, None]
-    return torch.lerp(picture, colour.expand_as(picture), mask[:, None])
+    return picture + mask[:, None] * (colour - picture)  # lerp would be traced as eight operations
 
 
 def blob(field: torch.Tensor, threshold: torch.Tensor | float, gain: float) -> torch.Tensor:

@@ -16,6 +16,8 @@ from tpos_models.pocket.world import World
 SKETCH_PX = 64
 SKETCH = 3 * (SKETCH_PX // CELLS) ** 2
 """Channels of the sketch: its colours, the pixels of a cell beside each other."""
+FAINT = 0.02
+"""Entries of a scene below this are not sketched, those above twice this fully: what is hardly said costs no time."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Denoiser(nn.Module):
             class_embed_type="identity",
             norm_num_groups=8,
         )
-        self.world = World(SKETCH_PX)
+        self.sketcher = Sketcher()
         self.lines = nn.Linear(TOKENS * TOKEN_SIZE, shape.lines * FEATURES)
         nn.init.normal_(self.lines.weight, std=0.08)
         nn.init.zeros_(self.lines.bias)
@@ -64,15 +66,31 @@ class Denoiser(nn.Module):
             nn.Linear(TOKENS * TOKEN_SIZE, shape.hidden), nn.SiLU(), nn.Linear(shape.hidden, embedding)
         )
 
-    def forward(self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor, sketch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if sketch is None:
+            sketch = self.sketcher(x_t, tokens)
         prompt, features = tokens.flatten(1), self.lens(x_t)
         mixing = self.lines(prompt).unflatten(1, (-1, FEATURES))
         lines = (mixing @ features.flatten(2)).unflatten(2, (CELLS, CELLS))
-        seen = torch.cat([features, lines, torch.tanh(2 * lines), self.sketch(x_t, tokens)], 1)
+        seen = torch.cat([features, lines, torch.tanh(2 * lines), sketch], 1)
         return self.unet(seen, t, self.condition(prompt), return_dict=False)[0]
 
+
+class Sketcher(nn.Module):
+    """The world's small first idea of x_t: right at t = 999, ever further off below. Has no weights.
+
+    It paints what a scene holds and skips the rest, so it stays outside compiled networks: they take it as an input.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(SKETCH_PX)
+
     @torch.no_grad()
-    def sketch(self, x_t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """The world's small first idea of x_t, (B, SKETCH, 32, 32): right at t = 999, ever further off below."""
-        drawn = self.world.sketch(x_t, from_tokens(tokens))
-        return (F.pixel_unshuffle(drawn, SKETCH_PX // CELLS) - 0.5) * 3
+    def forward(self, x_t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """x_t (B, 4, 32, 32), tokens (B, 17, 32) -> (B, SKETCH, 32, 32)."""
+        scenes = from_tokens(tokens)
+        clear = scenes * ((scenes.abs() - FAINT) / FAINT).clamp(0.0, 1.0)
+        return (F.pixel_unshuffle(self.world(x_t, clear), SKETCH_PX // CELLS) - 0.5) * 3

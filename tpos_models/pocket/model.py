@@ -33,7 +33,7 @@ def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIG
     segment, temporal = (runner(network) for network in hearing_networks(folder))
     denoiser, decoder = (runner(network) for network in picture_networks(folder))
     hearing = PocketHearing(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, hearing, _first(denoiser), _first(decoder), name)
+    return Model(SPEC, text, hearing, _sketching(_first(denoiser)), _first(decoder), name)
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:
@@ -46,6 +46,8 @@ def check_weights(folder: Path = WEIGHTS) -> str:
 
 def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     """Denoiser and decoder."""
+    from tpos_models.pocket.denoiser import SKETCH
+
     channels, (height, width) = SPEC.latent_channels, SPEC.sample_size
 
     def latents(batch: int) -> torch.Tensor:
@@ -53,13 +55,14 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 
     def denoiser_example(batch: int) -> tuple[torch.Tensor, ...]:
         t = torch.full((batch,), SPEC.timesteps[0])
-        return latents(batch), t, torch.randn(batch, TOKENS, TOKEN_SIZE) * 0.2
+        sketch = torch.randn(batch, SKETCH, height, width)
+        return latents(batch), t, torch.randn(batch, TOKENS, TOKEN_SIZE) * 0.2, sketch
 
     denoiser = Network(
         "pocket-denoiser",
         lambda: _denoiser(folder),
         denoiser_example,
-        ("x_t", "t", "tokens"),
+        ("x_t", "t", "tokens", "sketch"),
         ("prediction",),
         _fingerprint(folder, "denoiser"),
     )
@@ -112,6 +115,18 @@ def _fingerprint(folder: Path, part: str) -> str:
 
 def _first(run: Run) -> Callable[..., torch.Tensor]:
     return lambda *tensors: run(*tensors)[0]
+
+
+def _sketching(denoiser: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """The denoiser's contract: the sketch is drawn beside the network, whatever runs that."""
+    from tpos_models.pocket.denoiser import Sketcher
+
+    sketcher = Sketcher()
+
+    def call(x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        return denoiser(x_t, t, tokens, sketcher(x_t, tokens))
+
+    return call
 
 
 def _three(run: Run) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:

@@ -46,9 +46,9 @@ Weather = Callable[[Canvas, torch.Tensor, Stage, torch.Tensor], torch.Tensor]
 
 def grade(picture: torch.Tensor, dark: str, light: str, amount: torch.Tensor) -> torch.Tensor:
     """Towards a duotone: luminance mapped from `dark` to `light`."""
-    luma = (picture * picture.new_tensor([0.3, 0.55, 0.15])[:, None, None]).sum(1, keepdim=True)
+    luma = 0.3 * picture[:, :1] + 0.55 * picture[:, 1:2] + 0.15 * picture[:, 2:]
     low, high = rgb(dark).to(picture)[:, None, None], rgb(light).to(picture)[:, None, None]
-    return torch.lerp(picture, torch.lerp(low, high, luma), amount[:, None])
+    return picture + amount[:, None] * (low + luma * (high - low) - picture)
 
 
 def ink(picture: torch.Tensor, code: str, mask: torch.Tensor) -> torch.Tensor:

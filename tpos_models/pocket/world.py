@@ -61,25 +61,11 @@ class World(nn.Module):
                 picture[rows] = weather(canvas.of(rows), picture[rows], stage.of(rows), strength[rows])
         return tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0)
 
-    def sketch(self, z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
-        """The same picture with every stroke made, also those of no strength, so that it can be traced."""
-        canvas = Canvas(self.lens, z)
-        colours, amounts = self.mixed(scenes)
-        picture, stage = landscape(canvas, colours, amounts)
-        for name, shape in SHAPES.items():
-            after = shape(canvas, picture, colours, amounts[name])
-            stage = stage.covered((after - picture).abs().amax(1))
-            picture = after
-        strengths = shown(scenes[:, CONDITION])[:, :, None, None]
-        for name, weather in CONDITION_PAINTERS.items():
-            picture = weather(canvas, picture, stage, strengths[:, CONDITIONS.index(name)])
-        return tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0)
-
     def mixed(self, scenes: torch.Tensor) -> tuple[Colours, dict[str, torch.Tensor]]:
         """Colours by name (B, 3) and amounts by name (B, 1, 1) for the place weights of each scene."""
         weights = scenes[:, PLACE].clamp_min(0.0)
         total = weights.sum(1, keepdim=True)
-        weights = torch.cat([(1 - total).clamp_min(0.0), weights], 1) / total.clamp_min(1)
+        weights = torch.cat([(1 - total).clamp_min(0.0), weights], 1) / total.clamp_min(1.0)
         colours = torch.einsum("bp,pcd->cbd", weights, self.colours)
         amounts = (weights @ self.amounts).T[:, :, None, None]
         return dict(zip(COLOURS, colours, strict=True)), dict(zip(AMOUNTS, amounts, strict=True))
@@ -111,7 +97,7 @@ def landscape(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor]) -> tuple[t
 def _sky(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor], horizon: torch.Tensor) -> torch.Tensor:
     height = (canvas.y / horizon).clamp(0.0, 1.0) * 5 + 0.16 * canvas.field(SKY, 6.0)
     stair = height.floor() + ((height - height.floor() - 0.5) * 6 + 0.5).clamp(0.0, 1.0)
-    tone = (0.5 * stair + 0.5 * height).clamp(0.0, 5)[:, None] / 5
+    tone = (0.5 * stair + 0.5 * height).clamp(0.0, 5.0)[:, None] / 5
     picture = torch.lerp(c["sky"][..., None, None], c["sky_low"][..., None, None], tone)
     sun_x, sun_y = a["sun_x"] + 0.1 * canvas.mood(TERRAIN), a["sun_y"]
     away = canvas.distance(sun_x, sun_y)
