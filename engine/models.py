@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from export import onnx_runtime
+import torch
+
+from engine import console
+from export import onnx, onnx_runtime
+from tpos_models import registry
 from tpos_models.contracts import Model
-from tpos_models.registry import load
 
 
 def open_model(name: str) -> Model:
-    """Load a model ready to play; raises `ModelError` or `MissingFileError`."""
-    return load(name, onnx_runtime.runner(), "onnx")
+    """Load a model ready to play; raises `ModelError` or `MissingFileError`.
+
+    `pocket` runs in ONNX Runtime; torch, left with one thread, then keeps no pool of its own spinning beside it.
+    """
+    if name != registry.POCKET:
+        return registry.load(name)
+    torch.set_num_threads(1)
+    if not all(onnx.cached_path(network).exists() for network in registry.networks(name)):
+        console.say("preparing the model for this machine, once; about a minute")
+    return registry.load(name, onnx_runtime.runner(), "onnx")

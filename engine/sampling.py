@@ -16,7 +16,7 @@ from engine.clock import Clock
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
-from tpos_models.guidance import Tier
+from tpos_models.guidance import Guidance, Tier
 from tpos_models.sampler import sample
 from tpos_models.schedule import NoiseSchedule
 
@@ -124,8 +124,9 @@ class SamplingStage:
         now_s = self._clock.now()
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
-        guidance = replace(self.model.spec.guidance, guidance_scale=state.guidance_scale)
-        result = sample(self.model.denoiser, self._schedule, noise, conditions, self.tier(state), guidance, state.steps)
+        guidance = self._guidance(state)
+        steps = min(state.steps, len(self.model.spec.timesteps))
+        result = sample(self.model.denoiser, self._schedule, noise, conditions, self.tier(state), guidance, steps)
         self.evaluations += result.evaluations
         image = to_pixels(self.model.decoder(result.x0))
         embedding = self._listener.embedding
@@ -145,6 +146,11 @@ class SamplingStage:
     def tier(self, state: ShowState) -> Tier:
         """The guidance tier in force."""
         return DEFAULT_TIER[self.model.runner] if state.guidance == "auto" else state.guidance  # type: ignore[return-value]
+
+    def _guidance(self, state: ShowState) -> Guidance:
+        """The model's own strengths, with the operator's guidance scale where it asks for more than none."""
+        own = self.model.spec.guidance
+        return own if state.guidance_scale == 1.0 else replace(own, guidance_scale=state.guidance_scale)
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
         text = self._prompts.tokens(state, now_s)
@@ -176,7 +182,7 @@ class SamplingStage:
             self._seed = state.seed
         dt_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
-        return self._drift.advance(dt_s, state.motion, features.level, features.onset, conditions)
+        return self._drift.advance(dt_s, state.motion, features.level, features.onset, conditions).to(self.model.device)
 
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:
