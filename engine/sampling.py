@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from tpos_models.latents import Drift
 
 from engine.clock import Clock
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.guidance import Guidance, Tier
+from tpos_models.latents import Drift
 from tpos_models.sampler import sample
 from tpos_models.schedule import NoiseSchedule
 

@@ -7,17 +7,10 @@ from dataclasses import dataclass
 import torch
 from diffusers import UNet2DModel
 from torch import nn
-from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import CELLS, CHANNELS, FEATURES, Lens
-from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS, from_tokens
-from tpos_models.pocket.world import World
-
-SKETCH_PX = 64
-SKETCH = 3 * (SKETCH_PX // CELLS) ** 2
-"""Channels of the sketch: its colours, the pixels of a cell beside each other."""
-FAINT = 0.02
-"""Entries of a scene below this are not sketched, those above twice this fully: what is hardly said costs no time."""
+from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS
+from tpos_models.pocket.sketch import SKETCH, Sketcher
 
 
 @dataclass(frozen=True)
@@ -76,21 +69,3 @@ class Denoiser(nn.Module):
         lines = (mixing @ features.flatten(2)).unflatten(2, (CELLS, CELLS))
         seen = torch.cat([features, lines, torch.tanh(2 * lines), sketch], 1)
         return self.unet(seen, t, self.condition(prompt), return_dict=False)[0]
-
-
-class Sketcher(nn.Module):
-    """The world's small first idea of x_t: right at t = 999, ever further off below. Has no weights.
-
-    It paints what a scene holds and skips the rest, so it stays outside compiled networks: they take it as an input.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.world = World(SKETCH_PX)
-
-    @torch.no_grad()
-    def forward(self, x_t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """x_t (B, 4, 32, 32), tokens (B, 17, 32) -> (B, SKETCH, 32, 32)."""
-        scenes = from_tokens(tokens)
-        clear = scenes * ((scenes.abs() - FAINT) / FAINT).clamp(0.0, 1.0)
-        return (F.pixel_unshuffle(self.world(x_t, clear), SKETCH_PX // CELLS) - 0.5) * 3

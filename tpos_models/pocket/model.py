@@ -46,7 +46,7 @@ def check_weights(folder: Path = WEIGHTS) -> str:
 
 def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     """Denoiser and decoder."""
-    from tpos_models.pocket.denoiser import SKETCH
+    from tpos_models.pocket.sketch import SKETCH
 
     channels, (height, width) = SPEC.latent_channels, SPEC.sample_size
 
@@ -119,7 +119,7 @@ def _first(run: Run) -> Callable[..., torch.Tensor]:
 
 def _sketching(denoiser: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     """The denoiser's contract: the sketch is drawn beside the network, whatever runs that."""
-    from tpos_models.pocket.denoiser import Sketcher
+    from tpos_models.pocket.sketch import Sketcher
 
     sketcher = Sketcher()
 
