@@ -275,6 +275,48 @@ def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
 
 
 @app.command()
+def train(
+    stage: Annotated[str, typer.Argument(help="text, hearing, pictures, or evaluate.")],
+    runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
+    sounds: Annotated[Path | None, typer.Option(help="Labelled recordings, a folder for each label.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
+    json: Json = False,
+) -> None:
+    """Train a part of the built-in model, or print the table of its model card."""
+    from tpos_models.pocket.model import WEIGHTS
+    from tpos_models.training import recipes
+
+    if stage == "evaluate":
+        numbers = recipes.evaluate(out or WEIGHTS, sounds)
+    else:
+        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds, steps)
+    console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
+
+
+@models_app.command("import-tpos")
+def import_tpos(
+    encoder: Annotated[Path, typer.Argument(help="The released audio encoder, .pth.")],
+    mapping: Annotated[Path, typer.Argument(help="The released MAP, .pth.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the converted checkpoint.")],
+) -> None:
+    """Convert the paper's released checkpoints to safetensors."""
+    from tpos_models.stable_diffusion.tpos import import_tpos as convert
+
+    convert(encoder, mapping, out)
+    console.say(f"written to {out}")
+
+
+@models_app.command("fetch")
+def fetch_model(name: Annotated[str, typer.Argument(help="A known name, a hub id, or clap.")]) -> None:
+    """Download a model, or go on where a download broke off."""
+    from tpos_models.stable_diffusion import hub
+
+    with console.progress(f"fetching {name}") as tick:
+        hub.fetch(name, lambda repo, done, total: tick(done / max(1, total)))
+
+
+@app.command()
 def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",

@@ -26,10 +26,12 @@ POCKET = EncoderConfig(
     recent_columns=1,
     map_hidden=16 // 7 * 128,
     map_out=len(scene.CONDITIONS),
-    dropout=0.1,
+    dropout=0.05,
 )
 WEIGHTS = Path(__file__).parent / "weights"
 NAME = "hearing"
+STRONGEST = 1.25
+"""The strength of the loudest sounds; pictures are learned up to 1.5."""
 
 
 PHRASES = (
@@ -75,7 +77,8 @@ class HearingNet(nn.Module):
 class TemporalPart(nn.Module):
     """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, size) of unit length, beta (B, N).
 
-    Strengths below `floor` count as nothing heard, so that silence is the encoding of "" exactly.
+    Strengths below `floor` count as nothing heard, so that silence is the encoding of "" exactly; above, they grow from
+    0 to STRONGEST.
     """
 
     def __init__(self, net: HearingNet, floor: float = 0.08) -> None:
@@ -138,7 +141,7 @@ class Recognition:
 class PocketHearing(Listener):
     """`pocket`'s AudioEncoder on any runner; one instance per stream (see `Listener` for the streaming contract)."""
 
-    phrases = PHRASES
+    phrases: tuple[str, ...] = PHRASES
 
     def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path = WEIGHTS) -> None:
         super().__init__(segment, temporal, AudioWindow())

@@ -12,10 +12,11 @@ from tpos_models import weights
 from tpos_models.contracts import AudioWindow, Model, ModelSpec
 from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
+from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS
 
 WEIGHTS = Path(__file__).parent / "weights"
-PARTS = ("text", "hearing", "denoiser", "decoder")
+PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
 
 SPEC = ModelSpec(
     name="pocket",
@@ -60,7 +61,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 
     denoiser = Network(
         "pocket-denoiser",
-        lambda: _denoiser(folder),
+        lambda: load_denoiser(folder),
         denoiser_example,
         ("x_t", "t", "tokens", "sketch"),
         ("prediction",),
@@ -68,7 +69,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     )
     decoder = Network(
         "pocket-decoder",
-        lambda: _decoder(folder),
+        lambda: load_codec(folder).decoder,
         lambda batch: (latents(batch),),
         ("latents",),
         ("image",),
@@ -137,20 +138,20 @@ def _three(run: Run) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tenso
     return call
 
 
-def _denoiser(folder: Path) -> torch.nn.Module:
+def load_denoiser(folder: Path = WEIGHTS) -> torch.nn.Module:
+    """The denoiser in torch; its forward draws the sketch itself where none is given."""
     from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 
     tensors, record = weights.load(folder, "denoiser")
     shape = record["shape"]
-    module = Denoiser(DenoiserShape(tuple(shape["widths"]), shape["layers"], shape["hidden"]))
+    module = Denoiser(DenoiserShape(**{**shape, "widths": tuple(shape["widths"])}))
     weights.load_into(module, tensors, str(folder / "denoiser.safetensors"))
     return module.eval()
 
 
-def _decoder(folder: Path) -> torch.nn.Module:
-    from tpos_models.pocket.codec import Decoder
-
-    tensors, _ = weights.load(folder, "decoder")
-    module = Decoder()
-    weights.load_into(module, tensors, str(folder / "decoder.safetensors"))
-    return module.eval()
+def load_codec(folder: Path = WEIGHTS) -> Codec:
+    """Encoder and decoder in torch."""
+    codec = Codec()
+    for part in ("encoder", "decoder"):
+        weights.load_into(getattr(codec, part), weights.load(folder, part)[0], str(folder / f"{part}.safetensors"))
+    return codec.eval()

@@ -1,0 +1,85 @@
+"""`tpos train`: the stages of `pocket` by name, and the table of its model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tpos_models.errors import InputError
+from tpos_models.pocket.model import WEIGHTS
+from tpos_models.training import loop
+
+STAGES = ("text", "hearing", "pictures")
+"""In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
+
+PICTURES = loop.Recipe(steps=2000, lr=2e-3, lr_end=2e-5, warmup=50, ema=0.995, sheet_every=300)
+
+
+def train(
+    stage: str, runs: Path, weights: Path, sounds: Path | None = None, steps: int | None = None
+) -> dict[str, Any]:
+    """Train one stage in `runs`, resuming what is there; write its weights and return what was measured."""
+    if stage == "text":
+        from tpos_models.training.text import train_text
+
+        recipe = loop.Recipe(steps=steps, lr=2e-3, weight_decay=0.02, ema=0.99) if steps else None
+        return dict(train_text(runs / "text", weights, recipe))
+    if stage == "hearing":
+        return _train_hearing(runs / "hearing", weights, sounds, steps)
+    if stage == "pictures":
+        return _train_pictures(runs / "pictures", weights, steps)
+    raise InputError(f"stage {stage}: {', '.join(STAGES)} would be accepted")
+
+
+def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
+    """The numbers of the model card, from seeds and recordings held out of training."""
+    from tpos_models.pocket.hearing import load_net
+    from tpos_models.pocket.model import load_codec, load_denoiser
+    from tpos_models.pocket.text import PocketText
+    from tpos_models.pocket.world import World
+    from tpos_models.training import evaluate_pictures as pictures
+    from tpos_models.training.hearing import joint_of
+    from tpos_models.training.hearing_evaluation import evaluate_hearing
+    from tpos_models.training.text import evaluate_text
+
+    text, codec, world = PocketText.load(weights), load_codec(weights), World()
+    draw = pictures.in_one_step(load_denoiser(weights), codec.decoder)
+    return {
+        **pictures.codec_fidelity(codec, world),
+        **pictures.one_step_fidelity(draw, world),
+        **pictures.conditions_shown(draw, world),
+        **pictures.motion_error_ratio(draw, world),
+        **evaluate_hearing(load_net(weights), joint_of(text), sounds),
+        **evaluate_text(text),
+    }
+
+
+def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | None) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from tpos_models.pocket.text import PocketText
+    from tpos_models.training.hearing import SEGMENTS, TIME, joint_of, train_hearing
+    from tpos_models.training.hearing_evaluation import evaluate_hearing
+
+    text = PocketText.load(weights if (weights / "text.json").exists() else WEIGHTS)
+    recipes = (replace(SEGMENTS, steps=steps), replace(TIME, steps=steps)) if steps else (SEGMENTS, TIME)
+    net = train_hearing(runs, weights, text, sounds, recipes=recipes)
+    return dict(evaluate_hearing(net, joint_of(text), sounds))
+
+
+def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from tpos_models.pocket.codec import Codec
+    from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+    from tpos_models.training.pictures import DrawingStage, ship
+
+    torch.manual_seed(0)
+    shape = DenoiserShape((64,), 1, 256)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    stage = DrawingStage(Denoiser(shape), Codec(), batch=16, pool=288, device=device)
+    recipe = replace(PICTURES, steps=steps) if steps else PICTURES
+    ship(weights, loop.run(stage, runs, recipe), shape, {"steps": recipe.steps})
+    return {"steps": recipe.steps}
