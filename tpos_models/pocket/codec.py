@@ -29,6 +29,8 @@ class Residual(nn.Module):
 class Placed(nn.Module):
     """Base of both halves: the constant coordinate maps of the 32 x 32 cells."""
 
+    coordinates: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("coordinates", Lens(CELLS).coordinates()[None], persistent=False)

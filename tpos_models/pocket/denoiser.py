@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -37,7 +38,7 @@ class Denoiser(nn.Module):
         shape = shape or DenoiserShape()
         levels = len(shape.widths)
         self.lens = Lens(CELLS)
-        self.unet = UNet2DModel(
+        self.unet: Any = UNet2DModel(  # whose base class its own stubs do not know
             sample_size=CELLS,
             in_channels=FEATURES + 2 * shape.lines + SKETCH,
             out_channels=CHANNELS,

@@ -33,6 +33,9 @@ class World(nn.Module):
     Place weights mix palettes and shapes; what they leave below 1 is the calm place of the empty scene.
     """
 
+    colours: torch.Tensor
+    amounts: torch.Tensor
+
     def __init__(self, size: int = 256) -> None:
         super().__init__()
         self.lens = Lens(size)

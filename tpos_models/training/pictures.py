@@ -124,13 +124,21 @@ def picture_loss(got: torch.Tensor, want: torch.Tensor) -> tuple[torch.Tensor, t
     return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges, -10 * torch.log10(squared.detach())
 
 
+def channels_last(module: torch.nn.Module) -> torch.nn.Module:
+    """The layout in which convolutions train fastest."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
 class CodecStage:
     """Trains encoder and decoder on random scenes."""
 
     name = "codec"
 
     def __init__(self, batch: int = 8, pool: int = 192, device: str = "cpu", seed: int = 1) -> None:
-        self.module: torch.nn.Module = Codec().to(device, memory_format=torch.channels_last)
+        self.module: torch.nn.Module = channels_last(Codec().to(device))
         self.batch, self.world = batch, World().to(device)
         self._pool = Pool(lambda g: (world_pictures(self.world, pool, g)[2],), period=3 * pool // batch, seed=seed)
 
@@ -210,8 +218,8 @@ class DrawingStage:
     def __init__(
         self, denoiser: Denoiser, codec: Codec, batch: int = 8, pool: int = 512, device: str = "cpu", seed: int = 3
     ) -> None:
-        self._drawing = Drawing(denoiser, codec).to(device, memory_format=torch.channels_last)
-        self.module: torch.nn.Module = self._drawing
+        self._drawing = Drawing(denoiser, codec).to(device)
+        self.module: torch.nn.Module = channels_last(self._drawing)
         self.batch, self.world = batch, World().to(device)
         self._encoded = max(1, batch // 4)
         self._pool = Pool(lambda g: world_pictures(self.world, pool, g), period=6 * pool // batch, seed=seed)
