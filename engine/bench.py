@@ -188,6 +188,7 @@ def running(model: Model, look: LookOptions, source: Source | None = None) -> It
     """A running engine, warmed up."""
     clock = WallClock()
     show, _ = look.build_show()
+    show.set(rules=())  # a rule adds evaluations to the reference tier that the bare loop does not make
     capture = Capture(source or SynthSource(clock), clock)
     director = Director(show, capture, CommandQueue())
     frames: Mailbox[Frame] = Mailbox()

@@ -67,7 +67,8 @@ def open_context() -> HeadlessContext:
     packages when there is none, without having touched the drivers that would crash.
     """
     if sys.platform.startswith("linux"):
-        pyglet.options.headless_device = find_device()
+        if not pyglet.options.headless:  # probing again would end the display that pyglet keeps
+            pyglet.options.headless_device = find_device()
         pyglet.options.headless = True
     return HeadlessContext(hidden_window())
 

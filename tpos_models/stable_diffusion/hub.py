@@ -49,7 +49,8 @@ def repository(name: str) -> str:
     known = KNOWN.get(name)
     if known is None and not _HUB_ID.fullmatch(name):
         raise ModelError(
-            f"{name}: no such model; {', '.join(KNOWN)}, a diffusers folder or a hub id OWNER/NAME would be accepted"
+            f"{name}: no such model; pocket, {', '.join(KNOWN)}, a diffusers folder or a hub id OWNER/NAME would be "
+            "accepted"
         )
     return known.repository if known else name
 

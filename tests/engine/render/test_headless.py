@@ -53,3 +53,17 @@ def test_closing_twice_is_harmless():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "ok", done.stderr
+
+
+def test_a_context_can_be_opened_again_after_it_was_closed():
+    script = (
+        "from engine.render.headless import open_context\n"
+        "open_context().close()\n"
+        "open_context().close()\n"
+        "from engine.render.gl import describe\n"
+        "context = open_context()\n"
+        "print(describe())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
