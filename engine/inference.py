@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.clock import Clock
 from engine.mailbox import Mailbox
+from engine.priority import step_back
 from engine.sampling import HEAR_EVERY_S, SamplingStage
 from engine.types import AudioFeatures, Frame, ShowState
 
@@ -65,6 +66,7 @@ class Inference:
             self._thread.join(timeout_s)
 
     def _supervise(self) -> None:
+        step_back()
         failures = 0
         while not self._stop.is_set():
             shown = self.frames.count

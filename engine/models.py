@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import torch
 
 from engine import console
+from engine.priority import step_back
 from export import onnx, onnx_runtime
 from tpos_models import registry
 from tpos_models.contracts import Model
@@ -20,4 +23,5 @@ def open_model(name: str) -> Model:
     torch.set_num_threads(1)
     if not all(onnx.cached_path(network).exists() for network in registry.networks(name)):
         console.say("preparing the model for this machine, once; about a minute")
-    return registry.load(name, onnx_runtime.runner(), "onnx")
+    with ThreadPoolExecutor(1, initializer=step_back) as behind:  # ONNX Runtime's threads inherit its place
+        return behind.submit(registry.load, name, onnx_runtime.runner(), "onnx").result()

@@ -24,7 +24,8 @@ class EncoderConfig:
 
     `size` is the LSTM's and the joint space's, `widths` the four stages of the ResNet-18, `map_hidden` and `map_out`
     MAP's two layers. `warped_rows` > 0 first gathers the linear rows into that many on a mel-like scale; `stem_stride`
-    is the first convolution's (rows, columns); `recent_columns` > 0 lets the head see the newest columns of the last feature map apart from the mean of all.
+    is the first convolution's (rows, columns); `recent_columns` > 0 lets the head see the newest columns of the
+    last feature map apart from the mean of all.
     """
 
     size: int = 768
