@@ -68,7 +68,7 @@ def test_masks_stay_within_their_limits() -> None:
 
 def test_strength_follows_level() -> None:
     levels = [strength_of(db) for db in (-80, -52, -34, -16, 0)]
-    assert levels == [0, 0, 0.5, 1, 1]
+    assert levels == [0, 0, 0.5, 1, 1.25]
 
 
 def test_recordings_are_read_by_label_and_fold(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
 SEGMENTS = Recipe(steps=3000, lr=3e-3, warmup=100, weight_decay=1e-2, ema=0.995, clip=2.0)
-TIME = Recipe(steps=1200, lr=2e-3, warmup=50, weight_decay=1e-2, ema=0.99, clip=2.0)
+TIME = Recipe(steps=6000, lr=4e-3, warmup=50, weight_decay=1e-2, ema=0.99, clip=2.0)
 SPEEDS = (1.0, 0.85, 0.93, 1.08, 1.18)
 """Playback speeds at which each recording is learned."""
 
@@ -107,20 +107,28 @@ class TemporalStage:
 
     name = "hearing-time"
 
-    def __init__(self, net: HearingNet, clips: Sequence[Clip], joint: Joint, scenes: int = 4000, batch: int = 192):
-        self.composer = Composer(clips, WINDOW.segments)
+    def __init__(self, net: HearingNet, clips: Sequence[Clip], joint: Joint, scenes: int = 16_000, batch: int = 192):
+        self.composer = Composer(clips, WINDOW.segments, changes=0.5)
         self.net, self._batch = net, batch
         self.module: nn.Module = _Temporal(net)
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
+        self._centres = torch.stack([F.normalize(known.mean(0), dim=0) for known in self._phrases])
         self._known = featured(net, self.composer, scenes, seed=1)
         self._unseen = featured(net, self.composer, max(32, scenes // 12), seed=2)
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """Features, labels and strengths of known scenes, and one phrase for every label of the bank."""
+        """Features, labels and strengths of known scenes, and one phrase for every label of the bank.
+
+        Half of the scenes get another one's past: what sounded before must not decide what sounds now.
+        """
         rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
         rows = torch.from_numpy(rng.integers(len(self._known[0]), size=self._batch))
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
-        return *(x[rows].to(generator.device) for x in self._known), chosen.to(generator.device)
+        features, labels, strengths = (x[rows] for x in self._known)
+        past = torch.from_numpy(rng.integers(0, 2 * WINDOW.segments - 2, size=self._batch))
+        foreign = torch.arange(WINDOW.segments) < past[:, None] - (WINDOW.segments - 2)
+        features = torch.where(foreign[..., None], features.roll(1, 0), features)
+        return tuple(x.to(generator.device) for x in (features, labels, strengths, chosen))
 
     def losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         features, labels, strengths, bank = batch
@@ -128,7 +136,8 @@ class TemporalStage:
         last, joint, heard, scale = self.module(features + noise)
         spoken = torch.stack([info_nce(sound, bank, labels, scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths)
-        return {"loss": spoken + 20 * mapping, "text": spoken, "map": mapping}
+        pull = (1 - F.cosine_similarity(joint, labels @ self._centres.to(joint))).mean()
+        return {"loss": spoken + 2 * pull + 50 * mapping, "text": spoken, "pull": pull, "map": mapping}
 
     def sheet(self, path: Path) -> None:
         """As the first stage's, from scenes that are never trained on."""
@@ -145,7 +154,7 @@ class TemporalStage:
         likeness = joint @ torch.stack([known[0] for known in self._phrases]).T
         own, foreign = likeness[labels > 0.6], likeness[labels == 0]
         low, high = foreign.quantile(0.97), own.quantile(0.3)
-        self.net.gate.copy_(torch.stack([(low + high) / 2, ((high - low) / 6).clamp(min=0.02)]))
+        self.net.gate.copy_(torch.stack([(low + high) / 2, ((high - low) / 6).clamp(min=0.03)]))
 
 
 class _Whole(nn.Module):

@@ -17,6 +17,7 @@ import soxr
 
 from tpos_models.contracts import AudioWindow
 from tpos_models.errors import MissingFileError
+from tpos_models.pocket.hearing import STRONGEST
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.sounds import NAMES, synthesise
 from tpos_models.spectrogram import RANGE_DB, columns_db, resize_matrix
@@ -40,20 +41,20 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "explosion": ("explosion", "an explosion", "a volcano erupting", "a bomb blast"),
     "splash": ("splash", "water splashing", "splashing water", "something falls into water"),
     "aurora": ("aurora", "northern lights", "shimmering bells", "wind chimes"),
-    "kick": ("kick drum", "a bass drum beat", "a kick"),
-    "hats": ("hi-hats", "cymbals", "a hi-hat pattern"),
-    "bass": ("bass line", "a bass guitar", "a low synth bass"),
-    "pad": ("synthesizer pad", "a sustained chord", "ambient strings"),
-    "voice": ("voice", "a person singing", "someone speaking", "a human voice"),
-    "sweep": ("noise sweep", "a riser", "a whoosh"),
-    "beat": ("dance music", "a techno beat", "four on the floor", "club music"),
-    "silence": ("silence", "quiet", "nothing"),
-    "baby_cry": ("crying baby", "a baby crying", "an infant cries"),
-    "chainsaw": ("chainsaw", "a chainsaw cutting wood", "a motor saw"),
-    "clock_tick": ("clock ticking", "a ticking clock", "tick tock"),
-    "dog_bark": ("dog barking", "a barking dog", "dog"),
-    "helicopter": ("helicopter", "a helicopter flying", "rotor blades"),
-    "rooster": ("rooster crowing", "a rooster", "cock-a-doodle-doo"),
+    "kick": ("kick drum", "a kick drum", "a bass drum", "drums"),
+    "hats": ("hi-hats", "cymbals", "a hi-hat"),
+    "bass": ("bass line", "a bass line", "a bass guitar", "a synth bass"),
+    "pad": ("synth pad", "a synth pad", "a synthesizer chord", "a sustained synthesizer"),
+    "voice": ("voice", "a voice singing", "a person singing", "a human voice"),
+    "sweep": ("noise sweep", "a noise sweep", "a whoosh"),
+    "beat": ("dance music", "a drum beat", "a techno beat", "club music"),
+    "silence": ("silence", "a quiet room", "quiet"),
+    "baby_cry": ("crying baby", "a baby crying", "baby cry"),
+    "chainsaw": ("chainsaw", "a chainsaw cutting wood", "a chainsaw"),
+    "clock_tick": ("clock ticking", "a ticking clock", "clock tick"),
+    "dog_bark": ("dog barking", "a barking dog", "dog bark", "dog"),
+    "helicopter": ("helicopter", "a helicopter flying", "a helicopter"),
+    "rooster": ("rooster crowing", "a rooster", "rooster"),
     "sneeze": ("sneezing", "a person sneezing", "a sneeze"),
 }
 """What each label is called; a label without a line here is called by its own name."""
@@ -136,8 +137,9 @@ class Batch:
 class Composer:
     """Composes scenes of sound from a pool of clips; holds no state between batches."""
 
-    def __init__(self, clips: Sequence[Clip], segments: int, real_share: float = 0.6) -> None:
+    def __init__(self, clips: Sequence[Clip], segments: int, real_share: float = 0.7, changes: float = 0.2) -> None:
         self.segments = segments
+        self._kinds = {"silence": 0.06, "two": 0.14, "change": changes, "one": 0.8 - changes}
         self.columns = segments * WINDOW.segment_frames
         self.bank = sorted({clip.label for clip in clips} | {"silence"})
         pools: dict[bool, dict[str, list[Clip]]] = {True: {}, False: {}}
@@ -166,10 +168,11 @@ class Composer:
         power = background(rng, self.columns)
         labels = np.zeros(len(self.bank), np.float32)
         strengths = np.zeros(len(CONDITIONS), np.float32)
-        kind = rng.choice(("silence", "one", "two", "change"), p=(0.06, 0.56, 0.18, 0.2))
+        kind = rng.choice(list(self._kinds), p=list(self._kinds.values()))
         start = 0 if rng.uniform() < 0.6 else max(0, self.columns - int(rng.integers(30, WINDOW.segment_frames + 60)))
         if kind == "change":
-            start = self.columns - int(rng.integers(30, WINDOW.segment_frames))
+            heard = min(2 * WINDOW.segment_frames, self.columns) - 30
+            start = self.columns - 30 - int(heard * rng.uniform() ** 2.5)  # mostly what began a moment ago
             power += self._place(rng, self._draw(rng), 0) * _fade_out(rng, start, self.columns)
         target_db = rng.uniform(-46, -4)
         for k in range({"silence": 0, "two": 2}.get(str(kind), 1)):
@@ -206,8 +209,8 @@ def loudness_db(power: np.ndarray) -> float:
 
 
 def strength_of(level_db: float) -> float:
-    """How strong a picture a sound of this level deserves: -52 dB nothing, -16 dB everything."""
-    return float(np.clip((level_db + 52) / 36, 0.0, 1.0))
+    """How strong a picture a sound of this level deserves: nothing at -52 dB, 1 at -16 dB, STRONGEST at -7 dB."""
+    return float(np.clip((level_db + 52) / 36, 0.0, STRONGEST))
 
 
 def background(rng: np.random.Generator, columns: int) -> np.ndarray:
@@ -224,7 +227,7 @@ def _fade_out(rng: np.random.Generator, stop: int, columns: int) -> np.ndarray:
 
 def _in_room(rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
     """A reverberant tail behind some of the scenes: each column lingers, falling by a few dB a column."""
-    for i in np.flatnonzero(rng.uniform(size=power.shape[0]) < 0.3):
+    for i in np.flatnonzero(rng.uniform(size=power.shape[0]) < 0.2):
         keep, wet = 10 ** (-rng.uniform(0.07, 0.6)), 10 ** rng.uniform(-1.4, -0.4)
         tail = np.zeros(power.shape[1], np.float32)
         for k in range(power.shape[2]):
@@ -240,10 +243,10 @@ def _coloured(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
     size = (db.shape[0], 1)
     curve = np.zeros((db.shape[0], db.shape[1]))
     for k in range(1, 4):
-        curve += rng.normal(0, 3.0 / k, size) * np.cos(np.pi * k * rows**0.5 + rng.uniform(0, 6.28, size))
+        curve += rng.normal(0, 2.0 / k, size) * np.cos(np.pi * k * rows**0.5 + rng.uniform(0, 6.28, size))
     cut = rng.uniform(0.15, 1.3, size)
-    curve -= np.where(rng.uniform(size=size) < 0.35, 60 * np.maximum(0, rows - cut), 0)
-    rumble = np.where(rng.uniform(size=size) < 0.25, rng.uniform(5, 25, size), 0)
+    curve -= np.where(rng.uniform(size=size) < 0.2, 60 * np.maximum(0, rows - cut), 0)
+    rumble = np.where(rng.uniform(size=size) < 0.15, rng.uniform(5, 25, size), 0)
     curve -= rumble * np.exp(-rows * db.shape[1] / rng.uniform(0.5, 3.0, size))
     return db + curve[:, :, None].astype(np.float32)
 

@@ -59,9 +59,11 @@ def listen(hearing: Listener, samples: np.ndarray) -> list[AudioEmbedding]:
 
 
 def name_clip(net: HearingNet, samples: np.ndarray, bank: torch.Tensor) -> int:
-    """The phrase that a whole clip resembles most: its weights, averaged over the hops."""
-    joints = torch.stack([heard.joint for heard in listen(stream(net), samples)])
-    return int(Recognition.of(net.state_dict())(joints, bank).mean(0).argmax())
+    """The phrase that a whole clip resembles most: likeness averaged over the hops, silent ones left out."""
+    answers = listen(stream(net), samples)
+    loudest_db = max(heard.loudness_db for heard in answers)
+    joints = torch.stack([heard.joint for heard in answers if heard.loudness_db > loudest_db - 30])
+    return int((joints @ bank.T).mean(0).argmax())
 
 
 def condition_bank(joint: Joint) -> torch.Tensor:
@@ -112,14 +114,17 @@ def takeover_s(net: HearingNet, joint: Joint, seeds: Sequence[int], before_s: fl
     return delays
 
 
-def magnitude(net: HearingNet, seed: int) -> dict[str, float]:
-    """Spearman correlation of gain (-30..0 dB) with the strength of the condition that sounds, for each."""
-    gains_db = np.arange(-30, 1, 5)
+def magnitude(net: HearingNet, seed: int, gains_db: Sequence[float] = range(-30, 1, 5)) -> dict[str, float]:
+    """Spearman correlation of gain with the strength of the condition that sounds, for each.
+
+    The strength is the mean over the answers to 4 s of it.
+    """
     ranks = {}
     for i, name in enumerate(scene.CONDITIONS):
-        samples = synthesise(name, 3.0, seed)
-        heard = [listen(stream(net), samples * np.float32(10 ** (db / 20)))[-1] for db in gains_db]
-        ranks[name] = spearman(gains_db, np.array([float(strengths(h)[i]) for h in heard]))
+        samples = synthesise(name, 4.0, seed)
+        answers = [listen(stream(net), samples * np.float32(10 ** (db / 20))) for db in gains_db]
+        heard = [np.mean([float(strengths(answer)[i]) for answer in played]) for played in answers]
+        ranks[name] = spearman(np.array(gains_db), np.array(heard))
     return ranks
 
 
