@@ -37,20 +37,18 @@ def columns_db(samples: np.ndarray, window: AudioWindow) -> np.ndarray:
     return (20 * np.log10(np.maximum(amplitude, 10 ** (FLOOR_DB / 20)))).T.astype(np.float32)
 
 
-def resize_matrix(rows: int, bins: int) -> np.ndarray:
-    """Bilinear resizing of `bins` values to `rows`, between pixel centres, as a float32 matrix (rows, bins)."""
+def resize(values: np.ndarray, rows: int) -> np.ndarray:
+    """Bilinear resizing of the first axis, (bins, ...) to (rows, ...), between pixel centres."""
+    bins = values.shape[0]
     centre = np.clip((np.arange(rows) + 0.5) * bins / rows - 0.5, 0, bins - 1)
     low = np.minimum(centre.astype(int), bins - 2)
-    matrix = np.zeros((rows, bins), np.float32)
-    matrix[np.arange(rows), low] = 1 - (centre - low)
-    matrix[np.arange(rows), low + 1] = centre - low
-    return matrix
+    share = (centre - low).astype(np.float32)[:, None]
+    return values[low] * (1 - share) + values[low + 1] * share
 
 
 def to_picture(db: np.ndarray, window: AudioWindow, top_db: float = 0.0) -> np.ndarray:
     """Columns in dB (bins, columns) to the network's picture: float32 (rows, columns) in 0..1, `top_db` at 1."""
-    unit = np.clip((db - np.float32(top_db)) / RANGE_DB + 1, 0, 1)
-    return resize_matrix(window.rows, db.shape[0]) @ unit
+    return resize(np.clip((db - np.float32(top_db)) / np.float32(RANGE_DB) + 1, 0, 1), window.rows)
 
 
 def segments(picture: np.ndarray, window: AudioWindow) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_views_of_one_scene_attract_and_equal_labels_do_not_repel() -> None:
 
 
 def test_a_minute_of_training_lowers_every_loss(tmp_path: Path, clips: list[Clip]) -> None:
-    recipe = loop.Recipe(steps=10, lr=3e-3, warmup=2, sheet_every=1000, ema=0.5)
+    recipe = loop.Recipe(steps=24, lr=2e-3, warmup=4, sheet_every=1000, ema=0.8)
     first = HearingStage(clips, joint, batch=6)
     before = measured(first)
     whole = first.module

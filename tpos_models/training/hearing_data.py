@@ -20,7 +20,7 @@ from tpos_models.errors import MissingFileError
 from tpos_models.pocket.hearing import STRONGEST
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.sounds import NAMES, synthesise
-from tpos_models.spectrogram import RANGE_DB, columns_db, resize_matrix
+from tpos_models.spectrogram import RANGE_DB, columns_db, resize
 
 WINDOW = AudioWindow()
 AUDIBLE_DB = 25.0
@@ -81,7 +81,7 @@ class Clip:
 
 def to_clip(samples: np.ndarray, label: str, real: bool, group: str = "") -> Clip:
     """Compute a clip's spectrogram, rows as the network sees them."""
-    db = resize_matrix(WINDOW.rows, WINDOW.n_fft // 2 + 1) @ columns_db(np.pad(samples, WINDOW.n_fft // 2), WINDOW)
+    db = resize(columns_db(np.pad(samples, WINDOW.n_fft // 2), WINDOW), WINDOW.rows)
     level = 10 * np.log10(np.sum(10 ** (db / 10), axis=0))
     active = np.flatnonzero(level > max(level.max() - AUDIBLE_DB, -100.0))
     return Clip(label, db.astype(np.float16), active if active.size else np.arange(db.shape[1]), real, group)
