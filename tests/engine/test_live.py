@@ -16,10 +16,17 @@ import pytest
 import soundfile as sf
 from pythonosc.udp_client import SimpleUDPClient
 
+from engine.models import open_model
 from export.reading import read_frames, read_sound, read_video_info
 from tpos_models.pocket.sounds import synthesise
 
 RATE = 44_100
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared() -> None:
+    """The networks are built for this machine before any show starts: that takes longer than a sound lasts."""
+    open_model("pocket")
 
 
 def free_port() -> int:
