@@ -135,6 +135,14 @@ class Decoder(Protocol):
         ...
 
 
+class Encoder(Protocol):
+    """Pixels to latents: what `Decoder` undoes."""
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """RGB (B, 3, h * scale, w * scale) in 0..1 to latents (B, C, h, w) of unit variance."""
+        ...
+
+
 @dataclass(frozen=True)
 class Model:
     """One playable model: its parts behind the contract. `device` and `dtype` are where latents live."""
@@ -144,6 +152,7 @@ class Model:
     audio: AudioEncoder
     denoiser: Denoiser
     decoder: Decoder
+    encoder: Encoder
     runner: str = "torch"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32

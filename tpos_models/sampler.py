@@ -45,12 +45,10 @@ def sample(
     """Sample one frame.
 
     `noise` (1, C, h, w) is unit Gaussian. `renoise(i)` gives the noise put back after step i; by default `noise`
-    itself, which keeps the path straight. With `start` latents the first timesteps are skipped, as many as
-    `strength` (0..1) leaves out. Conditions without sound take the plain prompt's path in every tier.
+    itself, which keeps the path straight. From `start` latents only the timesteps are taken that `strength` (0..1)
+    leaves (see `NoiseSchedule.timesteps`). Conditions without sound take the plain prompt's path in every tier.
     """
-    timesteps = schedule.timesteps(steps)
-    if start is not None:
-        timesteps = timesteps[min(steps - 1, int((1 - strength) * steps)) :]
+    timesteps = schedule.timesteps(steps, 1.0 if start is None else strength)
     x_t = noise if start is None else schedule.add_noise(start, noise, timesteps[0])
     evaluate = Evaluator(denoiser)
     momentum = Momentum(guidance)

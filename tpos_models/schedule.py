@@ -29,12 +29,18 @@ class NoiseSchedule:
             alpha, sigma = cumulative.sqrt(), (1 - cumulative).sqrt()
         self.alpha, self.sigma = alpha.tolist(), sigma.tolist()
 
-    def timesteps(self, steps: int) -> list[int]:
-        """`steps` of the model's few-step timesteps, evenly, noisiest first."""
+    def timesteps(self, steps: int, strength: float = 1.0) -> list[int]:
+        """`steps` of the model's few-step timesteps, evenly, noisiest first; fewer where there are no more.
+
+        `strength` 0..1 leaves only that share of them, the least noisy ones and at least one: where a picture is given,
+        it is the noise that is put on it, whatever the number of steps (as diffusers' LCM scheduler has it).
+        """
         available = self.spec.timesteps
         if not 1 <= steps <= len(available):
             raise ValueError(f"steps is {steps}; 1 to {len(available)} would be accepted for {self.spec.name}")
-        return [available[i * len(available) // steps] for i in range(steps)]
+        left = available[len(available) - max(1, round(strength * len(available))) :]
+        steps = min(steps, len(left))
+        return [left[i * len(left) // steps] for i in range(steps)]
 
     def add_noise(self, x0: torch.Tensor, eps: torch.Tensor, t: int) -> torch.Tensor:
         """x_t."""

@@ -34,7 +34,7 @@ def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIG
     segment, temporal = (runner(network) for network in hearing_networks(folder))
     denoiser, decoder = (runner(network) for network in picture_networks(folder))
     hearing = PocketHearing(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, hearing, _sketching(_first(denoiser)), _first(decoder), name)
+    return Model(SPEC, text, hearing, _sketching(_first(denoiser)), _first(decoder), _encoder(folder), name)
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:
@@ -116,6 +116,17 @@ def _fingerprint(folder: Path, part: str) -> str:
 
 def _first(run: Run) -> Callable[..., torch.Tensor]:
     return lambda *tensors: run(*tensors)[0]
+
+
+def _encoder(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The codec's other half in torch, read when a show first starts from a picture."""
+    codec = cache(lambda: load_codec(folder))
+
+    @torch.inference_mode()
+    def encode(image: torch.Tensor) -> torch.Tensor:
+        return codec().encoder(image)
+
+    return encode
 
 
 def _sketching(denoiser: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def load(
     opened = open_model(name, Placement(device, dtype), loras, size_px)
     clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
     (denoise, decode) = runner(opened.recipe.denoiser()), runner(opened.recipe.decoder())
+    encode = cache(lambda: runner(opened.recipe.encoder()))  # only a show that starts from a picture needs it
     text, audio = _hearing(clip, ear, device, runner)
     return Model(
         spec=replace(opened.spec, joint_size=text.encode([""]).joint.shape[-1]),
@@ -97,6 +99,7 @@ def load(
         audio=audio,
         denoiser=lambda x_t, t, tokens: denoise(x_t, t, tokens)[0],
         decoder=lambda latents: decode(latents)[0],
+        encoder=lambda image: encode()(image.to(device))[0],
         runner=runner_name or ("cuda" if device.type == "cuda" else "torch"),
         device=device,
     )

@@ -1,17 +1,14 @@
-"""Starting from a picture: an image file, or a frame of a show, as latents for `sample(start=..., strength=...)`."""
+"""Starting from a picture: an image file, or the last frame of a show, for `sample(start=..., strength=...)`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.network import Runner, run_in_torch
-from tpos_models.stable_diffusion.model import Opened
 
 MOST_PIXELS = 200_000_000
 """Larger files are refused before they are decoded; 100 megapixels take about a second."""
@@ -58,13 +55,6 @@ def _flattened(image):  # type: ignore[no-untyped-def]
         top = 65535.0 if array.max() > 255 else 255.0
         image = Image.fromarray((array.clip(0, top) * (255 / top)).astype(np.uint8))
     return image.convert("RGB")
-
-
-def image_encoder(opened: Opened, runner: Runner = run_in_torch) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The VAE's other half: RGB (B, 3, H, W) in 0..1 to latents (B, C, h, w) of unit variance."""
-    run = runner(opened.recipe.encoder())
-    device = opened.recipe.placement.device
-    return lambda image: run(image.to(device))[0]
 
 
 def feed_back(last_x0: torch.Tensor, noise: torch.Tensor, amount: float, leak: float = 0.1) -> torch.Tensor:

@@ -12,8 +12,7 @@ from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.guidance import Guidance
 from tpos_models.sampler import sample
 from tpos_models.schedule import NoiseSchedule
-from tpos_models.stable_diffusion import open_model
-from tpos_models.stable_diffusion.picture import feed_back, image_encoder, load_image
+from tpos_models.picture import feed_back, load_image
 
 
 def test_middle_of_the_picture_upright_and_in_range(tmp_path):
@@ -68,14 +67,13 @@ def test_what_is_no_picture_is_named(tmp_path, content):
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sd15-kl"])
-def test_encoder_is_diffusers_own(pipelines, kind):
-    folder, pipeline = pipelines(kind)
-    encode = image_encoder(open_model(str(folder)))
+def test_encoder_is_diffusers_own(pipelines, models, kind):
+    _, pipeline = pipelines(kind)
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         out = pipeline.vae.encode(image * 2 - 1)
     latents = out.latents if kind == "sd15" else out.latent_dist.mode()
-    torch.testing.assert_close(encode(image), latents * pipeline.vae.config.scaling_factor)
+    torch.testing.assert_close(models(kind).encoder(image), latents * pipeline.vae.config.scaling_factor)
 
 
 def test_strength_decides_how_much_of_the_picture_stays(models):
