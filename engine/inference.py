@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -33,8 +34,9 @@ class Ear(Protocol):
 class Inference:
     """Owns the sampling stage in a thread named `inference`; publishes to `frames`.
 
-    A failure keeps the last frame where it is, is reported in `trouble`, and the stage is built anew after a pause.
-    `max_fps` caps the rate (0: as fast as the model goes).
+    A failure keeps the last frame where it is and is reported in `trouble`. `step_down(error, steps)` may answer it
+    with a cheaper way to run the model, said in one line, which is taken at once; else the stage is built anew after a
+    pause. `max_fps` caps the rate (0: as fast as the model goes).
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class Inference:
         frames: Mailbox[Frame],
         clock: Clock,
         max_fps: float = 0.0,
+        step_down: Callable[[Exception, int], str] = lambda error, steps: "",
     ) -> None:
         self._build, self._ear, self._state, self.frames, self._clock = build, ear, state, frames, clock
+        self._step_down = step_down
         self._period_s = 1 / max_fps if max_fps > 0 else 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="inference", daemon=True)
@@ -73,11 +77,19 @@ class Inference:
             try:
                 self._run(self._build())
             except Exception as error:
-                failures = 1 if self.frames.count > shown else failures + 1
-                self.restarts += 1
-                self.trouble = f"inference stopped: {str(error) or type(error).__name__}"
-                log.exception("inference failed, restart %d", self.restarts)
+                log.exception("inference failed, restart %d", self.restarts + 1)
+                failures = 0 if self._recover(error) else 1 if self.frames.count > shown else failures + 1
+            if failures:
                 self._stop.wait(RESTART_S[min(failures, len(RESTART_S)) - 1])
+
+    def _recover(self, error: Exception) -> bool:
+        """Report a failure; True where the show goes on with a cheaper model."""
+        self.restarts += 1
+        if error.__traceback__:
+            traceback.clear_frames(error.__traceback__)  # they hold the stage, and with it the model's memory
+        stepped = self._step_down(error, self._state().steps)
+        self.trouble = stepped or f"inference stopped: {str(error) or type(error).__name__}"
+        return bool(stepped)
 
     def _run(self, stage: SamplingStage) -> None:
         window_s = stage.window_s

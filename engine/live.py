@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from engine.commands import CommandQueue
 from engine.director import Director
 from engine.filming import Filming
 from engine.inference import Inference
+from engine.ladder import Ladder
 from engine.mailbox import Mailbox
-from engine.models import open_model
+from engine.models import open_ladder
 from engine.options import LookOptions
 from engine.osc import HOST, PORT, OscServer, Status, parse_target
 from engine.preset_watcher import PresetWatcher
@@ -66,8 +68,11 @@ class LiveOptions:
 class Live:
     """One show from start to closing summary. Everything here runs on the main thread."""
 
-    def __init__(self, options: LiveOptions, model: Callable[[], Model], clock: Clock | None = None) -> None:
+    def __init__(self, options: LiveOptions, ladder: Ladder | None = None, clock: Clock | None = None) -> None:
         self.options = options
+        self.news: deque[str] = deque()
+        """Lines from other threads for the operator."""
+        self._ladder = ladder or open_ladder(options.look.model, say=self.news.append)
         self.clock = clock or WallClock()
         self.show, troubles = options.look.build_show()
         if options.record is not None:
@@ -77,10 +82,14 @@ class Live:
         self.capture = Capture(source, self.clock)
         self.director = Director(self.show, self.capture, CommandQueue())
         self.frames: Mailbox[Frame] = Mailbox()
-        self._build_model = model
-        self._model: Model | None = None
         self.inference = Inference(
-            self._new_stage, self.capture, self.director.state, self.frames, self.clock, options.max_fps
+            self._new_stage,
+            self.capture,
+            self.director.state,
+            self.frames,
+            self.clock,
+            options.max_fps,
+            self._ladder.step_down,
         )
         self.osc = OscServer(
             self.director.queue,
@@ -125,10 +134,8 @@ class Live:
 
     @property
     def model(self) -> Model:
-        """The model, loaded when first asked for."""
-        if self._model is None:
-            self._model = self._build_model()
-        return self._model
+        """The model in use, loaded when first asked for."""
+        return self._ladder.model
 
     def redraw(self, screen: Screen, now_s: float) -> None:
         """One turn of the main loop."""
@@ -142,6 +149,8 @@ class Live:
         if self.filming.due(screen.shaped_s) or self._wants_snapshot:
             self._read(screen)
         self.filming.sound()
+        while self.news:
+            self.say(self.news.popleft())
         for trouble in (self.inference.trouble, self.filming.trouble):
             if trouble:
                 self.say(trouble)
@@ -174,7 +183,7 @@ class Live:
         self._message, self._message_until_s = words, self.clock.now() + MESSAGE_S
 
     def _new_stage(self) -> SamplingStage:
-        return SamplingStage(self.model, self.clock)
+        return SamplingStage(self.model, self.clock, self._ladder.rung.most_steps)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
         seconds = self.options.seconds
@@ -265,7 +274,7 @@ class Live:
 
 def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
     """Play a show from the command line; Ctrl-C ends it in good order."""
-    live = Live(options, lambda: open_model(options.look.model))
+    live = Live(options)
     with open_screen(options, live.director) as screen, ended_by_signals() as stopping:
         if not quiet:
             _greet(live)

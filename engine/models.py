@@ -2,26 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 
 from engine import console
+from engine.ladder import Ladder, Rung, ladder_of
 from engine.priority import step_back
-from export import onnx, onnx_runtime
+from export import onnx_runtime
 from tpos_models import registry
 from tpos_models.contracts import Model
+from tpos_models.network import Runner, run_in_torch
+
+Watch = Callable[[Runner], Runner]
+"""Looks over a runner's shoulder: the benchmark times every network so."""
 
 
-def open_model(name: str) -> Model:
-    """Load a model ready to play; raises `ModelError` or `MissingFileError`.
+@dataclass(frozen=True)
+class Kind:
+    """One kind of runner: `missing(model)` says why it cannot play a model here, empty where it can."""
 
-    `pocket` runs in ONNX Runtime; torch, left with one thread, then keeps no pool of its own spinning beside it.
-    """
-    if name != registry.POCKET:
-        return registry.load(name)
-    torch.set_num_threads(1)
-    if not all(onnx.cached_path(network).exists() for network in registry.networks(name)):
-        console.say("preparing the model for this machine, once; about a minute")
-    with ThreadPoolExecutor(1, initializer=step_back) as behind:  # ONNX Runtime's threads inherit its place
-        return behind.submit(registry.load, name, onnx_runtime.runner(), "onnx").result()
+    name: str
+    missing: Callable[[str], str]
+    make: Callable[[], Runner]
+
+
+def _onnx_missing(model: str) -> str:
+    return "" if model == registry.POCKET else "built for pocket only"
+
+
+def _onnx() -> Runner:
+    return onnx_runtime.runner(
+        building=lambda: console.say("preparing the model for this machine, once; about a minute")
+    )
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind("onnx", _onnx_missing, _onnx),
+    Kind("torch", lambda model: "", lambda: run_in_torch),
+)
+"""Every kind of runner, best first."""
+
+
+def runners(name: str) -> tuple[str, ...]:
+    """The runners that can play a model on this machine, best first."""
+    return tuple(kind.name for kind in KINDS if not kind.missing(name))
+
+
+def open_ladder(name: str, size_px: tuple[int, int] | None = None, say: Callable[[str], None] = console.say) -> Ladder:
+    """A model on the best rung that works here; `size_px` (width, height) where the model has no size of its own."""
+    rungs = ladder_of(runners(name), registry.resizable(name))
+    return Ladder(rungs, lambda rung: open_on(rung, name, size_px), say)
+
+
+def open_model(name: str, size_px: tuple[int, int] | None = None) -> Model:
+    """Load a model ready to play; raises `ModelError` or `MissingFileError`."""
+    return open_ladder(name, size_px).model
+
+
+def open_on(
+    rung: Rung, name: str, size_px: tuple[int, int] | None = None, watch: Watch = lambda runner: runner
+) -> Model:
+    """Load a model on one rung; raises what its runner raises where that does not work."""
+    kind = next(kind for kind in KINDS if kind.name == rung.runner)
+    size_px = registry.smaller(name, size_px, rung.halvings)
+    runner = watch(kind.make())
+    if kind.name != "onnx":
+        torch.set_num_threads(onnx_runtime.threads())
+        return registry.load(name, runner, kind.name, size_px)
+    torch.set_num_threads(1)  # torch must keep no pool of its own spinning beside ONNX Runtime's
+    with ThreadPoolExecutor(1, initializer=step_back) as behind:  # whose threads inherit its place
+        return behind.submit(registry.load, name, runner, kind.name, size_px).result()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from engine.clock import Clock
+from engine.ladder import UNLIMITED
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
@@ -94,11 +95,15 @@ class Listener:
 
 
 class SamplingStage:
-    """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it."""
+    """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it.
 
-    def __init__(self, model: Model, clock: Clock) -> None:
+    A frame takes as many steps as the show asks for, the model knows and `most_steps` allows.
+    """
+
+    def __init__(self, model: Model, clock: Clock, most_steps: int = UNLIMITED) -> None:
         self.model = model
         self._clock = clock
+        self._most_steps = min(most_steps, len(model.spec.timesteps))
         self._schedule = NoiseSchedule(model.spec)
         self._listener = Listener(model)
         self._prompts = PromptFader(model)
@@ -125,7 +130,7 @@ class SamplingStage:
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
         guidance = self._guidance(state)
-        steps = min(state.steps, len(self.model.spec.timesteps))
+        steps = min(state.steps, self._most_steps)
         result = sample(self.model.denoiser, self._schedule, noise, conditions, self.tier(state), guidance, steps)
         self.evaluations += result.evaluations
         image = to_pixels(self.model.decoder(result.x0))

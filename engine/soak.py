@@ -15,7 +15,6 @@ import soundfile as sf
 from engine.audio import SAMPLE_RATE
 from engine.bench import Bar, Say
 from engine.live import Live, LiveOptions
-from engine.models import open_model
 from engine.options import LookOptions
 from engine.report import LiveSummary
 from engine.screens import open_screen
@@ -102,7 +101,7 @@ def _write_clicks(path: Path, seconds: float) -> None:
 def _play(track: Path, folder: Path, model: str) -> tuple[LiveSummary, list[tuple[float, float]]]:
     look = LookOptions(model=model, amount=0.0, motion=0.0, agc=False)
     options = LiveOptions(look=look, source=str(track), headless=True, record=folder, size=(256, 256), osc_port=0)
-    live = Live(options, lambda: open_model(model))
+    live = Live(options)
     live.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0), flash_limiter=False)
     with open_screen(options, live.director) as screen, _memory() as memory:
         return live.run(screen, threading.Event()), memory

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +76,13 @@ class _Bound:
         return tuple(outputs)
 
 
-def runner(folder: Path | None = None) -> Runner:
+def runner(folder: Path | None = None, building: Callable[[], None] = lambda: None) -> Runner:
     """A runner that exports what the cache (`folder`, default `cache_folder()`) lacks and rebuilds what is damaged.
 
-    A cache that cannot be written costs a build at every start, never the show.
+    `building` is called once, before the first network that is not ready. A cache that cannot be written costs a build
+    at every start, never the show.
     """
+    announce = cache(building)
 
     def run(network: Network) -> Run:
         path = cached_path(network, folder)
@@ -86,6 +91,7 @@ def runner(folder: Path | None = None) -> Runner:
                 return open_session(path, network)
             except ModelError:
                 path.unlink(missing_ok=True)
+        announce()
         try:
             return open_session(export(network, path), network)
         except StorageError:
@@ -95,7 +101,5 @@ def runner(folder: Path | None = None) -> Runner:
 
 
 def _build_in_memory(network: Network) -> Run:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         return open_session(export(network, Path(folder) / f"{network.name}.onnx"), network)

@@ -8,6 +8,8 @@ from tpos_models.contracts import Model
 from tpos_models.network import Network, Runner, run_in_torch
 
 POCKET = "pocket"
+SIDE_PX = 64
+"""Sides are whole multiples of this: three halvings in a UNet of 8-pixel cells."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,16 @@ def available() -> tuple[Available, ...]:
     return (Available(POCKET, "any CPU, live", "built in, 256x256, no download"), *known, folder, *random)
 
 
-def load(name: str, runner: Runner = run_in_torch, runner_name: str = "torch") -> Model:
-    """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `ModelError`."""
+def load(
+    name: str,
+    runner: Runner = run_in_torch,
+    runner_name: str = "torch",
+    size_px: tuple[int, int] | None = None,
+) -> Model:
+    """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `ModelError`.
+
+    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that.
+    """
     if name == POCKET:
         from tpos_models.pocket import model
 
@@ -42,7 +52,26 @@ def load(name: str, runner: Runner = run_in_torch, runner_name: str = "torch") -
     from tpos_models.stable_diffusion.devices import choose_device, choose_precision
 
     device = choose_device()
-    return stable_diffusion.load(name, device, choose_precision("auto", device), runner=runner)
+    precision = choose_precision("auto", device)
+    return stable_diffusion.load(name, device, precision, runner=runner, runner_name=runner_name, size_px=size_px)
+
+
+def resizable(name: str) -> bool:
+    """Whether a model's pictures can have another size."""
+    return name != POCKET
+
+
+def smaller(name: str, size_px: tuple[int, int] | None, halvings: int) -> tuple[int, int] | None:
+    """`size_px`, or the model's own size, with its sides halved; whole cells of 64 pixels, at least one."""
+    if not halvings:
+        return size_px
+    if size_px is None:
+        from tpos_models.stable_diffusion import open_model
+
+        spec = open_model(name).spec
+        size_px = spec.sample_size[1] * spec.scale, spec.sample_size[0] * spec.scale
+    width, height = (max(SIDE_PX, side // 2**halvings // SIDE_PX * SIDE_PX) for side in size_px)
+    return width, height
 
 
 def networks(name: str) -> tuple[Network, ...]:

@@ -1,0 +1,111 @@
+"""Down rather than out: what a show falls back to when memory, a kernel or a library fails it.
+
+tensorrt -> cuda -> onnx -> torch, as far as they work here, -> one step a frame -> half the size.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from tpos_models.contracts import Model
+from tpos_models.errors import InputError
+
+UNLIMITED = 1000
+"""Steps a frame where a rung does not limit them."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to run a model: on which runner, with at most how many steps a frame, its sides halved how often."""
+
+    runner: str
+    most_steps: int = UNLIMITED
+    halvings: int = 0
+
+    def __str__(self) -> str:
+        words = [self.runner]
+        if self.most_steps < UNLIMITED:
+            words.append(f"{self.most_steps} step{'s' * (self.most_steps > 1)} a frame")
+        if self.halvings:
+            words.append("half the size")
+        return ", ".join(words)
+
+
+def ladder_of(runners: Sequence[str], resizable: bool) -> tuple[Rung, ...]:
+    """Every rung for a model that these runners can run, best first."""
+    rungs = [Rung(runner) for runner in runners]
+    fewer = replace(rungs[-1], most_steps=1)
+    return (*rungs, fewer, replace(fewer, halvings=1)) if resizable else (*rungs, fewer)
+
+
+def cause(error: Exception) -> str:
+    """Why a show should step down, in words; empty for an error that no other rung would cure."""
+    if isinstance(error, InputError):
+        return ""
+    first_line = (str(error).splitlines() or [type(error).__name__])[0][:160]
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate" in first_line:
+        return "out of memory"
+    if isinstance(error, ImportError):
+        return f"a library is missing ({first_line})"
+    if isinstance(error, RuntimeError | OSError):
+        return f"a network failed ({first_line})"
+    return ""
+
+
+class Ladder:
+    """The model of one show, opened on the best rung that works. Owned by whoever builds the sampling stage.
+
+    `open` loads the model on a rung; `say` gets one line for each step down.
+    """
+
+    def __init__(self, rungs: tuple[Rung, ...], open: Callable[[Rung], Model], say: Callable[[str], None]) -> None:
+        self._rungs, self._open, self._say = rungs, open, say
+        self._at = 0
+        self._model: Model | None = None
+
+    @property
+    def rung(self) -> Rung:
+        """The rung in use."""
+        return self._rungs[self._at]
+
+    @property
+    def model(self) -> Model:
+        """The model, loaded when first asked for; raises what the last rung raised where none works."""
+        while self._model is None:
+            try:
+                self._model = self._open(self.rung)
+            except (RuntimeError, OSError, ImportError, MemoryError) as error:
+                if not self.step_down(error):
+                    raise
+        return self._model
+
+    def step_down(self, error: Exception, steps: int = UNLIMITED) -> str:
+        """Leave the rung that failed a show of `steps` a frame; what is said, empty where no other rung would help.
+
+        The model goes at once, its memory with it; `model` loads the next.
+        """
+        why, failed = cause(error), self.rung
+        below = [i for i in range(self._at + 1, len(self._rungs)) if _differs(self._rungs[i], failed, steps)]
+        if not why or not below:
+            return ""
+        self._at, self._model = below[0], None
+        _release()
+        line = f"{failed}: {why}; going on with {self.rung}"
+        self._say(line)
+        return line
+
+
+def _differs(rung: Rung, failed: Rung, steps: int) -> bool:
+    """Whether a show of `steps` a frame costs anything less, or runs elsewhere, on `rung`."""
+    same_place = (rung.runner, rung.halvings) == (failed.runner, failed.halvings)
+    return not same_place or min(steps, rung.most_steps) < min(steps, failed.most_steps)
+
+
+def _release() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
