@@ -84,6 +84,8 @@ class Cue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     negative: Text | UnsetType = UNSET
     amount: Unit | UnsetType = UNSET
     motion: Unit | UnsetType = UNSET
+    strength: Unit | UnsetType = UNSET
+    feedback: Unit | UnsetType = UNSET
     guidance_scale: Scale | UnsetType = UNSET
     seed: Seed | UnsetType = UNSET
     shader: ShaderPart = ShaderPart()
@@ -102,6 +104,8 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guidance_scale: Scale = 1.0
     amount: Unit = 1.0
     motion: Unit = 0.5
+    strength: Unit = 0.6
+    feedback: Unit = 0.0
     steps: Annotated[int, Meta(ge=1, le=8)] = 1
     seed: Seed = 0
     fit: Literal["fill", "fit"] = "fill"
@@ -111,7 +115,10 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cues: Annotated[tuple[Cue, ...], Meta(max_length=99)] = field(default=(), name="cue")
 
 
-_PLAIN = ("negative", "guidance", "guidance_scale", "amount", "motion", "steps", "seed", "fit", "flash_limiter")
+_PLAIN = (
+    "negative", "guidance", "guidance_scale", "amount", "motion", "strength", "feedback", "steps", "seed", "fit",
+    "flash_limiter",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,10 @@ class ShowState:
     audio_gain_db: float = 0.0
     agc: bool = True
     motion: float = 0.5
+    strength: float = 0.6
+    """How far a frame leaves the picture the show starts from, 0..1; of no meaning without one."""
+    feedback: float = 0.0
+    """How much of the last frame stays in the next, 0..1."""
     steps: int = 1
     seed: int = 0
     tempo_bpm: float = 0.0

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from tpos_models.conditioning import Conditions, blend
 from tpos_models.contracts import ModelSpec
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, TOKEN_SIZE, TOKENS, from_tokens
+
+LEAST_STRENGTH = 0.4
+"""However much of the last frame is kept, this much of the schedule is drawn anew: less, and artefacts feed themselves
+(seen on `pocket`: under 0.4 waves turn to stripes within 20 frames)."""
+LEAK = 0.5
+"""How far the noise turns towards fresh noise at motion 1, of a quarter turn."""
 
 STILL = "terrain", "sky", "flow", "life"
 """What `pocket`'s four channels of z draw; the first never moves, so that a place keeps its composition."""
@@ -110,3 +117,23 @@ class Drift:
     def flow(self, conditions: Conditions) -> Flow:
         """The speeds that prompt and sound together ask for."""
         return scene_flow(blend(conditions)) if self._knows_scenes else plain_flow(self.z0.shape[1])
+
+
+class Start(NamedTuple):
+    """What `tpos_models.sampler.sample` starts from: `latents` and `noise` (1, C, h, w), `strength` 0..1."""
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    strength: float
+
+
+def feed_back(last_x0: torch.Tensor, noise: torch.Tensor, fresh: torch.Tensor, amount: float, motion: float) -> Start:
+    """The last frame as the next one's start: `amount` 0..1 of it stays, with `fresh` noise leaked into the noise.
+
+    The frame is brought to zero mean and unit variance per channel, so that the loop can neither fade, nor burn, nor
+    drift to one colour; without fresh noise it would settle on one texture, which at motion 0 it should.
+    """
+    mean, deviation = last_x0.mean((-2, -1), keepdim=True), last_x0.std((-2, -1), keepdim=True)
+    angle = LEAK * motion * math.pi / 2
+    leaked = math.cos(angle) * noise + math.sin(angle) * fresh
+    return Start((last_x0 - mean) / deviation.clamp_min(1e-4), leaked, 1 - (1 - LEAST_STRENGTH) * amount)

@@ -1,4 +1,4 @@
-"""Starting from a picture: an image file, or the last frame of a show, for `sample(start=..., strength=...)`."""
+"""Pictures to start from: any image file as RGB of the size a model draws at."""
 
 from __future__ import annotations
 
@@ -55,16 +55,3 @@ def _flattened(image):  # type: ignore[no-untyped-def]
         top = 65535.0 if array.max() > 255 else 255.0
         image = Image.fromarray((array.clip(0, top) * (255 / top)).astype(np.uint8))
     return image.convert("RGB")
-
-
-def feed_back(last_x0: torch.Tensor, noise: torch.Tensor, amount: float, leak: float = 0.1) -> torch.Tensor:
-    """Start latents from the last frame: `amount` 0..1 of it, the rest fresh noise, always at least `leak` of noise.
-
-    Both are mixed as vectors of unit variance (cos, sin), and the picture is brought back to zero mean and unit
-    variance per channel first: a loop can neither fade, nor burn, nor drift to one colour.
-    """
-    angle = min(amount, 1 - leak) * torch.pi / 2
-    centred = last_x0 - last_x0.mean((-2, -1), keepdim=True)
-    unit = centred / centred.std((-2, -1), keepdim=True).clamp_min(1e-4)
-    picture = torch.sin(torch.tensor(angle)) * unit
-    return (picture + torch.cos(torch.tensor(angle)) * noise).to(last_x0)

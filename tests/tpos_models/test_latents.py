@@ -7,7 +7,7 @@ import torch
 
 from tpos_models.conditioning import AudioTerm, Conditions
 from tpos_models.contracts import ModelSpec
-from tpos_models.latents import Drift, pace, scene_flow, shifted
+from tpos_models.latents import LEAST_STRENGTH, Drift, feed_back, pace, scene_flow, shifted
 from tpos_models.pocket.scene import scene, to_tokens
 
 NULL = to_tokens(scene())
@@ -82,3 +82,22 @@ def test_other_models_move_as_a_whole() -> None:
     assert z.shape == (1, 4, 64, 96)
     assert abs(float(z.square().mean()) - 1) < 0.05
     assert not torch.equal(z, drift.z0)
+
+
+def test_feedback_neither_fades_nor_burns_nor_drifts() -> None:
+    g = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 1, 4, 32, 32, generator=g).unbind(0)
+    for _ in range(50):
+        start = feed_back(x, noise, torch.randn(1, 4, 32, 32, generator=g), 1.0, 1.0)
+        torch.testing.assert_close(start.latents.std((-2, -1)), torch.ones(1, 4))
+        assert start.latents.mean().abs() < 1e-5
+        assert abs(float(start.noise.square().mean()) - 1) < 0.1
+        x = 1.3 * start.latents + 0.5  # a sampler that would burn
+
+
+def test_feedback_leaks_fresh_noise_with_motion_and_always_redraws() -> None:
+    x, noise, fresh = torch.randn(3, 1, 4, 32, 32, generator=torch.Generator().manual_seed(1)).unbind(0)
+    assert torch.equal(feed_back(x, noise, fresh, 0.5, 0.0).noise, noise)
+    leaked = [float((feed_back(x, noise, fresh, 0.5, motion).noise - noise).norm()) for motion in (0.2, 0.5, 1.0)]
+    assert leaked == sorted(leaked)
+    assert [feed_back(x, noise, fresh, amount, 0.0).strength for amount in (0.0, 1.0)] == [1.0, LEAST_STRENGTH]
