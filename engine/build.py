@@ -21,14 +21,14 @@ def build_model(name: str, target: str, out: Path | None, say: Callable[[str], N
         if say:
             say(f"building {network.name}")
         start = time.monotonic()
-        path = onnx.export(network, out / f"{network.name}.onnx" if out else onnx.cached_path(network))
+        exported = onnx.export(network, out / f"{network.name}.onnx" if out else onnx.cached_path(network))
         rows.append(
             {
                 "network": network.name,
-                "path": str(path),
+                "path": str(exported.path),
                 "seconds": round(time.monotonic() - start, 1),
-                "bytes": path.stat().st_size,
-                "error": onnx.check(network, path),
+                "bytes": exported.path.stat().st_size,
+                "error": exported.error,
             }
         )
     return {"model": name, "to": target, "networks": rows}

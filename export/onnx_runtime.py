@@ -48,9 +48,13 @@ def open_session(path: Path, network: Network) -> Run:
         session = ort.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:160]})") from error
-    found = tuple(i.name for i in session.get_inputs())
-    if found != network.inputs:
-        raise ModelError(f"{path}: inputs are {found}, {network.name} has {network.inputs}")
+    for kind, found, wanted in (
+        ("inputs", session.get_inputs(), network.inputs),
+        ("outputs", session.get_outputs(), network.outputs),
+    ):
+        names = tuple(value.name for value in found)
+        if names != wanted:
+            raise ModelError(f"{path}: {kind} are {names}, {network.name} has {wanted}")
     return _Bound(session)
 
 
@@ -93,7 +97,7 @@ def runner(folder: Path | None = None, building: Callable[[], None] = lambda: No
                 path.unlink(missing_ok=True)
         announce()
         try:
-            return open_session(export(network, path), network)
+            return open_session(export(network, path).path, network)
         except StorageError:
             return _build_in_memory(network)
 
@@ -101,5 +105,5 @@ def runner(folder: Path | None = None, building: Callable[[], None] = lambda: No
 
 
 def _build_in_memory(network: Network) -> Run:
-    with tempfile.TemporaryDirectory() as folder:
-        return open_session(export(network, Path(folder) / f"{network.name}.onnx"), network)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return open_session(export(network, Path(folder) / f"{network.name}.onnx").path, network)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-Run = Callable[..., tuple[torch.Tensor, ...]]
+Tensors = tuple[torch.Tensor, ...]
+Run = Callable[..., Tensors]
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,14 @@ Runner = Callable[[Network], Run]
 
 def run_in_torch(network: Network) -> Run:
     """The eager runner: the module itself, without gradients."""
-    module = network.build()
+    return as_function(network.build())
+
+
+def as_function(module: torch.nn.Module) -> Run:
+    """A module as runners see one: a tuple out, no gradients."""
 
     @torch.inference_mode()
-    def run(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def run(*tensors: torch.Tensor) -> Tensors:
         out = module(*tensors)
         return out if isinstance(out, tuple) else (out,)
 

@@ -38,7 +38,7 @@ def small(module: type[torch.nn.Module] = Small) -> Network:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
-    return onnx.export(small(), tmp_path_factory.mktemp("onnx") / "small.onnx")
+    return onnx.export(small(), tmp_path_factory.mktemp("onnx") / "small.onnx").path
 
 
 def test_the_file_computes_what_torch_computes_at_every_batch(exported):

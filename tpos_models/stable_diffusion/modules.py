@@ -43,6 +43,7 @@ class Source:
         config = dict(self.configs.text)
         projected = "CLIPTextModelWithProjection" in config.get("architectures", [])
         kind = transformers.CLIPTextModelWithProjection if projected else transformers.CLIPTextModel
+        config["attn_implementation"] = "eager"  # 77 tokens; the others' masks do not leave as float16 ONNX
         if self.folder is None:
             config |= {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
         return self._module("text_encoder", lambda: kind(transformers.CLIPTextConfig.from_dict(config)), dtype)
@@ -120,7 +121,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, unet: Any, embedded_scale: float = 8.5) -> None:
         super().__init__()
-        self.unet, self._dtype = unet, unet.dtype
+        self.unet = unet
         size = unet.config.time_cond_proj_dim
         condition = None if size is None else guidance_embedding(embedded_scale - 1, size).to(unet.dtype)
         self.register_buffer("condition", condition, persistent=False)
@@ -128,9 +129,9 @@ class Denoiser(nn.Module):
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         condition = None if self.condition is None else self.condition.expand(x_t.shape[0], -1)
         out = self.unet(
-            x_t.to(self._dtype),
+            x_t.to(self.unet.dtype),
             t,
-            encoder_hidden_states=tokens.to(self._dtype),
+            encoder_hidden_states=tokens.to(self.unet.dtype),
             timestep_cond=condition,
             return_dict=False,
         )
@@ -150,12 +151,12 @@ class LatentDecoder(nn.Module):
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
-        self.vae, self._dtype = vae, vae.dtype
+        self.vae = vae
         self._scaling = float(vae.config.scaling_factor)
         self._shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        image = self.vae.decode((latents / self._scaling + self._shift).to(self._dtype), return_dict=False)[0]
+        image = self.vae.decode((latents / self._scaling + self._shift).to(self.vae.dtype), return_dict=False)[0]
         return (image.float() / 2 + 0.5).clamp(0, 1)
 
 
@@ -164,11 +165,11 @@ class LatentEncoder(nn.Module):
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
-        self.vae, self._dtype = vae, vae.dtype
+        self.vae = vae
         self._scaling = float(vae.config.scaling_factor)
         self._shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        out = self.vae.encode((image * 2 - 1).to(self._dtype))
+        out = self.vae.encode((image * 2 - 1).to(self.vae.dtype))
         latents = cast(torch.Tensor, out.latents if hasattr(out, "latents") else out.latent_dist.mode())
         return (latents.float() - self._shift) * self._scaling
