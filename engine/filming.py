@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +15,14 @@ from engine.recording import Recorder, RecorderStatus, SessionSummary
 from engine.sessions import About
 from engine.show import Show
 from engine.types import Frame, ShowState
-from tpos_models.contracts import ModelSpec
 from tpos_models.errors import TposError
-
-PROGRAM = "tpos-live 0.1.0"
 
 
 class Filming:
     """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
 
-    `size` is the film's; `fps` its rate. A recording that breaks off leaves its reason in `trouble` and the show
-    running.
+    `size` is the film's, `fps` its rate, `about` what the records say of the show. A recording that breaks off leaves
+    its reason in `trouble` and the show running.
     """
 
     def __init__(
@@ -36,10 +33,10 @@ class Filming:
         capture: Capture,
         show: Show,
         clock: Clock,
-        spec: ModelSpec,
+        about: About,
     ) -> None:
         self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock)
-        self._capture, self._show, self._clock, self._spec = capture, show, clock, spec
+        self._capture, self._show, self._clock, self._about = capture, show, clock, about
         self._next_sample = 0
         self._logged: ShowState | None = None
         self.running = False
@@ -96,13 +93,7 @@ class Filming:
 
     def _start(self, state: ShowState) -> None:
         preset = self._show.looks.current
-        about = About(
-            program=PROGRAM,
-            model=self._spec.name,
-            spec=asdict(self._spec),
-            preset=presets.dump(preset) if preset else "",
-            input=self._capture.source.name,
-        )
+        about = replace(self._about, preset=presets.dump(preset) if preset else "")
         self._next_sample = self._capture.counters().samples
         self._logged = None
         try:

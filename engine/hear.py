@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import soxr
 
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
@@ -32,7 +33,11 @@ def hear_source(
     Returns {"segments": [{"start_s", "end_s", "loudness_db", "beta", "phrases"}], "overall": [{"phrase", "weight"}]};
     `beta` is TAM's attention to the segment in the window that ends with it.
     """
-    samples = _samples(source, channels, seconds, tick)
+    return hear_samples(_samples(source, channels, seconds, tick), phrases, tick)
+
+
+def hear_samples(samples: np.ndarray, phrases: list[str] | None, tick: Tick) -> dict[str, Any]:
+    """`hear_source` of mono samples at 44.1 kHz."""
     model = open_model("pocket")
     asked = phrases or list(model.audio.phrases)
     joint = model.text.encode(asked).joint
@@ -60,6 +65,13 @@ def hear_source(
         )
         tick(min(1.0, (start + len(piece)) / max(1, len(samples))))
     return {"segments": segments, "overall": _ranked(asked, np.mean(weights, axis=0))}
+
+
+def name_sounds(samples: np.ndarray, sample_rate: int) -> str:
+    """The phrase the built-in encoder hears most of in mono sound (n,), empty where it knows none."""
+    at_our_rate = soxr.resample(samples, sample_rate, SAMPLE_RATE)
+    best = hear_samples(at_our_rate, None, lambda share: None)["overall"][0]
+    return best["phrase"] if best["weight"] >= 0.05 else ""
 
 
 def describe(report: dict[str, Any]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -36,11 +36,13 @@ from engine.render.pace import Gaps, run
 from engine.report import LiveSummary, Tally
 from engine.sampling import SamplingStage
 from engine.screens import Screen, open_screen
-from engine.sessions import default_root
+from engine.sessions import About, default_root
 from engine.show import Effect
+from engine.starting import starting_picture
 from engine.types import Frame, Heard, ShowState
 from tpos_models.contracts import Model
 
+PROGRAM = "tpos-live 0.1.0"
 FILM_FPS = 30.0
 MESSAGE_S = 5.0
 
@@ -72,9 +74,11 @@ class Live:
         self.options = options
         self.news: deque[str] = deque()
         """Lines from other threads for the operator."""
-        self._ladder = ladder or open_ladder(options.look.model, say=self.news.append)
+        look = options.look
+        self._ladder = ladder or open_ladder(look.name, look.size_px, self.news.append, look.additions)
+        self.picture = starting_picture(look.init_image) if look.init_image else None
         self.clock = clock or WallClock()
-        self.show, troubles = options.look.build_show()
+        self.show, troubles = look.build_show()
         if options.record is not None:
             self.show.set(recording=True)
         self.tally = Tally()
@@ -112,7 +116,7 @@ class Live:
         """Play until the time is over, the file has ended, the window is closed, or `stopping` is set."""
         started_s = self.clock.now()
         self.filming = Filming(
-            self.options.record, screen.film_size, FILM_FPS, self.capture, self.show, self.clock, self.model.spec
+            self.options.record, screen.film_size, FILM_FPS, self.capture, self.show, self.clock, self._about()
         )
         with ExitStack() as stack:
             stack.callback(self.osc.close)
@@ -182,8 +186,20 @@ class Live:
         """Show a line on the screen for a while."""
         self._message, self._message_until_s = words, self.clock.now() + MESSAGE_S
 
+    def _about(self) -> About:
+        """What the records say of this show."""
+        spec, look = self.model.spec, self.options.look
+        return About(
+            program=PROGRAM,
+            model=spec.name,
+            spec=asdict(spec),
+            options=look.model_record(),
+            input=self.capture.source.name,
+            picture=self.picture,
+        )
+
     def _new_stage(self) -> SamplingStage:
-        return SamplingStage(self.model, self.clock, self._ladder.rung.most_steps)
+        return SamplingStage(self.model, self.clock, self._ladder.rung.most_steps, self.picture)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
         seconds = self.options.seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ import torch
 from engine import console
 from engine.ladder import Ladder, Rung, ladder_of
 from engine.priority import step_back
-from export import onnx_runtime
+from export import cuda, onnx_runtime, tensorrt
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.network import Runner, run_in_torch
+from tpos_models.registry import PLAIN, Additions
 
 Watch = Callable[[Runner], Runner]
 """Looks over a runner's shoulder: the benchmark times every network so."""
@@ -29,8 +31,33 @@ class Kind:
     make: Callable[[], Runner]
 
 
+def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
+    def missing(model: str) -> str:
+        if model == registry.POCKET:
+            return "pocket lives on the CPU"
+        for needed in (cuda.available, here):
+            found, words = needed()
+            if not found:
+                return words
+        return ""
+
+    return missing
+
+
+def _tensorrt(library: tensorrt.Library) -> Kind:
+    def building(network: str) -> Callable[[float], None]:
+        console.say(f"building {network} for this GPU, once; minutes")
+        return lambda share: None
+
+    return Kind(
+        library,
+        _gpu_missing(lambda: tensorrt.available(library)),
+        lambda: tensorrt.runner(library, watch=building),
+    )
+
+
 def _onnx_missing(model: str) -> str:
-    return "" if model == registry.POCKET else "built for pocket only"
+    return "" if model == registry.POCKET else "ONNX Runtime plays pocket only"
 
 
 def _onnx() -> Runner:
@@ -40,6 +67,8 @@ def _onnx() -> Runner:
 
 
 KINDS: tuple[Kind, ...] = (
+    *(_tensorrt(library) for library in tensorrt.LIBRARIES),
+    Kind("cuda", _gpu_missing(cuda.available), cuda.runner),
     Kind("onnx", _onnx_missing, _onnx),
     Kind("torch", lambda model: "", lambda: run_in_torch),
 )
@@ -51,19 +80,34 @@ def runners(name: str) -> tuple[str, ...]:
     return tuple(kind.name for kind in KINDS if not kind.missing(name))
 
 
-def open_ladder(name: str, size_px: tuple[int, int] | None = None, say: Callable[[str], None] = console.say) -> Ladder:
+def passed_over(name: str) -> tuple[str, ...]:
+    """Why a model plays on no better runner here: what each of those lacks."""
+    lacking = itertools.takewhile(bool, (kind.missing(name) for kind in KINDS))
+    return tuple(dict.fromkeys(lacking))
+
+
+def open_ladder(
+    name: str,
+    size_px: tuple[int, int] | None = None,
+    say: Callable[[str], None] = console.say,
+    additions: Additions = PLAIN,
+) -> Ladder:
     """A model on the best rung that works here; `size_px` (width, height) where the model has no size of its own."""
     rungs = ladder_of(runners(name), registry.resizable(name))
-    return Ladder(rungs, lambda rung: open_on(rung, name, size_px), say)
+    return Ladder(rungs, lambda rung: open_on(rung, name, size_px, additions=additions), say)
 
 
-def open_model(name: str, size_px: tuple[int, int] | None = None) -> Model:
+def open_model(name: str, size_px: tuple[int, int] | None = None, additions: Additions = PLAIN) -> Model:
     """Load a model ready to play; raises `ModelError` or `MissingFileError`."""
-    return open_ladder(name, size_px).model
+    return open_ladder(name, size_px, additions=additions).model
 
 
 def open_on(
-    rung: Rung, name: str, size_px: tuple[int, int] | None = None, watch: Watch = lambda runner: runner
+    rung: Rung,
+    name: str,
+    size_px: tuple[int, int] | None = None,
+    watch: Watch = lambda runner: runner,
+    additions: Additions = PLAIN,
 ) -> Model:
     """Load a model on one rung; raises what its runner raises where that does not work."""
     kind = next(kind for kind in KINDS if kind.name == rung.runner)
@@ -71,7 +115,7 @@ def open_on(
     runner = watch(kind.make())
     if kind.name != "onnx":
         torch.set_num_threads(onnx_runtime.threads())
-        return registry.load(name, runner, kind.name, size_px)
+        return registry.load(name, runner, kind.name, size_px, additions)
     torch.set_num_threads(1)  # torch must keep no pool of its own spinning beside ONNX Runtime's
     with ThreadPoolExecutor(1, initializer=step_back) as behind:  # whose threads inherit its place
-        return behind.submit(registry.load, name, runner, kind.name, size_px).result()
+        return behind.submit(registry.load, name, runner, kind.name, size_px, additions).result()

@@ -21,23 +21,25 @@ from engine.clock import VirtualClock
 from engine.console import Tick
 from engine.director import steer
 from engine.models import open_model
-from engine.options import LookOptions
+from engine.options import LookOptions, ModelOptions, check_sampler
 from engine.sampling import HEAR_EVERY_S, SamplingStage
 from engine.screens import FILM_PX, Screen, open_headless
 from engine.sessions import Session
+from engine.starting import starting_picture
 from engine.types import SILENCE, AudioFeatures, Frame, ShowState
 from export.video import VideoWriter
 from tpos_models.contracts import Model
+from tpos_models.stable_diffusion import plms
 
 StateAt = Callable[[float], ShowState]
 
 
 class OfflineShow:
-    """One show fed by hand. Owned by the loop that calls `frame`."""
+    """One show fed by hand; arguments as `engine.sampling.SamplingStage`. Owned by the loop that calls `frame`."""
 
-    def __init__(self, model: Model, start_s: float = 0.0) -> None:
-        self.clock = VirtualClock(start_s)
-        self.stage = SamplingStage(model, self.clock)
+    def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
+        self.clock = VirtualClock()
+        self.stage = SamplingStage(model, self.clock, picture=picture, reference_steps=reference_steps)
         self.analyser = Analyser()
         self.features: AudioFeatures = SILENCE
         self._heard_s = -HEAR_EVERY_S
@@ -59,7 +61,7 @@ class OfflineShow:
 
 
 def render(
-    model: Model,
+    show: OfflineShow,
     sound: Iterator[np.ndarray],
     state_at: StateAt,
     screen: Screen,
@@ -70,7 +72,6 @@ def render(
 
     `tick` is told the seconds done. A freeze holds the last frame.
     """
-    show = OfflineShow(model)
     frame: Frame | None = None
     for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
         now_s = index / float(video.fps)
@@ -93,33 +94,48 @@ def render_file(
     fps: float,
     seconds: float | None,
     tick: Tick,
+    sampler: str = "few-step",
 ) -> dict[str, Any]:
     """`tpos render`: a sound file to a video file."""
-    show, _ = look.build_show()
+    state = look.build_show()[0].state
+    picture = starting_picture(look.init_image) if look.init_image else None
     file = AudioFile(audio)
     length_s = min(file.duration_s or float("inf"), seconds or float("inf"))
     sound = _first_seconds(read_sound(file), seconds)
     channels = Intake(file.sample_rate, file.channels).channels
-    state = show.state
-    return _to_file(open_model(look.model), sound, channels, lambda _: state, output, size, fps, length_s, tick)
+    show = _show(look, picture, sampler, look.steps)
+    return _to_file(show, sound, channels, lambda _: state, output, size, fps, length_s, tick)
 
 
 def render_session(
-    session: Session, output: Path, model: str | None, size: tuple[int, int] | None, fps: float, tick: Tick
+    session: Session,
+    output: Path,
+    options: ModelOptions,
+    size: tuple[int, int] | None,
+    fps: float,
+    tick: Tick,
+    sampler: str = "few-step",
 ) -> dict[str, Any]:
     """`tpos sessions export`: a recorded set re-rendered from its sound and its control log."""
     samples, rate = session.sound()
     intake = Intake(rate, samples.shape[1])
     sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
     length_s = len(samples) / rate
-    playable = open_model(model or session.record.model or "pocket")
+    options = options.over(session.record.options or {"model": session.record.model or None})
+    show = _show(options, session.picture(), sampler)
     return _to_file(
-        playable, sound, intake.channels, session.state_at, output, size or session.record.size, fps, length_s, tick
+        show, sound, intake.channels, session.state_at, output, size or session.record.size, fps, length_s, tick
     )
 
 
+def _show(options: ModelOptions, picture: np.ndarray | None, sampler: str, steps: int | None = None) -> OfflineShow:
+    check_sampler(sampler, steps)
+    model = open_model(options.name, options.size_px, options.additions)
+    return OfflineShow(model, picture, (steps or plms.STEPS) if sampler == "reference" else 0)
+
+
 def _to_file(
-    model: Model,
+    show: OfflineShow,
     sound: Iterator[np.ndarray],
     channels: int,
     state_at: StateAt,
@@ -134,7 +150,7 @@ def _to_file(
         VideoWriter(output, screen.film_size, fps, SAMPLE_RATE, channels) as video,
         _until_interrupted(sound) as playing,
     ):
-        frames = render(model, playing, state_at, screen, video, lambda done_s: tick(done_s / length_s))
+        frames = render(show, playing, state_at, screen, video, lambda done_s: tick(done_s / length_s))
         width, height = video.size
     return {"output": str(output), "frames": frames, "fps": fps, "seconds": frames / fps, "size": [width, height]}
 

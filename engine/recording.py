@@ -19,11 +19,22 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from PIL import Image
 
 from engine.clock import Clock
-from engine.sessions import About, Counters, SessionRecord, default_root, new_folder, state_to_json, write_record
+from engine.sessions import (
+    START,
+    About,
+    Counters,
+    SessionRecord,
+    default_root,
+    new_folder,
+    state_to_json,
+    write_record,
+)
 from engine.take import Take, check_space
 from engine.types import Frame, ShowState
+from export.media import writing
 from tpos_models.errors import RunError, StorageError, TposError
 
 _POLL_S = 0.1
@@ -114,8 +125,12 @@ class Recorder:
             program=about.program,
             model=about.model,
             spec=about.spec,
+            options=about.options,
             input=about.input,
         )
+        if about.picture is not None:
+            with writing(folder):
+                Image.fromarray(about.picture).save(folder / START, compress_level=1)
         return Take(folder, record, about.preset, self._clock.now(), self._min_free // 4)
 
     def due(self, time_s: float) -> bool:

@@ -16,10 +16,13 @@ from engine.ladder import UNLIMITED
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
+from tpos_models.errors import InputError
 from tpos_models.guidance import Guidance, Tier
-from tpos_models.latents import Drift
-from tpos_models.sampler import sample
+from tpos_models.latents import Drift, Start, feed_back
+from tpos_models.picture import fit_picture
+from tpos_models.sampler import Sample, sample
 from tpos_models.schedule import NoiseSchedule
+from tpos_models.stable_diffusion.plms import sample_plms
 
 HEAR_EVERY_S = 0.2
 """A new hop of sound is encoded this often; well under a second from a new sound to its picture."""
@@ -27,8 +30,8 @@ HEAR_EVERY_S = 0.2
 ONSET_PUSH = 0.4
 """How much a full onset raises the guidance of the frame it falls into."""
 
-DEFAULT_TIER: dict[str, Tier] = {"onnx": "semantic", "torch": "blend", "cuda": "semantic", "tensorrt": "semantic"}
-"""What "auto" means by runner: the semantic tier wherever two evaluations a frame are affordable live."""
+SLOW_RUNNERS = ("torch",)
+"""Where "auto" means the blend tier; elsewhere it is semantic: two evaluations a frame are affordable live."""
 
 
 class PromptFader:
@@ -97,11 +100,25 @@ class Listener:
 class SamplingStage:
     """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it.
 
-    A frame takes as many steps as the show asks for, the model knows and `most_steps` allows.
+    A frame takes as many steps as the show asks for, the model knows and `most_steps` allows; with `reference_steps`
+    it takes those, as the paper does (`tpos_models.stable_diffusion.plms`). `picture`, RGB uint8 (H, W, 3), is what
+    every frame starts from, or with feedback the first.
     """
 
-    def __init__(self, model: Model, clock: Clock, most_steps: int = UNLIMITED) -> None:
+    def __init__(
+        self,
+        model: Model,
+        clock: Clock,
+        most_steps: int = UNLIMITED,
+        picture: np.ndarray | None = None,
+        reference_steps: int = 0,
+    ) -> None:
+        if reference_steps and model.spec.schedule != "scaled_linear":
+            raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
         self.model = model
+        self._reference_steps = reference_steps
+        self._picture = None if picture is None else encode_picture(model, picture)
+        self._last_x0: torch.Tensor | None = None
         self._clock = clock
         self._most_steps = min(most_steps, len(model.spec.timesteps))
         self._schedule = NoiseSchedule(model.spec)
@@ -129,10 +146,9 @@ class SamplingStage:
         now_s = self._clock.now()
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
-        guidance = self._guidance(state)
-        steps = min(state.steps, self._most_steps)
-        result = sample(self.model.denoiser, self._schedule, noise, conditions, self.tier(state), guidance, steps)
+        result = self._sample(state, conditions, self._start(state, noise))
         self.evaluations += result.evaluations
+        self._last_x0 = result.x0
         image = to_pixels(self.model.decoder(result.x0))
         embedding = self._listener.embedding
         audio_time_s = max(features.time_s, embedding.time_s if embedding else 0.0)
@@ -142,6 +158,38 @@ class SamplingStage:
             self._index, image, audio_time_s, self._clock.now(), state.revision, prompt, self._heard, state.seed
         )
 
+    def _sample(self, state: ShowState, conditions: Conditions, start: Start) -> Sample:
+        if self._reference_steps:
+            return sample_plms(
+                self.model.denoiser,
+                self._schedule,
+                start.noise,
+                conditions,
+                Guidance(),
+                self._reference_steps,
+                start.latents,
+                start.strength,
+            )
+        return sample(
+            self.model.denoiser,
+            self._schedule,
+            start.noise,
+            conditions,
+            self.tier(state),
+            self._guidance(state),
+            min(state.steps, self._most_steps),
+            start=start.latents,
+            strength=start.strength,
+        )
+
+    def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
+        """Noise alone, the last frame as far as it is fed back, or the picture."""
+        if state.feedback > 0 and self._last_x0 is not None:
+            generator = torch.Generator().manual_seed(state.seed * 1_000_003 + self._index)
+            fresh = torch.randn(noise.shape, generator=generator).to(noise)
+            return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion)
+        return Start(self._picture, noise, state.strength)
+
     @property
     def window_s(self) -> float:
         """Seconds of sound the encoder listens to."""
@@ -150,7 +198,9 @@ class SamplingStage:
 
     def tier(self, state: ShowState) -> Tier:
         """The guidance tier in force."""
-        return DEFAULT_TIER[self.model.runner] if state.guidance == "auto" else state.guidance  # type: ignore[return-value]
+        if state.guidance == "auto":
+            return "blend" if self.model.runner in SLOW_RUNNERS else "semantic"
+        return state.guidance  # type: ignore[return-value]
 
     def _guidance(self, state: ShowState) -> Guidance:
         """The model's own strengths, with the operator's guidance scale where it asks for more than none."""
@@ -185,9 +235,16 @@ class SamplingStage:
         if self._drift is None or state.seed != self._seed:
             self._drift = Drift(self.model.spec, state.seed)
             self._seed = state.seed
+            self._last_x0 = None
         dt_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
         return self._drift.advance(dt_s, state.motion, features.level, features.onset, conditions).to(self.model.device)
+
+
+def encode_picture(model: Model, picture: np.ndarray) -> torch.Tensor:
+    """RGB uint8 (H, W, 3) as the model's latents (1, C, h, w), its middle filling them."""
+    height, width = (side * model.spec.scale for side in model.spec.sample_size)
+    return model.encoder(fit_picture(picture, (width, height)))
 
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:

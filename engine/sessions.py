@@ -4,6 +4,7 @@
     NAME/audio.flac      the input as it was heard, 24 bits
     NAME/control.jsonl   one JSON object a line: {"time_s", "kind", "data"}, seconds on the sound's clock
     NAME/preset.toml     the preset as used
+    NAME/start.png       the picture it started from, if any
     NAME/session.json    program, model, sizes, and at the end the counters
 
 Recordings go to $TPOS_RECORDINGS, else to `tpos-recordings` in the home folder.
@@ -29,8 +30,10 @@ from engine.types import ShowState
 from export.media import writing
 from export.reading import read_sound
 from tpos_models.errors import InputError, MediaError, MissingFileError, StorageError
+from tpos_models.picture import read_picture
 
 VIDEO, AUDIO, LOG, PRESET, RECORD = "video.mp4", "audio.flac", "control.jsonl", "preset.toml", "session.json"
+START = "start.png"
 _NAME = re.compile(r"[^\W_][\w .+-]{0,79}")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names Windows keeps for itself
 
@@ -61,13 +64,19 @@ class Counters:
 
 @dataclass(frozen=True)
 class About:
-    """What a recording tells of its making; `spec` is the model's own record, `preset` the TOML text as used."""
+    """What a recording tells of its making.
+
+    `spec` is the model's own record, `options` how it was asked for (the fields of `engine.options.ModelOptions`),
+    `preset` the TOML text as used, `picture` what the show started from, RGB uint8 (H, W, 3).
+    """
 
     program: str = ""
     model: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     preset: str = ""
     input: str = ""
+    picture: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,7 @@ class SessionRecord:
     program: str = ""
     model: str = ""
     spec: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     input: str = ""
     state: str = "recording"
     """"recording", "complete" or "failed"."""
@@ -141,6 +151,11 @@ class Session:
             raise MediaError(f"no show state in {self.info.path / LOG}: a session with one is accepted")
         at = bisect_right(self.states, time_s, key=lambda entry: entry[0])
         return self.states[max(at - 1, 0)][1]
+
+    def picture(self) -> np.ndarray | None:
+        """What the show started from, if it was a picture."""
+        path = self.info.path / START
+        return read_picture(path) if path.is_file() else None
 
     def sound(self) -> tuple[np.ndarray, int]:
         """The raw input, float32 (samples, channels), and its rate; sample 0 is time 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,27 @@ def read_frames(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
     with _opened(path) as container:
         for frame in _until_damage(container.decode(video=0)):
             yield float(frame.time), frame.to_ndarray(format="rgb24")
+
+
+def read_last_frame(path: str | Path) -> np.ndarray:
+    """The last frame, RGB uint8 (height, width, 3), found from the end; raises MissingFileError, MediaError."""
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"no picture in {path}: a video is accepted")
+        if container.duration:
+            container.seek(max(0, container.duration - 5 * av.time_base))
+        last = _last(_until_damage(container.decode(video=0)))
+        if last is None:
+            container.seek(0)
+            last = _last(_until_damage(container.decode(video=0)))
+        if last is None:
+            raise MediaError(f"no picture in {path}: a video with a frame that can be read is accepted")
+        return last.to_ndarray(format="rgb24")
+
+
+def _last(frames: Iterator[av.VideoFrame]) -> av.VideoFrame | None:
+    newest = deque(frames, maxlen=1)
+    return newest[0] if newest else None
 
 
 def read_sound(path: str | Path) -> tuple[np.ndarray, int]:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,10 @@ from tpos_models.optical_flow import optical_flow, warp
 SIDE_PX = 128
 """Pictures are measured at this longer side."""
 MAX_LAG_S = 0.5
+BATCH = 16
+"""Pairs of frames measured at once."""
+CLIP_HZ = 4.0
+"""CLIP looks at so many frames a second."""
 LEAST_PEAK = 0.1
 """Peaks of motion under this share of the largest are compression noise (the original counts all)."""
 
@@ -108,35 +111,37 @@ def evaluate(
     With `clip` and `heard`, a phrase for what sounds, the CLIP direction from `prompt` to `prompt`, `heard` is
     measured between the quietest and the loudest quarter of the frames. Raises `InputError` under 4 frames.
     """
-    small, kept = [], []
-    for frame in frames:
-        small.append(_shrunk(frame))
-        if clip is not None:
-            kept.append(frame)
-    if len(small) < 4 or fps <= 0:
-        raise InputError(f"{len(small)} frames at {fps:g} fps cannot be evaluated; at least 4 would be accepted")
-    pictures = torch.stack(small)
-    loudness = loudness_per_frame(samples, sample_rate, fps, len(pictures))
-    change = picture_change(pictures)
-    motion, error = motion_and_warp_error(pictures)
+    pictures, seen, seen_at = Pictures(), [], []
+    for i, frame in enumerate(frames):
+        pictures.add(frame)
+        if clip is not None and heard and i % max(1, round(fps / CLIP_HZ)) == 0:
+            seen.append(clip.images([frame]))
+            seen_at.append(i)
+    count = pictures.count
+    if count < 4 or not fps > 0:
+        raise InputError(f"{count} frames at {fps:g} fps cannot be evaluated; at least 4 would be accepted")
+    change, motion, error = pictures.measures()
+    loudness = loudness_per_frame(samples, sample_rate, fps, count)
     onsets, peaks = onset_times(samples, sample_rate), peak_times(motion, fps)
-    onsets = onsets[onsets < len(pictures) / fps]
-    correlations = lagged_correlation(loudness, change, max(1, min(len(pictures) - 3, round(MAX_LAG_S * fps))))
+    onsets = onsets[onsets < count / fps]
+    correlations = lagged_correlation(loudness, change, max(1, min(count - 3, round(MAX_LAG_S * fps))))
     best = int(np.nanargmax(correlations)) if np.isfinite(correlations).any() else len(correlations) // 2
     return Evaluation(
         fps=fps,
-        frames=len(pictures),
+        frames=count,
         av_align=av_align(onsets, peaks, fps),
         correlation=float(correlations[best]),
         lag_s=(best - len(correlations) // 2) / fps,
         warp_error=error,
-        clip_direction=clip_direction(clip, kept, loudness, prompt, heard) if clip and heard else None,
+        clip_direction=clip_direction(clip, torch.cat(seen), loudness[seen_at], prompt, heard)
+        if clip and seen
+        else None,
         curves=Curves(loudness, change, motion, onsets, peaks, correlations),
     )
 
 
 def _shrunk(frame: np.ndarray) -> torch.Tensor:
-    """(3, h, w) uint8 with the longer side at most SIDE_PX: a minute of film takes 90 MB."""
+    """(3, h, w) uint8 with the longer side at most SIDE_PX."""
     image = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float()
     scale = min(1.0, SIDE_PX / max(image.shape[-2:]))
     size = [max(16, round(side * scale)) for side in image.shape[-2:]]
@@ -151,30 +156,58 @@ def loudness_per_frame(samples: np.ndarray, sample_rate: int, fps: float, frames
     return np.sqrt(np.maximum(0, power[edges[1:]] - power[edges[:-1]]) / np.maximum(1, np.diff(edges)))
 
 
-def picture_change(pictures: torch.Tensor) -> np.ndarray:
-    """Mean absolute difference (frames,) to the frame before, 0..1; 0 for the first. pictures (n, 3, h, w) uint8."""
-    steps = [float((b.float() - a.float()).abs().mean() / 255) for a, b in itertools.pairwise(pictures)]
-    return np.array([0.0, *steps])
+class Pictures:
+    """The measures of a film's pictures, taken as they come: an hour needs no more memory than a minute."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: list[torch.Tensor] = []
+        self._change, self._motion = [0.0], [0.0]
+        self._squared = self._visible = 0.0
+
+    def add(self, frame: np.ndarray) -> None:
+        """The next frame, RGB uint8 (H, W, 3)."""
+        self.count += 1
+        self._waiting.append(_shrunk(frame))
+        if len(self._waiting) > BATCH:
+            self._measure()
+
+    def measures(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Picture change (frames,), motion (frames,) and the warp error, of at least two frames.
+
+        Change is the mean absolute difference to the frame before, 0..1; motion the mean length of the optical flow
+        into each frame in px of the small picture; both 0 for the first. The error is the mean squared difference
+        between a frame and its successor followed back along the flow, where the backward flow agrees (elsewhere
+        something was covered).
+        """
+        self._measure()
+        return np.array(self._change), np.array(self._motion), self._squared / max(1.0, self._visible)
+
+    def _measure(self) -> None:
+        if len(self._waiting) < 2:
+            return
+        pictures = torch.stack(self._waiting).float() / 255
+        self._waiting = self._waiting[-1:]
+        a, b = pictures[:-1], pictures[1:]
+        self._change += (b - a).abs().mean((1, 2, 3)).tolist()
+        motion, squared, visible = follow(a, b)
+        self._motion += motion.tolist()
+        self._squared, self._visible = self._squared + squared, self._visible + visible
 
 
-def motion_and_warp_error(pictures: torch.Tensor, batch: int = 16) -> tuple[np.ndarray, float]:
-    """Mean length of the optical flow into each frame (frames,) in px of the small picture, and the warp error.
+def follow(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, float, float]:
+    """Follow the motion from a to b (B, 3, h, w) in 0..1.
 
-    The error is the mean squared difference between a frame and its successor followed back along the flow, where the
-    backward flow agrees (elsewhere something was covered).
+    Returns the flow's mean length (B,) in px; the squared difference that is left, summed over the pixels that are not
+    covered; and the number of those.
     """
-    motion, squared, seen = [0.0], 0.0, 0.0
-    for at in range(0, len(pictures) - 1, batch):
-        a, b = (pictures[at + k : min(at + batch, len(pictures) - 1) + k].float() / 255 for k in (0, 1))
-        grey_a, grey_b = a.mean(1), b.mean(1)
-        forward = optical_flow(grey_a, grey_b)
-        backward = warp(optical_flow(grey_b, grey_a), forward)
-        motion += forward.norm(dim=1).mean((1, 2)).tolist()
-        length = (forward**2 + backward**2).sum(1)
-        visible = (((forward + backward) ** 2).sum(1) <= _OCCLUDED[0] * length + _OCCLUDED[1]).float()
-        squared += float((((a - warp(b, forward)) ** 2).mean(1) * visible).sum())
-        seen += float(visible.sum())
-    return np.array(motion), squared / max(1.0, seen)
+    grey_a, grey_b = a.mean(1), b.mean(1)
+    forward = optical_flow(grey_a, grey_b)
+    backward = warp(optical_flow(grey_b, grey_a), forward)
+    length = (forward**2 + backward**2).sum(1)
+    visible = (((forward + backward) ** 2).sum(1) <= _OCCLUDED[0] * length + _OCCLUDED[1]).float()
+    squared = ((a - warp(b, forward)) ** 2).mean(1) * visible
+    return forward.norm(dim=1).mean((1, 2)), float(squared.sum()), float(visible.sum())
 
 
 def onset_times(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -203,8 +236,11 @@ def _spectral_flux(samples: np.ndarray) -> np.ndarray:
     if len(padded) < _ONSET_FFT + _ONSET_HOP:
         return np.zeros(0)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _ONSET_FFT)[::_ONSET_HOP]
-    spectrum = np.log1p(100 * np.abs(np.fft.rfft(windows * np.hanning(_ONSET_FFT), axis=1)) / _ONSET_FFT)
-    return np.concatenate([[0.0], np.maximum(0, np.diff(spectrum, axis=0)).sum(1)])
+    flux, block = [np.zeros(1)], 4096
+    for at in range(0, len(windows) - 1, block):
+        shape = np.fft.rfft(windows[at : at + block + 1] * np.hanning(_ONSET_FFT), axis=1)
+        flux.append(np.maximum(0, np.diff(np.log1p(100 * np.abs(shape) / _ONSET_FFT), axis=0)).sum(1))
+    return np.concatenate(flux)
 
 
 def peak_times(motion: np.ndarray, fps: float) -> np.ndarray:
@@ -236,17 +272,19 @@ def lagged_correlation(cause: np.ndarray, effect: np.ndarray, most: int) -> np.n
     return np.array(correlations)
 
 
-def clip_direction(clip: Clip, frames: Sequence[np.ndarray], loudness: np.ndarray, prompt: str, heard: str) -> float:
-    """Cosine between the way of the pictures, quietest to loudest quarter, and of the words, without to with sound."""
-    order, quarter = np.argsort(loudness, kind="stable"), max(1, len(frames) // 4)
-    quiet, loud = ([frames[i] for i in part] for part in (order[:quarter], order[-quarter:]))
-    shown = clip.images(loud).mean(0) - clip.images(quiet).mean(0)
+def clip_direction(clip: Clip, seen: torch.Tensor, loudness: np.ndarray, prompt: str, heard: str) -> float:
+    """Cosine between the way of the pictures, quietest to loudest quarter, and of the words, without to with sound.
+
+    `seen` (n, size) are CLIP's vectors of frames, `loudness` (n,) the sound's under each.
+    """
+    order, quarter = np.argsort(loudness, kind="stable"), max(1, len(seen) // 4)
+    shown = seen[order[-quarter:].copy()].mean(0) - seen[order[:quarter].copy()].mean(0)
     said = clip.texts([f"{prompt}, {heard}" if prompt else heard]) - clip.texts([prompt])
     return float(F.cosine_similarity(shown, said[0], dim=0))
 
 
 class HubClip:
-    """CLIP (Radford et al. 2021) from a folder in transformers' layout, such as openai/clip-vit-base-patch32."""
+    """CLIP (Radford et al. 2021) from a folder in transformers' layout, such as openai/clip-vit-large-patch14."""
 
     def __init__(self, folder: Path) -> None:
         import transformers

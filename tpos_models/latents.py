@@ -120,9 +120,9 @@ class Drift:
 
 
 class Start(NamedTuple):
-    """What `tpos_models.sampler.sample` starts from: `latents` and `noise` (1, C, h, w), `strength` 0..1."""
+    """What a sampler starts from: `noise` (1, C, h, w), and `latents` that it replaces by `strength` 0..1, if any."""
 
-    latents: torch.Tensor
+    latents: torch.Tensor | None
     noise: torch.Tensor
     strength: float
 

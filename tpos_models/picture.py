@@ -1,24 +1,30 @@
-"""Pictures to start from: any image file as RGB of the size a model draws at."""
+"""Pictures to start from: any image file as RGB, and as the tensor of the size a model draws at."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from tpos_models.errors import MediaError, MissingFileError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MOST_PIXELS = 200_000_000
 """Larger files are refused before they are decoded; 100 megapixels take about a second."""
+SIDE_PX = 2048
+"""Larger pictures are kept at this longer side: no model draws more."""
 
 
-def load_image(path: Path, size_px: tuple[int, int]) -> torch.Tensor:
-    """Read any picture as RGB (1, 3, height, width) in 0..1, cropped around its middle to the shape of `size_px`.
+def read_picture(path: Path) -> np.ndarray:
+    """Read any picture as RGB uint8 (height, width, 3), its longer side at most `SIDE_PX`.
 
-    `size_px` is (width, height). Orientation tags are obeyed, CMYK and palettes converted, transparency lies on black.
-    Raises `MissingFileError` or `MediaError`.
+    Orientation tags are obeyed, CMYK and palettes converted, transparency lies on black. Raises `MissingFileError` or
+    `MediaError`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -30,20 +36,29 @@ def load_image(path: Path, size_px: tuple[int, int]) -> torch.Tensor:
                     raise MediaError(
                         f"{path}: {image.width}x{image.height} pixels; at most {MOST_PIXELS // 10**6} million accepted"
                     )
-                image.draft("RGB", (2 * size_px[0], 2 * size_px[1]))  # lets a JPEG decode small
-                upright = ImageOps.exif_transpose(image)
-                pixels = ImageOps.fit(_flattened(upright), size_px, Image.Resampling.LANCZOS)
+                image.thumbnail((SIDE_PX, SIDE_PX))
+                upright = _flattened(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such picture; PNG, JPEG, WebP or TIFF would be accepted") from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{path}: too many pixels; at most {MOST_PIXELS // 10**6} million accepted") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise MediaError(f"{path}: not a readable picture; PNG, JPEG, WebP or TIFF would be accepted") from error
-    array = np.asarray(pixels, np.float32) / 255
-    return torch.from_numpy(array).permute(2, 0, 1)[None].contiguous()
+    return np.asarray(upright)
 
 
-def _flattened(image):  # type: ignore[no-untyped-def]
+def fit_picture(picture: np.ndarray, size_px: tuple[int, int]) -> torch.Tensor:
+    """RGB uint8 (H, W, 3) as (1, 3, height, width) in 0..1, cropped around its middle to the shape of `size_px`.
+
+    `size_px` is (width, height).
+    """
+    from PIL import Image, ImageOps
+
+    fitted = ImageOps.fit(Image.fromarray(picture), size_px, Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(fitted, np.float32) / 255).permute(2, 0, 1)[None].contiguous()
+
+
+def _flattened(image: Image.Image) -> Image.Image:
     """RGB, transparency over black: what a projector shows of nothing."""
     from PIL import Image
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tpos_models.contracts import Model
+from tpos_models.errors import InputError
 from tpos_models.network import Network, Runner, run_in_torch
 
 POCKET = "pocket"
 SIDE_PX = 64
 """Sides are whole multiples of this: three halvings in a UNet of 8-pixel cells."""
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What a Stable Diffusion model may be given beside its name.
+
+    `loras` are FILE or FILE:STRENGTH; `ear` is "auto" (CLAP where it was fetched, else pocket's), "pocket", "clap", or
+    a folder that holds CLAP or an imported TPoS checkpoint.
+    """
+
+    loras: tuple[str, ...] = ()
+    ear: str = "auto"
+
+
+PLAIN = Additions()
 
 
 @dataclass(frozen=True)
@@ -39,21 +55,32 @@ def load(
     runner: Runner = run_in_torch,
     runner_name: str = "torch",
     size_px: tuple[int, int] | None = None,
+    additions: Additions = PLAIN,
 ) -> Model:
-    """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `ModelError`.
+    """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
-    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that.
+    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
+    takes no additions.
     """
     if name == POCKET:
         from tpos_models.pocket import model
 
+        _check_plain(size_px, additions)
         return model.load(runner, runner_name)
     from tpos_models import stable_diffusion
     from tpos_models.stable_diffusion.devices import choose_device, choose_precision
 
     device = choose_device()
     precision = choose_precision("auto", device)
-    return stable_diffusion.load(name, device, precision, runner=runner, runner_name=runner_name, size_px=size_px)
+    loras = tuple(stable_diffusion.Lora.parse(lora) for lora in additions.loras)
+    return stable_diffusion.load(name, device, precision, loras, runner, runner_name, size_px, additions.ear)
+
+
+def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:
+    if size_px not in (None, (256, 256)):
+        raise InputError(f"--model-size {size_px[0]}x{size_px[1]}: pocket draws 256x256 and nothing else")
+    if additions not in (PLAIN, Additions(ear=POCKET)):
+        raise InputError("--lora and --ear: pocket has neither; a Stable Diffusion --model would be accepted")
 
 
 def resizable(name: str) -> bool:

@@ -138,9 +138,10 @@ def test_clip_direction_points_towards_what_was_heard():
 
     frames = [np.full((8, 8, 3), (40 * i, 0, 100), np.uint8) for i in range(6)]
     loudness = np.arange(6.0)
-    assert clip_direction(Colours(), frames, loudness, "blue", "red") == pytest.approx(1)
-    assert clip_direction(Colours(), frames, loudness, "blue", "green") == pytest.approx(0)
-    measured = evaluate(frames, FPS, np.linspace(0, 1, 4000), RATE, Colours(), "blue", "red")
+    seen = Colours().images(frames)
+    assert clip_direction(Colours(), seen, loudness, "blue", "red") == pytest.approx(1)
+    assert clip_direction(Colours(), seen, loudness, "blue", "green") == pytest.approx(0)
+    measured = evaluate(frames, 4.0, np.linspace(0, 1, 24_000), RATE, Colours(), "blue", "red")
     assert measured.clip_direction == pytest.approx(1)
     assert [row.name for row in measured.rows()][-1] == "CLIP direction"
 

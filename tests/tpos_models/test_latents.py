@@ -89,6 +89,7 @@ def test_feedback_neither_fades_nor_burns_nor_drifts() -> None:
     x, noise = torch.randn(2, 1, 4, 32, 32, generator=g).unbind(0)
     for _ in range(50):
         start = feed_back(x, noise, torch.randn(1, 4, 32, 32, generator=g), 1.0, 1.0)
+        assert start.latents is not None
         torch.testing.assert_close(start.latents.std((-2, -1)), torch.ones(1, 4))
         assert start.latents.mean().abs() < 1e-5
         assert abs(float(start.noise.square().mean()) - 1) < 0.1

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tpos_models import weights
-from tpos_models.contracts import AudioWindow, Model, ModelSpec
+from tpos_models.contracts import AudioWindow, Encoder, Model, ModelSpec
 from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
@@ -118,13 +118,14 @@ def _first(run: Run) -> Callable[..., torch.Tensor]:
     return lambda *tensors: run(*tensors)[0]
 
 
-def _encoder(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+def _encoder(folder: Path) -> Encoder:
     """The codec's other half in torch, read when a show first starts from a picture."""
     codec = cache(lambda: load_codec(folder))
 
     @torch.inference_mode()
     def encode(image: torch.Tensor) -> torch.Tensor:
-        return codec().encoder(image)
+        latents: torch.Tensor = codec().encoder(image)
+        return latents
 
     return encode
 

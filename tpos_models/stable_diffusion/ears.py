@@ -5,8 +5,9 @@
 | `ModelEar`  | another model's audio encoder: `pocket`'s        | that model's phrases |
 | `ClapEar`   | CLAP (Wu et al. 2023), zero-shot                 | CLAP's text encoder  |
 
-Both speak through `PhraseListener`, an AudioEncoder. An imported TPoS checkpoint needs neither: its MAP writes tokens
-itself (`tpos_models.stable_diffusion.tpos`).
+Both speak through `PhraseListener`, an AudioEncoder. An imported TPoS checkpoint's MAP writes tokens itself
+(`tpos_models.stable_diffusion.tpos`); where no phrase can be compared with what it hears, one of these ears names it
+(`NamedListener`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import soxr
 import torch
 from torch.nn import functional as F
 
@@ -28,8 +30,9 @@ from tpos_models.errors import ModelError
 from tpos_models.listening import loudness_db
 from tpos_models.stable_diffusion.devices import CPU
 
-CLAP_WINDOW = AudioWindow(sample_rate=48_000, n_fft=1024, hop_length=480, rows=64, frames=500, segments=5)
+CLAP_WINDOW = AudioWindow(sample_rate=44_100, n_fft=1024, hop_length=441, rows=64, frames=500, segments=5)
 """Five seconds: CLAP repeats them to the ten it was trained on, and half the past answers twice as fast."""
+CLAP_HZ = 48_000
 
 SPOKEN = 4
 """Phrases whose tokens are mixed; weaker ones only blur the picture."""
@@ -105,6 +108,23 @@ class PhraseListener:
         return mix(tokens, [float(weights[i]) for i in loudest], self._null)
 
 
+class NamedListener:
+    """The AudioEncoder of two: `draws` writes the tokens, the ear `names` what is heard."""
+
+    def __init__(self, draws: AudioEncoder, names: Ear) -> None:
+        self.window = draws.window
+        self.phrases = tuple(phrase.hear for phrase in names.phrases)
+        self._draws, self._names = draws, names
+
+    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+        """Encode the newest window (see `contracts.AudioEncoder`); `joint` is the naming ear's."""
+        return replace(self._draws.hear(samples, time_s), joint=self._names.listen(samples, time_s).joint)
+
+    def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
+        """Weights (n,) 0..1 of phrases joint (n, joint_size)."""
+        return self._names.score(embedding, joint)
+
+
 class ModelEar:
     """Another model's ear and phrases: its audio encoder hears, its text space places the phrases."""
 
@@ -150,8 +170,8 @@ class ClapEar:
         """The newest five seconds; attention is even, CLAP has none."""
         length = self.window.segments * self.window.segment_samples
         newest = np.nan_to_num(samples[-length:], posinf=0, neginf=0).astype(np.float32)
-        sound = np.pad(newest, (length - newest.size, 0))
-        features = self._extract(sound, sampling_rate=self.window.sample_rate, return_tensors="pt")
+        sound = soxr.resample(np.pad(newest, (length - newest.size, 0)), self.window.sample_rate, CLAP_HZ)
+        features = self._extract(sound, sampling_rate=CLAP_HZ, return_tensors="pt")
         inputs = {key: value.to(self._device) for key, value in features.items()}
         pooled = self._model.audio_projection(self._model.audio_model(**inputs).pooler_output)
         beta = np.full(self.window.segments, 1 / self.window.segments, np.float32)
@@ -206,13 +226,16 @@ def _read_clap(folder: Path) -> tuple[Any, Any, Any]:
     return model.eval().requires_grad_(False), extract, tokenize
 
 
-def choose_ear(name: str = "pocket", device: torch.device = CPU) -> Ear | Path:
-    """An ear by name for `load`: `pocket`, `clap` (once fetched), or a folder with CLAP or an imported TPoS checkpoint.
+def choose_ear(name: str = "auto", device: torch.device = CPU) -> Ear | Path:
+    """An ear by name: `pocket`, `clap` (once fetched), or a folder with CLAP or an imported TPoS checkpoint.
 
-    Raises `ModelError` or `MissingFileError`.
+    "auto" is CLAP where it was fetched, else pocket's. The path of a TPoS checkpoint is returned as it is, as its
+    networks need the text encoder. Raises `ModelError` or `MissingFileError`.
     """
     from tpos_models.stable_diffusion import hub, tpos
 
+    if name == "auto":
+        name = "clap" if hub.cached(hub.CLAP) else "pocket"
     if name == "pocket":
         return default_ear()
     folder = hub.cached(hub.CLAP) if name == "clap" else Path(name).expanduser()
@@ -220,7 +243,7 @@ def choose_ear(name: str = "pocket", device: torch.device = CPU) -> Ear | Path:
         raise ModelError("clap: not on this machine; `tpos models fetch clap` downloads it")
     if not folder.is_dir():
         raise ModelError(
-            f"{name}: no such ear; pocket, clap, a CLAP folder or an imported TPoS folder would be accepted"
+            f"{name}: no such ear; auto, pocket, clap, a CLAP folder or an imported TPoS folder would be accepted"
         )
     return folder if tpos.is_tpos(folder) else ClapEar(folder, device)
 

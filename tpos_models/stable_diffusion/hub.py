@@ -14,6 +14,7 @@ from tpos_models.errors import ModelError, StorageError
 
 TINY_VAE = "madebyollin/taesd"
 CLAP = "laion/clap-htsat-unfused"
+CLIP = "openai/clip-vit-large-patch14"
 
 Progress = Callable[[str, int, int], None]
 """Called as (file or repository, bytes so far, bytes in all)."""
@@ -24,6 +25,7 @@ _MODEL_FILES = (
     "text_encoder/model.safetensors",
 )  # fmt: skip
 _NETWORK_FILES = ("*.json", "*.txt", "*.safetensors")
+_NETWORKS = {"clap": CLAP, "clip": CLIP}
 _HUB_ID = re.compile(r"\w(?:[.-]?\w)*/\w(?:[.-]?\w)*")
 """Single dots and dashes inside a name: what the hub itself allows."""
 
@@ -77,11 +79,12 @@ def cached(repo: str, file: str = "config.json") -> Path | None:
 def fetch(name: str, progress: Progress | None = None) -> Path:
     """Download a model, its LoRA and the tiny VAE into the hub's cache, and check what came; returns its folder.
 
-    Files that are there stay, a broken connection resumes where it broke. `clap` fetches the CLAP ear.
+    Files that are there stay, a broken connection resumes where it broke. `clap` fetches the CLAP ear, `clip` the CLIP
+    that `tpos evaluate` looks with.
     Raises `ModelError` (unknown, refused, damaged, no answer) or `StorageError`.
     """
-    if name == "clap":
-        return _fetch(CLAP, _NETWORK_FILES, progress)
+    if name in _NETWORKS:
+        return _fetch(_NETWORKS[name], _NETWORK_FILES, progress)
     known = KNOWN.get(name)
     folder = _fetch(repository(name), _MODEL_FILES, progress)
     if known and known.lora:

@@ -17,14 +17,14 @@ from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.stable_diffusion import hub
 from tpos_models.stable_diffusion.architectures import PREFIX, Config, architecture
 from tpos_models.stable_diffusion.devices import CPU
-from tpos_models.stable_diffusion.ears import Ear, PhraseListener, default_ear
+from tpos_models.stable_diffusion.ears import Ear, NamedListener, PhraseListener, choose_ear
 from tpos_models.stable_diffusion.folder import read_folder
 from tpos_models.stable_diffusion.lora import Lora
 from tpos_models.stable_diffusion.modules import Source
 from tpos_models.stable_diffusion.networks import Placement, Recipe
 from tpos_models.stable_diffusion.text import ClipText
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS, byte_tokenizer, read_tokenizer
-from tpos_models.stable_diffusion.tpos import TposListener
+from tpos_models.stable_diffusion.tpos import TposListener, shares_joint_space
 
 FEW_STEPS = Guidance(guidance_scale=1.0, audio_scale=1.5, quantile=0.8)
 """Consistency and adversarially distilled models carry their guidance inside; 5 k over 5 % of the picture, the paper's
@@ -81,12 +81,12 @@ def load(
     runner: Runner = run_in_torch,
     runner_name: str = "",
     size_px: tuple[int, int] | None = None,
-    ear: Ear | Path | None = None,
+    ear: Ear | Path | str = "auto",
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
     `dtype` is the networks' precision; latents stay float32. `runner_name` is what `Model.runner` says, by default
-    "torch" or "cuda". `ear` hears the sound: by default the pocket encoder; a path is an imported TPoS checkpoint.
+    "torch" or "cuda". `ear` hears the sound: one of its own, or the name of one (see `ears.choose_ear`).
     """
     opened = open_model(name, Placement(device, dtype), loras, size_px)
     clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
@@ -106,12 +106,18 @@ def load(
 
 
 def _hearing(
-    clip: ClipText, ear: Ear | Path | None, device: torch.device, runner: Runner
+    clip: ClipText, ear: Ear | Path | str, device: torch.device, runner: Runner
 ) -> tuple[TextSpace, AudioEncoder]:
-    if isinstance(ear, Path):
-        return clip, TposListener(ear, clip, device, runner)
-    ear = ear or default_ear()
-    return clip.heard_by(ear), PhraseListener(ear, clip)
+    if isinstance(ear, Path | str):
+        ear = choose_ear(str(ear), device)
+    if not isinstance(ear, Path):
+        return clip.heard_by(ear), PhraseListener(ear, clip)
+    listener = TposListener(ear, clip, device, runner)
+    if shares_joint_space(ear, clip):
+        return clip, listener
+    names = choose_ear("auto", device)
+    assert not isinstance(names, Path)
+    return clip.heard_by(names), NamedListener(listener, names)
 
 
 def _tiny_vae(root: Path) -> Path | None:

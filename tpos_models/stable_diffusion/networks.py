@@ -143,10 +143,11 @@ class Recipe:
         )
 
     def _fingerprint(self, name: str, part: str) -> str:
+        """Device and precision are not in it: runners keep what they build for each apart."""
         source = self.source
         configs = {"unet": source.configs.unet, "text_encoder": source.configs.text, "vae": source.configs.vae}
         made_of = [
-            _VERSION, name, configs[part], str(self.placement.dtype), self.embedded_scale,
+            _VERSION, name, configs[part], self.embedded_scale,
             identity(source.folder, part) if source.folder else (source.name, source.seed),
             [(str(lora.path.resolve()), lora.path.stat().st_mtime_ns, lora.strength) for lora in self.loras],
         ]  # fmt: skip

@@ -24,7 +24,7 @@ from tpos_models.audio_encoder import (
     TPoSEncoder,
     released_names,
 )
-from tpos_models.contracts import AudioEmbedding, AudioWindow
+from tpos_models.contracts import AudioEmbedding, AudioWindow, TextSpace
 from tpos_models.errors import MissingFileError, ModelError
 from tpos_models.listening import Listener
 from tpos_models.network import Network, Runner, run_in_torch
@@ -140,6 +140,21 @@ def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU)
     return segment, temporal
 
 
+def probe(text: TextSpace) -> list[float]:
+    """Numbers by which a joint space is known again."""
+    return [round(float(value), 4) for value in text.encode([""]).joint[0, :8]]
+
+
+def shares_joint_space(folder: Path, text: TextSpace) -> bool:
+    """Whether what a checkpoint hears can be compared with phrases through `text`.
+
+    One trained here says in its record which text encoder it was trained on. The released one was trained on CLIP's
+    projected embeddings, which the text encoder in a Stable Diffusion folder does not have.
+    """
+    known = weights.read_record(folder / f"{ENCODER}.json").get("joint_of_nothing")
+    return isinstance(known, list) and np.allclose(known, probe(text), atol=1e-3)
+
+
 class TposListener(Listener):
     """The AudioEncoder of an imported checkpoint: MAP's own tokens, phrases scored in CLIP's joint space.
 
@@ -163,8 +178,6 @@ class TposListener(Listener):
         super().__init__(features, weigh, AudioWindow(), reference="window")
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
-        """Weights (n,) 0..1 by how far each phrase stands out from the bank; zeros where CLIP's joint space differs."""
+        """Weights (n,) 0..1 by how far each phrase stands out from the bank, where both share CLIP's joint space."""
         background = self._background()
-        if background.shape[-1] != embedding.joint.shape[-1]:
-            return np.zeros(len(joint), np.float32)
         return stand_out((joint @ embedding.joint).cpu(), (background @ embedding.joint).cpu())

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from tpos_models.conditioning import Conditions
 from tpos_models.contracts import ModelSpec
-from tpos_models.evaluate import motion_and_warp_error
+from tpos_models.evaluate import follow
 from tpos_models.latents import Drift
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
@@ -130,5 +130,6 @@ def motion_error_ratio(draw: Draw, world: World, frames: int = 6, seconds: float
         scenes = scene({place: 1.0}, {condition: 0.9}).expand(frames, -1)
         for name, painter in (("model", draw), ("world", world)):
             small = F.interpolate(painter(z, scenes), size=128, mode="area")
-            errors[name].append(motion_and_warp_error(small * 255)[1])
+            _, squared, visible = follow(small[:-1], small[1:])
+            errors[name].append(squared / max(1.0, visible))
     return {"motion_warp_error_ratio": sum(errors["model"]) / sum(errors["world"])}

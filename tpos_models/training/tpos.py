@@ -24,7 +24,7 @@ from tpos_models.audio_encoder import PAPER, EncoderConfig, TokenMap, TPoSEncode
 from tpos_models.contracts import AudioWindow, TextSpace
 from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.spectrogram import segments, spectrogram
-from tpos_models.stable_diffusion.tpos import ENCODER, MAP, MAP_SCALE
+from tpos_models.stable_diffusion.tpos import ENCODER, MAP, MAP_SCALE, probe
 from tpos_models.training import loop
 from tpos_models.training.hearing_data import spec_augment
 from tpos_models.training.loop import Recipe
@@ -159,7 +159,12 @@ def train_tpos(
     """Train on labelled sounds; `out` then plays as an ear of Stable Diffusion. Resumes what `runs` holds."""
     stage = TposStage(labelled_sounds(sounds), text, base, batch)
     tensors = loop.run(stage, runs, recipe)
-    record = {"config": asdict(stage.config), "labels": stage.labels, "steps": recipe.steps}
+    record = {
+        "config": asdict(stage.config),
+        "labels": stage.labels,
+        "steps": recipe.steps,
+        "joint_of_nothing": probe(text),
+    }
     for name, prefix in ((ENCODER, "encoder."), (MAP, "map.")):
         part = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         weights.save(out, name, part, {"what": name, **record})

@@ -7,12 +7,14 @@ import shutil
 
 import numpy as np
 import pytest
+import soxr
 import torch
 from safetensors.torch import load_file, save_file
 
 from tpos_models.audio_encoder import EncoderConfig, TemporalHalf, TokenMap, TPoSEncoder
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextEmbedding
 from tpos_models.errors import MissingFileError, ModelError
+from tpos_models.pocket.sounds import synthesise
 from tpos_models.stable_diffusion import load
 from tpos_models.stable_diffusion.ears import (
     ClapEar,
@@ -153,8 +155,11 @@ def test_claps_joint_is_transformers_own(clap_folder):
 
     ear = ClapEar(clap_folder)
     model = ClapModel.from_pretrained(clap_folder).eval()
-    sound = np.random.default_rng(1).normal(0, 0.1, 5 * 48_000).astype(np.float32)
-    inputs = dict(ClapFeatureExtractor.from_pretrained(clap_folder)(sound, sampling_rate=48_000, return_tensors="pt"))
+    sound = np.random.default_rng(1).normal(0, 0.1, 5 * 44_100).astype(np.float32)
+    at_its_rate = soxr.resample(sound, 44_100, 48_000)
+    inputs = dict(
+        ClapFeatureExtractor.from_pretrained(clap_folder)(at_its_rate, sampling_rate=48_000, return_tensors="pt")
+    )
     inputs |= dict(AutoTokenizer.from_pretrained(clap_folder)(["This is a sound of rain."], return_tensors="pt"))
     with torch.no_grad():
         out = model(**inputs)
@@ -223,7 +228,22 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
     assert torch.equal(half(features)[0][0, 1:].flatten(), mapping(5 * sound)[0])
     silence = model.audio.hear(np.zeros(10 * 44_100, np.float32), 20.0)
     assert (silence.tokens - heard.tokens).abs().max() > 1e-6
-    assert model.audio.score(heard, model.text.encode(["rain"]).joint).tolist() == [0.0]
+
+
+def test_what_the_imported_checkpoint_draws_is_named_by_another_ear(released, pipelines):
+    """Its joint space is CLIP's projected one, which no text encoder of Stable Diffusion reaches."""
+    _, _, folder = released
+    out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL)
+    model = load(str(pipelines("sd15")[0]), ear=out)
+    pocket = load(str(pipelines("sd15")[0]), ear="pocket")
+    rain = synthesise("rain", 9.0, 3)
+    heard, by_pocket = model.audio.hear(rain, 9.0), pocket.audio.hear(rain, 9.0)
+    assert model.audio.phrases == pocket.audio.phrases
+    joint = model.text.encode(["rain", "thunder"]).joint
+    weights = model.audio.score(heard, joint)
+    assert weights.tolist() == pocket.audio.score(by_pocket, joint).tolist()
+    assert weights[0] > 0.3 > weights[1]
+    assert not torch.equal(heard.tokens, by_pocket.tokens)
 
 
 def test_anything_but_a_tpos_checkpoint_is_refused(released):

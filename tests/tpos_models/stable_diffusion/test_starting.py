@@ -12,7 +12,11 @@ from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.guidance import Guidance
 from tpos_models.sampler import sample
 from tpos_models.schedule import NoiseSchedule
-from tpos_models.picture import load_image
+from tpos_models.picture import SIDE_PX, fit_picture, read_picture
+
+
+def load_image(path, size_px):
+    return fit_picture(read_picture(path), size_px)
 
 
 def test_middle_of_the_picture_upright_and_in_range(tmp_path):
@@ -50,7 +54,7 @@ def test_transparency_is_black_and_cmyk_is_not_inverted(tmp_path):
 
 def test_a_hundred_megapixels_open_and_more_are_refused(tmp_path):
     Image.new("1", (10_000, 10_000)).save(tmp_path / "huge.png")
-    assert load_image(tmp_path / "huge.png", (64, 64)).shape == (1, 3, 64, 64)
+    assert read_picture(tmp_path / "huge.png").shape == (SIDE_PX, SIDE_PX, 3)
     header = b"P4\n60000 60000\n"
     (tmp_path / "bomb.pbm").write_bytes(header)
     with pytest.raises(MediaError, match=r"bomb.pbm: .*at most 200 million"):
