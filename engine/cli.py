@@ -9,11 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from engine import console
-from engine.options import DEFAULT_PRESET, LookOptions, parse_channels, parse_size, positive
+from engine.options import (
+    DEFAULT_PRESET,
+    LookOptions,
+    ModelOptions,
+    check_sampler,
+    parse_channels,
+    parse_size,
+    positive,
+    with_options,
+)
 from tpos_models.errors import InputError, TposError
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Click's, wherever typer keeps its click."""
+
+NoArguments = next(kind for kind in UsageError.__subclasses__() if kind.__name__ == "NoArgsIsHelpError")
 
 app = typer.Typer(
     name="tpos",
@@ -30,14 +41,11 @@ app.add_typer(models_app, name="models")
 
 Model = Annotated[str, typer.Option(help="pocket, a Stable Diffusion name or folder, or random:ARCH.")]
 Preset = Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")]
-Prompt = Annotated[str | None, typer.Option(help="The scene; several with weights: 'a beach:0.7 | fire:0.3'.")]
 Size = Annotated[str | None, typer.Option(help="Size of the output, WIDTHxHEIGHT.")]
-Seed = Annotated[int | None, typer.Option(help="Another composition.")]
 Guidance = Annotated[str | None, typer.Option(help="auto, blend, semantic or reference: 1, 2 or 3 evaluations a step.")]
-Amount = Annotated[float | None, typer.Option(help="How much the sound steers the picture, 0..1.")]
-Motion = Annotated[float | None, typer.Option(help="How much the picture moves by itself, 0..1.")]
-Steps = Annotated[int | None, typer.Option(help="Sampling steps a frame.")]
-NoAgc = Annotated[bool, typer.Option("--no-agc", help="Leave the input's level alone.")]
+Sampler = Annotated[
+    str, typer.Option(help="few-step, or reference: the paper's 50 PLMS steps, three evaluations each.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.")]
 InputName = Annotated[
@@ -63,7 +71,9 @@ def demo(
 
 
 @app.command()
+@with_options
 def live(
+    look: LookOptions,
     input: InputName = "default",
     channels: Channels = None,
     loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
@@ -74,24 +84,14 @@ def live(
     osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
     osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
     record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
-    model: Model = "pocket",
-    preset: Preset = DEFAULT_PRESET,
-    prompt: Prompt = None,
     size: Size = None,
-    seed: Seed = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     seconds: Seconds = None,
-    guidance: Guidance = None,
-    amount: Amount = None,
-    motion: Motion = None,
-    steps: Steps = None,
-    no_agc: NoAgc = False,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
     from engine.live import LiveOptions, run_live
 
-    look = LookOptions(model, preset, prompt, seed, guidance, amount, motion, steps, not no_agc)
     options = LiveOptions(
         look=look,
         source=input,
@@ -113,30 +113,24 @@ def live(
 
 
 @app.command()
+@with_options
 def render(
     audio: Annotated[Path, typer.Argument(help="The sound to render.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4 or .mkv.")],
-    model: Model = "pocket",
-    preset: Preset = DEFAULT_PRESET,
-    prompt: Prompt = None,
+    look: LookOptions,
+    sampler: Sampler = "few-step",
     size: Size = None,
-    seed: Seed = None,
     fps: Annotated[float, typer.Option(help="Frames per second of the video.")] = 30.0,
     seconds: Seconds = None,
-    guidance: Guidance = None,
-    amount: Amount = None,
-    motion: Motion = None,
-    steps: Steps = None,
-    no_agc: NoAgc = False,
     json: Json = False,
 ) -> None:
     """Render a sound file to a video: the live show on a virtual clock, the same picture on every run."""
     from engine.offline import render_file
 
-    look = LookOptions(model, preset, prompt, seed, guidance, amount, motion, steps, not no_agc)
+    check_sampler(sampler, look.steps)
     with console.progress("rendering", quiet=json) as tick:
         summary = render_file(
-            audio, output, look, parse_size(size) if size else None, positive("fps", fps), seconds, tick
+            audio, output, look, parse_size(size) if size else None, positive("fps", fps), seconds, tick, sampler
         )
     console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])
 
@@ -159,6 +153,29 @@ def hear(
     with console.progress("listening", quiet=json) as tick:
         report = hear_source(source, chosen, picked, seconds, tick)
     console.result(report, json, describe(report))
+
+
+@app.command()
+def evaluate(
+    source: Annotated[str, typer.Argument(help="A video with sound, or a recorded session.")],
+    plot: Annotated[Path | None, typer.Option(help="Write the curves as a picture, .png.")] = None,
+    clip: Annotated[Path | None, typer.Option(help="Folder of a CLIP; `tpos models fetch clip` gets one.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="What was asked for; the session's own otherwise.")] = None,
+    heard: Annotated[str | None, typer.Option(help="What is heard; what the encoder hears most of otherwise.")] = None,
+    json: Json = False,
+) -> None:
+    """How well a film follows its sound: AV-Align, lagged correlation, warp error, CLIP direction."""
+    from engine.measure import as_dict, evaluate_film
+    from tpos_models.evaluate import plot as draw
+
+    with console.progress("watching", quiet=json) as tick:
+        measured = evaluate_film(source, clip, prompt, heard, tick)
+    if plot is not None:
+        draw(measured, plot)
+    if json:
+        console.result(as_dict(measured), json)
+        return
+    console.table(("measure", "", "what it says"), [(row.name, row.value, row.meaning) for row in measured.rows()])
 
 
 @app.command()
@@ -209,18 +226,21 @@ def list_models(json: Json = False) -> None:
 
 
 @app.command()
+@with_options
 def build(
-    model: Model = "pocket",
-    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    options: ModelOptions,
+    to: Annotated[str, typer.Option(help="onnx or tensorrt.")] = "onnx",
     out: Annotated[Path | None, typer.Option(help="Folder for the files; the cache otherwise.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 or fp16; TensorRT's default is fp16.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Build for another GPU, by its compute capability, as 8.9.")] = None,
     json: Json = False,
 ) -> None:
-    """Export every network of a model and check each against torch."""
-    from engine.build import build_model
+    """Build every network of a model: ONNX, checked against torch, or TensorRT engines."""
+    from engine.build import BuildOptions, build_model, lines
 
-    report = build_model(model, to, out, None if json else console.say)
-    lines = [f"{row['network']}: {row['path']}, differs from torch by {row['error']:.1e}" for row in report["networks"]]
-    console.result(report, json, lines)
+    wanted = BuildOptions(options.name, to, out, precision, gpu, options.size_px, options.additions)
+    report = build_model(wanted, None if json else console.say)
+    console.result(report, json, lines(report))
 
 
 @sessions_app.command("list")
@@ -239,11 +259,13 @@ def list_sessions(
 
 
 @sessions_app.command("export")
+@with_options
 def export_session(
     name: Annotated[str, typer.Argument(help="A session's name or folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")],
+    options: ModelOptions,
     root: Annotated[Path | None, typer.Option(help="Folder of recordings.")] = None,
-    model: Annotated[str | None, typer.Option(help="Another model than it was played with.")] = None,
+    sampler: Sampler = "few-step",
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Frames per second of the video.")] = 30.0,
     json: Json = False,
@@ -254,7 +276,8 @@ def export_session(
 
     session = open_session(name, root or default_root())
     with console.progress("rendering", quiet=json) as tick:
-        summary = render_session(session, output, model, parse_size(size) if size else None, positive("fps", fps), tick)
+        wanted = parse_size(size) if size else None
+        summary = render_session(session, output, options, wanted, positive("fps", fps), tick, sampler)
     console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])
 
 
@@ -320,14 +343,33 @@ def fetch_model(name: Annotated[str, typer.Argument(help="A known name, a hub id
 def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",
+    size: Annotated[str | None, typer.Option(help="Size of the model's pictures, WIDTHxHEIGHT.")] = None,
+    guidance: Guidance = None,
+    steps: Annotated[int, typer.Option(help="Sampling steps a frame.")] = 1,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Every tier at 1, 2 and 4 steps instead.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(help="diffusers: its own pipeline on the same weights instead.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a chart of the stages, .png.")] = None,
     soak: Annotated[float | None, typer.Option(help="Play and record for this many minutes instead.")] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
-    from engine.bench import bar_lines, run_bench
+    from engine.bench import BenchOptions, run_bench
 
-    report = run_bench(model, positive("seconds", seconds), None if json else console.say, soak)
-    console.result(report, json, bar_lines(report))
+    options = BenchOptions(
+        model=model,
+        size=parse_size(size) if size else None,
+        guidance=guidance,
+        steps=steps,
+        seconds=positive("seconds", seconds),
+        sweep=sweep,
+        compare=compare,
+        plot=plot,
+        soak_minutes=positive("soak", soak) if soak is not None else None,
+    )
+    report, lines = run_bench(options, None if json else console.say)
+    console.result(report, json, lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -336,6 +378,9 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     try:
         code: Any = app([word for word in given if word != "--debug"], prog_name="tpos", standalone_mode=False)
+    except NoArguments as error:
+        console.say(str(error))
+        sys.exit(2)
     except UsageError as error:
         _fail(error.format_message().replace("\n", " "), 2, debug)  # type: ignore[attr-defined]
     except TposError as error:
