@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -15,10 +14,13 @@ from pathlib import Path
 import torch
 
 from engine.audio.portaudio import list_devices
+from engine.ladder import ladder_of
+from engine.models import passed_over, runners
 from engine.sessions import default_root
 from export.onnx import cache_folder
 from tpos_models.errors import TposError
 from tpos_models.pocket.model import check_weights
+from tpos_models.registry import POCKET, resizable
 
 LOW_DISK_BYTES = 5 * 2**30
 
@@ -38,6 +40,7 @@ def examine(osc_port: int = 9000) -> list[Finding]:
         ("audio", _audio),
         ("picture", _gl),
         ("gpu", _gpu),
+        ("runner", _rungs),
         ("models", _models),
         ("osc port", lambda: _port(osc_port)),
         ("disk", _disk),
@@ -89,14 +92,15 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("gpu", "ok", "Apple GPU through Metal")
     else:
         yield Finding("gpu", "missing", "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
-    yield _tensorrt()
 
 
-def _tensorrt() -> Finding:
-    found = [name for name in ("tensorrt", "tensorrt_rtx") if importlib.util.find_spec(name)]
-    if found:
-        return Finding("tensorrt", "ok", f"{' and '.join(found)} installed")
-    return Finding("tensorrt", "missing", "only for NVIDIA GPUs: pip install 'tpos-live[tensorrt-rtx]'")
+def _rungs() -> Iterator[Finding]:
+    """Where each kind of model would play here, what it falls back to, and why on nothing better."""
+    for part, model in (("runner of pocket", POCKET), ("runner of Stable Diffusion", "sd-turbo")):
+        best, *lower = ladder_of(runners(model), resizable(model))
+        words = f"{best}; if that fails: {', then '.join(map(str, lower))}"
+        reasons = "; ".join(passed_over(model))
+        yield Finding(part, "ok", f"{words}. Nothing better because {reasons}" if reasons else words)
 
 
 def _models() -> Iterator[Finding]:

@@ -27,12 +27,9 @@ class Rung:
     halvings: int = 0
 
     def __str__(self) -> str:
-        words = [self.runner]
-        if self.most_steps < UNLIMITED:
-            words.append(f"{self.most_steps} step{'s' * (self.most_steps > 1)} a frame")
-        if self.halvings:
-            words.append("half the size")
-        return ", ".join(words)
+        words = [f"{self.most_steps} step{'s' * (self.most_steps > 1)} a frame"] * (self.most_steps < UNLIMITED)
+        words += ["half the size"] * (self.halvings > 0)
+        return f"{self.runner} at {' and '.join(words)}" if words else self.runner
 
 
 def ladder_of(runners: Sequence[str], resizable: bool) -> tuple[Rung, ...]:

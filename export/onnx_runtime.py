@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import psutil
 import torch
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from export.onnx import cached_path, export
-from tpos_models.errors import ModelError, StorageError
+from tpos_models.errors import ModelError, RunError, StorageError
 from tpos_models.network import Network, Run, Runner
 
 _NUMPY = {
@@ -25,10 +27,27 @@ _NUMPY = {
 _TORCH = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(int64)": torch.int64}
 
 
+_FAILURES = (state.Fail, state.RuntimeException, state.EPFail, state.InvalidArgument, state.NotImplemented)
+
+
 def threads() -> int:
-    """Threads for one network: the physical machine's share, at most 8; display and audio live on short bursts."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, count if count <= 2 else count - 1))
+    """Threads for one network, at most 8: $OMP_NUM_THREADS, or all cores but one, which the display and sound have.
+
+    Two cores are both taken: the model's threads stand behind everybody else's there (`engine.priority`).
+    """
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return min(8, int(chosen))
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(here, psutil.cpu_count(logical=False) or here)
+    return max(1, min(8, cores if cores <= 2 else cores - 1))
+
+
+def providers() -> list[str | tuple[str, dict[str, str]]]:
+    """CUDA where its package (onnxruntime-gpu) is installed, in full float32, and the CPU for what that cannot do."""
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
+    return ["CPUExecutionProvider"]
 
 
 def session_options() -> ort.SessionOptions:
@@ -45,7 +64,7 @@ def session_options() -> ort.SessionOptions:
 def open_session(path: Path, network: Network) -> Run:
     """Load an ONNX file as a function of torch tensors; raises `ModelError` for a damaged or foreign file."""
     try:
-        session = ort.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(path), session_options(), providers=providers())
     except Exception as error:
         raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:160]})") from error
     for kind, found, wanted in (
@@ -55,14 +74,14 @@ def open_session(path: Path, network: Network) -> Run:
         names = tuple(value.name for value in found)
         if names != wanted:
             raise ModelError(f"{path}: {kind} are {names}, {network.name} has {wanted}")
-    return _Bound(session)
+    return _Bound(session, network.name)
 
 
 class _Bound:
     """One session. Inputs are read where torch keeps them; outputs are allocated by torch, fresh for each call."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, session: ort.InferenceSession, name: str) -> None:
+        self._session, self._name = session, name
         self._inputs = [(i.name, i.type) for i in session.get_inputs()]
         self._outputs = [(o.name, o.type, o.shape) for o in session.get_outputs()]
 
@@ -76,7 +95,11 @@ class _Bound:
             out = torch.empty((kept[0].shape[0], *shape[1:]), dtype=_TORCH[kind])
             binding.bind_output(name, "cpu", 0, _NUMPY[kind], tuple(out.shape), out.data_ptr())
             outputs.append(out)
-        self._session.run_with_iobinding(binding)
+        try:
+            self._session.run_with_iobinding(binding)
+        except _FAILURES as error:
+            reason = str(error).splitlines()[0][:160]
+            raise RunError(f"{self._name}: ONNX Runtime failed ({reason})") from error
         return tuple(outputs)
 
 

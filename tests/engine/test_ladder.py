@@ -54,7 +54,7 @@ def test_rungs_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture():
     assert ladder_of(("onnx", "torch"), resizable=False) == (Rung("onnx"), Rung("torch"), Rung("torch", 1))
     assert ladder_of(("torch",), resizable=True) == (Rung("torch"), Rung("torch", 1), Rung("torch", 1, 1))
     assert [str(rung) for rung in ladder_of(("torch",), True)] == [
-        "torch", "torch, 1 step a frame", "torch, 1 step a frame, half the size",
+        "torch", "torch at 1 step a frame", "torch at 1 step a frame and half the size",
     ]  # fmt: skip
     assert runners("pocket")[-2:] == ("onnx", "torch")
     assert runners(MODEL)[-1] == "torch"
@@ -142,7 +142,7 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_one_rung_lower(c
     deadline.start()
     summary = live.run(Watching((64, 64)), stopping)
     deadline.cancel()
-    line = "torch: out of memory; going on with torch, 1 step a frame"
+    line = "torch: out of memory; going on with torch at 1 step a frame"
     assert summary.troubles == (line,)
     assert summary.restarts == 1
     assert summary.frames > 6

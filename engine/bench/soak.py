@@ -13,7 +13,7 @@ import psutil
 import soundfile as sf
 
 from engine.audio import SAMPLE_RATE
-from engine.bench import Bar, Say
+from engine.bench.report import Bar, Say
 from engine.live import Live, LiveOptions
 from engine.options import LookOptions
 from engine.report import LiveSummary

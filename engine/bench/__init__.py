@@ -1,0 +1,194 @@
+"""`tpos bench`: the running engine, measured on this machine, with the bars it should reach.
+
+Every bar is a ratio or a latency of one run, on the real stages and threads; nothing here is asserted by the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from engine.bench.chart import draw_chart
+from engine.bench.delays import measure_delays
+from engine.bench.report import Bar, Say, hardware, peak_memory, table
+from engine.bench.running import HEADER, Point, measure_point
+from engine.bench.stages import Stages, Watch, measure_stages
+from engine.ladder import Ladder, ladder_of
+from engine.models import open_on, runners
+from engine.options import LookOptions
+from engine.screens import open_headless
+from tpos_models import registry
+from tpos_models.contracts import Model
+from tpos_models.errors import InputError
+from tpos_models.guidance import TIERS
+
+SWEPT_STEPS = (1, 2, 4)
+DRAWN_PX = (640, 360)
+SLOW_MS = 500.0
+"""Models slower than this are not asked for delays: too few frames come to tell."""
+
+FRAMES_PER_S = {
+    ("pocket", "cpu"): {"blend": 25.0, "semantic": 15.0},
+    ("random:sd15", "cuda"): {"blend": 200.0, "semantic": 120.0, "reference": 90.0},
+}
+"""Bars at one step: pocket on two CPU cores, Stable Diffusion 1.5 at 512x512 on an H100."""
+MOST_OVER_BARE = {"cpu": 1.2, "cuda": 1.15, "mps": 1.2}
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What `tpos bench` was asked for; without `sweep` and `compare` it measures the show and its delays."""
+
+    model: str = "pocket"
+    size: tuple[int, int] | None = None
+    guidance: str | None = None
+    steps: int = 1
+    seconds: float = 10.0
+    sweep: bool = False
+    compare: str | None = None
+    plot: Path | None = None
+    soak_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        LookOptions(guidance=self.guidance, steps=self.steps)
+        if self.compare not in (None, "diffusers"):
+            raise InputError(f"--compare {self.compare}: diffusers would be accepted")
+        if self.size is not None and not registry.resizable(self.model):
+            raise InputError(f"--size: {self.model} has one size only; a Stable Diffusion --model would be accepted")
+
+
+@dataclass
+class Bench:
+    """One run: the model, what was measured so far, and whom to tell."""
+
+    options: BenchOptions
+    tell: Say
+    model: Model
+    watch: Watch
+    bars: list[Bar] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+
+def run_bench(options: BenchOptions, say: Say | None = None) -> tuple[dict[str, Any], list[str]]:
+    """Measure what `options` ask for: what `--json` prints, and the same for people."""
+    tell = say or (lambda line: None)
+    if options.soak_minutes is not None:
+        return _soak(options, tell)
+    tell(f"loading {options.model}")
+    watch = Watch()
+    model = _open(options, watch, tell)
+    bench = Bench(options, tell, model, watch)
+    stages = _stages(bench)
+    if options.compare:
+        _compare(bench)
+    if options.sweep:
+        _points(bench, TIERS, SWEPT_STEPS)
+    if not (options.compare or options.sweep):
+        _points(bench, (options.guidance,) if options.guidance else TIERS, (options.steps,))
+        _delays(bench, stages)
+    return _summed_up(bench)
+
+
+def _open(options: BenchOptions, watch: Watch, tell: Say) -> Model:
+    rungs = ladder_of(runners(options.model), registry.resizable(options.model))
+    return Ladder(rungs, lambda rung: open_on(rung, options.model, options.size, watch), tell).model
+
+
+def _soak(options: BenchOptions, tell: Say) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.soak import run_soak
+
+    bars = run_soak(options.soak_minutes or 0.0, options.model, tell)
+    report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": _as_dicts(bars)}
+    return report, [hardware(), *(bar.line() for bar in bars)]
+
+
+def _as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:
+    return [{**asdict(bar), "reached": bar.reached} for bar in bars]
+
+
+def _summed_up(bench: Bench) -> tuple[dict[str, Any], list[str]]:
+    spec, memory = bench.model.spec, peak_memory()
+    size = f"{spec.sample_size[1] * spec.scale}x{spec.sample_size[0] * spec.scale}"
+    head = {"hardware": hardware(), "model": spec.name, "size": size, "runner": bench.model.runner, **memory}
+    used = ", ".join(f"{name.removesuffix('_mib').replace('_', ' ')} {mib:.0f} MiB" for name, mib in memory.items())
+    lines = [hardware(), f"model {spec.name} {size} on {bench.model.runner}; {used}", *bench.lines]
+    lines += [bar.line() for bar in bench.bars]
+    return {**head, **bench.report, "bars": _as_dicts(bench.bars)}, lines
+
+
+@contextmanager
+def _progress(tell: Say, what: str, seconds: float) -> Iterator[Callable[[float], None]]:
+    """Says now and then how far a long measurement is."""
+    tell(what)
+    said = 0.0
+
+    def progress(share: float) -> None:
+        nonlocal said
+        if share - said >= max(0.1, 5.0 / seconds):
+            said = share
+            tell(f"{what}: {share:.0%}")
+
+    yield progress
+
+
+def _stages(bench: Bench) -> Stages:
+    options, spec = bench.options, bench.model.spec
+    state = replace(LookOptions(guidance=options.guidance, steps=options.steps).build_show()[0].state, rules=())
+    with open_headless(DRAWN_PX) as screen, _progress(bench.tell, "stage by stage", options.seconds) as tick:
+        stages = measure_stages(bench.model, state, bench.watch, options.seconds, screen, tick)
+    bench.report |= stages.as_dict()
+    bench.lines += stages.lines()
+    device = bench.model.device.type
+    bench.bars.append(
+        Bar(f"{stages.tier}: a frame over its bare networks", stages.over_bare, "most", MOST_OVER_BARE[device], "times")
+    )
+    if options.plot:
+        title = f"{spec.name} on {bench.model.runner}, {stages.tier}, steps: {stages.steps}\n{hardware()}"
+        draw_chart(stages, title, options.plot)
+        bench.lines.append(f"  stage chart: {options.plot}")
+    return stages
+
+
+def _points(bench: Bench, tiers: Sequence[str], steps: Sequence[int]) -> None:
+    points = []
+    for tier in tiers:
+        for n in steps:
+            bench.tell(f"engine and bare networks, {tier}, steps: {n}")
+            points.append(measure_point(bench.model, bench.watch, tier, n, bench.options.seconds))
+    bench.report["tiers"] = [asdict(point) for point in points]
+    bench.lines += table(HEADER, [point.row() for point in points])
+    for point in points:
+        bench.bars += _rate_bars(bench, point)
+
+
+def _rate_bars(bench: Bench, point: Point) -> list[Bar]:
+    name = f"{point.tier}, steps: {point.steps}"
+    bars = [Bar(f"{name}: ring overruns and driver overflows", point.sound_lost, "most", 0, "")]
+    goals = FRAMES_PER_S.get((bench.options.model, bench.model.device.type), {})
+    if point.steps == 1 and point.tier in goals:
+        bars.append(Bar(f"{name}: new frames a second", point.fps, "least", goals[point.tier], "frames/s"))
+    if bench.model.device.type == "cpu":
+        bars.append(Bar(f"{name}: engine over a loop of its networks", point.fps / point.bare_fps, "least", 0.8, ""))
+    return bars
+
+
+def _delays(bench: Bench, stages: Stages) -> None:
+    if stages.frame.median_ms > SLOW_MS:
+        bench.lines.append(f"  delays are not measured: a frame takes {stages.frame.median_ms / 1000:.1f} s")
+        return
+    bench.bars += measure_delays(bench.model, bench.options.seconds, bench.tell)
+
+
+def _compare(bench: Bench) -> None:
+    from engine.bench.versus import measure_versus
+
+    options, model = bench.options, bench.model
+    versus = measure_versus(model, bench.watch.networks, options.steps, options.seconds, bench.tell)
+    bench.report["diffusers"] = versus.as_dict()
+    bench.lines += versus.lines(model.runner)
+    if model.runner != "torch":
+        bench.bars.append(versus.bar(model.device.type))

@@ -1,0 +1,258 @@
+"""One show played by hand, stage after stage: what each costs, and how far a frame is from its networks alone.
+
+Nothing is simulated: the stages are the show's own, called in its order on one thread, each call timed. A frame's
+networks are then called again, alone, with the same tensors: the sum of those times is the floor a frame stands on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.analysis import Analyser
+from engine.bench.report import Times, table
+from engine.clock import VirtualClock
+from engine.sampling import HEAR_EVERY_S, SamplingStage
+from engine.screens import Screen
+from engine.types import SILENCE, ShowState
+from tpos_models.contracts import Model
+from tpos_models.network import Network, Run, Runner
+from tpos_models.pocket.sounds import synthesise
+
+FRAME_S = 1 / 25
+HOP = 512
+LEAST = 3
+"""Frames measured at least, however slow."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a network: its inputs, and when it began and ended."""
+
+    network: str
+    run: Run
+    tensors: tuple[torch.Tensor, ...]
+    start_s: float
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end_s - self.start_s
+
+
+class Watch:
+    """A runner's observer (see `engine.models.open_on`): knows all networks, keeps their calls while `watching`."""
+
+    def __init__(self) -> None:
+        self.networks: list[Network] = []
+        self.calls: list[Call] = []
+        self._watching = False
+
+    def __call__(self, runner: Runner) -> Runner:
+        def watched(network: Network) -> Run:
+            self.networks.append(network)
+            return self._watched(network, runner(network))
+
+        return watched
+
+    @contextmanager
+    def watching(self) -> Iterator[list[Call]]:
+        """The calls of the body, each waited for."""
+        self.calls, self._watching = [], True
+        try:
+            yield self.calls
+        finally:
+            self._watching = False
+
+    def _watched(self, network: Network, run: Run) -> Run:
+        def call(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if not self._watching:
+                return run(*tensors)
+            start_s = now()
+            out = run(*tensors)
+            self.calls.append(Call(network.name, run, tensors, start_s, now()))
+            return out
+
+        return call
+
+
+def now() -> float:
+    """Seconds, with everything the GPU was given done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def replay(calls: list[Call]) -> float:
+    """Seconds the same network calls take alone, one after the other."""
+    start_s = now()
+    for call in calls:
+        call.run(*call.tensors)
+    return now() - start_s
+
+
+class Hand:
+    """Plays a show by hand on a virtual clock, to the sound of rain."""
+
+    def __init__(self, model: Model, state: ShowState, watch: Watch) -> None:
+        self.model, self.state, self.watch = model, state, watch
+        self.clock = VirtualClock()
+        self.stage = SamplingStage(model, self.clock)
+        self.features = SILENCE
+        self.taken: defaultdict[str, list[float]] = defaultdict(list)
+        self.calls: list[Call] = []
+        """Those of the newest frame."""
+        self._analyser = Analyser()
+        self._sound = synthesise("rain", 10.0, 7)
+        self._heard_s = -HEAR_EVERY_S
+        self._sample = 0
+        self._played_s = time.monotonic()
+
+    def frame(self) -> np.ndarray:
+        """The next frame, every stage of it timed into `taken`, by name."""
+        self.clock.sleep(FRAME_S)
+        self._listen()
+        with self.watch.watching() as calls:
+            start_s = now()
+            picture = self.stage.frame(self.state, self.features)
+            end_s = now()
+        self.calls = calls
+        self._split(start_s, end_s)
+        return picture.image
+
+    def plain_frame(self) -> float:
+        """Seconds of one more frame of the same moment, with nobody watching."""
+        start_s = now()
+        self.stage.frame(self.state, self.features)
+        return now() - start_s
+
+    def play(self) -> np.ndarray:
+        """A frame as a live show plays it: the sound moves on by the time since the last one."""
+        now_s = time.monotonic()
+        self.clock.sleep(min(now_s - self._played_s, HEAR_EVERY_S))
+        self._played_s = now_s
+        self._listen()
+        return self.stage.frame(self.state, self.features).image
+
+    def text(self, number: int) -> None:
+        """A prompt that was never seen."""
+        with self._timed("text, a new prompt"):
+            self.model.text.encode([f"a beach in the evening {number}"])
+
+    def draw(self, screen: Screen) -> None:
+        """Draw the moment and read it back."""
+        with self._timed(f"draw {screen.film_size[0]}x{screen.film_size[1]}, read back"):
+            screen.render(lambda: self.features, self.state, self.clock.now())
+
+    def _listen(self) -> None:
+        while self._sample < self.clock.now() * SAMPLE_RATE:
+            at = self._sample % (len(self._sound) - HOP)
+            self._sample += HOP
+            with self._timed("analysis, a hop"):
+                found = self._analyser.process(self._sound[at : at + HOP], self._sample / SAMPLE_RATE)
+            self.features = found[-1] if found else self.features
+        if self.features.time_s - self._heard_s < HEAR_EVERY_S:
+            return
+        window, self._heard_s = self._analyser.window(self.stage.window_s)
+        with self.watch.watching() as calls, self._timed("audio hop"):
+            self.stage.hear(window, self._heard_s, self.state)
+        for call in calls:
+            if "temporal" in call.network:
+                self.taken["  of it attention and MAP"].append(call.seconds)
+
+    def _split(self, start_s: float, end_s: float) -> None:
+        """One frame's time between its networks: before the first, among them, after the last."""
+        *denoising, decoding = self.calls
+        self.taken["conditions and noise"].append(denoising[0].start_s - start_s)
+        batch = len(denoising[0].tensors[0])
+        self.taken[f"denoiser, {batch} evaluation{'s' * (batch > 1)}"] += [call.seconds for call in denoising]
+        between_s = decoding.start_s - denoising[0].start_s - sum(call.seconds for call in denoising)
+        self.taken["guidance and sampler"].append(between_s)
+        self.taken["decode"].append(decoding.seconds)
+        self.taken["hand-over"].append(end_s - decoding.end_s)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start_s = now()
+        yield
+        self.taken[name].append(now() - start_s)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every stage's times, a whole frame's, and those of its networks alone; `calls` are one frame's."""
+
+    tier: str
+    steps: int
+    stages: dict[str, Times]
+    frame: Times
+    bare: Times
+    evaluations: float
+    calls: list[Call]
+
+    @property
+    def over_bare(self) -> float:
+        """A frame's time over the sum of its bare network times."""
+        return self.frame.median_ms / self.bare.median_ms
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        frame = {"tier": self.tier, "steps": self.steps, "evaluations": self.evaluations, **asdict(self.frame)}
+        frame |= {"bare_networks_ms": self.bare.median_ms, "over_bare": self.over_bare}
+        return {"stages": {name: asdict(times) for name, times in self.stages.items()}, "frame": frame}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        rows = {**self.stages, "a whole frame": self.frame, "its networks alone": self.bare}
+        cells = [(name, f"{t.median_ms:.2f} ms", f"{t.p95_ms:.2f} ms") for name, t in rows.items()]
+        title = f"{self.tier}, {self.steps} step{'s' * (self.steps > 1)}, {self.evaluations:.1f} evaluations a frame"
+        return table((title, "median", "95 %"), cells)
+
+
+ORDER = ("analysis", "audio", "  of it", "text", "conditions", "denoiser", "guidance", "decode", "hand-over", "draw")
+"""From a sound to a pixel."""
+
+
+def _order(name: str) -> int:
+    return next(i for i, start in enumerate(ORDER) if name.startswith(start))
+
+
+def measure_stages(
+    model: Model,
+    state: ShowState,
+    watch: Watch,
+    seconds: float,
+    screen: Screen | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Stages:
+    """Play for `seconds`, at least `LEAST` frames; the frame and its bare networks take turns."""
+    hand = Hand(model, state, watch)
+    if screen is not None:
+        screen.show(hand.stage.frame(state))
+    hand.frame()
+    hand.taken.clear()
+    frames: list[float] = []
+    bare: list[float] = []
+    evaluations = hand.stage.evaluations
+    start_s = time.monotonic()
+    while len(frames) < LEAST or time.monotonic() - start_s < seconds:
+        hand.frame()
+        frames.append(hand.plain_frame())
+        bare.append(replay(hand.calls))
+        hand.text(len(frames))
+        if screen is not None:
+            hand.draw(screen)
+        progress(min(1.0, (time.monotonic() - start_s) / seconds))
+    each = (hand.stage.evaluations - evaluations) / (2 * len(frames))
+    stages = {name: Times.of(hand.taken[name]) for name in sorted(hand.taken, key=_order)}
+    tier = hand.stage.tier(state)
+    return Stages(tier, state.steps, stages, Times.of(frames), Times.of(bare), each, hand.calls)
