@@ -28,6 +28,7 @@ from tpos_models.stable_diffusion.tpos import ENCODER, MAP, MAP_SCALE, probe
 from tpos_models.training import loop
 from tpos_models.training.hearing_data import spec_augment
 from tpos_models.training.loop import Recipe
+from tpos_models.training.losses import info_nce_of_pairs
 
 WINDOW = AudioWindow()
 LOGIT_SCALE = float(np.exp(0.07))
@@ -103,8 +104,9 @@ class TposStage:
         one, two, joint, tokens, label = batch
         last, sound, mapped = (x.chunk(2) for x in self.module(torch.cat([one, two])))
         same = label[:, None] == label[None]
-        text = info_nce(last[0], joint, same) + info_nce(F.normalize(sound[0], dim=-1), joint, same)
-        contrast = info_nce(F.normalize(sound[0], dim=-1), F.normalize(sound[1], dim=-1), same)
+        one, two = (F.normalize(view, dim=-1) for view in sound)
+        text = torch.stack([info_nce_of_pairs(heard, joint, same, LOGIT_SCALE) for heard in (last[0], one)]).sum()
+        contrast = info_nce_of_pairs(one, two, same, LOGIT_SCALE)
         mapping = F.mse_loss(mapped[0], tokens)
         return {"loss": text + contrast + mapping, "text": text, "self": contrast, "map": mapping}
 
@@ -137,14 +139,6 @@ def to_segments(path: Path, rng: np.random.Generator) -> np.ndarray:
         mono = mono[start : start + length]
     mono = np.pad(mono, (length - mono.size, 0))
     return segments(spectrogram(mono, WINDOW, "window")[:, : WINDOW.frames], WINDOW)
-
-
-def info_nce(a: torch.Tensor, b: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-    """Symmetric InfoNCE of pairs (B, size) of unit vectors; pairs of the same label do not repel each other."""
-    alike = same & ~torch.eye(len(a), dtype=torch.bool, device=a.device)
-    logits = (LOGIT_SCALE * a @ b.T).masked_fill(alike, -1e4)
-    target = torch.arange(len(a), device=a.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def train_tpos(
