@@ -90,7 +90,11 @@ def _compare(network: Network, path: Path, precision: str, expected: tuple[Case,
     from export.onnx_runtime import open_session
 
     run = open_session(path, network)
-    error = max(max_relative_error(run(*case.inputs), case.answer) for case in expected)
+    try:
+        error = max(max_relative_error(run(*case.inputs), case.answer) for case in expected)
+    except RuntimeError as failure:
+        reason = str(failure).splitlines()[0][:200]
+        raise ModelError(f"{path.name}: {network.name} does not run as ONNX ({reason})") from failure
     if not error <= TOLERANCE[precision]:
         raise ModelError(
             f"{path.name}: {network.name} in {precision} differs from torch by {error:.1e}, "

@@ -180,7 +180,7 @@ class TemporalHalf(nn.Module):
         encoding = self.encoder.attend(features)
         sound = encoding.weighted.sum(1)
         tokens = self.mapping(self.scale * sound).unflatten(1, (-1, self.start.shape[-1]))
-        start = self.start.expand(tokens.shape[0], 1, -1)
+        start = self.start.expand(features.shape[0], 1, -1)  # of the input: an exporter's trace knows its batch
         return torch.cat([start, tokens], 1), F.normalize(sound, dim=-1), encoding.beta
 
 

@@ -1,0 +1,108 @@
+"""What NVIDIA GPUs have in common, with TensorRT and without: CUDA graphs, and the frame's way back to the host.
+
+Everything runs on torch's current stream and nothing here waits for the whole device once a graph is recorded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tpos_models.network import Network, Run, Runner, Tensors, as_function
+
+_WARM_UP = 3
+"""Calls before a recording: libraries choose their kernels and take their workspaces in them."""
+
+_Key = tuple[tuple[torch.Size, torch.dtype], ...]
+
+
+def available() -> tuple[bool, str]:
+    """Whether torch can use a GPU here, and why not, or which."""
+    if torch.version.cuda is None:
+        return False, f"torch {torch.__version__} is built without CUDA"
+    if not torch.cuda.is_available():
+        return False, "torch finds no NVIDIA driver or GPU"
+    major, minor = torch.cuda.get_device_capability()
+    return True, f"{torch.cuda.get_device_name()}, compute capability {major}.{minor}"
+
+
+def runner() -> Runner:
+    """Networks in torch, each call one replay of a CUDA graph."""
+
+    def run(network: Network) -> Run:
+        return Replayed(as_function(network.build().to("cuda")))
+
+    return run
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """One graph with the tensors it reads and writes; their addresses are part of it."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: Tensors
+    outputs: Tensors
+
+    def replay(self, tensors: Tensors) -> Tensors:
+        for mine, given in zip(self.inputs, tensors, strict=True):
+            mine.copy_(given, non_blocking=True)
+        self.graph.replay()
+        return tuple(out.to(tensors[0].device, copy=True) for out in self.outputs)
+
+
+class Replayed:
+    """A function of tensors on the GPU behind CUDA graphs, one for each combination of shapes it is called with.
+
+    `execute` reads its inputs and enqueues its work on the current stream; it may neither wait nor copy to the host.
+    Inputs may lie on the host or the GPU; outputs are the caller's own and lie where the first input does. They come
+    from torch's pools, so that a call of known shapes asks the driver for no memory. Owned by one thread.
+    """
+
+    def __init__(self, execute: Run) -> None:
+        self._execute = execute
+        self._recordings: dict[_Key, _Recording] = {}
+        self._pool: Any = None
+
+    @torch.inference_mode()
+    def __call__(self, *tensors: torch.Tensor) -> Tensors:
+        key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+        if key not in self._recordings:
+            self._recordings[key] = self._record(tensors)
+        return self._recordings[key].replay(tensors)
+
+    def forget(self) -> None:
+        """Drop every graph, as after other weights; the next calls record anew."""
+        self._recordings.clear()
+
+    def _record(self, tensors: Tensors) -> _Recording:
+        """Graphs share one pool: they never overlap, and their outputs are copied out before the next one starts."""
+        inputs = tuple(tensor.to("cuda", copy=True) for tensor in tensors)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):
+                self._execute(*inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            outputs = self._execute(*inputs)
+        return _Recording(graph, inputs, outputs)
+
+
+def to_host(pixels: torch.Tensor) -> np.ndarray:
+    """A finished frame as an array: from a GPU by one asynchronous copy into pinned memory, waited for by its event.
+
+    The array owns its memory; torch's pool of pinned blocks takes it back when the last frame that uses it is gone.
+    """
+    if pixels.device.type != "cuda":
+        return pixels.cpu().numpy()
+    pinned = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+    pinned.copy_(pixels, non_blocking=True)
+    arrived = torch.cuda.Event(blocking=True)  # sleeps: the display needs the core more than we need the microseconds
+    arrived.record()
+    arrived.synchronize()
+    return pinned.numpy()

@@ -1,0 +1,129 @@
+"""One ONNX graph to one TensorRT engine, with its progress told and its complaints in words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tpos_models.errors import ModelError, RunError
+from tpos_models.network import Network
+
+
+class Log:
+    """The library's own logger, silent, that remembers the last error."""
+
+    def __init__(self, trt: Any) -> None:
+        severity = trt.ILogger.Severity
+        serious = (severity.ERROR, severity.INTERNAL_ERROR)
+        self.last = "no reason given"
+
+        class Logger(trt.ILogger):
+            def __init__(self) -> None:
+                trt.ILogger.__init__(self)
+
+            def log(_, level: Any, message: str) -> None:  # noqa: N805 - `self` is the Log around it
+                if level in serious:
+                    self.last = message.splitlines()[0][:200]
+
+        self.logger = Logger()
+
+
+class Progress:
+    """How far a build is, from the library's tree of phases; it may be told by several threads.
+
+    Ctrl-C is noted and stops the build at its next step: an exception would not survive the way through C++.
+    """
+
+    def __init__(self, tick: Callable[[float], None]) -> None:
+        self.interrupted = False
+        self._tick = tick
+        self._phases: dict[str, tuple[int, int]] = {}
+        self._share = 0.0
+        self._lock = threading.Lock()
+
+    def start(self, name: str, steps: int) -> None:
+        with self._lock:
+            self._phases[name] = (0, max(1, steps))
+
+    def step(self, name: str, step: int) -> bool:
+        """One step of a phase is done; False asks the library to stop."""
+        with self._lock:
+            _, steps = self._phases.get(name, (0, step + 1))
+            self._phases[name] = (step + 1, steps)
+            share = 0.0
+            for done, steps in reversed(
+                self._phases.values()
+            ):  # innermost first: each is one step of the one around it
+                share = min(1.0, (done + share) / steps)
+            self._share = max(self._share, share)
+        try:
+            self._tick(self._share)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return not self.interrupted
+
+    def finish(self, name: str) -> None:
+        with self._lock:
+            self._phases.pop(name, None)
+
+    def monitor(self, trt: Any) -> Any:
+        """As the library takes it."""
+        progress = self
+
+        class Monitor(trt.IProgressMonitor):
+            def __init__(self) -> None:
+                trt.IProgressMonitor.__init__(self)
+
+            def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+                progress.start(phase_name, num_steps)
+
+            def step_complete(self, phase_name: str, step: int) -> bool:
+                return progress.step(phase_name, step)
+
+            def phase_finish(self, phase_name: str) -> None:
+                progress.finish(phase_name)
+
+        return Monitor()
+
+
+def build(trt: Any, graph: Path, network: Network, target: Any, refittable: bool, tick: Callable[[float], None]) -> Any:
+    """A serialized engine (a buffer) of strong types for batches 1 to `max_batch`.
+
+    `target` is the library's name of a compute capability, None for the GPU at hand. A refittable engine needs a GPU at
+    hand. Raises `ModelError` where the graph is damaged or refused, `RunError` where the build fails.
+    """
+    log, progress = Log(trt), Progress(tick)
+    builder = trt.Builder(log.logger)
+    definition = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(definition, log.logger)
+    if not graph.is_file() or not parser.parse_from_file(str(graph)):
+        reason = parser.get_error(0).desc() if parser.num_errors else log.last
+        raise ModelError(f"{graph}: TensorRT cannot read it ({reason.splitlines()[0][:160]})")
+    config = builder.create_builder_config()
+    config.add_optimization_profile(_batches(builder, definition, network.max_batch))
+    monitor = progress.monitor(trt)
+    config.progress_monitor = monitor
+    if target is not None:
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(target, 0)
+    if refittable:
+        config.set_flag(trt.BuilderFlag.REFIT)
+    engine = builder.build_serialized_network(definition, config)
+    if progress.interrupted:
+        raise KeyboardInterrupt
+    if engine is None:
+        raise RunError(f"{network.name}: TensorRT cannot build it ({log.last})")
+    tick(1.0)
+    return engine
+
+
+def _batches(builder: Any, definition: Any, most: int) -> Any:
+    """Batch 1 to `most`, at its best with two: the prompt, and the prompt with the sound."""
+    profile = builder.create_optimization_profile()
+    for index in range(definition.num_inputs):
+        tensor = definition.get_input(index)
+        rest = tuple(tensor.shape)[1:]
+        profile.set_shape(tensor.name, (1, *rest), (min(2, most), *rest), (most, *rest))
+    return profile
