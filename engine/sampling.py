@@ -14,6 +14,7 @@ import torch
 from engine.clock import Clock
 from engine.ladder import UNLIMITED
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
+from export.cuda import to_host
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.errors import InputError
@@ -249,6 +250,6 @@ def encode_picture(model: Model, picture: np.ndarray) -> torch.Tensor:
 
 def to_pixels(image: torch.Tensor) -> np.ndarray:
     """RGB (1, 3, h, w) in 0..1 to uint8 (h, w, 3), read-only."""
-    pixels = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+    pixels = to_host((image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
     pixels.flags.writeable = False
     return pixels
