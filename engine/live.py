@@ -285,6 +285,8 @@ class Live:
             snapshots=tuple(self.snapshots),
             restarts=self.inference.restarts,
             troubles=tuple(self.tally.troubles),
+            first_frame_s=self.tally.first_frame_s,
+            rung=str(self._ladder.rung),
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from engine.audio.capture import AudioCounters
 from engine.recording import SessionSummary
@@ -34,6 +36,10 @@ class LiveSummary:
     snapshots: tuple[Path, ...]
     restarts: int
     troubles: tuple[str, ...]
+    first_frame_s: float
+    """From the start of the program to the first frame's redraw; 0 where none came."""
+    rung: str
+    """What the model ran on at the end."""
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
@@ -53,6 +59,7 @@ class LiveSummary:
             f"sound to picture {self.delay_ms[0]:.0f} ms (95 % within {self.delay_ms[1]:.0f} ms); "
             f"{self.audio.overruns} overruns, {self.audio.overflows} overflows, {self.audio.losses} losses",
             f"heard: {heard}",
+            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.rung}",
         ]
         lines += [f"trouble: {trouble}" for trouble in self.troubles]
         lines += [f"snapshot: {path}" for path in self.snapshots]
@@ -70,11 +77,13 @@ class Tally:
         self._arrivals_s: deque[float] = deque(maxlen=60)
         self._heard: defaultdict[str, float] = defaultdict(float)
         self.frames = 0
+        self.first_frame_s = 0.0
         self.troubles: list[str] = []
 
     def frame(self, frame: Frame, now_s: float) -> None:
         """A frame is drawn for the first time."""
         self.frames += 1
+        self.first_frame_s = self.first_frame_s or time.time() - psutil.Process().create_time()
         if frame.audio_time_s > 0:  # nothing was heard before the first
             self._delays_s.append(now_s - frame.audio_time_s)
         self._arrivals_s.append(now_s)

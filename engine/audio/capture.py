@@ -21,7 +21,6 @@ from engine.types import SILENCE, AudioFeatures
 
 _POLL_S = 0.002
 _RAW_S = 30
-_FEATURES = 4096
 _GAPS = 20_000
 _NOTICEABLE_S = 0.02
 _LONGEST_GAP_S = 10.0
@@ -60,7 +59,7 @@ class AudioCounters:
 class Capture:
     """Owns the thread "audio-analysis" and, through it, the analyser; any thread may ask.
 
-    `latest` is newest-wins; `features_since` and `raw` give everything once. The source is started, stopped and
+    `latest` is newest-wins; `raw` gives everything once. The source is started, stopped and
     closed with the capture.
     """
 
@@ -73,8 +72,6 @@ class Capture:
         """Of `raw`: 1 or 2."""
         self._in_clock = SampleClock(source.sample_rate)
         self._raw = History(_RAW_S * SAMPLE_RATE, self.channels)
-        self._features: deque[AudioFeatures] = deque(maxlen=_FEATURES)
-        self._feature_count = 0
         self._latest = SILENCE
         self._filled = self._overflows_seen = 0
         self._mend = False
@@ -130,12 +127,6 @@ class Capture:
     def latest(self) -> AudioFeatures:
         """The newest hop."""
         return self._latest
-
-    def features_since(self, index: int) -> tuple[list[AudioFeatures], int]:
-        """The hops from number `index` on (the newest 4096 are kept, 47 s), and the index to ask with next."""
-        with self._lock:
-            count = min(max(self._feature_count - index, 0), len(self._features))
-            return [self._features[len(self._features) - count + i] for i in range(count)], self._feature_count
 
     def window(self, seconds: float) -> tuple[np.ndarray, float]:
         """The newest `seconds` (up to 12) for the encoder: mono float32 at 44.1 kHz after gain, and its end time."""
@@ -206,8 +197,6 @@ class Capture:
             self._raw.append(folded)
             end = self._raw.end / SAMPLE_RATE * self.source.sample_rate
             features = self.analyser.process(mono(folded), self._in_clock.time_of(end), lost)
-            self._features.extend(features)
-            self._feature_count += len(features)
         if features:
             self._latest = features[-1]
 

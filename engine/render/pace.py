@@ -41,12 +41,6 @@ class Gaps:
         self._last_s = now_s
         self._redraws += 1
 
-    def recent_per_s(self, count: int = 30) -> float:
-        """Rate over the newest gaps, 0 before there are any."""
-        newest = [self._gaps_s[-i] for i in range(1, min(count, len(self._gaps_s)) + 1)]
-        total_s = sum(newest)
-        return len(newest) / total_s if total_s > 0.0 else 0.0
-
     def stats(self) -> RedrawStats:
         """Sum up."""
         if not self._gaps_s:

@@ -93,16 +93,6 @@ class Renderer:
         picture.start_read(self._buffer)
         return pixels
 
-    def render_to(self, size: gl.Size) -> np.ndarray:
-        """The last redraw's picture once more at any size, for a snapshot or a bigger film; as `read`."""
-        self._stage.switch_to()
-        target = gl.Target(size)
-        target.begin()
-        self._compositor.paint(size, first_row_up=False)
-        pixels = target.read()
-        target.delete()
-        return pixels
-
     def _ready(self) -> gl.Target:
         self._stage.switch_to()
         return self._picture if self._painted and self._picture is not None else self._paint()

@@ -38,19 +38,6 @@ def test_read_is_right_way_up_contiguous_and_its_own_copy():
     assert renderer.read().any()
 
 
-def test_render_to_any_size_is_the_same_moment():
-    renderer = Renderer(CONTEXT, (128, 72))
-    renderer.show(frame(picture()))
-    renderer.redraw(lambda: LOUD, ShowState(), 0.0)
-    renderer.redraw(lambda: LOUD, ShowState(), 0.1)
-    before = renderer.read()
-    large = renderer.render_to((256, 144)).astype(int)
-    assert large.shape == (144, 256, 3)
-    halved = large.reshape(72, 2, 128, 2, 3).mean((1, 3))
-    assert np.abs(halved - before).mean() < 4
-    assert np.array_equal(renderer.read(), before)
-
-
 def test_the_size_may_change_between_redraws():
     renderer = Renderer(CONTEXT, (64, 36))
     renderer.show(frame(picture()))
@@ -58,6 +45,18 @@ def test_the_size_may_change_between_redraws():
         renderer.size = size
         renderer.redraw(lambda: SILENCE, STILL, 0.0)
         assert renderer.read().shape == (size[1], size[0], 3)
+
+
+def test_a_bigger_picture_shows_the_same_moment():
+    renderer = Renderer(CONTEXT, (128, 72))
+    renderer.show(frame(picture()))
+    renderer.redraw(lambda: LOUD, ShowState(), 0.0)
+    renderer.redraw(lambda: LOUD, ShowState(), 0.1)
+    small = renderer.read().astype(int)
+    renderer.size = (256, 144)
+    renderer.redraw(lambda: LOUD, ShowState(), 0.1)
+    halved = renderer.read().astype(int).reshape(72, 2, 128, 2, 3).mean((1, 3))
+    assert np.abs(halved - small).mean() < 4
 
 
 def test_the_same_inputs_give_the_same_pixels():
@@ -81,7 +80,6 @@ def test_the_loop_runs_on_the_given_clock_at_the_given_rate():
     assert len(times) == stats.redraws == 50
     assert abs(stats.per_s - 25.0) < 1e-6
     assert abs(stats.median_gap_ms - 40.0) < 1e-6
-    assert abs(gaps.recent_per_s() - 25.0) < 1e-6
 
 
 def test_a_late_redraw_is_not_made_up_for():
