@@ -299,19 +299,26 @@ def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="text, hearing, pictures, or evaluate.")],
+    stage: Annotated[str, typer.Argument(help="text, hearing, pictures, evaluate, or tpos: the paper's encoder.")],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
     sounds: Annotated[Path | None, typer.Option(help="Labelled recordings, a folder for each label.")] = None,
     steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
+    model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
+    batch: Annotated[int, typer.Option(help="For tpos: sounds a step on each device.")] = 32,
     json: Json = False,
 ) -> None:
-    """Train a part of the built-in model, or print the table of its model card."""
+    """Train a part of the built-in model or the paper's encoder for Stable Diffusion, or print the model card's table.
+
+    `accelerate launch -m engine.cli train ...` runs it on many GPUs or machines.
+    """
     from tpos_models.pocket.model import WEIGHTS
     from tpos_models.training import recipes
 
     if stage == "evaluate":
         numbers = recipes.evaluate(out or WEIGHTS, sounds)
+    elif stage == "tpos":
+        numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds, steps, batch)
     else:
         numbers = recipes.train(stage, runs, out or WEIGHTS, sounds, steps)
     console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])

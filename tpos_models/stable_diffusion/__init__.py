@@ -4,6 +4,6 @@ diffusers and transformers are imported only when a network is built.
 """
 
 from tpos_models.stable_diffusion.lora import Lora
-from tpos_models.stable_diffusion.model import Opened, load, open_model
+from tpos_models.stable_diffusion.model import Opened, load, open_model, open_text
 
-__all__ = ["Lora", "Opened", "load", "open_model"]
+__all__ = ["Lora", "Opened", "load", "open_model", "open_text"]

@@ -105,6 +105,12 @@ def load(
     )
 
 
+def open_text(name: str, device: torch.device = CPU) -> ClipText:
+    """A model's text encoder alone, as training needs it; names and errors as `open_model`."""
+    opened = open_model(name, Placement(device))
+    return ClipText(opened.tokenizer, run_in_torch(opened.recipe.text_encoder()), device)
+
+
 def _hearing(
     clip: ClipText, ear: Ear | Path | str, device: torch.device, runner: Runner
 ) -> tuple[TextSpace, AudioEncoder]:

@@ -13,20 +13,20 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from tpos_models import weights
 from tpos_models.audio_encoder import (
     PAPER,
     EncoderConfig,
     SegmentHalf,
-    TemporalHalf,
     TokenMap,
     TPoSEncoder,
     released_names,
 )
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextSpace
 from tpos_models.errors import MissingFileError, ModelError
-from tpos_models.listening import Listener
+from tpos_models.listening import STEPS_PER_SEGMENT, Listener
 from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.stable_diffusion.devices import CPU
 from tpos_models.stable_diffusion.ears import bank, stand_out
@@ -111,8 +111,36 @@ def _config(record: weights.Record, path: Path) -> EncoderConfig:
     return EncoderConfig(**values)
 
 
-def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU) -> tuple[Network, Network]:
-    """The encoder's two halves for any runner; `start` (token_size,) is CLIP's start token, which MAP leaves alone."""
+class Attention(nn.Module):
+    """Features (B, N, size) to the sound MAP takes (B, size), joint of unit length (B, size) and beta (B, N)."""
+
+    def __init__(self, encoder: TPoSEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        encoding = self.encoder.attend(features)
+        sound = encoding.weighted.sum(1)
+        return sound, F.normalize(sound, dim=-1), encoding.beta
+
+
+class Mapping(nn.Module):
+    """The sound (B, size) to tokens (B, 77, token_size): CLIP's start token, and MAP's."""
+
+    start: torch.Tensor
+
+    def __init__(self, mapping: TokenMap, start: torch.Tensor) -> None:
+        super().__init__()
+        self.mapping = mapping
+        self.register_buffer("start", start.clone(), persistent=False)
+
+    def forward(self, sound: torch.Tensor) -> torch.Tensor:
+        tokens = self.mapping(MAP_SCALE * sound).unflatten(1, (-1, self.start.shape[-1]))
+        return torch.cat([self.start.expand(tokens.shape[0], 1, -1), tokens], 1)
+
+
+def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU) -> tuple[Network, Network, Network]:
+    """Segment encoder, attention and MAP for any runner; `start` (token_size,) is CLIP's, which MAP leaves alone."""
     window, nets = AudioWindow(), cache(lambda: load_tpos(folder))
     encoder_sha, map_sha = (weights.read_record(folder / f"{name}.json").get("sha256", "") for name in (ENCODER, MAP))
     config = _config(weights.read_record(folder / f"{ENCODER}.json"), folder / f"{ENCODER}.json")
@@ -129,15 +157,23 @@ def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU)
         ("features",),
         f"{encoder_sha}",
     )
-    temporal = Network(
-        "tpos-temporal",
-        lambda: TemporalHalf(*nets(), start.cpu(), MAP_SCALE).eval().to(device),
+    attention = Network(
+        "tpos-attention",
+        lambda: Attention(nets()[0]).eval().to(device),
         lambda batch: (torch.randn(batch, window.segments, config.size, device=device),),
         ("features",),
-        ("tokens", "joint", "beta"),
-        f"{map_sha}{encoder_sha}",
+        ("sound", "joint", "beta"),
+        f"{encoder_sha}",
     )
-    return segment, temporal
+    mapping = Network(
+        "tpos-map",
+        lambda: Mapping(nets()[1], start.cpu()).eval().to(device),
+        lambda batch: (torch.randn(batch, config.size, device=device),),
+        ("sound",),
+        ("tokens",),
+        f"{map_sha}",
+    )
+    return segment, attention, mapping
 
 
 def probe(text: TextSpace) -> list[float]:
@@ -158,19 +194,34 @@ def shares_joint_space(folder: Path, text: TextSpace) -> bool:
 class TposListener(Listener):
     """The AudioEncoder of an imported checkpoint: MAP's own tokens, phrases scored in CLIP's joint space.
 
-    Its pictures are measured against the loudest point of the window, as the checkpoint was trained.
+    Its pictures are measured against the loudest point of the window, as the checkpoint was trained. What is heard,
+    its attention and loudness are new with every answer; MAP, 1.8 GB of weights read for each call, runs once in
+    `map_every` answers: by default on a GPU in all, on a CPU once per segment (1.78 s).
     """
 
-    def __init__(self, folder: Path, text: ClipText, device: torch.device = CPU, runner: Runner = run_in_torch) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        text: ClipText,
+        device: torch.device = CPU,
+        runner: Runner = run_in_torch,
+        map_every: int | None = None,
+    ) -> None:
         start = text.encode([""]).tokens[0, 0]
-        segment, temporal = (runner(network) for network in tpos_networks(folder, start, device))
+        segment, attend, write = (runner(network) for network in tpos_networks(folder, start, device))
+        self._every = map_every or (STEPS_PER_SEGMENT if device.type == "cpu" else 1)
+        self._answers = 0
+        self._tokens = start
         self.phrases = tuple(phrase.hear for phrase in bank())
         self._text = text
         self._background = cache(lambda: text.encode(list(self.phrases)).joint)
 
         def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            tokens, joint, beta = temporal(features)
-            return tokens, joint, beta.cpu()
+            sound, joint, beta = attend(features)
+            if self._answers % self._every == 0:
+                self._tokens = write(sound)[0]
+            self._answers += 1
+            return self._tokens, joint, beta.cpu()
 
         def features(pictures: torch.Tensor) -> torch.Tensor:
             return segment(pictures.to(device))[0]

@@ -30,7 +30,23 @@ def train(
         return _train_hearing(runs / "hearing", weights, sounds, steps)
     if stage == "pictures":
         return _train_pictures(runs / "pictures", weights, steps)
-    raise InputError(f"stage {stage}: {', '.join(STAGES)} would be accepted")
+    raise InputError(f"stage {stage}: {', '.join(STAGES)}, tpos or evaluate would be accepted")
+
+
+def train_for_stable_diffusion(
+    model: str, runs: Path, out: Path | None, sounds: Path | None, steps: int | None, batch: int
+) -> dict[str, Any]:
+    """Train the paper's encoder on labelled `sounds` against a model's text encoder; `out` is then an `--ear`."""
+    from dataclasses import replace
+
+    from tpos_models.stable_diffusion import open_text
+    from tpos_models.training.tpos import RECIPE, train_tpos
+
+    if sounds is None or out is None:
+        raise InputError("train tpos: --sounds FOLDER, holding LABEL/NAME.wav, and --out FOLDER are needed")
+    recipe = replace(RECIPE, steps=steps) if steps else RECIPE
+    ear = train_tpos(sounds, open_text(model), runs / "tpos", out, recipe, batch=batch)
+    return {"ear": str(ear), "steps": recipe.steps}
 
 
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:

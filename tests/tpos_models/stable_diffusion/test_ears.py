@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import soxr
 import torch
 from safetensors.torch import load_file, save_file
 
-from tpos_models.audio_encoder import EncoderConfig, TemporalHalf, TokenMap, TPoSEncoder
+from tpos_models.audio_encoder import EncoderConfig, TokenMap, TPoSEncoder
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextEmbedding
 from tpos_models.errors import MissingFileError, ModelError
+from tpos_models.network import run_in_torch
 from tpos_models.pocket.sounds import synthesise
 from tpos_models.stable_diffusion import load
 from tpos_models.stable_diffusion.ears import (
@@ -25,7 +27,7 @@ from tpos_models.stable_diffusion.ears import (
     choose_ear,
     stand_out,
 )
-from tpos_models.stable_diffusion.tpos import MAP_SCALE, import_tpos, is_tpos, load_tpos
+from tpos_models.stable_diffusion.tpos import Attention, Mapping, TposListener, import_tpos, is_tpos, load_tpos
 
 SMALL = EncoderConfig(size=16, widths=(4, 4, 8, 8), map_hidden=12, map_out=76 * 32)
 
@@ -222,12 +224,38 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
     assert heard.tokens.shape == null.shape
     assert torch.equal(heard.tokens[0], null[0])
     assert abs(heard.beta.sum() - 1) < 1e-5
-    half = TemporalHalf(encoder, mapping, null[0], MAP_SCALE)
-    features = torch.randn(1, 5, 16)
-    sound = encoder.attend(features).weighted.sum(1)
-    assert torch.equal(half(features)[0][0, 1:].flatten(), mapping(5 * sound)[0])
-    silence = model.audio.hear(np.zeros(10 * 44_100, np.float32), 20.0)
+    sound, _, beta = Attention(encoder)(features := torch.randn(1, 5, 16))
+    encoding = encoder.attend(features)
+    assert torch.equal(sound, encoding.weighted.sum(1))
+    assert torch.equal(beta, encoding.beta)
+    assert torch.equal(Mapping(mapping, null[0])(sound)[0, 1:].flatten(), mapping(5 * sound)[0])
+    silence = load(str(pipelines("sd15")[0]), ear=out).audio.hear(np.zeros(10 * 44_100, np.float32), 20.0)
     assert (silence.tokens - heard.tokens).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize(("every", "maps"), [(None, 3), (1, 20)])
+def test_map_runs_once_per_segment_hop_on_a_cpu_and_once_per_hop_elsewhere(released, models, every, maps):
+    _, _, folder = released
+    out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL)
+    calls = Counter()
+
+    def counting(network):
+        run = run_in_torch(network)
+
+        def call(*tensors):
+            calls[network.name] += 1
+            return run(*tensors)
+
+        return call
+
+    listener = TposListener(out, models("sd15").text, runner=counting, map_every=every)
+    sound = np.random.default_rng(0).normal(0, 0.1, 30 * 8704).astype(np.float32)
+    for hop in range(20):
+        for part in (0, 4000):  # twice in a hop: the second time nothing is new
+            end = (hop + 1) * 8704 + part
+            listener.hear(sound[:end], end / 44_100)
+    assert calls["tpos-attention"] == 20
+    assert calls["tpos-map"] == maps
 
 
 def test_what_the_imported_checkpoint_draws_is_named_by_another_ear(released, pipelines):
