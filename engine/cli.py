@@ -87,6 +87,9 @@ def live(
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     seconds: Seconds = None,
+    stream_batch: Annotated[
+        bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
@@ -106,6 +109,7 @@ def live(
         record=record,
         size=parse_size(size) if size else None,
         max_fps=fps,
+        stream_batch=stream_batch,
         seconds=positive("seconds", seconds) if seconds is not None else None,
     )
     summary = run_live(options, quiet=json)

@@ -64,6 +64,7 @@ class LiveOptions:
     record: Path | None = None
     size: tuple[int, int] | None = None
     max_fps: float = 0.0
+    stream_batch: bool = False
     seconds: float | None = None
 
 
@@ -199,7 +200,8 @@ class Live:
         )
 
     def _new_stage(self) -> SamplingStage:
-        return SamplingStage(self.model, self.clock, self._ladder.rung.most_steps, self.picture)
+        limit, stream = self._ladder.rung.most_steps, self.options.stream_batch
+        return SamplingStage(self.model, self.clock, limit, self.picture, stream_batch=stream)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
         seconds = self.options.seconds
@@ -302,6 +304,8 @@ def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
 def _greet(live: Live) -> None:
     host, port = live.osc.address
     console.say(f"listening to {live.capture.source.name}; OSC on {host}:{port}; model {live.model.spec.name}")
+    if live.options.stream_batch:
+        console.say(f"stream batch: a picture comes {live.show.state.steps - 1} frames later than without")
     console.say("Ctrl-C ends the show" if live.options.headless else "keys: ? lists them, Q twice ends the show")
 
 

@@ -6,7 +6,8 @@ frame() state + features + embedding -> conditions -> noise -> x0 -> pixels
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,9 +22,10 @@ from tpos_models.errors import InputError
 from tpos_models.guidance import Guidance, Tier
 from tpos_models.latents import Drift, Start, feed_back
 from tpos_models.picture import fit_picture
-from tpos_models.sampler import Sample, sample
+from tpos_models.sampler import sample, trajectory
 from tpos_models.schedule import NoiseSchedule
 from tpos_models.stable_diffusion.plms import sample_plms
+from tpos_models.stream import StreamBatch
 
 HEAR_EVERY_S = 0.2
 """A new hop of sound is encoded this often; well under a second from a new sound to its picture."""
@@ -98,12 +100,24 @@ class Listener:
         return tuple(Heard(phrase, weight) for phrase, weight in ranked[:most] if weight >= least)
 
 
+@dataclass(frozen=True)
+class Shaped:
+    """What a frame is shaped by; fields as in `Frame`."""
+
+    audio_time_s: float
+    revision: int
+    prompt: str
+    heard: tuple[Heard, ...]
+    seed: int
+
+
 class SamplingStage:
     """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it.
 
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows; with `reference_steps`
     it takes those, as the paper does (`tpos_models.stable_diffusion.plms`). `picture`, RGB uint8 (H, W, 3), is what
-    every frame starts from, or with feedback the first.
+    every frame starts from, or with feedback the first. `stream_batch` takes one step of several successive frames in
+    one call (`tpos_models.stream`): a frame of n steps then comes n - 1 frames later.
     """
 
     def __init__(
@@ -113,11 +127,13 @@ class SamplingStage:
         most_steps: int = UNLIMITED,
         picture: np.ndarray | None = None,
         reference_steps: int = 0,
+        stream_batch: bool = False,
     ) -> None:
         if reference_steps and model.spec.schedule != "scaled_linear":
             raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
         self.model = model
         self._reference_steps = reference_steps
+        self._stream: StreamBatch[Shaped] | None = StreamBatch(model.denoiser) if stream_batch else None
         self._picture = None if picture is None else encode_picture(model, picture)
         self._last_x0: torch.Tensor | None = None
         self._clock = clock
@@ -147,41 +163,45 @@ class SamplingStage:
         now_s = self._clock.now()
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
-        result = self._sample(state, conditions, self._start(state, noise))
-        self.evaluations += result.evaluations
-        self._last_x0 = result.x0
-        image = to_pixels(self.model.decoder(result.x0))
         embedding = self._listener.embedding
-        audio_time_s = max(features.time_s, embedding.time_s if embedding else 0.0)
+        shaped = Shaped(
+            audio_time_s=max(features.time_s, embedding.time_s if embedding else 0.0),
+            revision=state.revision,
+            prompt=" + ".join(p.text for p in state.prompts if p.weight > 0),
+            heard=self._heard,
+            seed=state.seed,
+        )
+        self._last_x0, shaped = self._sample(state, conditions, self._start(state, noise), shaped)
+        image = to_pixels(self.model.decoder(self._last_x0))
         self._index += 1
-        prompt = " + ".join(p.text for p in state.prompts if p.weight > 0)
         return Frame(
-            self._index, image, audio_time_s, self._clock.now(), state.revision, prompt, self._heard, state.seed
-        )
+            self._index, image, shaped.audio_time_s, self._clock.now(), shaped.revision, shaped.prompt, shaped.heard,
+            shaped.seed,
+        )  # fmt: skip
 
-    def _sample(self, state: ShowState, conditions: Conditions, start: Start) -> Sample:
+    def _sample(
+        self, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped
+    ) -> tuple[torch.Tensor, Shaped]:
+        """x0 and what shaped it: this moment, or with a stream batch an earlier one."""
+        denoiser, schedule = self.model.denoiser, self._schedule
+        steps = min(state.steps, self._most_steps)
+        few = (schedule, start.noise, conditions, self.tier(state), self._guidance(state), steps, None)
+        if self._stream is not None:
+            before = self._stream.evaluations
+            kind = (steps, start.latents is None, start.strength)
+            begin = partial(trajectory, *few, start.latents, start.strength)
+            x0, shaped = self._stream.push(begin, shaped, kind)
+            self.evaluations += self._stream.evaluations - before
+            return x0, shaped
         if self._reference_steps:
-            return sample_plms(
-                self.model.denoiser,
-                self._schedule,
-                start.noise,
-                conditions,
-                Guidance(),
-                self._reference_steps,
-                start.latents,
+            result = sample_plms(
+                denoiser, schedule, start.noise, conditions, Guidance(), self._reference_steps, start.latents,
                 start.strength,
-            )
-        return sample(
-            self.model.denoiser,
-            self._schedule,
-            start.noise,
-            conditions,
-            self.tier(state),
-            self._guidance(state),
-            min(state.steps, self._most_steps),
-            start=start.latents,
-            strength=start.strength,
-        )
+            )  # fmt: skip
+        else:
+            result = sample(denoiser, *few, start.latents, start.strength)
+        self.evaluations += result.evaluations
+        return result.x0, shaped
 
     def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
         """Noise alone, the last frame as far as it is fed back, or the picture."""

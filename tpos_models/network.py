@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 
 Tensors = tuple[torch.Tensor, ...]
+MAX_BATCH = 4
+"""Samples in one call that every network takes."""
+
 Run = Callable[..., Tensors]
 
 
@@ -29,7 +32,7 @@ class Network:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     fingerprint: str
-    max_batch: int = 4
+    max_batch: int = MAX_BATCH
 
 
 Runner = Callable[[Network], Run]
@@ -51,9 +54,10 @@ def as_function(module: torch.nn.Module) -> Run:
     return run
 
 
-def max_relative_error(got: tuple[torch.Tensor, ...], want: tuple[torch.Tensor, ...]) -> float:
-    """The largest difference over the largest value, over all outputs."""
-    return max(
-        float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp_min(1e-12))
+def max_relative_error(got: Tensors, want: Tensors) -> float:
+    """The largest difference over the largest value, over all outputs; NaN where either holds one."""
+    errors = [
+        (a.double() - b.double()).abs().max() / b.double().abs().max().clamp_min(1e-12)
         for a, b in zip(got, want, strict=True)
-    )
+    ]
+    return float(torch.stack(errors).max())

@@ -6,10 +6,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from engine.audio import SAMPLE_RATE
-from engine.audio.capture import AudioCounters, Capture
+from engine.audio.capture import Capture
 from engine.audio.sources import Source, SynthSource
 from engine.bench.stages import Call, Watch, measure_stages, replay
 from engine.clock import WallClock
@@ -39,21 +41,27 @@ class Rig:
     osc: OscServer
     clock: WallClock
 
+    delays_s: list[float] = field(default_factory=list)
+    """From the newest sound in each frame that `fps` saw to the frame."""
+
     def fps(self, seconds: float) -> float:
         """Sampled frames a second over the next `seconds` or more, from one frame to another."""
         self._next_frame()
         before, start_s = self.frames.count, self.clock.now()
-        self.clock.sleep(seconds)
-        self._next_frame()
+        while self.clock.now() - start_s < seconds or self.frames.count == before:
+            frame = self._next_frame()
+            self.delays_s.append(frame.time_s - frame.audio_time_s)
         return (self.frames.count - before) / (self.clock.now() - start_s)
 
-    def _next_frame(self) -> None:
-        if self.frames.wait_newer(self.frames.count, PATIENCE_S) is None:
+    def _next_frame(self) -> Frame:
+        frame = self.frames.wait_newer(self.frames.count, PATIENCE_S)
+        if frame is None:
             raise RunError(self.inference.trouble or f"no frame came within {PATIENCE_S:g} s")
+        return frame
 
 
 @contextmanager
-def running(model: Model, look: LookOptions, source: Source | None = None) -> Iterator[Rig]:
+def running(model: Model, look: LookOptions, source: Source | None = None, stream_batch: bool = False) -> Iterator[Rig]:
     """A running engine, warmed up."""
     clock = WallClock()
     show, _ = look.build_show()
@@ -61,7 +69,11 @@ def running(model: Model, look: LookOptions, source: Source | None = None) -> It
     capture = Capture(source or SynthSource(clock), clock)
     director = Director(show, capture, CommandQueue())
     frames: Mailbox[Frame] = Mailbox()
-    inference = Inference(lambda: SamplingStage(model, clock), capture, director.state, frames, clock)
+
+    def stage() -> SamplingStage:
+        return SamplingStage(model, clock, stream_batch=stream_batch)
+
+    inference = Inference(stage, capture, director.state, frames, clock)
     osc = OscServer(director.queue, port=_free_port(), clock=clock)
     with capture, osc:
         inference.start()
@@ -81,7 +93,10 @@ def _free_port() -> int:
 
 @dataclass(frozen=True)
 class Point:
-    """One tier at one number of steps: `fps` of the running engine, `bare_fps` of its networks and nothing else."""
+    """One tier at one number of steps: `fps` of the running engine, `bare_fps` of its networks and nothing else.
+
+    `delay_ms` is from the newest sound in a frame to the frame; `streamed_` the same with a stream batch.
+    """
 
     tier: str
     steps: int
@@ -90,18 +105,25 @@ class Point:
     bare_fps: float
     frame_ms: float
     bare_ms: float
+    delay_ms: float
     sound_lost: int
+    streamed_fps: float | None = None
+    streamed_delay_ms: float | None = None
 
     def row(self) -> tuple[str, ...]:
         """For `table`, under `HEADER`."""
         return (
             f"{self.tier}, {self.steps} step{'s' * (self.steps > 1)}", f"{self.evaluations:.1f}", f"{self.fps:.1f}",
             f"{self.frame_ms:.2f}", f"{self.bare_ms:.2f}", f"{self.frame_ms / self.bare_ms:.2f}",
-            f"{self.fps / self.bare_fps:.2f}",
+            f"{self.fps / self.bare_fps:.2f}", f"{self.delay_ms:.0f}",
+            "" if self.streamed_fps is None else f"{self.streamed_fps:.1f}/s, {self.streamed_delay_ms:.0f} ms",
         )  # fmt: skip
 
 
-HEADER = ("tier and steps", "evaluations", "frames/s", "frame ms", "networks ms", "ratio", "of a bare loop")
+HEADER = (
+    "tier and steps", "evaluations", "frames/s", "frame ms", "networks ms", "ratio", "of a bare loop", "delay ms",
+    "stream batch",
+)  # fmt: skip
 
 
 def measure_point(model: Model, watch: Watch, tier: str, steps: int, seconds: float) -> Point:
@@ -109,16 +131,37 @@ def measure_point(model: Model, watch: Watch, tier: str, steps: int, seconds: fl
     look = LookOptions(guidance=tier, steps=steps)
     state = replace(look.build_show()[0].state, rules=())
     stages = measure_stages(model, state, watch, seconds / 3)
-    fps, sound = engine_fps(model, look, seconds / 3)
-    bare = bare_fps(model, stages.calls, seconds / 3)
-    frame_ms, bare_ms = stages.frame.median_ms, stages.bare.median_ms
-    return Point(tier, steps, stages.evaluations, fps, bare, frame_ms, bare_ms, sound.overruns + sound.overflows)
+    plain = _play(model, look, seconds / 3)
+    streamed = _play(model, look, seconds / 3, stream_batch=True) if steps > 1 else None
+    return Point(
+        tier=tier,
+        steps=steps,
+        evaluations=stages.evaluations,
+        fps=plain.fps,
+        bare_fps=bare_fps(model, stages.calls, seconds / 3),
+        frame_ms=stages.frame.median_ms,
+        bare_ms=stages.bare.median_ms,
+        delay_ms=plain.delay_ms,
+        sound_lost=plain.sound_lost,
+        streamed_fps=streamed.fps if streamed else None,
+        streamed_delay_ms=streamed.delay_ms if streamed else None,
+    )
 
 
-def engine_fps(model: Model, look: LookOptions, seconds: float) -> tuple[float, AudioCounters]:
-    """Frames a second of the running engine, and what became of its sound meanwhile."""
-    with running(model, look) as rig:
-        return rig.fps(seconds), rig.capture.counters()
+@dataclass(frozen=True)
+class Played:
+    """A stretch of the running engine."""
+
+    fps: float
+    delay_ms: float
+    sound_lost: int
+
+
+def _play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = False) -> Played:
+    with running(model, look, stream_batch=stream_batch) as rig:
+        fps = rig.fps(seconds)
+        counters = rig.capture.counters()
+        return Played(fps, 1000 * float(np.median(rig.delays_s)), counters.overruns + counters.overflows)
 
 
 def bare_fps(model: Model, calls: list[Call], seconds: float) -> float:

@@ -126,3 +126,14 @@ def test_more_steps_than_the_model_knows_are_taken_as_all(model):
     stage, _ = fresh(model)
     stage.frame(replace(BEACH, steps=8, guidance="blend"))
     assert stage.evaluations == len(model.spec.timesteps)
+
+
+def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):
+    states = [replace(BEACH, steps=2, guidance="blend", revision=i, seed=i) for i in range(4)]
+    plain = [fresh(model)[0].frame(state).image.astype(int) for state in states]
+    stage = SamplingStage(model, VirtualClock(), stream_batch=True)
+    frames = [stage.frame(state) for state in states]
+    assert [frame.revision for frame in frames] == [0, 0, 1, 2]
+    assert [frame.index for frame in frames] == [1, 2, 3, 4]
+    for frame in frames:
+        assert np.abs(frame.image - plain[frame.revision]).max() <= 1
