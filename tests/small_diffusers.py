@@ -1,0 +1,109 @@
+"""Small models made with diffusers' and transformers' own classes and saved in the hub's layout."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+SPELLING = {
+    "sd15": ({}, {"prediction_type": "epsilon"}, "PNDMScheduler"),
+    "sd21": ({"use_linear_projection": True}, {"prediction_type": "v_prediction"}, "DDIMScheduler"),
+    "sample": ({}, {"prediction_type": "sample"}, "DDIMScheduler"),
+    "turbo": ({}, {"prediction_type": "epsilon", "timestep_spacing": "trailing"}, "EulerDiscreteScheduler"),
+    "lcm": ({"time_cond_proj_dim": 16}, {"prediction_type": "epsilon"}, "LCMScheduler"),
+}
+
+
+def byte_pair_tokenizer():
+    """A CLIP tokenizer with a small vocabulary: the byte alphabet and a few merges."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPTokenizer
+
+    letters = sorted(ByteLevel.alphabet())
+    merges = [("t", "h"), ("th", "e</w>"), ("s", "e"), ("se", "a</w>")]
+    entries = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges)]
+    entries += ["<|startoftext|>", "<|endoftext|>"]
+    vocab = {entry: i for i, entry in enumerate(entries)}
+    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
+
+
+def make_pipeline(kind: str, tiny_vae: bool = True):
+    import diffusers
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    unet_extra, scheduler_config, scheduler_name = SPELLING[kind]
+    torch.manual_seed(sum(map(ord, kind)))
+    tokenizer = byte_pair_tokenizer()
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            projection_dim=32,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    ).eval()
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=32,
+        attention_head_dim=8,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        **unet_extra,
+    ).eval()
+    with torch.no_grad():  # untrained attention hardly listens to the prompt; make it matter
+        for name, parameter in unet.named_parameters():
+            if "attn2" in name:
+                parameter *= 4
+    vae = (
+        diffusers.AutoencoderTiny(
+            encoder_block_out_channels=(8,) * 4,
+            decoder_block_out_channels=(8,) * 4,
+            num_encoder_blocks=(1,) * 4,
+            num_decoder_blocks=(1,) * 4,
+        )
+        if tiny_vae
+        else diffusers.AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(8,) * 4,
+            norm_num_groups=4,
+            layers_per_block=1,
+        )
+    ).eval()
+    scheduler = getattr(diffusers, scheduler_name)(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, **scheduler_config
+    )
+    parts = {"vae": vae, "text_encoder": text, "tokenizer": tokenizer, "unet": unet, "scheduler": scheduler}
+    extra = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    kinds = {"lcm": diffusers.LatentConsistencyModelPipeline}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return kinds.get(kind, diffusers.StableDiffusionPipeline)(**parts, **extra)
+
+
+@pytest.fixture(scope="session")
+def pipelines(tmp_path_factory) -> Callable[[str], tuple[Path, object]]:
+    """`pipelines(kind)` gives the folder of a small model and the diffusers pipeline that was saved there."""
+    made: dict[str, tuple[Path, object]] = {}
+
+    def get(kind: str) -> tuple[Path, object]:
+        if kind not in made:
+            pipeline = make_pipeline(kind.removesuffix("-kl"), tiny_vae=not kind.endswith("-kl"))
+            pipeline.set_progress_bar_config(disable=True)
+            folder = tmp_path_factory.mktemp(kind) / "model"
+            pipeline.save_pretrained(folder, safe_serialization=True)
+            made[kind] = folder, pipeline
+        return made[kind]
+
+    return get
