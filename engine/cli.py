@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -387,6 +388,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and turns every error of ours into one line and an exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    if not debug:
+        logging.getLogger("engine").addHandler(logging.NullHandler())  # a show tells its own troubles in one line
     try:
         code: Any = app([word for word in given if word != "--debug"], prog_name="tpos", standalone_mode=False)
     except NoArguments as error:

@@ -117,6 +117,11 @@ class Hand:
         self._sample = 0
         self._played_s = time.monotonic()
 
+    def begin(self) -> None:
+        """Forget the times of the warm-up; the next frame hears, so that every stage is measured."""
+        self.taken.clear()
+        self._heard_s = -HEAR_EVERY_S
+
     def frame(self) -> np.ndarray:
         """The next frame, every stage of it timed into `taken`, by name."""
         self.clock.sleep(FRAME_S)
@@ -239,7 +244,7 @@ def measure_stages(
     if screen is not None:
         screen.show(hand.stage.frame(state))
     hand.frame()
-    hand.taken.clear()
+    hand.begin()
     frames: list[float] = []
     bare: list[float] = []
     evaluations = hand.stage.evaluations
