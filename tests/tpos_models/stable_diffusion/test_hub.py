@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import resource
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -193,6 +194,18 @@ def test_a_full_disk_leaves_nothing_half_written(small_hub, monkeypatch):
         hub.fetch(REPO)
     assert not leftovers()
     assert shutil.disk_usage("/").free
+
+
+def test_a_disk_that_fills_in_mid_download(small_hub):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # a real write fails, as on a full disk
+    try:
+        with pytest.raises(StorageError, match="cannot be stored"):
+            hub.fetch(REPO)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not leftovers()
+    assert (hub.fetch(REPO) / "unet" / "diffusion_pytorch_model.safetensors").is_file()
 
 
 def test_names_that_cannot_be_models(monkeypatch):
