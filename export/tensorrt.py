@@ -140,8 +140,8 @@ def read_engine(path: Path, identity: Identity) -> bytes:
         if file.readline(len(_MAGIC)) != _MAGIC:
             raise ModelError(f"{path}: not an engine of this program; it is built anew")
         try:
-            head = json.loads(file.readline(1 << 16))
-        except ValueError as error:
+            head = dict(json.loads(file.readline(1 << 16)))
+        except (ValueError, TypeError) as error:
             raise ModelError(f"{path}: its head is damaged; it is built anew") from error
         engine = file.read()
     wanted = asdict(identity)

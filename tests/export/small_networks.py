@@ -1,0 +1,32 @@
+"""Small networks that the runners' tests build."""
+
+from __future__ import annotations
+
+import torch
+
+from tpos_models.network import Network
+
+
+class Small(torch.nn.Module):
+    """Two inputs, two outputs, something of everything an exporter must get right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = torch.nn.functional.silu(self.conv(x)) * (1 + t[:, None, None, None] / 1000)
+        return y, y.flatten(1).softmax(-1)
+
+
+def small(module: type[torch.nn.Module] = Small) -> Network:
+    """The network of `module`, by default `Small`."""
+    return Network(
+        "small",
+        lambda: module().eval(),
+        lambda batch: (torch.randn(batch, 4, 8, 8), torch.full((batch,), 999)),
+        ("x", "t"),
+        ("y", "p"),
+        "0123456789abcdef" * 4,
+    )
