@@ -173,6 +173,8 @@ def evaluate(
     from engine.measure import as_dict, evaluate_film
     from tpos_models.evaluate import plot as draw
 
+    if plot is not None and not plot.parent.is_dir():
+        raise InputError(f"--plot {plot}: no folder {plot.parent}; the name of a .png in one that is there is accepted")
     with console.progress("watching", quiet=json) as tick:
         measured = evaluate_film(source, clip, prompt, heard, tick)
     if plot is not None:

@@ -14,8 +14,8 @@ from engine.console import Tick
 from engine.hear import name_sounds
 from engine.sessions import RECORD, VIDEO, default_root, open_session
 from export.reading import VideoInfo, read_frames, read_sound, read_video_info
-from tpos_models.errors import InputError, MediaError
-from tpos_models.evaluate import Evaluation, HubClip, evaluate
+from tpos_models.errors import InputError, MediaError, MissingFileError
+from tpos_models.evaluate import LEAST_FRAMES, Evaluation, HubClip, evaluate
 from tpos_models.stable_diffusion import hub
 
 
@@ -27,6 +27,8 @@ def evaluate_film(source: str, clip: Path | None, prompt: str | None, heard: str
     """
     video, shown = _find(source)
     info = read_video_info(video)
+    if 0 < info.frames < LEAST_FRAMES:
+        raise InputError(f"{video}: {info.frames} frames; a film of at least {LEAST_FRAMES} would be accepted")
     samples, rate = _sound(video, info)
     seeing = _open_clip(clip)
     if seeing is not None and heard is None:
@@ -49,6 +51,8 @@ def _find(source: str) -> tuple[Path, str]:
         return path, ""
     if (path / VIDEO).is_file() and not (path / RECORD).is_file():
         return path / VIDEO, ""
+    if not path.exists() and path.name != source:
+        raise MissingFileError(f"{path}: no such file; a video, or a session's folder or name would be accepted")
     session = open_session(path if path.is_dir() else source, default_root())
     prompts = session.states[0][1].prompts if session.states else ()
     return session.info.path / VIDEO, ", ".join(prompt.text for prompt in prompts)

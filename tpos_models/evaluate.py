@@ -25,6 +25,7 @@ from tpos_models.optical_flow import optical_flow, warp
 SIDE_PX = 128
 """Pictures are measured at this longer side."""
 MAX_LAG_S = 0.5
+LEAST_FRAMES = 4
 BATCH = 16
 """Pairs of frames measured at once."""
 CLIP_HZ = 4.0
@@ -118,8 +119,10 @@ def evaluate(
             seen.append(clip.images([frame]))
             seen_at.append(i)
     count = pictures.count
-    if count < 4 or not fps > 0:
-        raise InputError(f"{count} frames at {fps:g} fps cannot be evaluated; at least 4 would be accepted")
+    if count < LEAST_FRAMES or not fps > 0:
+        raise InputError(
+            f"{count} frames at {fps:g} fps cannot be evaluated; at least {LEAST_FRAMES} would be accepted"
+        )
     change, motion, error = pictures.measures()
     loudness = loudness_per_frame(samples, sample_rate, fps, count)
     onsets, peaks = onset_times(samples, sample_rate), peak_times(motion, fps)

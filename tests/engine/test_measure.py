@@ -24,7 +24,7 @@ def film(path: Path, loud: float = 0.5, frames: int = 50) -> Path:
     sound = np.zeros((round(frames / FPS * RATE), 1), np.float32)
     for beat in BEATS:
         at = round(beat * RATE)
-        burst = sound[at : at + RATE // 12]
+        burst = sound[at : at + RATE // 12]  # shorter, or none, at the end
         burst[:, 0] += loud * rng.uniform(-1, 1, len(burst)) * np.exp(-np.linspace(0, 6, len(burst)))
     with VideoWriter(path, (96, 72), FPS, RATE, 1) as video:
         for i in range(frames):
@@ -58,6 +58,10 @@ def test_what_cannot_be_measured_is_one_line(tmp_path, monkeypatch):
         evaluate_film("no-such-session", None, None, None, ignore)
     with pytest.raises(InputError, match="its sound is silence"):
         evaluate_film(str(film(tmp_path / "silent.mp4", loud=0.0)), None, None, None, ignore)
+    with pytest.raises(InputError, match=r"short\.mp4: 2 frames; a film of at least 4"):
+        evaluate_film(str(film(tmp_path / "short.mp4", frames=2)), None, None, None, ignore)
+    with pytest.raises(MissingFileError, match=r"absent\.mp4: no such file"):
+        evaluate_film(str(tmp_path / "absent.mp4"), None, None, None, ignore)
     (tmp_path / "text.mp4").write_text("a letter")
     with pytest.raises(MediaError, match=r"text\.mp4"):
         evaluate_film(str(tmp_path / "text.mp4"), None, None, None, ignore)
