@@ -7,11 +7,12 @@ Only safetensors are read. Whatever does not fit is one line that names the file
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -125,8 +126,18 @@ def _spellings(key: str) -> list[str]:
     return [key, modern, key.removeprefix("text_model."), f"text_model.{key}"]
 
 
-def identity(folder: Folder, part: str) -> Any:
-    """What changes when a network's files do: resolved path, size and time of its weights, cheap to ask."""
-    path = weights_file(folder.path(part), _STEMS[part]).resolve()
+def identity(folder: Folder, part: str) -> str:
+    """What a network's weights are, wherever they lie."""
+    return digest(weights_file(folder.path(part), _STEMS[part]))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file; 2 GB take about a second, once."""
     status = path.stat()
-    return str(path), status.st_size, status.st_mtime_ns
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

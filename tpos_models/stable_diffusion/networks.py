@@ -13,7 +13,7 @@ from torch import nn
 
 from tpos_models.network import Network
 from tpos_models.stable_diffusion.devices import CPU
-from tpos_models.stable_diffusion.folder import identity
+from tpos_models.stable_diffusion.folder import digest, identity
 from tpos_models.stable_diffusion.lora import Lora, fuse
 from tpos_models.stable_diffusion.modules import Denoiser, LatentDecoder, LatentEncoder, Source, TextEncoder
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS
@@ -149,6 +149,6 @@ class Recipe:
         made_of = [
             _VERSION, name, configs[part], self.embedded_scale,
             identity(source.folder, part) if source.folder else (source.name, source.seed),
-            [(str(lora.path.resolve()), lora.path.stat().st_mtime_ns, lora.strength) for lora in self.loras],
+            [(digest(lora.path), lora.strength) for lora in self.loras],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()
