@@ -62,7 +62,7 @@ def _onnx_missing(model: str) -> str:
 
 def _onnx() -> Runner:
     return onnx_runtime.runner(
-        building=lambda: console.say("preparing the model for this machine, once; about a minute")
+        building=lambda: console.say("preparing the model for this machine, once; under a minute")
     )
 
 
