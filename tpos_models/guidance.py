@@ -57,8 +57,8 @@ def warmup_steps(guidance: Guidance, steps: int) -> int:
 def keep_largest(d: torch.Tensor, quantile: float) -> torch.Tensor:
     """Zero where |d| (B, C, h, w) lies under its q-quantile over space, per sample and channel.
 
-    The threshold is the smallest of the (1 - q) hw largest values: a partial selection instead of a sort. For 4 x 64 x 64
-    at q = 0.8 on one CPU core it takes 0.22 ms, torch.quantile 1.1 ms. A threshold carried over from the last frame
+    The threshold is the smallest of the (1 - q) hw largest values: a partial selection instead of a sort. For 4 x 64 x
+    64 at q = 0.8 on one CPU core it takes 0.22 ms, torch.quantile 1.1 ms. A threshold carried over from the last frame
     would take 0.06 ms; it is not used, as frames would no longer depend on their own inputs alone.
     """
     if quantile <= 0:
