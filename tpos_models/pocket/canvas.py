@@ -21,7 +21,7 @@ PROFILES = 4
 """Channel 0 is cut into this many bands of rows; the mean of each is a profile along x: ridges and skylines."""
 BLOCKS = (1, 2, 4)
 """Profiles come in steps of so many cells, and smooth at LEVELS[1:]."""
-TILES = ((0, 2), (3, 2), (3, 4))
+TILES = ((0, 2), (0, 4), (3, 2), (3, 4))
 """(channel, width) of the means of square blocks of cells: where flowers and bubbles sit."""
 
 COORDINATES = 22

@@ -12,6 +12,10 @@ from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import CELLS, CHANNELS, COORDINATES, Lens
 
+Crop = tuple[slice, slice]
+"""Rows and columns of cells."""
+Pair = tuple[torch.Tensor, torch.Tensor]
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
@@ -35,28 +39,29 @@ class Placed(nn.Module):
         super().__init__()
         self.register_buffer("coordinates", Lens(CELLS).coordinates()[None], persistent=False)
 
-    def beside(self, x: torch.Tensor) -> torch.Tensor:
-        """x (B, C, 32, 32) with the coordinates as further channels."""
-        return torch.cat([x, self.coordinates.expand(x.shape[0], -1, -1, -1)], 1)
+    def beside(self, x: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """x (B, C, rows, columns) with the coordinates of its cells as further channels."""
+        where = self.coordinates[:, :, *crop] if crop else self.coordinates
+        return torch.cat([x, where.expand(x.shape[0], -1, -1, -1)], 1)
 
 
 class Encoder(Placed):
-    """RGB (B, 3, 256, 256) in 0..1 to latents (B, 4, 32, 32), normalised by the running statistics in `scale`."""
+    """RGB (B, 3, 256, 256) in 0..1 to latents (B, 4, 32, 32)."""
 
-    def __init__(self, width: int = 24, deep: int = 64) -> None:
+    def __init__(self, width: int = 32, deep: int = 96) -> None:
         super().__init__()
         self.patches = nn.Conv2d(48, width, 3, padding=1)
         self.fine = Residual(width)
         self.down = nn.Conv2d(4 * width, deep, 1)
         self.where = nn.Conv2d(deep + COORDINATES, deep, 1)
-        self.coarse = Residual(deep)
+        self.coarse = nn.Sequential(Residual(deep), Residual(deep))
         self.out = nn.Conv2d(deep, CHANNELS, 1)
-        self.scale = nn.BatchNorm2d(CHANNELS, affine=False, momentum=0.01)
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+    def forward(self, picture: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """Whole pictures; or, with `crop`, the part of them that these cells show."""
         x = self.fine(self.patches(F.pixel_unshuffle(picture * 2 - 1, 4)))
-        x = self.where(self.beside(self.down(F.pixel_unshuffle(x, 2))))
-        return self.scale(self.out(F.relu(self.coarse(x))))
+        x = self.where(self.beside(self.down(F.pixel_unshuffle(x, 2)), crop))
+        return self.out(F.relu(self.coarse(x)))
 
 
 class Decoder(Placed):
@@ -74,11 +79,11 @@ class Decoder(Placed):
         self.out = nn.Conv2d(c, 12, 3, padding=1)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.paint(self.beside(latents))
+        return self.paint(latents)
 
-    def paint(self, placed: torch.Tensor) -> torch.Tensor:
-        """Any crop of latents with their coordinates beside them, to its pixels."""
-        x = self.at_32(self.start(placed))
+    def paint(self, latents: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """Whole latents, or the cells of `crop`, to pixels."""
+        x = self.at_32(self.start(self.beside(latents, crop)))
         x = self.at_64(F.pixel_shuffle(self.to_64(F.relu(x)), 2))
         x = self.at_128(F.pixel_shuffle(self.to_128(F.relu(x)), 2))
         picture = F.pixel_shuffle(self.out(F.relu(x)), 2) * 0.5 + 0.5
@@ -93,6 +98,15 @@ class Codec(nn.Module):
         self.encoder = Encoder()
         self.decoder = Decoder()
 
-    def forward(self, picture: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Pictures through the latents, disturbed by `noise`, and back."""
-        return self.decoder(self.encoder(picture) + noise)
+    def forward(self, picture: torch.Tensor, noise: torch.Tensor, crop: Crop | None = None) -> Pair:
+        """Pictures through the latents, disturbed by `noise`, and back; and the latents."""
+        latents = self.encoder(picture, crop)
+        return self.decoder.paint(latents + noise, crop), latents
+
+    @torch.no_grad()
+    def standardise(self, pictures: torch.Tensor) -> None:
+        """Fold a scale into both halves that gives the latents of `pictures` unit variance in every channel."""
+        std = self.encoder(pictures).std((0, 2, 3))[:, None, None]
+        self.encoder.out.weight.div_(std[..., None])
+        self.encoder.out.bias.div_(std.flatten())
+        self.decoder.start.weight[:, :CHANNELS].mul_(std)

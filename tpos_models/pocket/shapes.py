@@ -85,12 +85,12 @@ def crowns(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
 def flowers(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
     """Heads of flowers over the near ground, large in front."""
     warm, pale = rgb("#ffd23f").to(picture), rgb("#fff6ea").to(picture)
-    for cells, top, code in ((1, 0.64, "#f0426b"), (2, 0.80, "#ff5d8f")):
+    for cells, top, code in ((2, 0.64, "#f0426b"), (4, 0.80, "#ff5d8f")):
         size = cells / 32
         field = canvas.cells(TERRAIN, cells)
         u, v = torch.remainder(canvas.x, size) - size / 2, torch.remainder(canvas.y, size) - size / 2
         r = (u**2 + v**2).sqrt()
-        radius = size * 0.46 * (field - 0.1).clamp(0.0, 0.95) * amount.sqrt()
+        radius = size * 0.42 * (field - 0.1).clamp(0.0, 0.95) * amount.sqrt()
         here = canvas.edge(canvas.y - top - 0.02 * canvas.smooth(3, 3.0), 6) * solid(amount) * (radius > 0.004)
         hue = blob(canvas.smooth(1, 3.0), -0.2, 2)
         picture = paint(picture, pale, canvas.edge(radius - r) * here)
@@ -261,13 +261,13 @@ def tunnel(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
 
 def ink(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
     """Marbled ink on paper: contour bands of two flowing fields."""
-    height = canvas.field(FLOW, 3.0) + 0.30 * canvas.field(SKY, 3.0) + 0.2 * canvas.field(TERRAIN, 1.5)
+    height = 0.8 * canvas.field(FLOW, 6.0) + 0.45 * canvas.field(FLOW, 3.0) + 0.3 * canvas.field(SKY, 3.0)
     out = torch.lerp(picture, c["sky"][..., None, None].expand_as(picture), solid(amount)[:, None])
     for low, high, colour in (
         (-9.0, -0.9, "near"),
-        (-0.55, -0.30, "far"),
+        (-0.60, -0.30, "far"),
         (0.05, 0.55, "ground"),
-        (0.75, 0.95, "near"),
+        (0.75, 1.00, "near"),
         (1.15, 9.0, "middle"),
     ):
         band = torch.minimum(height - low, high - height)
@@ -316,18 +316,18 @@ def neon(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor
     picture = paint(picture, warm[None], sun * stripe * solid(amount))
     ridge = horizon - 0.10 * (0.9 - canvas.smooth(1, 1.5).abs()).clamp_min(0.05) * amount
     picture = paint(picture, c["near"], canvas.edge(canvas.y - ridge) * solid(amount))
-    line = canvas.edge(0.006 - (canvas.y - ridge).abs()) * solid(amount)
+    line = canvas.edge(0.008 - (canvas.y - ridge).abs()) * solid(amount)
     picture = paint(picture, rgb("#ff4fd8").to(picture), line)
     depth = (canvas.y - horizon).clamp_min(0.004)
     floor = canvas.edge(canvas.y - horizon) * solid(amount)
     picture = paint(picture, c["ground"], floor)
-    rail = (torch.remainder((canvas.x - 0.5) / depth * 1.1 + 0.5, 1) - 0.5).abs() * depth / 1.1
+    rail = (torch.remainder((canvas.x - 0.5) / depth * 0.8 + 0.5, 1) - 0.5).abs() * depth / 0.8
     tie = (
         (torch.remainder(0.32 / (depth + 0.03) + 0.12 * canvas.field(FLOW, 3.0), 1) - 0.5).abs()
         * (depth + 0.03) ** 2
         / 0.32
     )
-    grid = torch.maximum(canvas.edge(0.0042 - rail), canvas.edge(0.0042 - tie)) * (depth * 14).clamp(0.0, 1.0)
+    grid = torch.maximum(canvas.edge(0.0055 - rail), canvas.edge(0.0055 - tie)) * (depth * 8).clamp(0.0, 1.0)
     return paint(picture, c["accent"], grid * floor)
 
 

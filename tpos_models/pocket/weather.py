@@ -90,7 +90,7 @@ def sunny(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) 
     picture = ink(picture, "#59c3ea", stage.sky * s * 0.8 * (1 - canvas.y))
     x0, y0 = 0.22, 0.17
     r = canvas.distance(x0, y0)
-    ray = blob(torch.cos(torch.atan2(canvas.y - y0, canvas.x - x0) * 14), 0.25, 6)
+    ray = blob(torch.cos(torch.atan2(canvas.y - y0, canvas.x - x0) * 12), 0.25, 4)
     picture = ink(picture, "#fff0a0", ray * canvas.edge(0.30 - r) * s * 0.75)
     picture = ink(picture, "#ffd21f", canvas.edge(0.055 + 0.06 * s - r) * (s * 1.6).clamp(0.0, 1.0))
     picture = ink(picture, "#ffe98a", (1 - r * 1.2).clamp(0.0, 1.0) ** 2 * s * 0.55)
@@ -198,7 +198,7 @@ def bubbles(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor
         there = (radius > 0.005) * (s * 2).clamp(0.0, 1.0)
         inside = radius - (u**2 + v**2).sqrt()
         picture = ink(picture, "#9df0ea", canvas.edge(inside) * 0.4 * there)
-        picture = ink(picture, "#f2fffc", canvas.edge(0.0055 - (inside - 0.0055).abs()) * there)
+        picture = ink(picture, "#f2fffc", canvas.edge(0.0075 - (inside - 0.0075).abs()) * there)
         glint = 0.22 * radius - ((u + 0.4 * radius) ** 2 + (v + 0.4 * radius) ** 2).sqrt()
         picture = ink(picture, "#ffffff", canvas.edge(glint) * there)
     return picture

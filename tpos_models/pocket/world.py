@@ -1,6 +1,7 @@
 """The procedural world that `pocket` learns: noise z and a scene in, a picture out.
 
-It exists for training and evaluation; the live engine only runs what learned from it.
+It exists for training and evaluation; the live engine only runs what learned from it. Its pictures are printed a
+little soft: an eighth of a cell is as fine as latents of four numbers per 8 x 8 pixels can place an edge.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import FLOW, SKY, TERRAIN, Canvas, Lens, blob, paint
 from tpos_models.pocket.places import AMOUNTS, COLOURS, amount_table, colour_table
@@ -16,6 +18,8 @@ from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, TINTS
 from tpos_models.pocket.shapes import SHAPES, Colours
 from tpos_models.pocket.weather import CONDITION_PAINTERS, Stage
 
+PRINT_PX = 256
+"""The size at which pictures are learned."""
 VISIBLE = 1e-3
 """Amounts below this are not painted."""
 
@@ -62,7 +66,7 @@ class World(nn.Module):
             rows = (strength.flatten() > VISIBLE).nonzero().flatten()
             if len(rows):
                 picture[rows] = weather(canvas.of(rows), picture[rows], stage.of(rows), strength[rows])
-        return tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0)
+        return printed(tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0))
 
     def mixed(self, scenes: torch.Tensor) -> tuple[Colours, dict[str, torch.Tensor]]:
         """Colours by name (B, 3) and amounts by name (B, 1, 1) for the place weights of each scene."""
@@ -80,6 +84,16 @@ def tinted(picture: torch.Tensor, tint: torch.Tensor) -> torch.Tensor:
     push = tint.clamp(-1.0, 1.0)[..., None, None]
     amount = push.abs().amax(1, keepdim=True) * 0.5
     return torch.lerp(picture, (luma * (1 + 0.9 * push)).clamp(0.0, 1.0), amount)
+
+
+def printed(picture: torch.Tensor) -> torch.Tensor:
+    """Blur by a pixel (binomial, 5 taps, each way), as ink spreads in paper; small pictures are coarse as they are."""
+    if picture.shape[-1] < PRINT_PX:
+        return picture
+    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(picture) / 16
+    flat = F.pad(picture, (2, 2, 2, 2), mode="replicate").flatten(0, 1)[:, None]
+    flat = F.conv2d(F.conv2d(flat, taps.view(1, 1, 1, 5)), taps.view(1, 1, 5, 1))
+    return flat.view_as(picture)
 
 
 def landscape(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Stage]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         self.accelerator = Accelerator()
         optimizer = torch.optim.AdamW(
-            stage.module.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay
+            stage.module.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
         )
         stage.module, self.optimizer = self.accelerator.prepare(stage.module, optimizer)
         self.step = 0
@@ -181,6 +182,11 @@ class Trainer:
             self.stage.sheet(self.folder / f"sheet-{self.step:06d}.png")
         module.load_state_dict(training)
         module.train()
+
+
+def processes() -> int:
+    """How many processes share the training, as `accelerate launch` says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def run(stage: Stage, folder: Path, recipe: Recipe) -> dict[str, torch.Tensor]:

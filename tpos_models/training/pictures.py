@@ -8,19 +8,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate.utils import extract_model_from_parallel
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models import weights
+from tpos_models import weights as files
 from tpos_models.pocket.canvas import CELLS, CHANNELS
-from tpos_models.pocket.codec import Codec
+from tpos_models.pocket.codec import Codec, Crop
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene, to_tokens
 from tpos_models.pocket.world import World
+from tpos_models.training import loop
 
 Tensors = tuple[torch.Tensor, ...]
-Corner = tuple[int, int]
 
 LAST = 999
 FEW_STEPS = (999, 679, 359, 99)
@@ -132,33 +131,64 @@ def channels_last(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
+def random_crop(cells: int, generator: torch.Generator) -> Crop:
+    """A square of `cells` x `cells` anywhere; somewhat more often at the border, which fewer crops would meet."""
+    free = CELLS - cells
+    corner = torch.randint(-3, free + 4, (2,), generator=generator, device=generator.device).clamp(0, free).tolist()
+    return slice(corner[0], corner[0] + cells), slice(corner[1], corner[1] + cells)
+
+
+def pixels(cells: slice, origin: int = 0) -> slice:
+    """The pixels of a row or column of cells, counted from the cell `origin`."""
+    return slice((cells.start - origin) * 8, (cells.stop - origin) * 8)
+
+
+def whole(cells: slice) -> slice:
+    """What of a crop saw its neighbours too, or lies at the picture's own border."""
+    return slice(cells.start + 1 if cells.start else 0, cells.stop - 1 if cells.stop < CELLS else CELLS)
+
+
+def standard(latents: torch.Tensor) -> torch.Tensor:
+    """How far latents are from zero mean and unit variance."""
+    return latents.mean((0, 2, 3)).square().mean() + (latents.var((0, 2, 3)) - 1).square().mean()
+
+
 class CodecStage:
-    """Trains encoder and decoder on random scenes."""
+    """Trains encoder and decoder on crops of random scenes."""
 
     name = "codec"
 
-    def __init__(self, batch: int = 8, pool: int = 192, device: str = "cpu", seed: int = 1) -> None:
-        self.module: torch.nn.Module = channels_last(Codec().to(device))
-        self.batch, self.world = batch, World().to(device)
-        self._pool = Pool(lambda g: (world_pictures(self.world, pool, g)[2],), period=3 * pool // batch, seed=seed)
+    def __init__(
+        self, batch: int = 16, pool: int = 192, device: str = "cpu", seed: int = 1, crop: int = CELLS // 2
+    ) -> None:
+        self._codec = Codec().to(device)
+        self.module: torch.nn.Module = channels_last(self._codec)
+        self.batch, self.crop, self.world = batch, crop, World().to(device)
+        period = max(1, 16 * pool // batch)
+        self._pool = Pool(lambda g: world_pictures(self.world, pool, g)[2:], period=period, seed=seed)
 
-    def make_batch(self, step: int, generator: torch.Generator) -> Tensors:
-        """Pictures and the disturbance of their latents."""
+    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Tensors, Crop]:
+        """Crops of pictures and the disturbance of their latents; and where they lie."""
         (picture,) = self._pool.batch(step, self.batch, generator)
-        noise = 0.04 * random_noise(self.batch, generator)
-        return picture.float().div(255).contiguous(memory_format=torch.channels_last), noise
+        crop = random_crop(self.crop, generator)
+        picture = picture[:, :, pixels(crop[0]), pixels(crop[1])].float().div(255)
+        noise = 0.03 * random_noise(self.batch, generator)[:, :, *crop]
+        return (picture.contiguous(memory_format=torch.channels_last), noise), crop
 
-    def losses(self, batch: Tensors) -> dict[str, torch.Tensor]:
-        """See `picture_loss`."""
-        picture, noise = batch
-        loss, psnr = picture_loss(self.module(picture, noise), picture)
-        return {"loss": loss, "psnr": psnr}
+    def losses(self, batch: tuple[Tensors, Crop]) -> dict[str, torch.Tensor]:
+        """See `picture_loss` and `standard`."""
+        (picture, noise), crop = batch
+        rebuilt, latents = self.module(picture, noise, crop)
+        inside = (slice(None), slice(None), *(pixels(whole(c), c.start) for c in crop))
+        loss, psnr = picture_loss(rebuilt[inside], picture[inside])
+        spread = standard(latents)
+        return {"loss": loss + 0.05 * spread, "psnr": psnr, "spread": spread.detach()}
 
     def sheet(self, path: Path) -> None:
         """World above, rebuilt below."""
         z, scenes = held_out(next(self.module.parameters()).device)
-        picture, codec = self.world(z, scenes), extract_model_from_parallel(self.module)
-        write_sheet([picture, codec(picture, torch.zeros_like(z))], path)
+        picture, codec = self.world(z, scenes), self._codec
+        write_sheet([picture, codec(picture, torch.zeros_like(z))[0]], path)
 
 
 def at_time(x0: torch.Tensor, z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -178,82 +208,80 @@ def random_times(count: int, generator: torch.Generator, first: float = 0.7) -> 
 
 
 class Drawing(nn.Module):
-    """Denoiser, decoder and encoder, tuned together on pixels; a crop of each picture is decoded to save time."""
+    """Denoiser and codec, as they are trained together on pixels.
 
-    def __init__(self, denoiser: Denoiser, codec: Codec, crop: int = 18) -> None:
+    A crop of each picture is drawn and decoded: features of x_t are local, so crops teach as much and cost less.
+    """
+
+    def __init__(self, denoiser: Denoiser, codec: Codec) -> None:
         super().__init__()
         self.denoiser, self.encoder, self.decoder = denoiser, codec.encoder, codec.decoder
-        self.crop = crop
 
     def forward(
-        self, z: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor, picture: torch.Tensor, corner: Corner
+        self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor, picture: torch.Tensor, crop: Crop
     ) -> Tensors:
-        """z (B, 4, 32, 32), t (B,), tokens, pictures of the last few only -> drawn and rebuilt crops, two latents.
-
-        Those without a picture are drawn from z; the last from x_t, made with the encoder's own x0.
-        """
-        encoded = self.encoder(picture)
-        plain = len(z) - len(picture)
-        x_t = torch.cat([z[:plain], at_time(encoded.detach(), z[plain:], t[plain:])])
-        x0 = self.denoiser(x_t, t, tokens)
-        return self._decoded(x0, corner), self._decoded(encoded, corner), x0[plain:], encoded
-
-    def _decoded(self, latents: torch.Tensor, corner: Corner) -> torch.Tensor:
-        rows, columns = (slice(c, c + self.crop) for c in corner)
-        return self.decoder.paint(self.decoder.beside(latents)[:, :, rows, columns])
-
-
-def _pixels(cells: tuple[int, int], origin: int) -> slice:
-    return slice((cells[0] - origin) * 8, (cells[1] - origin) * 8)
+        """x_t (B, 4, 32, 32), t (B,), tokens, the crop of some pictures -> latents, drawn crops; rebuilt crops."""
+        x0 = self.denoiser(x_t, t, tokens, crop=crop)
+        rebuilt = self.decoder.paint(self.encoder(picture, crop), crop) if len(picture) else picture
+        return x0, self.decoder.paint(x0, crop), rebuilt
 
 
 class DrawingStage:
-    """Tunes all three networks on what counts in the end: the picture drawn in one step.
+    """Trains the denoiser on what counts in the end: the picture drawn in one step.
 
-    A quarter of each batch also goes through the encoder, which keeps latents of drawn and of given pictures the same.
+    The codec stays as it is, unless `tune`: then a quarter of each batch also goes through the encoder, so that latents
+    of drawn and of given pictures stay the same while all three networks learn.
     """
 
-    name = "drawing"
-
     def __init__(
-        self, denoiser: Denoiser, codec: Codec, batch: int = 8, pool: int = 512, device: str = "cpu", seed: int = 3
+        self,
+        denoiser: Denoiser,
+        codec: Codec,
+        batch: int = 16,
+        pool: int = 576,
+        device: str = "cpu",
+        seed: int = 3,
+        crop: int = CELLS // 2,
+        tune: bool = False,
     ) -> None:
+        self.name = "finish" if tune else "drawing"
         self._drawing = Drawing(denoiser, codec).to(device)
+        for half in (codec.encoder, codec.decoder):
+            half.requires_grad_(tune)
         self.module: torch.nn.Module = channels_last(self._drawing)
-        self.batch, self.world = batch, World().to(device)
-        self._encoded = max(1, batch // 4)
-        self._pool = Pool(lambda g: world_pictures(self.world, pool, g), period=6 * pool // batch, seed=seed)
+        self.batch, self.crop, self.world = batch, crop, World().to(device)
+        self._rebuilt = max(1, batch // 4) if tune else 0
+        self._pool = Pool(lambda g: self._samples(pool, g), period=max(1, 8 * pool // batch), seed=seed)
 
-    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Tensors, Corner]:
-        """z, t, tokens and pictures; and where to crop."""
-        z, scenes, picture = self._pool.batch(step, self.batch, generator)
+    def _samples(self, count: int, generator: torch.Generator) -> Tensors:
+        """z, tokens, pictures and their latents."""
+        z, scenes, pictures = world_pictures(self.world, count, generator)
+        with torch.no_grad():
+            latents = [self._drawing.encoder(part.float().div(255)) for part in pictures.split(16)]
+        return z, to_tokens(scenes), pictures, torch.cat(latents)
+
+    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Tensors, Crop]:
+        """x_t, t, tokens, crops of pictures and of latents; and where to crop. A quarter starts after t = 999."""
+        z, tokens, picture, latents = self._pool.batch(step, self.batch, generator)
         t = random_times(self.batch, generator, first=0.3)
-        t[: -self._encoded] = LAST
-        free = CELLS - self._drawing.crop
-        corner = torch.randint(-3, free + 4, (2,), generator=generator, device=generator.device).clamp(0, free)
-        whole = picture.float().div(255).contiguous(memory_format=torch.channels_last)
-        return (z, t, to_tokens(scenes), whole), (int(corner[0]), int(corner[1]))
+        t[self.batch // 4 :] = LAST
+        crop = random_crop(self.crop, generator)
+        picture = picture[:, :, pixels(crop[0]), pixels(crop[1])].float().div(255)
+        picture = picture.contiguous(memory_format=torch.channels_last)
+        return (at_time(latents, z, t), t, tokens, picture, latents[:, :, *crop]), crop
 
-    def losses(self, batch: tuple[Tensors, Corner]) -> dict[str, torch.Tensor]:
+    def losses(self, batch: tuple[Tensors, Crop]) -> dict[str, torch.Tensor]:
         """Error of drawn and of rebuilt crops (see `picture_loss`) and the distance between their latents."""
-        (z, t, tokens, picture), corner = batch
-        some = slice(len(z) - self._encoded, None)
-        drawn, rebuilt, x0, encoded = self.module(z, t, tokens, picture[some], corner)
-        rows, columns = (self._kept(c) for c in corner)
-        want = picture[:, :, _pixels(rows, 0), _pixels(columns, 0)]
-        inside = (slice(None), slice(None), _pixels(rows, corner[0]), _pixels(columns, corner[1]))
-        loss_drawn, psnr = picture_loss(drawn[inside], want)
-        loss_rebuilt, psnr_rebuilt = picture_loss(rebuilt[inside], want[some])
-        apart = F.mse_loss(x0, encoded)
-        return {
-            "loss": loss_drawn + 0.4 * loss_rebuilt + 0.1 * apart,
-            "psnr": psnr, "psnr_rebuilt": psnr_rebuilt, "apart": apart.detach(),
-        }  # fmt: skip
-
-    def _kept(self, corner: int) -> tuple[int, int]:
-        """First and last + 1 cell of a crop that saw all its neighbours, or the picture's own border."""
-        end = corner + self._drawing.crop
-        return (corner + 1 if corner else 0), (end - 1 if end < CELLS else CELLS)
+        (x_t, t, tokens, picture, latents), crop = batch
+        x0, drawn, rebuilt = self.module(x_t, t, tokens, picture[: self._rebuilt], crop)
+        inside = (slice(None), slice(None), *(pixels(whole(c), c.start) for c in crop))
+        loss, psnr = picture_loss(drawn[inside], picture[inside])
+        apart = F.mse_loss(x0, latents)
+        report = {"loss": loss + 0.2 * apart, "psnr": psnr, "apart": apart.detach()}
+        if self._rebuilt:
+            loss, psnr = picture_loss(rebuilt[inside], picture[: self._rebuilt][inside])
+            report |= {"loss": report["loss"] + 0.4 * loss, "psnr_rebuilt": psnr}
+        return report
 
     def sheet(self, path: Path) -> None:
         """World, one step from the same z, and the world's picture through the codec."""
@@ -263,9 +291,44 @@ class DrawingStage:
         write_sheet([world, part.decoder(x0), part.decoder(part.encoder(world))], path)
 
 
+CODEC = loop.Recipe(steps=2800, lr=3e-3, lr_end=2e-5, warmup=100, ema=0.998)
+DRAWING = loop.Recipe(steps=1600, lr=2e-3, lr_end=1e-4, warmup=100, ema=0.998)
+FINISH = loop.Recipe(steps=1000, lr=6e-4, lr_end=1e-5, warmup=30, ema=0.99)
+"""The three stages of the pictures, in their order."""
+
+
+def train_pictures(runs: Path, weights: Path, recipes: tuple[loop.Recipe, loop.Recipe, loop.Recipe]) -> None:
+    """Codec, denoiser on its frozen latents, then all three on whole pictures; each resumes what is in `runs`.
+
+    Batches are shared by the processes of `accelerate launch`.
+    """
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parts, shape = loop.processes(), DenoiserShape()
+    denoiser, codec = Denoiser(shape), Codec()
+    average = loop.run(CodecStage(24 // parts, 384 // parts, device), runs / "codec", recipes[0])
+    codec.load_state_dict(average)
+    _, _, pictures = world_pictures(World(), 64, torch.Generator().manual_seed(HELD_OUT - 1))
+    codec.cpu().standardise(pictures.float().div(255))
+    drawing = DrawingStage(denoiser, codec, 16 // parts, 576 // parts, device)
+    _load(denoiser, codec, loop.run(drawing, runs / "drawing", recipes[1]))
+    finish = DrawingStage(denoiser, codec, 12 // parts, 384 // parts, device, seed=4, crop=CELLS, tune=True)
+    average = loop.run(finish, runs / "finish", recipes[2])
+    if RANK == 0:
+        ship(weights, average, shape, {"steps": [recipe.steps for recipe in recipes]})
+
+
+def _load(denoiser: Denoiser, codec: Codec, average: dict[str, torch.Tensor]) -> None:
+    for name, module in (("denoiser", denoiser), ("encoder", codec.encoder), ("decoder", codec.decoder)):
+        module.load_state_dict(_part(average, name))
+
+
+def _part(average: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in average.items() if key.startswith(f"{name}.")}
+
+
 def ship(folder: Path, average: dict[str, torch.Tensor], shape: DenoiserShape, record: dict[str, object]) -> None:
     """Write denoiser, decoder and encoder of a `Drawing`'s averaged weights to `folder`, with `record` beside each."""
     for part in ("denoiser", "decoder", "encoder"):
-        tensors = {key.removeprefix(f"{part}."): value for key, value in average.items() if key.startswith(f"{part}.")}
         extra = {"shape": asdict(shape)} if part == "denoiser" else {}
-        weights.save(folder, part, tensors, {**record, **extra})
+        files.save(folder, part, _part(average, part), {**record, **extra})

@@ -5,16 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tpos_models.errors import InputError
 from tpos_models.pocket.model import WEIGHTS
 from tpos_models.training import loop
 
 STAGES = ("text", "hearing", "pictures")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
-
-PICTURES = loop.Recipe(steps=2000, lr=2e-3, lr_end=2e-5, warmup=50, ema=0.995, sheet_every=300)
 
 
 def train(
@@ -88,14 +84,8 @@ def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | 
 def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:
     from dataclasses import replace
 
-    from tpos_models.pocket.codec import Codec
-    from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
-    from tpos_models.training.pictures import DrawingStage, ship
+    from tpos_models.training.pictures import CODEC, DRAWING, FINISH, train_pictures
 
-    torch.manual_seed(0)
-    shape = DenoiserShape((64,), 1, 256)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    stage = DrawingStage(Denoiser(shape), Codec(), batch=16, pool=288, device=device)
-    recipe = replace(PICTURES, steps=steps) if steps else PICTURES
-    ship(weights, loop.run(stage, runs, recipe), shape, {"steps": recipe.steps})
-    return {"steps": recipe.steps}
+    codec, drawing, finish = (replace(r, steps=steps) if steps else r for r in (CODEC, DRAWING, FINISH))
+    train_pictures(runs, weights, (codec, drawing, finish))
+    return {"steps": codec.steps + drawing.steps + finish.steps}
