@@ -107,6 +107,6 @@ class Codec(nn.Module):
     def standardise(self, pictures: torch.Tensor) -> None:
         """Fold a scale into both halves that gives the latents of `pictures` unit variance in every channel."""
         std = self.encoder(pictures).std((0, 2, 3))[:, None, None]
-        self.encoder.out.weight.div_(std[..., None])
-        self.encoder.out.bias.div_(std.flatten())
+        for parameter in self.encoder.out.parameters():
+            parameter.div_(std.view(-1, *[1] * (parameter.ndim - 1)))
         self.decoder.start.weight[:, :CHANNELS].mul_(std)
