@@ -41,13 +41,14 @@ class Scenery(nn.Module):
     def __init__(self, cuts: int, maps: int, backdrops: int) -> None:
         super().__init__()
         self.backdrops = nn.Parameter(torch.zeros(WORDS, backdrops, CELLS, CELLS))
-        self.layers = nn.ModuleList(
+        layers = [
             nn.Linear(WORDS, rows * (columns + 1))
             for rows, columns in ((cuts, FEATURES + backdrops), (cuts, cuts), (maps, cuts))
-        )
-        for layer, std in zip(self.layers, (0.08, 0.08, 0.03), strict=True):
-            nn.init.normal_(layer.weight, std=std)
-            nn.init.normal_(layer.bias, std=std)
+        ]
+        for layer, std in zip(layers, (0.08, 0.08, 0.03), strict=True):
+            for parameter in layer.parameters():
+                nn.init.normal_(parameter, std=std)
+        self.layers = nn.ModuleList(layers)
         self._rows = (cuts, cuts, maps)
 
     def forward(self, features: torch.Tensor, prompt: torch.Tensor) -> torch.Tensor:
