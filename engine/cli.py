@@ -311,6 +311,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
     sounds: Annotated[Path | None, typer.Option(help="Labelled recordings, a folder for each label.")] = None,
     steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
+    hold_out: Annotated[str, typer.Option(help="For hearing: recordings named so are not trained on but named.")] = "",
     model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
     batch: Annotated[int, typer.Option(help="For tpos: sounds a step on each device.")] = 32,
     json: Json = False,
@@ -327,7 +328,7 @@ def train(
     elif stage == "tpos":
         numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds, steps, batch)
     else:
-        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds, steps)
+        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds, steps, hold_out)
     console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
 
 

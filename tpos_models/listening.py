@@ -97,8 +97,8 @@ class Listener:
 
 
 def loudness_db(samples: np.ndarray) -> float:
-    """RMS level, 0 dB = full scale (RMS 1), at least SILENCE_DB."""
+    """RMS level, 0 dB = full scale (RMS 1), at least SILENCE_DB; to 0.001 dB, whatever the samples' order."""
     power = (
         float(np.mean(np.square(np.nan_to_num(samples, posinf=0, neginf=0), dtype=np.float64))) if samples.size else 0
     )
-    return max(SILENCE_DB, 10 * float(np.log10(max(power, 1e-12))))
+    return max(SILENCE_DB, round(10 * float(np.log10(max(power, 1e-12))), 3))

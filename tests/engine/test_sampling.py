@@ -70,6 +70,19 @@ def test_a_still_is_still(model):
     assert np.array_equal(stage.frame(BEACH).image, first)
 
 
+def test_a_constant_sound_is_a_still_too(model):
+    hop = 17 * 512  # a grid step of the encoder: what repeats with it is the same sound at every hop
+    sound = np.tile(synthesise("rain", hop / RATE, 11), 50)
+    stage, clock = fresh(model)
+    frames = []
+    for end in range(hop, sound.size + 1, hop):
+        clock.sleep(hop / RATE)
+        stage.hear(sound[:end], end / RATE, BEACH)
+        if end > sound.size - 3 * hop:
+            frames.append(stage.frame(BEACH).image)
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)
+
+
 def test_the_quieter_the_sound_the_nearer_to_the_plain_prompt(model):
     plain = fresh(model)[0].frame(BEACH).image.astype(float)
     sound = synthesise("fire", 9.0, 3)

@@ -27,13 +27,12 @@ from tpos_models.training.hearing import joint_of
 from tpos_models.training.hearing_evaluation import (
     condition_bank,
     listen,
-    magnitude,
+    louder_steers_further,
     name_clip,
     silence_weight,
     spearman,
     stream,
     strengths,
-    takeover_s,
 )
 
 SEED = 20_000
@@ -67,12 +66,6 @@ def test_unseen_synthetic_conditions_are_named(net: HearingNet, bank: torch.Tens
     assert right >= 12, [scene.CONDITIONS[i] for i in named]
 
 
-def test_a_new_sound_takes_over_within_a_second(net: HearingNet) -> None:
-    delays = takeover_s(net, joint_of(PocketText.load(WEIGHTS)), [SEED], before_s=3.0)
-    assert np.median(delays) <= 0.8, delays
-    assert np.mean(np.array(delays) <= 1.0) >= 0.7, delays
-
-
 def test_silence_hears_nothing(net: HearingNet) -> None:
     assert silence_weight(net, joint_of(PocketText.load(WEIGHTS))) < 0.2
     heard = listen(stream(net), np.zeros(88_200, np.float32))[-1]
@@ -80,9 +73,9 @@ def test_silence_hears_nothing(net: HearingNet) -> None:
     assert heard.loudness_db == -90
 
 
-def test_louder_is_stronger(net: HearingNet) -> None:
-    ranks = magnitude(net, SEED, (-30, -12))
-    assert np.mean([rank >= 0.9 for rank in ranks.values()]) >= 0.85, ranks
+def test_louder_steers_further(net: HearingNet) -> None:
+    ranks = louder_steers_further(net, SEED, (-30, -20, -10, 0), ("fire", "thunder", "aurora"))
+    assert min(ranks.values()) >= 0.9, ranks
 
 
 def test_the_answer_keeps_the_contract(net: HearingNet, bank: torch.Tensor) -> None:

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import torch
 
-from tpos_models.errors import MissingFileError
+from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training import loop
 from tpos_models.training.hearing import HearingStage, TemporalStage, self_contrast
@@ -14,11 +14,12 @@ from tpos_models.training.hearing_data import (
     Clip,
     Composer,
     phrases,
-    recordings,
+    recorded_clips,
     spec_augment,
     strength_of,
     synthetic_clips,
 )
+from tpos_models.training.hearing_evaluation import never_trained_on
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -71,16 +72,20 @@ def test_strength_follows_level() -> None:
     assert levels == [0, 0, 0.5, 1, 1.25]
 
 
-def test_recordings_are_read_by_label_and_fold(tmp_path: Path) -> None:
+def test_recordings_are_read_by_label_and_held_out_by_name(tmp_path: Path) -> None:
     (tmp_path / "sea_waves").mkdir()
     for name in ("1-a.wav", "2-b.wav"):
         soundfile.write(tmp_path / "sea_waves" / name, np.random.default_rng(0).uniform(-0.1, 0.1, (8000, 2)), 16_000)
-    found = recordings(tmp_path, folds=("2",), speeds=(1.0, 0.9))
-    assert [clip.group for clip in found] == ["2-b.wav"] * 2
-    assert {clip.label for clip in found} == {"waves"}
-    assert found[1].db.shape[1] > found[0].db.shape[1]
+    found = recorded_clips(tmp_path, held_out="1")
+    assert [(clip.label, clip.group) for clip in found] == [("waves", "sea_waves/2-b.wav")]
+    assert found[0].db.shape == (128, 44)
+    unheard = never_trained_on({"recordings": [clip.group for clip in found]}, tmp_path)
+    assert [recording.name for recording in unheard] == ["sea_waves/1-a.wav"]
     with pytest.raises(MissingFileError, match="LABEL/NAME"):
-        recordings(tmp_path / "none")
+        recorded_clips(tmp_path / "none")
+    (tmp_path / "sea_waves" / "3-c.wav").write_bytes(b"not a sound")
+    with pytest.raises(MediaError, match=r"3-c.wav: not a readable sound"):
+        recorded_clips(tmp_path)
 
 
 def test_views_of_one_scene_attract_and_equal_labels_do_not_repel() -> None:
@@ -91,27 +96,38 @@ def test_views_of_one_scene_attract_and_equal_labels_do_not_repel() -> None:
     assert self_contrast(twins, twins, torch.tensor([[1.0, 0], [1.0, 0]])) < 1e-3
 
 
-def test_a_minute_of_training_lowers_every_loss(tmp_path: Path, clips: list[Clip]) -> None:
-    recipe = loop.Recipe(steps=24, lr=2e-3, warmup=4, sheet_every=1000, ema=0.8)
-    first = HearingStage(clips, joint, batch=6)
-    before = measured(first)
-    whole = first.module
-    whole.load_state_dict(loop.run(first, tmp_path / "segments", recipe))
-    after = measured(first)
-    assert after["text"] < before["text"]
-    assert after["map"] < before["map"]
-    assert after["loss"] < before["loss"]
+def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip]) -> None:
+    torch.manual_seed(0)
+    first = HearingStage(clips, joint, batch=8)
+    trained = lowers_every_loss(first, tmp_path / "segments", quick(48, lr=1e-3))
+    first.module.load_state_dict(trained)
     second = TemporalStage(first.net, clips, joint, scenes=64, batch=32)
-    before = measured(second)
-    loop.run(second, tmp_path / "time", loop.Recipe(steps=30, lr=3e-3, warmup=2, sheet_every=1000))
-    assert measured(second)["loss"] < before["loss"]
+    second.module.load_state_dict(lowers_every_loss(second, tmp_path / "time", quick(48, lr=3e-3)))
     second.set_gate()
     assert torch.isfinite(first.net.gate).all()
-    assert list((tmp_path / "time").glob("sheet-*.png"))
+    for stage in ("segments", "time"):
+        assert list((tmp_path / stage).glob("sheet-*.png"))
+        assert (tmp_path / stage / "losses.png").exists()
 
 
-def measured(stage: loop.Stage) -> dict[str, float]:
-    """Losses on one fixed batch, in training mode as the loop sees them."""
-    batch = stage.make_batch(0, torch.Generator().manual_seed(99))
-    with torch.no_grad():
-        return {name: float(value) for name, value in stage.losses(batch).items()}
+def test_training_that_stopped_goes_on(tmp_path: Path, clips: list[Clip]) -> None:
+    loop.run(HearingStage(clips, joint, batch=4), tmp_path, quick(2))
+    again = loop.Trainer(HearingStage(clips, joint, batch=4), tmp_path, quick(3))
+    assert again.step == 2
+    again.run()
+    assert again.step == 3
+
+
+def quick(steps: int, lr: float = 1e-3) -> loop.Recipe:
+    return loop.Recipe(steps=steps, lr=lr, warmup=4, sheet_every=1000, ema=0.8)
+
+
+def lowers_every_loss(stage: loop.Stage, folder: Path, recipe: loop.Recipe) -> dict[str, torch.Tensor]:
+    """Train, and compare each loss of the first quarter with the last quarter's."""
+    seen: list[dict[str, float]] = []
+    trained = loop.Trainer(stage, folder, recipe).run(lambda step, losses: seen.append(losses))
+    quarter = recipe.steps // 4
+    for name in seen[0]:
+        before, after = (np.mean([losses[name] for losses in part]) for part in (seen[:quarter], seen[-quarter:]))
+        assert after < before, (name, before, after)
+    return trained

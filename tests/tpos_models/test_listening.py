@@ -95,6 +95,17 @@ def test_gain_is_heard_but_does_not_break_the_stream(parts: tuple[SegmentHalf, T
     )
 
 
+def test_what_repeats_with_the_hop_is_heard_the_same(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
+    samples = np.tile(sound(HOP / WINDOW.sample_rate), 80)
+    listener = Listener(*parts, WINDOW)
+    ends = range(HOP, samples.size + 1, HOP)
+    answers = [listener.hear(samples[max(0, end - SIZE) : end], end / WINDOW.sample_rate) for end in ends]
+    before, last = answers[-2:]
+    assert torch.equal(before.tokens, last.tokens)
+    assert torch.equal(before.joint, last.joint)
+    assert before.loudness_db == last.loudness_db
+
+
 def test_loudness_is_rms_in_db_of_full_scale() -> None:
     assert loudness_db(np.ones(100, np.float32)) == pytest.approx(0)
     assert loudness_db(np.full(100, 0.1, np.float32)) == pytest.approx(-20, abs=1e-4)

@@ -27,11 +27,12 @@ from tpos_models.training.hearing_data import (
     Composer,
     attribution,
     phrases,
-    recordings,
+    recorded_clips,
     spec_augment,
     synthetic_clips,
 )
 from tpos_models.training.loop import Recipe
+from tpos_models.training.losses import info_nce, info_nce_of_pairs
 
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
@@ -82,7 +83,7 @@ class HearingStage:
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
         logits, last, joint, heard, scale = self.module(pictures)
         sounds = (last, joint)
-        spoken = torch.stack([info_nce(sound, bank.to(device), labels[twice], scale) for sound in sounds]).sum()
+        spoken = torch.stack([naming(sound, bank.to(device), labels[twice], scale) for sound in sounds]).sum()
         mapping = tokens_mse(heard, strengths[twice])
         views = joint[: self._twice], joint[labels.shape[0] :]
         contrast = self_contrast(*views, labels[: self._twice])
@@ -134,7 +135,7 @@ class TemporalStage:
         features, labels, strengths, bank = batch
         noise = 0.1 * features.std() * torch.randn_like(features)
         last, joint, heard, scale = self.module(features + noise)
-        spoken = torch.stack([info_nce(sound, bank, labels, scale) for sound in (last, joint)]).sum()
+        spoken = torch.stack([naming(sound, bank, labels, scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths)
         pull = (1 - F.cosine_similarity(joint, labels @ self._centres.to(joint))).mean()
         return {"loss": spoken + 2 * pull + 50 * mapping, "text": spoken, "pull": pull, "map": mapping}
@@ -196,19 +197,14 @@ def featured(net: HearingNet, composer: Composer, scenes: int, seed: int) -> tup
     return tuple(torch.cat(part).float() for part in zip(*parts, strict=True))
 
 
-def info_nce(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of sounds (B, D) against phrases (P, D); `labels` (B, P) shares a scene among its sounds."""
-    return F.cross_entropy(scale * sound @ bank.T, labels, label_smoothing=0.05)
+def naming(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """InfoNCE of sounds (B, D) against phrases (P, D); `labels` (B, P) shares a scene among its sounds."""
+    return info_nce(sound, bank, labels, scale, smoothing=0.05)
 
 
 def self_contrast(one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor, scale: float = 10.0) -> torch.Tensor:
     """InfoNCE between two views (B, D) of the same scenes; scenes of the same labels do not repel each other."""
-    logits = scale * one @ two.T
-    alike = labels @ labels.T > 0.4 * labels.square().sum(1)
-    alike.fill_diagonal_(False)
-    logits = logits.masked_fill(alike | alike.T, -1e4)
-    target = torch.arange(one.shape[0], device=one.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    return info_nce_of_pairs(one, two, labels @ labels.T > 0.4 * labels.square().sum(1), scale)
 
 
 def tokens_mse(heard: torch.Tensor, strengths: torch.Tensor) -> torch.Tensor:
@@ -252,19 +248,20 @@ def train_hearing(
     weights_folder: Path,
     text: TextSpace,
     sounds: Path | None = None,
-    folds: Sequence[str] = (),
+    held_out: str = "",
     recipes: tuple[Recipe, Recipe] = (SEGMENTS, TIME),
     seeds: int = 16,
 ) -> HearingNet:
     """Train both stages on synthesised sounds and, with `sounds`, labelled recordings; save hearing.safetensors.
 
-    `folds` keeps recordings whose file names start with one of these; none keeps all. Resumes what `runs` holds.
+    Recordings whose file names start with `held_out` are left for evaluation. Resumes what `runs` holds.
     """
     runs.mkdir(parents=True, exist_ok=True)
     joint, started = joint_of(text), time.monotonic()
     clips = synthetic_clips(range(seeds), 5.0)
     if sounds is not None:
-        clips += recordings(sounds, folds, SPEEDS)
+        clips += recorded_clips(sounds, held_out, SPEEDS)
+    torch.manual_seed(recipes[0].seed)
     first = HearingStage(clips, joint)
     net, whole = first.net, first.module
     whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
@@ -275,8 +272,8 @@ def train_hearing(
     record: dict[str, object] = {
         "steps": [recipe.steps for recipe in recipes],
         "seconds": round(time.monotonic() - started),
-        "folds": list(folds),
-        "recordings": sum(clip.real for clip in clips) // len(SPEEDS),
+        "seed": recipes[0].seed,
+        "recordings": sorted({clip.group for clip in clips if clip.real}),
         "attribution": attribution(sounds) if sounds is not None else [],
     }
     save_net(net, weights_folder, record)

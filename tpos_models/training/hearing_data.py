@@ -16,13 +16,14 @@ import soundfile
 import soxr
 
 from tpos_models.contracts import AudioWindow
-from tpos_models.errors import MissingFileError
+from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.pocket.hearing import STRONGEST
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.sounds import NAMES, synthesise
 from tpos_models.spectrogram import RANGE_DB, columns_db, resize
 
 WINDOW = AudioWindow()
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 AUDIBLE_DB = 25.0
 """A column belongs to the sound when it is at most this far below the clip's loudest."""
 
@@ -97,23 +98,43 @@ def synthetic_clips(seeds: Iterable[int], seconds: float, names: Sequence[str] =
     ]
 
 
-def recordings(folder: Path, folds: Sequence[str] = (), speeds: Sequence[float] = (1.0,)) -> list[Clip]:
-    """Labelled recordings, one folder per label; `folds` keeps files whose names start with one of these.
+@dataclass(frozen=True)
+class Recording:
+    """A labelled file; `label` is that of the sound it is, where synthesised ones are called otherwise."""
 
-    Each is read as mono at 44.1 kHz and once more for every other speed. Raises MissingFileError.
-    """
-    paths = sorted(path for path in folder.glob("*/*") if path.suffix in (".wav", ".ogg", ".flac", ".mp3"))
+    path: Path
+    label: str
+
+    @property
+    def name(self) -> str:
+        """LABEL/NAME.wav."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    def read(self, speed: float = 1.0) -> np.ndarray:
+        """Mono float32 at the encoder's rate, played at `speed`; raises MediaError."""
+        try:
+            samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise MediaError(f"{self.path}: not a readable sound; {', '.join(SUFFIXES)} would be accepted") from error
+        return soxr.resample(samples.mean(axis=1), rate * speed, WINDOW.sample_rate)
+
+
+def recordings(folder: Path) -> list[Recording]:
+    """Labelled recordings, one folder per label; raises MissingFileError where there are none."""
+    paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise MissingFileError(f"{folder}: no labelled sounds; expected LABEL/NAME.wav, .ogg, .flac or .mp3")
-    clips = []
-    for path in paths:
-        if not folds or path.name.startswith(tuple(folds)):
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-            label = SAME_AS.get(path.parent.name, path.parent.name)
-            for speed in speeds:
-                heard = soxr.resample(samples.mean(axis=1), rate * speed, WINDOW.sample_rate)
-                clips.append(to_clip(heard, label, real=True, group=path.name))
-    return clips
+        raise MissingFileError(f"{folder}: no labelled sounds; LABEL/NAME{', '.join(SUFFIXES)} would be accepted")
+    return [Recording(path, SAME_AS.get(path.parent.name, path.parent.name)) for path in paths]
+
+
+def recorded_clips(folder: Path, held_out: str = "", speeds: Sequence[float] = (1.0,)) -> list[Clip]:
+    """Recordings as clips at every speed, those left out whose names start with `held_out`."""
+    return [
+        to_clip(recording.read(speed), recording.label, real=True, group=recording.name)
+        for recording in recordings(folder)
+        if not held_out or not recording.path.name.startswith(held_out)
+        for speed in speeds
+    ]
 
 
 def attribution(folder: Path) -> list[str]:

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 import torch
 
 from tpos_models.audio_encoder import SegmentHalf
-from tpos_models.contracts import AudioEmbedding
-from tpos_models.listening import Listener
+from tpos_models.conditioning import magnitude
+from tpos_models.contracts import AudioEmbedding, AudioEncoder
+from tpos_models.listening import STEPS_PER_SEGMENT, Listener
 from tpos_models.pocket import scene
 from tpos_models.pocket.hearing import HearingNet, Recognition, TemporalPart
 from tpos_models.pocket.sounds import synthesise
 from tpos_models.training.hearing import Joint
-from tpos_models.training.hearing_data import SAME_AS, WINDOW, phrases
+from tpos_models.training.hearing_data import WINDOW, Recording, phrases, recordings
 
 UNSEEN_SEEDS = range(10_000, 10_005)
 """Seeds that training never draws."""
+HOP_SAMPLES = WINDOW.segment_samples // STEPS_PER_SEGMENT
 
 
 def evaluate_hearing(
     net: HearingNet,
     joint: Joint,
-    sounds: Path | None = None,
-    folds: Sequence[str] = ("3",),
+    unheard: Sequence[Recording] = (),
     seeds: Sequence[int] = UNSEEN_SEEDS,
 ) -> dict[str, float]:
-    """The hearing rows of the table; the recordings' row only where `sounds` holds labelled recordings."""
+    """The hearing rows of the table; the recordings' row only where there are `unheard` ones."""
     takeovers = takeover_s(net, joint, seeds)
-    ranks = magnitude(net, seeds[0])
+    ranks = louder_steers_further(net, seeds[0])
     numbers = {
         "synthetic_named": named_conditions(net, joint, seeds),
         "synthetic_shown": shown_conditions(net, seeds),
@@ -41,8 +40,8 @@ def evaluate_hearing(
         "magnitude_spearman_lowest": min(ranks.values()),
         "silence_weight": silence_weight(net, joint),
     }
-    if sounds is not None:
-        numbers["recordings_named"], numbers["recordings"] = named_recordings(net, joint, sounds, folds)
+    if unheard:
+        numbers |= {"recordings_named": named_recordings(net, joint, unheard), "recordings": len(unheard)}
     return numbers
 
 
@@ -51,9 +50,9 @@ def stream(net: HearingNet) -> Listener:
     return Listener(SegmentHalf(net.eval().encoder), TemporalPart(net), WINDOW)
 
 
-def listen(hearing: Listener, samples: np.ndarray) -> list[AudioEmbedding]:
+def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioEmbedding]:
     """Play a clip into an encoder hop by hop, as the show does."""
-    hop, kept = hearing.hop_samples, WINDOW.segments * WINDOW.segment_samples
+    hop, kept = HOP_SAMPLES, WINDOW.segments * WINDOW.segment_samples
     ends = range(hop, samples.size + 1, hop)
     return [hearing.hear(samples[max(0, end - kept) : end], end / WINDOW.sample_rate) for end in ends]
 
@@ -94,7 +93,7 @@ def strengths(heard: AudioEmbedding) -> torch.Tensor:
     return scene.from_tokens(heard.tokens)[scene.CONDITION]
 
 
-def takeover_s(net: HearingNet, joint: Joint, seeds: Sequence[int], before_s: float = 6.0) -> list[float]:
+def takeover_s(net: HearingNet, joint: Joint, seeds: Sequence[int], before_s: float = 3.0) -> list[float]:
     """Seconds from a sound's onset until it leads phrases and MAP, after another one; 3 s where it never does."""
     bank, delays = condition_bank(joint), []
     count = len(scene.CONDITIONS)
@@ -114,17 +113,23 @@ def takeover_s(net: HearingNet, joint: Joint, seeds: Sequence[int], before_s: fl
     return delays
 
 
-def magnitude(net: HearingNet, seed: int, gains_db: Sequence[float] = range(-30, 1, 5)) -> dict[str, float]:
-    """Spearman correlation of gain with the strength of the condition that sounds, for each.
+def steering(heard: AudioEmbedding) -> float:
+    """How far a sound moves the conditioning: the length of MAP's scene times `conditioning.magnitude`."""
+    return magnitude(heard) * float(strengths(heard).norm())
 
-    The strength is the mean over the answers to 4 s of it.
-    """
+
+def louder_steers_further(
+    net: HearingNet,
+    seed: int,
+    gains_db: Sequence[float] = range(-30, 1, 5),
+    names: Sequence[str] = scene.CONDITIONS,
+) -> dict[str, float]:
+    """Spearman correlation of gain with `steering`, for each condition, over the answers to 4 s of it."""
     ranks = {}
-    for i, name in enumerate(scene.CONDITIONS):
+    for name in names:
         samples = synthesise(name, 4.0, seed)
-        answers = [listen(stream(net), samples * np.float32(10 ** (db / 20))) for db in gains_db]
-        heard = [np.mean([float(strengths(answer)[i]) for answer in played]) for played in answers]
-        ranks[name] = spearman(np.array(gains_db), np.array(heard))
+        played = [listen(stream(net), samples * np.float32(10 ** (db / 20))) for db in gains_db]
+        ranks[name] = spearman(np.array(gains_db), np.array([np.mean([*map(steering, heard)]) for heard in played]))
     return ranks
 
 
@@ -143,14 +148,15 @@ def silence_weight(net: HearingNet, joint: Joint) -> float:
     return float(Recognition.of(net.state_dict())(torch.stack([heard.joint for heard in answers]), bank).max())
 
 
-def named_recordings(net: HearingNet, joint: Joint, folder: Path, folds: Sequence[str]) -> tuple[float, int]:
-    """Share of recordings whose label's phrase is the likeliest among all labels' phrases, and their number."""
-    labels = sorted({SAME_AS.get(path.name, path.name) for path in folder.iterdir() if path.is_dir()})
+def named_recordings(net: HearingNet, joint: Joint, found: Sequence[Recording]) -> float:
+    """Share of recordings whose label's phrase is the likeliest among all their labels' phrases."""
+    labels = sorted({recording.label for recording in found})
     bank = joint([phrases(label)[0] for label in labels])
-    right = []
-    for path in sorted(folder.glob("*/*")):
-        if path.name.startswith(tuple(folds)):
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-            samples = soxr.resample(samples.mean(axis=1), rate, WINDOW.sample_rate)
-            right.append(labels[name_clip(net, samples, bank)] == SAME_AS.get(path.parent.name, path.parent.name))
-    return float(np.mean(right)), len(right)
+    return float(np.mean([labels[name_clip(net, one.read(), bank)] == one.label for one in found]))
+
+
+def never_trained_on(record: Mapping[str, object], sounds: Path) -> list[Recording]:
+    """The recordings that a network's record does not list."""
+    trained = record.get("recordings")
+    names = trained if isinstance(trained, list) else []
+    return [recording for recording in recordings(sounds) if recording.name not in names]

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tpos_models.errors import InputError
 from tpos_models.pocket.model import WEIGHTS
 from tpos_models.training import loop
+from tpos_models.weights import read_record
+
+if TYPE_CHECKING:
+    from tpos_models.contracts import TextSpace
+    from tpos_models.pocket.hearing import HearingNet
 
 STAGES = ("text", "hearing", "pictures")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
 
 
 def train(
-    stage: str, runs: Path, weights: Path, sounds: Path | None = None, steps: int | None = None
+    stage: str,
+    runs: Path,
+    weights: Path,
+    sounds: Path | None = None,
+    steps: int | None = None,
+    held_out: str = "",
 ) -> dict[str, Any]:
     """Train one stage in `runs`, resuming what is there; write its weights and return what was measured."""
     if stage == "text":
@@ -23,7 +33,7 @@ def train(
         recipe = loop.Recipe(steps=steps, lr=2e-3, weight_decay=0.02, ema=0.99) if steps else None
         return dict(train_text(runs / "text", weights, recipe))
     if stage == "hearing":
-        return _train_hearing(runs / "hearing", weights, sounds, steps)
+        return _train_hearing(runs / "hearing", weights, sounds, steps, held_out)
     if stage == "pictures":
         return _train_pictures(runs / "pictures", weights, steps)
     raise InputError(f"stage {stage}: {', '.join(STAGES)}, tpos or evaluate would be accepted")
@@ -48,12 +58,11 @@ def train_for_stable_diffusion(
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
     """The numbers of the model card, from seeds and recordings held out of training."""
     from tpos_models.pocket.hearing import load_net
-    from tpos_models.pocket.model import load_codec, load_denoiser
+    from tpos_models.pocket.model import load, load_codec, load_denoiser
     from tpos_models.pocket.text import PocketText
     from tpos_models.pocket.world import World
     from tpos_models.training import evaluate_pictures as pictures
-    from tpos_models.training.hearing import joint_of
-    from tpos_models.training.hearing_evaluation import evaluate_hearing
+    from tpos_models.training.evaluate_show import evaluate_show
     from tpos_models.training.text import evaluate_text
 
     text, codec, world = PocketText.load(weights), load_codec(weights), World()
@@ -63,22 +72,31 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, A
         **pictures.one_step_fidelity(draw, world),
         **pictures.conditions_shown(draw, world),
         **pictures.motion_error_ratio(draw, world),
-        **evaluate_hearing(load_net(weights), joint_of(text), sounds),
+        **_evaluate_hearing(load_net(weights), weights, text, sounds),
+        **evaluate_show(load(folder=weights), world),
         **evaluate_text(text),
     }
 
 
-def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | None) -> dict[str, Any]:
+def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | None, held_out: str) -> dict[str, Any]:
     from dataclasses import replace
 
     from tpos_models.pocket.text import PocketText
-    from tpos_models.training.hearing import SEGMENTS, TIME, joint_of, train_hearing
-    from tpos_models.training.hearing_evaluation import evaluate_hearing
+    from tpos_models.training.hearing import SEGMENTS, TIME, train_hearing
 
     text = PocketText.load(weights if (weights / "text.json").exists() else WEIGHTS)
     recipes = (replace(SEGMENTS, steps=steps), replace(TIME, steps=steps)) if steps else (SEGMENTS, TIME)
-    net = train_hearing(runs, weights, text, sounds, recipes=recipes)
-    return dict(evaluate_hearing(net, joint_of(text), sounds))
+    net = train_hearing(runs, weights, text, sounds, held_out, recipes)
+    return _evaluate_hearing(net, weights, text, sounds)
+
+
+def _evaluate_hearing(net: HearingNet, weights: Path, text: TextSpace, sounds: Path | None) -> dict[str, Any]:
+    """The hearing rows; of `sounds` only the recordings that the network was not trained on."""
+    from tpos_models.training.hearing import joint_of
+    from tpos_models.training.hearing_evaluation import evaluate_hearing, never_trained_on
+
+    unheard = never_trained_on(read_record(weights / "hearing.json"), sounds) if sounds else []
+    return dict(evaluate_hearing(net, joint_of(text), unheard))
 
 
 def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:
