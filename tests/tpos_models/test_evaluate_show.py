@@ -1,11 +1,9 @@
 """Ear and picture together, on the shipped ear; the world paints, so that a miss is the ear's."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from tpos_models.contracts import Model
 from tpos_models.pocket.model import load
@@ -14,14 +12,6 @@ from tpos_models.training.evaluate_show import louder_moves_further, painted_by,
 
 SEED = 20_000
 SOME = ("fire", "rain", "waves", "night", "splash")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -13,14 +11,6 @@ WINDOW = AudioWindow(sample_rate=8000, n_fft=128, hop_length=64, rows=32, frames
 SMALL = EncoderConfig(size=16, rows=32, widths=(4, 4, 8, 8), map_hidden=8, map_out=64)
 HOP = 5 * 64
 SIZE = 5 * 45 * 64 + 1000
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

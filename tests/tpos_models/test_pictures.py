@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from tpos_models.pocket.canvas import CELLS
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+from tpos_models.pocket.model import load_codec
 from tpos_models.pocket.scene import CONDITION, PLACE, SCENE_SIZE, scene, to_tokens
 from tpos_models.training import evaluate_pictures as evaluate
 from tpos_models.training.pictures import LAST, CodecStage, DrawingStage, at_time, pixels, random_scenes, random_times
@@ -19,15 +18,6 @@ SMALL = DenoiserShape((16,), 1, 32)
 
 def noise(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 4, CELLS, CELLS, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other are slow where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +117,10 @@ def test_the_codec_learns() -> None:
 @pytest.mark.parametrize("tune", [False, True])
 def test_a_little_training_lowers_every_loss(tune: bool) -> None:
     torch.manual_seed(0)
-    codec = Codec()
+    codec = Codec() if tune else load_codec().train()
     before = {name: value.clone() for name, value in codec.state_dict().items()}
     history = trained(DrawingStage(Denoiser(SMALL), codec, batch=2, pool=2, tune=tune), 30)
-    assert history[-1]["loss"] < (0.8 if tune else 0.99) * history[0]["loss"], "a raw codec draws little"
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
     assert history[-1]["psnr"] > history[0]["psnr"]
     assert ("psnr_rebuilt" in history[0]) == tune
     changed = any(not torch.equal(value, before[name]) for name, value in codec.state_dict().items())
