@@ -14,6 +14,7 @@ import psutil
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from export import int8
 from export.onnx import cached_path, export
 from tpos_models.errors import ModelError, RunError, StorageError
 from tpos_models.network import Network, Run, Runner
@@ -106,13 +107,14 @@ class _Bound:
 def runner(folder: Path | None = None, building: Callable[[], None] = lambda: None) -> Runner:
     """A runner that exports what the cache (`folder`, default `cache_folder()`) lacks and rebuilds what is damaged.
 
-    `building` is called once, before the first network that is not ready. A cache that cannot be written costs a build
-    at every start, never the show.
+    Networks with real inputs are kept in int8 where that pays on this machine. `building` is called once, before the
+    first network that is not ready. A cache that cannot be written costs a build at every start, never the show.
     """
     announce = cache(building)
 
     def run(network: Network) -> Run:
-        path = cached_path(network, folder)
+        plain = cached_path(network, folder)
+        path = plain if network.real is None else cached_path(network, folder, "fastest")
         if path.exists():
             try:
                 return open_session(path, network)
@@ -120,7 +122,8 @@ def runner(folder: Path | None = None, building: Callable[[], None] = lambda: No
                 path.unlink(missing_ok=True)
         announce()
         try:
-            return open_session(export(network, path).path, network)
+            built = export(network, plain).path
+            return open_session(built if path == plain else int8.choose(built, path, network), network)
         except StorageError:
             return _build_in_memory(network)
 

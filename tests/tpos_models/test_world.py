@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tpos_models.pocket.canvas import CELLS, COORDINATES, FEATURES, Lens
+from tpos_models.pocket.canvas import CELLS, COORDINATES, MAPS, Lens
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACES, SCENE_SIZE, scene
 from tpos_models.pocket.world import World
 
@@ -72,9 +72,9 @@ def test_places_differ_with_z(world: World) -> None:
         assert (pictures[0] - pictures[1]).abs().mean() > 0.003, place
 
 
-def test_features_have_unit_variance() -> None:
-    features = Lens()(noise(300))
-    assert features.shape == (300, FEATURES, CELLS, CELLS)
-    drawn = features[:, : FEATURES - COORDINATES]
+def test_maps_of_noise_have_unit_variance() -> None:
+    maps = Lens().maps(noise(300))
+    assert maps.shape == (300, MAPS, CELLS, CELLS)
+    drawn = maps[:, : MAPS - COORDINATES]
     torch.testing.assert_close(drawn.mean((0, 2, 3)), torch.zeros(drawn.shape[1]), rtol=0, atol=0.25)
     torch.testing.assert_close(drawn.square().mean((0, 2, 3)), torch.ones(drawn.shape[1]), rtol=0.3, atol=0)

@@ -100,10 +100,10 @@ class Lens(nn.Module):
                 ]
         return torch.stack(waves)
 
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Everything the denoiser is told about x_t: (B, 4, 32, 32) to (B, FEATURES, 32, 32)."""
+    def maps(self, z: torch.Tensor) -> torch.Tensor:
+        """Everything there is to see of z at each position: (B, 4, 32, 32) to (B, MAPS, size, size)."""
         b, n = z.shape[0], self.size
-        maps = [z, *(self.field(z, s, s) for s in LEVELS)]
+        maps = [self.field(z, s, s) for s in LEVELS]
         maps += [self.field(z[:, c : c + 1], down, across) for c, down, across in STRETCHED]
         maps += [self.tiles(z[:, c : c + 1], width) for c, width in TILES]
         profiles = self.profiles(z)
@@ -114,8 +114,8 @@ class Lens(nn.Module):
         return torch.cat(maps, 1)
 
 
-FEATURES = (
-    CHANNELS * (1 + len(LEVELS))
+MAPS = (
+    CHANNELS * len(LEVELS)
     + len(STRETCHED)
     + len(TILES)
     + PROFILES * (len(BLOCKS) + len(LEVELS) - 1)

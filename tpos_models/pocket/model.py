@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from tpos_models.contracts import AudioWindow, Encoder, Model, ModelSpec
 from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
-from tpos_models.pocket.scene import TOKEN_SIZE, TOKENS
+from tpos_models.pocket.scene import CONDITIONS, PLACES, TOKEN_SIZE, TOKENS, scene, to_tokens
 
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
@@ -34,7 +35,7 @@ def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIG
     segment, temporal = (runner(network) for network in hearing_networks(folder))
     denoiser, decoder = (runner(network) for network in picture_networks(folder))
     hearing = PocketHearing(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, hearing, _sketching(_first(denoiser)), _first(decoder), _encoder(folder), name)
+    return Model(SPEC, text, hearing, _first(denoiser), _first(decoder), _encoder(folder), name)
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:
@@ -47,8 +48,6 @@ def check_weights(folder: Path = WEIGHTS) -> str:
 
 def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     """Denoiser and decoder."""
-    from tpos_models.pocket.sketch import SKETCH
-
     channels, (height, width) = SPEC.latent_channels, SPEC.sample_size
 
     def latents(batch: int) -> torch.Tensor:
@@ -56,16 +55,26 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 
     def denoiser_example(batch: int) -> tuple[torch.Tensor, ...]:
         t = torch.full((batch,), SPEC.timesteps[0])
-        sketch = torch.randn(batch, SKETCH, height, width)
-        return latents(batch), t, torch.randn(batch, TOKENS, TOKEN_SIZE) * 0.2, sketch
+        return latents(batch), t, torch.randn(batch, TOKENS, TOKEN_SIZE) * 0.2
+
+    def evaluations() -> list[tuple[torch.Tensor, ...]]:
+        """Every place, under one condition after the other, each from a noise of its own."""
+        t = torch.full((1,), SPEC.timesteps[0])
+        weather = itertools.cycle(CONDITIONS)
+        tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
+        return [(z, t, one) for z, one in zip(latents(len(PLACES)).split(1), tokens, strict=True)]
+
+    def drawn(run: Run) -> list[tuple[torch.Tensor, ...]]:
+        return [run(*tensors) for tensors in evaluations()]
 
     denoiser = Network(
         "pocket-denoiser",
         lambda: load_denoiser(folder),
         denoiser_example,
-        ("x_t", "t", "tokens", "sketch"),
+        ("x_t", "t", "tokens"),
         ("prediction",),
         _fingerprint(folder, "denoiser"),
+        real=evaluations,
     )
     decoder = Network(
         "pocket-decoder",
@@ -74,6 +83,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         ("latents",),
         ("image",),
         _fingerprint(folder, "decoder"),
+        real=lambda: drawn(run_in_torch(denoiser)),
     )
     return denoiser, decoder
 
@@ -130,18 +140,6 @@ def _encoder(folder: Path) -> Encoder:
     return encode
 
 
-def _sketching(denoiser: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """The denoiser's contract: the sketch is drawn beside the network, whatever runs that."""
-    from tpos_models.pocket.sketch import Sketcher
-
-    sketcher = Sketcher()
-
-    def call(x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        return denoiser(x_t, t, tokens, sketcher(x_t, tokens))
-
-    return call
-
-
 def _three(run: Run) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     def call(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         tokens, joint, beta = run(features)
@@ -151,7 +149,7 @@ def _three(run: Run) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tenso
 
 
 def load_denoiser(folder: Path = WEIGHTS) -> torch.nn.Module:
-    """The denoiser in torch; its forward draws the sketch itself where none is given."""
+    """The denoiser in torch."""
     from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 
     tensors, record = weights.load(folder, "denoiser")

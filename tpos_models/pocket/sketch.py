@@ -1,7 +1,7 @@
-"""The world's small first idea of a picture, which the denoiser turns into latents: `pocket` is told where things lie.
+"""The denoiser's first idea of a picture: every pixel of a small sketch, computed by a network the prompt writes.
 
-This is the part of `pocket` that is drawn rather than learned, as an edge map is for a controlled diffusion model. It
-needs none of diffusers, so that a compiled network starts without it.
+The world draws a pixel from what it sees of z there, so the sketch is learned pixel by pixel: on few pixels of very
+many pictures, which is what teaches composition fastest.
 """
 
 from __future__ import annotations
@@ -10,30 +10,106 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.canvas import CELLS
-from tpos_models.pocket.scene import from_tokens
-from tpos_models.pocket.world import World
+from tpos_models.pocket.canvas import CELLS, MAPS, Lens
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, SCENE_SIZE, from_tokens
+
+Crop = tuple[slice, slice]
+"""Rows and columns."""
 
 SKETCH_PX = 64
-SKETCH = 3 * (SKETCH_PX // CELLS) ** 2
-"""Channels of the sketch: its colours, the pixels of a cell beside each other."""
-FAINT = 0.02
-"""Entries of a scene below this are not sketched, those above twice this fully: what is hardly said costs no time."""
+FINER = SKETCH_PX // CELLS
+
+PROMPT = SCENE_SIZE + len(CONDITIONS) + 1
+"""What the sketch is told: the scene, its strengths once more as saturating amounts, and how far x_t has left z."""
+
+
+def told(tokens: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Tokens (B, 17, 32) and timesteps (B,) to what they say: (B, PROMPT)."""
+    scenes = from_tokens(tokens)
+    left = 1 - t.to(scenes)[:, None] / 999
+    return torch.cat([scenes, 1 - torch.exp(-2 * scenes[:, CONDITION]), left], 1)
+
+
+STEEP = 16.0
+"""How steeply the first layer cuts: an outline is one pixel of 64 wide."""
+TURNS = (1, 2, 3, 6, 9)
 
 
 class Sketcher(nn.Module):
-    """The world's small first idea of x_t: right at t = 999, ever further off below. Has no weights.
+    """Maps of z and a prompt to colours, pixel by pixel.
 
-    It paints what a scene holds and skips the rest, so it stays outside compiled networks: they take it as an input.
+    Weights of four layers are linear in the prompt: each place has its own way to cut the same noise into ridges,
+    shores and flames, which conditions change. The last layer is a printer's: masks and colours, laid one over the
+    other. `backdrops` depend on the prompt alone: what always stands at the same spot. `hints` are further maps beside
+    the colours, about what a sketch is too coarse to show.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.world = World(SKETCH_PX)
+    around: torch.Tensor
 
-    @torch.no_grad()
-    def forward(self, x_t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """x_t (B, 4, 32, 32), tokens (B, 17, 32) -> (B, SKETCH, 32, 32)."""
-        scenes = from_tokens(tokens)
-        clear = scenes * ((scenes.abs() - FAINT) / FAINT).clamp(0.0, 1.0)
-        return (F.pixel_unshuffle(self.world(x_t, clear), SKETCH_PX // CELLS) - 0.5) * 3
+    def __init__(self, width: int, layers: int, backdrops: int, hints: int) -> None:
+        super().__init__()
+        self.channels = (3 + hints) * FINER**2
+        self.lens = Lens(SKETCH_PX)
+        self.register_buffer("around", _around(self.lens), persistent=False)
+        self.backdrops = nn.Parameter(torch.zeros(PROMPT, backdrops, SKETCH_PX, SKETCH_PX))
+        self._rows = (width, width, width, 3 + 4 * layers + hints)
+        self._layers = layers
+        columns = (MAPS + AROUND + backdrops, width, width, width)
+        self.weights = nn.ModuleList(
+            nn.Linear(PROMPT, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)
+        )
+        for layer, std in zip(self.weights, (0.16 / STEEP, 0.08, 0.08, 0.03), strict=True):
+            for parameter in layer.parameters():
+                nn.init.normal_(parameter, std=std)
+
+    def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """x_t (B, 4, 32, 32), prompt (B, PROMPT) -> (B, channels, 32, 32): the pixels of each cell beside each other.
+
+        Values are about -1.5..1.5. With `crop`, only these rows and columns of cells are drawn.
+        """
+        whole = slice(0, CELLS)
+        pixels = tuple(slice(FINER * cells.start, FINER * cells.stop) for cells in crop or (whole, whole))
+        maps = self.maps(x_t)[:, :, *pixels]
+        drawn = torch.cat(self.drawn(maps.flatten(2), prompt, pixels), 1)
+        return F.pixel_unshuffle(drawn.unflatten(2, maps.shape[2:]), FINER)
+
+    def maps(self, x_t: torch.Tensor) -> torch.Tensor:
+        """What each pixel is drawn from: (B, 4, 32, 32) to (B, MAPS + AROUND, 64, 64)."""
+        return torch.cat([self.lens.maps(x_t), self.around.expand(x_t.shape[0], -1, -1, -1)], 1)
+
+    def drawn(
+        self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, ...]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps (B, MAPS + AROUND, n) of the n pixels that two slices pick, prompt (B, PROMPT).
+
+        Returns colours (B, 3, n) and hints (B, hints, n).
+        """
+        backdrops = self.backdrops[:, :, *pixels].flatten(2)
+        backdrops = (3 * prompt @ backdrops.flatten(1)).unflatten(1, backdrops.shape[1:])
+        first, second, third, last = (
+            layer(prompt).unflatten(1, (rows, -1)) for layer, rows in zip(self.weights, self._rows, strict=True)
+        )
+        x = torch.tanh(STEEP * mixed(first, torch.cat([maps, backdrops], 1)))
+        x = F.silu(mixed(second, x))
+        x = mixed(last, x + F.silu(mixed(third, x)))
+        picture, masks, inks, hints = x.split((3, self._layers, 3 * self._layers, x.shape[1] - 3 - 4 * self._layers), 1)
+        masks, inks = torch.sigmoid(4 * masks), inks.unflatten(1, (self._layers, 3))
+        for layer in range(self._layers):
+            picture = picture + masks[:, layer, None] * (inks[:, layer] - picture)
+        return picture * 1.5, hints
+
+
+AROUND = 4 + 2 * len(TURNS)
+
+
+def _around(lens: Lens) -> torch.Tensor:
+    """Constant maps (AROUND, 64, 64) for steep outlines: x and y, the distance from the middle, the angle around it."""
+    x, y = lens.x - 0.5, lens.y - 0.5
+    away, angle = (x**2 + y**2).sqrt(), torch.atan2(y, x)
+    turns = [wave(turn * angle) for turn in TURNS for wave in (torch.sin, torch.cos)]
+    return torch.stack([16 * x, 16 * y, 4 * away - 1, torch.log(away.clamp_min(0.02)) + 1, *turns])
+
+
+def mixed(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Weights (B, rows, columns + 1), the last of them an offset, times x (B, columns, n)."""
+    return weights[:, :, :-1] @ x + weights[:, :, -1:]

@@ -1,6 +1,6 @@
 """The procedural world that `pocket` learns: noise z and a scene in, a picture out.
 
-It exists for training and evaluation; live, only its 64 px sketch is drawn (`sketch.py`). Its pictures are printed a
+It exists for training and evaluation only. Its pictures are printed a
 little soft: an eighth of a cell is as fine as latents of four numbers per 8 x 8 pixels can place an edge.
 """
 

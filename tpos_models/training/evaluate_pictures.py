@@ -8,13 +8,17 @@ import torch
 from torch.nn import functional as F
 
 from tpos_models.conditioning import Conditions
-from tpos_models.contracts import ModelSpec
+from tpos_models.contracts import Denoiser
 from tpos_models.evaluate import follow
 from tpos_models.latents import Drift
 from tpos_models.pocket.codec import Codec
+from tpos_models.pocket.model import SPEC
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.world import World
-from tpos_models.training.pictures import HELD_OUT, LAST, random_noise, random_scenes, slopes
+from tpos_models.sampler import sample
+from tpos_models.schedule import NoiseSchedule
+from tpos_models.training.pictures import slopes
+from tpos_models.training.samples import HELD_OUT, LAST, random_noise, random_scenes
 
 Draw = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """z (B, 4, 32, 32) and scenes (B, SCENE_SIZE) to pictures."""
@@ -45,6 +49,22 @@ def in_one_step(denoiser: torch.nn.Module, decoder: torch.nn.Module) -> Draw:
     return draw
 
 
+def in_steps(denoiser: Denoiser, decoder: torch.nn.Module, steps: int) -> Draw:
+    """The same through the show's sampler, with as many steps."""
+    schedule, nothing = NoiseSchedule(SPEC), to_tokens(scene())
+
+    @torch.no_grad()
+    def draw(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
+        said = [Conditions(text, nothing, nothing) for text in to_tokens(scenes)]
+        drawn = [
+            sample(denoiser, schedule, one[None], conditions, "blend", SPEC.guidance, steps).x0
+            for one, conditions in zip(z, said, strict=True)
+        ]
+        return decoder(torch.cat(drawn))
+
+    return draw
+
+
 def _samples(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(HELD_OUT + seed)
     return random_noise(count, generator), random_scenes(count, generator)
@@ -59,6 +79,17 @@ def codec_fidelity(codec: Codec, world: World, count: int = 64) -> dict[str, flo
         picture = world(a, b)
         values.append(psnr(codec.decoder(codec.encoder(picture)), picture))
     return {"codec_psnr_db": float(torch.cat(values).mean())}
+
+
+@torch.no_grad()
+def few_steps_fidelity(denoiser: Denoiser, decoder: torch.nn.Module, world: World, count: int = 24) -> dict[str, float]:
+    """PSNR of two and of four steps against the world's picture."""
+    z, scenes = _samples(count, 2)
+    want = torch.cat([world(*part) for part in zip(z.split(8), scenes.split(8), strict=True)])
+    return {
+        f"{steps}_steps_psnr_db": float(psnr(in_steps(denoiser, decoder, steps)(z, scenes), want).mean())
+        for steps in (2, 4)
+    }
 
 
 @torch.no_grad()
@@ -125,7 +156,7 @@ def motion_error_ratio(draw: Draw, world: World, frames: int = 6, seconds: float
     errors: dict[str, list[float]] = {"model": [], "world": []}
     for number, (place, condition) in enumerate(MOVING):
         text = to_tokens(scene({place: 1.0}, {condition: 0.9}))
-        conditions, drift = Conditions(text, to_tokens(scene()), to_tokens(scene())), Drift(ModelSpec("pocket"), number)
+        conditions, drift = Conditions(text, to_tokens(scene()), to_tokens(scene())), Drift(SPEC, number)
         z = torch.cat([drift.advance(seconds, 1.0, 0.6, 0.0, conditions) for _ in range(frames)])
         scenes = scene({place: 1.0}, {condition: 0.9}).expand(frames, -1)
         for name, painter in (("model", draw), ("world", world)):

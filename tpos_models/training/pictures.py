@@ -1,9 +1,7 @@
-"""The two stages that learn pictures from the procedural world: the codec, then all three networks together."""
+"""The stages that learn pictures from the procedural world: codec, sketch, drawing, and all of it together."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,102 +10,26 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models import weights as files
-from tpos_models.pocket.canvas import CELLS, CHANNELS
+from tpos_models.pocket.canvas import CELLS
 from tpos_models.pocket.codec import Codec, Crop
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene, to_tokens
+from tpos_models.pocket.scene import to_tokens
 from tpos_models.pocket.world import World
 from tpos_models.training import loop
+from tpos_models.training.samples import (
+    HELD_OUT,
+    LAST,
+    RANK,
+    Pool,
+    Tensors,
+    held_out,
+    random_noise,
+    world_pictures,
+    write_sheet,
+)
+from tpos_models.training.sketches import SketchStage
 
-Tensors = tuple[torch.Tensor, ...]
-
-LAST = 999
 FEW_STEPS = (999, 679, 359, 99)
-
-RANK = int(os.environ.get("RANK", "0"))
-"""Which of several training processes this is: each draws its own samples."""
-
-
-def random_scenes(count: int, generator: torch.Generator) -> torch.Tensor:
-    """Scenes (count, SCENE_SIZE) as a show meets them: mostly one place and a condition or two, 10 % empty."""
-    device = generator.device
-
-    def uniform(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator, device=device)
-
-    scenes = torch.zeros(count, SCENE_SIZE, device=device)
-    first = F.one_hot((uniform(count) * len(PLACES)).long(), len(PLACES)).float()
-    second = F.one_hot((uniform(count) * len(PLACES)).long(), len(PLACES)).float()
-    share = torch.where(uniform(count, 1) < 0.15, uniform(count, 1) * 0.5, 0.0)
-    whole = torch.where(uniform(count, 1) < 0.12, uniform(count, 1), 1.0) * (uniform(count, 1) > 0.07)
-    scenes[:, PLACE] = whole * ((1 - share) * first + share * second)
-    order = uniform(count, len(CONDITIONS)).argsort(1).argsort(1)
-    kind = uniform(count, 1)
-    how_many = (kind > 0.18).long() + (kind > 0.72).long() + (kind > 0.92).long()
-    strengths = (0.15 + 1.25 * uniform(count, len(CONDITIONS))).clamp_max(1.5)
-    scenes[:, CONDITION] = strengths * (order < how_many)
-    tint = (uniform(count, 3) * 2 - 1) * (uniform(count, 1) < 0.12)
-    scenes[:, TINTS] = tint
-    return scenes * (uniform(count, 1) > 0.10)
-
-
-def random_noise(count: int, generator: torch.Generator) -> torch.Tensor:
-    """z (count, 4, 32, 32), unit Gaussian."""
-    return torch.randn(count, CHANNELS, CELLS, CELLS, generator=generator, device=generator.device)
-
-
-@torch.no_grad()
-def world_pictures(world: World, count: int, generator: torch.Generator) -> Tensors:
-    """Random z, scenes and their pictures as uint8."""
-    z, scenes = random_noise(count, generator), random_scenes(count, generator)
-    parts = zip(z.split(16), scenes.split(16), strict=True)
-    return z, scenes, torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
-
-
-class Pool:
-    """Samples drawn ahead and met several times each; rebuilt from its own seed every `period` steps.
-
-    `draw(generator)` makes the tensors of one pool. Deterministic in the step, so that a resumed run meets the same.
-    """
-
-    def __init__(self, draw: Callable[[torch.Generator], Tensors], period: int, seed: int) -> None:
-        self._draw, self._period, self._seed = draw, period, seed
-        self._number = -1
-        self._tensors: Tensors = ()
-
-    def batch(self, step: int, count: int, generator: torch.Generator) -> Tensors:
-        """`count` samples for one step."""
-        number = step // self._period
-        if number != self._number:
-            own = torch.Generator(generator.device).manual_seed((self._seed * 7_919 + number) * 64 + RANK)
-            self._tensors, self._number = self._draw(own), number
-        total = len(self._tensors[0])
-        rows = torch.randint(total, (count,), generator=generator, device=generator.device)
-        return tuple(tensor[rows] for tensor in self._tensors)
-
-
-def write_sheet(rows: list[torch.Tensor], path: Path) -> None:
-    """Rows of pictures (N, 3, H, W) as one PNG."""
-    from PIL import Image
-
-    sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1).clamp(0, 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((sheet * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(path)
-
-
-HELD_OUT = 990_000
-"""Seeds from here on are never trained on."""
-
-
-def held_out(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eight z and scenes for sample sheets."""
-    generator = torch.Generator(device).manual_seed(HELD_OUT)
-    scenes = [
-        scene({"beach": 1.0}), scene({"mountains": 1.0}, {"snow": 0.8}), scene({"city": 1.0}, {"rain": 0.9}),
-        scene({"campfire": 1.0}), scene({"forest": 1.0}, {"fire": 0.9}), scene({"deep_sea": 1.0}, {"bubbles": 0.9}),
-        scene({"ink": 1.0}), scene({"lake": 1.0}, {"thunder": 0.9}),
-    ]  # fmt: skip
-    return random_noise(len(scenes), generator), torch.stack(scenes).to(device)
 
 
 def slopes(picture: torch.Tensor) -> Tensors:
@@ -115,12 +37,21 @@ def slopes(picture: torch.Tensor) -> Tensors:
     return picture[..., 1:] - picture[..., :-1], picture[..., 1:, :] - picture[..., :-1, :]
 
 
+def grain(picture: torch.Tensor) -> torch.Tensor:
+    """Root mean square slope in each block of 8 x 8 pixels: what is drawn too softly lacks it."""
+    across, down = (slope.square() for slope in slopes(picture))
+    return (F.avg_pool2d(across[..., :-1, :] + down[..., :-1], 8) + 1e-6).sqrt()
+
+
 def picture_loss(got: torch.Tensor, want: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Absolute and squared error of colours, fine and broad, with absolute error of edges; and the PSNR in dB."""
+    """Absolute and squared error of colours, fine and broad, with absolute error of edges and grain; and PSNR in dB."""
     squared = F.mse_loss(got, want)
     edges = sum(F.l1_loss(a, b) for a, b in zip(slopes(got), slopes(want), strict=True))
     broad = F.mse_loss(F.avg_pool2d(got, 8), F.avg_pool2d(want, 8))
-    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges, -10 * torch.log10(squared.detach())
+    sharp = F.l1_loss(grain(got), grain(want))
+    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges + 0.5 * sharp, -10 * torch.log10(
+        squared.detach()
+    )
 
 
 def channels_last(module: torch.nn.Module) -> torch.nn.Module:
@@ -292,13 +223,15 @@ class DrawingStage:
 
 
 CODEC = loop.Recipe(steps=2800, lr=3e-3, lr_end=2e-5, warmup=100, ema=0.998)
-DRAWING = loop.Recipe(steps=1600, lr=2e-3, lr_end=1e-4, warmup=100, ema=0.998)
+SKETCH = loop.Recipe(steps=4800, lr=6e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.0)
+DRAWING = loop.Recipe(steps=4000, lr=2e-3, lr_end=1e-4, warmup=100, ema=0.998)
 FINISH = loop.Recipe(steps=1000, lr=6e-4, lr_end=1e-5, warmup=30, ema=0.99)
-"""The three stages of the pictures, in their order."""
+"""The four stages of the pictures, in their order."""
+Recipes = tuple[loop.Recipe, loop.Recipe, loop.Recipe, loop.Recipe]
 
 
-def train_pictures(runs: Path, weights: Path, recipes: tuple[loop.Recipe, loop.Recipe, loop.Recipe]) -> None:
-    """Codec, denoiser on its frozen latents, then all three on whole pictures; each resumes what is in `runs`.
+def train_pictures(runs: Path, weights: Path, recipes: Recipes = (CODEC, SKETCH, DRAWING, FINISH)) -> None:
+    """Codec; sketcher; denoiser on the frozen codec; then all of it on whole pictures. Each resumes what is in `runs`.
 
     Batches are shared by the processes of `accelerate launch`.
     """
@@ -310,20 +243,23 @@ def train_pictures(runs: Path, weights: Path, recipes: tuple[loop.Recipe, loop.R
     codec.load_state_dict(average)
     _, _, pictures = world_pictures(World(), 64, torch.Generator().manual_seed(HELD_OUT - 1))
     codec.cpu().standardise(pictures.float().div(255))
+    sketches = SketchStage(denoiser.sketcher, 192 // parts, 1536 // parts, device)
+    denoiser.sketcher.load_state_dict(part_of(loop.run(sketches, runs / "sketch", recipes[1]), "sketcher"))
     drawing = DrawingStage(denoiser, codec, 16 // parts, 576 // parts, device)
-    _load(denoiser, codec, loop.run(drawing, runs / "drawing", recipes[1]))
+    _load(denoiser, codec, loop.run(drawing, runs / "drawing", recipes[2]))
     finish = DrawingStage(denoiser, codec, 12 // parts, 384 // parts, device, seed=4, crop=CELLS, tune=True)
-    average = loop.run(finish, runs / "finish", recipes[2])
+    average = loop.run(finish, runs / "finish", recipes[3])
     if RANK == 0:
         ship(weights, average, shape, {"steps": [recipe.steps for recipe in recipes]})
 
 
 def _load(denoiser: Denoiser, codec: Codec, average: dict[str, torch.Tensor]) -> None:
     for name, module in (("denoiser", denoiser), ("encoder", codec.encoder), ("decoder", codec.decoder)):
-        module.load_state_dict(_part(average, name))
+        module.load_state_dict(part_of(average, name))
 
 
-def _part(average: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+def part_of(average: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The tensors under one name, without it."""
     return {key.removeprefix(f"{name}."): value for key, value in average.items() if key.startswith(f"{name}.")}
 
 
@@ -331,4 +267,4 @@ def ship(folder: Path, average: dict[str, torch.Tensor], shape: DenoiserShape, r
     """Write denoiser, decoder and encoder of a `Drawing`'s averaged weights to `folder`, with `record` beside each."""
     for part in ("denoiser", "decoder", "encoder"):
         extra = {"shape": asdict(shape)} if part == "denoiser" else {}
-        files.save(folder, part, _part(average, part), {**record, **extra})
+        files.save(folder, part, part_of(average, part), {**record, **extra})

@@ -66,10 +66,12 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, A
     from tpos_models.training.text import evaluate_text
 
     text, codec, world = PocketText.load(weights), load_codec(weights), World()
-    draw = pictures.in_one_step(load_denoiser(weights), codec.decoder)
+    denoiser = load_denoiser(weights)
+    draw = pictures.in_one_step(denoiser, codec.decoder)
     return {
         **pictures.codec_fidelity(codec, world),
         **pictures.one_step_fidelity(draw, world),
+        **pictures.few_steps_fidelity(denoiser, codec.decoder, world),
         **pictures.conditions_shown(draw, world),
         **pictures.motion_error_ratio(draw, world),
         **_evaluate_hearing(load_net(weights), weights, text, sounds),
@@ -102,8 +104,8 @@ def _evaluate_hearing(net: HearingNet, weights: Path, text: TextSpace, sounds: P
 def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:
     from dataclasses import replace
 
-    from tpos_models.training.pictures import CODEC, DRAWING, FINISH, train_pictures
+    from tpos_models.training.pictures import CODEC, DRAWING, FINISH, SKETCH, train_pictures
 
-    codec, drawing, finish = (replace(r, steps=steps) if steps else r for r in (CODEC, DRAWING, FINISH))
-    train_pictures(runs, weights, (codec, drawing, finish))
-    return {"steps": codec.steps + drawing.steps + finish.steps}
+    codec, sketch, drawing, finish = (replace(r, steps=steps) if steps else r for r in (CODEC, SKETCH, DRAWING, FINISH))
+    train_pictures(runs, weights, (codec, sketch, drawing, finish))
+    return {"steps": [recipe.steps for recipe in (codec, sketch, drawing, finish)]}
