@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import torch
 from torch import nn
 
@@ -142,6 +141,8 @@ def _trace(network: Network, path: Path, precision: str, expected: tuple[Case, .
 
 def _finish(raw: Path, path: Path, case: Case) -> None:
     """Write the traced file anew: outputs with the shapes they have, weights within it or all in one file beside."""
+    import onnx  # which a network that is built already does not need
+
     model = onnx.load(raw)
     for file in raw.parent.iterdir():
         file.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import onnx as onnx_package
+import onnx as onnx_files
 import pytest
 import torch
 from small_networks import small
@@ -20,7 +20,7 @@ def with_real_inputs() -> Network:
 
 
 def integers(path) -> bool:
-    return any(node.op_type == "QuantizeLinear" for node in onnx_package.load(path).graph.node)
+    return any(node.op_type == "QuantizeLinear" for node in onnx_files.load(path).graph.node)
 
 
 def test_int8_is_near_float32_and_is_kept_where_it_is_faster(tmp_path, monkeypatch):

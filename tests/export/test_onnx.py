@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import onnx as onnx_files
 import pytest
 import torch
 from small_networks import Small, small
@@ -69,8 +70,8 @@ def test_half_precision_has_half_the_weights_and_takes_and_gives_float32(exporte
     assert 1e-6 < half.error < onnx.TOLERANCE["fp16"]
     run = onnx_runtime.open_session(half.path, small())
     assert {out.dtype for out in run(*small().example(3))} == {torch.float32}
-    weights = {tuple(w.dims): w.data_type for w in onnx.onnx.load(half.path).graph.initializer}
-    assert weights[4, 4, 3, 3] == onnx.onnx.TensorProto.FLOAT16
+    weights = {tuple(w.dims): w.data_type for w in onnx_files.load(half.path).graph.initializer}
+    assert weights[4, 4, 3, 3] == onnx_files.TensorProto.FLOAT16
     with pytest.raises(InputError, match="fp32 or fp16"):
         onnx.export(small(), tmp_path / "other.onnx", "int3")
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from export import cuda, onnx, tensorrt
 from export.cache import building
 from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
+from tpos_models.pocket import model as pocket
 from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.random_ear import random_tpos_networks
 
@@ -40,30 +42,40 @@ def kept(rtx, tmp_path_factory) -> Path:
     return folder
 
 
-def tiny_networks() -> dict[str, Network]:
+@cache
+def every_network() -> dict[str, Network]:
+    """Stable Diffusion and the paper's encoder in small, and pocket."""
     recipe = open_model("random:tiny-lcm", size_px=(64, 64)).recipe
     tiny = (recipe.text_encoder(), recipe.denoiser(), recipe.decoder(), *random_tpos_networks(32))
-    return {network.name: network for network in tiny}
+    return {network.name: network for network in (*tiny, *pocket.networks())}
 
 
-@pytest.mark.parametrize(
-    ("gpu", "names"),
-    [
-        ("8.6", ("tpos-segment",)),
-        ("8.9", ("text_encoder",)),
-        ("12.0", ("decoder-64x64", "tpos-temporal")),
-    ],
-)
-def test_every_kind_of_network_is_built_for_gpus_that_are_not_here(rtx, gpu, names, tmp_path):
-    for name in names:
-        shares: list[float] = []
-        engine = tensorrt.ensure_engine(
-            tiny_networks()[name], rtx, gpu, folder=tmp_path, watch=lambda _, shares=shares: shares.append
-        )
-        assert len(engine) > 10_000
-        assert shares == sorted(shares)
-        assert shares[-1] == 1.0
-        assert len(shares) > 10
+NAMES = (
+    "text_encoder", "denoiser-64x64", "decoder-64x64", "tpos-segment", "tpos-temporal",
+    "pocket-segment", "pocket-temporal", "pocket-denoiser", "pocket-decoder",
+)  # fmt: skip
+
+
+def test_no_network_is_forgotten():
+    assert set(every_network()) == set(NAMES)
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory) -> Path:
+    """A cache in which each network's ONNX file is written once for all GPUs."""
+    return tmp_path_factory.mktemp("graphs")
+
+
+@pytest.mark.parametrize("gpu", ["8.6", "8.9", "12.0"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_is_built_for_gpus_that_are_not_here(rtx, graphs, gpu, name):
+    shares: list[float] = []
+    network = every_network()[name]
+    engine = tensorrt.ensure_engine(network, rtx, gpu, folder=graphs, watch=lambda _: shares.append)
+    assert len(engine) > 10_000
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert len(shares) > 10
 
 
 def test_an_engine_that_is_there_is_not_built_again_and_a_harmed_one_is(kept, rtx):

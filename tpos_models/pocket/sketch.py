@@ -46,19 +46,18 @@ class Sketcher(nn.Module):
 
     around: torch.Tensor
 
-    def __init__(self, width: int, layers: int, backdrops: int, hints: int) -> None:
+    def __init__(self, width: int, inks: int, backdrops: int, hints: int) -> None:
         super().__init__()
         self.channels = (3 + hints) * FINER**2
         self.lens = Lens(SKETCH_PX)
         self.register_buffer("around", _around(self.lens), persistent=False)
         self.backdrops = nn.Parameter(torch.zeros(PROMPT, backdrops, SKETCH_PX, SKETCH_PX))
-        self._rows = (width, width, width, 3 + 4 * layers + hints)
-        self._layers = layers
+        self._printed = (3, inks, 3 * inks, hints)
+        self._rows = (width, width, width, sum(self._printed))
         columns = (MAPS + AROUND + backdrops, width, width, width)
-        self.weights = nn.ModuleList(
-            nn.Linear(PROMPT, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)
-        )
-        for layer, std in zip(self.weights, (0.16 / STEEP, 0.08, 0.08, 0.03), strict=True):
+        layers = [nn.Linear(PROMPT, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)]
+        self.strokes, self.printer = nn.ModuleList(layers[:-1]), layers[-1]
+        for layer, std in zip(layers, (0.16 / STEEP, 0.08, 0.08, 0.03), strict=True):
             for parameter in layer.parameters():
                 nn.init.normal_(parameter, std=std)
 
@@ -87,15 +86,16 @@ class Sketcher(nn.Module):
         backdrops = self.backdrops[:, :, *pixels].flatten(2)
         backdrops = (3 * prompt @ backdrops.flatten(1)).unflatten(1, backdrops.shape[1:])
         first, second, third, last = (
-            layer(prompt).unflatten(1, (rows, -1)) for layer, rows in zip(self.weights, self._rows, strict=True)
+            layer(prompt).unflatten(1, (rows, -1))
+            for layer, rows in zip((*self.strokes, self.printer), self._rows, strict=True)
         )
         x = torch.tanh(STEEP * mixed(first, torch.cat([maps, backdrops], 1)))
         x = F.silu(mixed(second, x))
         x = mixed(last, x + F.silu(mixed(third, x)))
-        picture, masks, inks, hints = x.split((3, self._layers, 3 * self._layers, x.shape[1] - 3 - 4 * self._layers), 1)
-        masks, inks = torch.sigmoid(4 * masks), inks.unflatten(1, (self._layers, 3))
-        for layer in range(self._layers):
-            picture = picture + masks[:, layer, None] * (inks[:, layer] - picture)
+        picture, masks, inks, hints = x.split(self._printed, 1)
+        masks, inks = torch.sigmoid(4 * masks), inks.unflatten(1, (-1, 3))
+        for i in range(self._printed[1]):
+            picture = picture + masks[:, i, None] * (inks[:, i] - picture)
         return picture * 1.5, hints
 
 

@@ -1,7 +1,7 @@
 """The procedural world that `pocket` learns: noise z and a scene in, a picture out.
 
-It exists for training and evaluation only. Its pictures are printed a
-little soft: an eighth of a cell is as fine as latents of four numbers per 8 x 8 pixels can place an edge.
+It exists for training and evaluation only. Its pictures are printed a little soft: an eighth of a cell is as fine as
+latents of four numbers per 8 x 8 pixels can place an edge.
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ class Drawing(nn.Module):
 class DrawingStage:
     """Trains the denoiser on what counts in the end: the picture drawn in one step.
 
-    The codec stays as it is, unless `tune`: then a quarter of each batch also goes through the encoder, so that latents
-    of drawn and of given pictures stay the same while all three networks learn.
+    Codec and strokes of the sketch stay as they are, unless `tune`: then a quarter of each batch also goes through the
+    encoder, so that latents of drawn and of given pictures stay the same while all networks learn.
     """
 
     def __init__(
@@ -177,8 +177,8 @@ class DrawingStage:
     ) -> None:
         self.name = "finish" if tune else "drawing"
         self._drawing = Drawing(denoiser, codec).to(device)
-        for half in (codec.encoder, codec.decoder):
-            half.requires_grad_(tune)
+        for part in (codec.encoder, codec.decoder, denoiser.sketcher.strokes):
+            part.requires_grad_(tune)
         self.module: torch.nn.Module = channels_last(self._drawing)
         self.batch, self.crop, self.world = batch, crop, World().to(device)
         self._rebuilt = max(1, batch // 4) if tune else 0
