@@ -10,13 +10,13 @@ from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 from tpos_models.pocket.model import load_codec
 from tpos_models.pocket.scene import CONDITION, PLACE, SCENE_SIZE, scene, to_tokens
-from tpos_models.pocket.sketch import Sketcher, told
+from tpos_models.pocket.sketch import SKETCH, Sketcher, told
 from tpos_models.training import evaluate_pictures as evaluate
 from tpos_models.training.pictures import CodecStage, DrawingStage, at_time, pixels, random_times
 from tpos_models.training.samples import LAST, random_scenes
 from tpos_models.training.sketches import STRIDE, SketchStage
 
-SMALL = DenoiserShape((16,), 1, 32, strokes=24, inks=4, backdrops=2, hints=1)
+SMALL = DenoiserShape((16,), 1, 32, 8, 8, 2, strokes=24, inks=4, sets=2)
 
 
 def noise(count: int, seed: int = 0) -> torch.Tensor:
@@ -68,19 +68,19 @@ def test_denoiser_contract() -> None:
 
 
 def test_a_crop_of_the_sketch_is_drawn_as_in_the_whole() -> None:
-    sketcher = Sketcher(24, 4, 2, 1)
+    sketcher = Sketcher(24, 4, 2)
     prompt = told(to_tokens(torch.stack([scene({"lake": 1.0}), scene()])), torch.tensor([999, 359]))
     with torch.no_grad():
         whole = sketcher(noise(2), prompt)
         part = sketcher(noise(2), prompt, (slice(0, 16), slice(8, 24)))
-    assert whole.shape == (2, sketcher.channels, CELLS, CELLS)
+    assert whole.shape == (2, SKETCH, CELLS, CELLS)
     torch.testing.assert_close(part, whole[:, :, :16, 8:24], rtol=0, atol=1e-5)
     assert (whole[0] - whole[1]).abs().max() > 1e-3
 
 
 def test_the_phases_of_a_sketch_make_it_whole() -> None:
     torch.manual_seed(0)
-    stage = SketchStage(Sketcher(24, 4, 2, 0), batch=2, pool=2)
+    stage = SketchStage(Sketcher(24, 4, 2), batch=2, pool=2)
     (_, _, drawing), (row, column) = stage.make_batch(0, torch.Generator().manual_seed(0))
     drawings = stage._pool.rows(0, 2, torch.Generator().manual_seed(0))[0][2]
     whole = torch.nn.functional.pixel_shuffle(drawings.flatten(1, 2).unflatten(2, (16, 16)), STRIDE).float()
@@ -89,7 +89,7 @@ def test_the_phases_of_a_sketch_make_it_whole() -> None:
 
 def test_a_little_training_sketches_better() -> None:
     torch.manual_seed(0)
-    history = trained(SketchStage(Sketcher(24, 4, 2, 0), batch=4, pool=4), 30)
+    history = trained(SketchStage(Sketcher(24, 4, 2), batch=4, pool=4), 30)
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
     assert history[-1]["psnr"] > history[0]["psnr"]
 

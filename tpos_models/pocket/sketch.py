@@ -18,6 +18,8 @@ Crop = tuple[slice, slice]
 
 SKETCH_PX = 64
 FINER = SKETCH_PX // CELLS
+SKETCH = 3 * FINER**2
+"""Channels of a sketch on the denoiser's cells: its colours, the pixels of a cell beside each other."""
 
 PROMPT = SCENE_SIZE + len(CONDITIONS) + 1
 """What the sketch is told: the scene, its strengths once more as saturating amounts, and how far x_t has left z."""
@@ -40,19 +42,17 @@ class Sketcher(nn.Module):
 
     Weights of four layers are linear in the prompt: each place has its own way to cut the same noise into ridges,
     shores and flames, which conditions change. The last layer is a printer's: masks and colours, laid one over the
-    other. `backdrops` depend on the prompt alone: what always stands at the same spot. `hints` are further maps beside
-    the colours, about what a sketch is too coarse to show.
+    other. `backdrops` depend on the prompt alone: what always stands at the same spot.
     """
 
     around: torch.Tensor
 
-    def __init__(self, width: int, inks: int, backdrops: int, hints: int) -> None:
+    def __init__(self, width: int, inks: int, backdrops: int) -> None:
         super().__init__()
-        self.channels = (3 + hints) * FINER**2
         self.lens = Lens(SKETCH_PX)
         self.register_buffer("around", _around(self.lens), persistent=False)
         self.backdrops = nn.Parameter(torch.zeros(PROMPT, backdrops, SKETCH_PX, SKETCH_PX))
-        self._printed = (3, inks, 3 * inks, hints)
+        self._printed = (3, inks, 3 * inks)
         self._rows = (width, width, width, sum(self._printed))
         columns = (MAPS + AROUND + backdrops, width, width, width)
         layers = [nn.Linear(PROMPT, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)]
@@ -62,27 +62,22 @@ class Sketcher(nn.Module):
                 nn.init.normal_(parameter, std=std)
 
     def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
-        """x_t (B, 4, 32, 32), prompt (B, PROMPT) -> (B, channels, 32, 32): the pixels of each cell beside each other.
+        """x_t (B, 4, 32, 32), prompt (B, PROMPT) -> (B, SKETCH, 32, 32): the pixels of each cell beside each other.
 
         Values are about -1.5..1.5. With `crop`, only these rows and columns of cells are drawn.
         """
         whole = slice(0, CELLS)
         pixels = tuple(slice(FINER * cells.start, FINER * cells.stop) for cells in crop or (whole, whole))
         maps = self.maps(x_t)[:, :, *pixels]
-        drawn = torch.cat(self.drawn(maps.flatten(2), prompt, pixels), 1)
-        return F.pixel_unshuffle(drawn.unflatten(2, maps.shape[2:]), FINER)
+        colours = self.colours(maps.flatten(2), prompt, pixels)
+        return F.pixel_unshuffle(colours.unflatten(2, maps.shape[2:]), FINER)
 
     def maps(self, x_t: torch.Tensor) -> torch.Tensor:
         """What each pixel is drawn from: (B, 4, 32, 32) to (B, MAPS + AROUND, 64, 64)."""
         return torch.cat([self.lens.maps(x_t), self.around.expand(x_t.shape[0], -1, -1, -1)], 1)
 
-    def drawn(
-        self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, ...]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (B, MAPS + AROUND, n) of the n pixels that two slices pick, prompt (B, PROMPT).
-
-        Returns colours (B, 3, n) and hints (B, hints, n).
-        """
+    def colours(self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, ...]) -> torch.Tensor:
+        """Maps (B, MAPS + AROUND, n) of the n pixels that two slices pick, prompt (B, PROMPT) -> colours (B, 3, n)."""
         backdrops = self.backdrops[:, :, *pixels].flatten(2)
         backdrops = (3 * prompt @ backdrops.flatten(1)).unflatten(1, backdrops.shape[1:])
         first, second, third, last = (
@@ -92,11 +87,11 @@ class Sketcher(nn.Module):
         x = torch.tanh(STEEP * mixed(first, torch.cat([maps, backdrops], 1)))
         x = F.silu(mixed(second, x))
         x = mixed(last, x + F.silu(mixed(third, x)))
-        picture, masks, inks, hints = x.split(self._printed, 1)
+        picture, masks, inks = x.split(self._printed, 1)
         masks, inks = torch.sigmoid(4 * masks), inks.unflatten(1, (-1, 3))
         for i in range(self._printed[1]):
             picture = picture + masks[:, i, None] * (inks[:, i] - picture)
-        return picture * 1.5, hints
+        return picture * 1.5
 
 
 AROUND = 4 + 2 * len(TURNS)

@@ -223,9 +223,9 @@ class DrawingStage:
 
 
 CODEC = loop.Recipe(steps=2800, lr=3e-3, lr_end=2e-5, warmup=100, ema=0.998)
-SKETCH = loop.Recipe(steps=4800, lr=6e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.0)
-DRAWING = loop.Recipe(steps=4000, lr=2e-3, lr_end=1e-4, warmup=100, ema=0.998)
-FINISH = loop.Recipe(steps=1000, lr=6e-4, lr_end=1e-5, warmup=30, ema=0.99)
+SKETCH = loop.Recipe(steps=5000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
+DRAWING = loop.Recipe(steps=2400, lr=2e-3, lr_end=1e-4, warmup=100, ema=0.998)
+FINISH = loop.Recipe(steps=700, lr=6e-4, lr_end=1e-5, warmup=30, ema=0.99)
 """The four stages of the pictures, in their order."""
 Recipes = tuple[loop.Recipe, loop.Recipe, loop.Recipe, loop.Recipe]
 

@@ -30,7 +30,7 @@ class _Colours(torch.nn.Module):
 
     def forward(self, maps: torch.Tensor, prompt: torch.Tensor, phase: tuple[int, int]) -> torch.Tensor:
         rows, columns = (slice(start, None, STRIDE) for start in phase)
-        return self.sketcher.drawn(maps, prompt, (rows, columns))[0]
+        return self.sketcher.colours(maps, prompt, (rows, columns))
 
 
 class SketchStage:
@@ -73,5 +73,5 @@ class SketchStage:
         """World above, sketch below."""
         z, scenes = held_out(next(self.module.parameters()).device)
         prompt = told(to_tokens(scenes), torch.full((len(z),), LAST, device=z.device))
-        sketch = F.pixel_shuffle(self._sketcher(z, prompt), FINER)[:, :3] / 3 + 0.5
+        sketch = F.pixel_shuffle(self._sketcher(z, prompt), FINER) / 3 + 0.5
         write_sheet([F.interpolate(rows, scale_factor=4.0) for rows in (self.world(z, scenes), sketch)], path)
