@@ -23,15 +23,15 @@ class EncoderConfig:
     """Sizes of one encoder; the defaults are the paper's.
 
     `size` is the LSTM's and the joint space's, `widths` the four stages of the ResNet-18, `map_hidden` and `map_out`
-    MAP's two layers. `warped_rows` > 0 first gathers the linear rows into that many on a mel-like scale; `stem_stride`
-    is the first convolution's (rows, columns); `recent_columns` > 0 lets the head see the newest columns of the
-    last feature map apart from the mean of all.
+    MAP's two layers. `mean_columns` neighbouring columns of the picture become their mean; `stem_stride` is the first
+    convolution's (rows, columns); `recent_columns` > 0 lets the head see the newest columns of the last feature map
+    apart from the mean of all.
     """
 
     size: int = 768
     rows: int = 128
     widths: tuple[int, int, int, int] = (64, 128, 256, 512)
-    warped_rows: int = 0
+    mean_columns: int = 1
     stem_stride: tuple[int, int] = (2, 2)
     recent_columns: int = 0
     map_hidden: int = 76 // 7 * 768
@@ -106,8 +106,6 @@ class TPoSEncoder(nn.Module):
     streams that keep the features of past segments.
     """
 
-    warp: torch.Tensor
-
     def __init__(self, config: EncoderConfig = PAPER) -> None:
         super().__init__()
         self.config = config
@@ -116,13 +114,13 @@ class TPoSEncoder(nn.Module):
         self.feature_extractor = ResNet18(config.widths, config.size, config.stem_stride, config.recent_columns)
         self.lstm = nn.LSTM(config.size, config.size, batch_first=True)
         self.cnn = nn.Conv1d(config.size, 1, 1)
-        if config.warped_rows:
-            self.register_buffer("warp", warp_matrix(config.warped_rows, config.rows), persistent=False)
 
     def segment(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures (B, rows, segment_frames) to features (B, size)."""
-        if self.config.warped_rows:
-            pictures = self.warp @ pictures
+        if self.config.mean_columns > 1:
+            pictures = F.avg_pool1d(
+                pictures[..., pictures.shape[-1] % self.config.mean_columns :], self.config.mean_columns
+            )
         return self.feature_extractor(self.conv(pictures.unsqueeze(1)))
 
     def attend(self, features: torch.Tensor) -> Encoding:
@@ -182,17 +180,6 @@ class TemporalHalf(nn.Module):
         tokens = self.mapping(self.scale * sound).unflatten(1, (-1, self.start.shape[-1]))
         start = self.start.expand(features.shape[0], 1, -1)  # of the input: an exporter's trace knows its batch
         return torch.cat([start, tokens], 1), F.normalize(sound, dim=-1), encoding.beta
-
-
-def warp_matrix(rows: int, inputs: int, corner: float = 12.0) -> torch.Tensor:
-    """Rows spaced linearly up to about `corner` inputs and logarithmically above, each a triangle of weight 1."""
-    top = torch.log1p(torch.tensor(inputs / corner, dtype=torch.float64))
-    edges = corner * torch.expm1(torch.linspace(0, 1, rows + 2, dtype=torch.float64) * top) - 0.5
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    at = torch.arange(inputs, dtype=torch.float64)
-    reach_down, reach_up = (centre - left).clamp(min=1.0), (right - centre).clamp(min=1.0)
-    triangles = torch.minimum(1 - (centre - at) / reach_down, 1 - (at - centre) / reach_up).clamp(min=0)
-    return (triangles / triangles.sum(1, keepdim=True)).float()
 
 
 _UNUSED = ("T_A.", "T_A2.")

@@ -46,7 +46,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class AudioWindow:
-    """How the audio encoder cuts its input (TPoS: 768 frames at hop 512 of 44.1 kHz, five segments of 153)."""
+    """How the audio encoder cuts its input (TPoS: 768 frames at hop 512 of 44.1 kHz, five segments of 153).
+
+    `rows` are spaced evenly over the frequencies, as TPoS has them, or as mel bands.
+    """
 
     sample_rate: int = 44_100
     n_fft: int = 1024
@@ -54,6 +57,7 @@ class AudioWindow:
     rows: int = 128
     frames: int = 768
     segments: int = 5
+    scale: Literal["linear", "mel"] = "linear"
 
     @property
     def segment_frames(self) -> int:

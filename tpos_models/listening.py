@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tpos_models.contracts import AudioEmbedding, AudioWindow
-from tpos_models.spectrogram import Reference, SpectrogramStream, to_picture
+from tpos_models.spectrogram import Reference, SpectrogramStream, in_rows, relative, to_picture
 
 SegmentNet = Callable[[torch.Tensor], torch.Tensor]
 """Pictures (B, rows, segment_frames) to features (B, size)."""
@@ -89,10 +89,14 @@ class Listener:
         self._features |= dict.fromkeys(silent, features[-1]) | dict(zip(sounding, features, strict=False))
 
     def _picture(self, end: int) -> np.ndarray:
-        db = self._stream.db
-        stop = db.shape[1] - (self._stream.columns - end)
-        top_db = float(db[:, -self.window.frames :].max()) if self._reference == "window" else -self.gain_db
-        picture = to_picture(db[:, max(0, stop - self.window.segment_frames) : stop], self.window, top_db)
+        stop = self._stream.db.shape[1] - (self._stream.columns - end)
+        db = self._stream.db[:, max(0, stop - self.window.segment_frames) : stop]
+        if self._reference == "segment":
+            picture = relative(in_rows(db, self.window) + np.float32(self.gain_db))
+        else:
+            loudest = self._reference == "window"
+            top_db = float(self._stream.db[:, -self.window.frames :].max()) if loudest else -self.gain_db
+            picture = to_picture(db, self.window, top_db)
         return np.pad(picture, ((0, 0), (self.window.segment_frames - picture.shape[1], 0)))
 
 

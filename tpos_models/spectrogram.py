@@ -1,27 +1,33 @@
-"""The picture of sound that TPoS listens to: a linear-frequency spectrogram in decibels, cut into segments.
+"""The picture of sound that TPoS listens to: a spectrogram in decibels, cut into segments.
 
 44.1 kHz mono, periodic Hann window of 1024, hop 512; column k is centred on sample 512 k, as in a centred STFT.
 Amplitudes become decibels, `/80 + 1`, 513 bins are resized to 128 rows (bilinear between pixel centres, no smoothing).
+A window of mel scale gathers the bins' power into bands instead.
 
 The decibel reference. The reference implementation measures decibels against the loudest point of the clip at hand,
 so its picture always reaches 1.0: level is lost, and a live stream has no loudest point before it ends. Here 0 dB is a
 full-scale sine (amplitude 1, magnitude n_fft / 4 under a Hann window) and always the same, so that a quiet sound
 is a dark picture and magnitude survives. The two differ by one constant per clip: adding `-max(dB)` before the clipping
 gives the reference's picture, which `reference="window"` does over the whole window, for imported checkpoints.
-Both are clipped to 80 dB below the reference: values lie in 0..1.
+`reference="segment"` does so for each segment alone, unless it is quieter than QUIETEST_DB: what a sound is then does
+not depend on how loud it is, and magnitude is left to the loudness beside the picture.
+All are clipped to 80 dB below the reference: values lie in 0..1.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
 from tpos_models.contracts import AudioWindow
 
-Reference = Literal["full_scale", "window"]
+Reference = Literal["full_scale", "window", "segment"]
 
 RANGE_DB = 80.0
+QUIETEST_DB = -70.0
+"""A segment whose loudest point lies below is a black picture: a quiet room is not a storm far away."""
 FLOOR_DB = -140.0
 """Digital silence in a column; below every clipping point."""
 
@@ -51,13 +57,40 @@ def to_picture(db: np.ndarray, window: AudioWindow, top_db: float = 0.0) -> np.n
     return resize(np.clip((db - np.float32(top_db)) / np.float32(RANGE_DB) + 1, 0, 1), window.rows)
 
 
+def in_rows(db: np.ndarray, window: AudioWindow) -> np.ndarray:
+    """Columns in dB (bins, columns) to the window's rows, on its scale: (rows, columns), unclipped."""
+    if window.scale == "linear":
+        return resize(db, window.rows)
+    power = mel_bands(window.rows, db.shape[0]) @ np.exp(db * np.float32(np.log(10) / 10))
+    return 10 * np.log10(power)
+
+
+@cache
+def mel_bands(rows: int, bins: int, corner: float = 16.0) -> np.ndarray:
+    """Triangles of weight 1 over the bins, (rows, bins): even up to about `corner` bins, in even ratios above (mel)."""
+    edges = corner * np.expm1(np.linspace(0, 1, rows + 2) * np.log1p(bins / corner))
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    down, up = np.maximum(centre - left, 1.0), np.maximum(right - centre, 1.0)
+    at = np.arange(bins)
+    triangles = np.maximum(np.minimum(1 - (centre - at) / down, 1 - (at - centre) / up), 0)
+    return (triangles / triangles.sum(1, keepdims=True)).astype(np.float32)
+
+
+def relative(rows_db: np.ndarray) -> np.ndarray:
+    """Rows in dB (..., rows, columns) to pictures in 0..1: the loudest point of each at 1, those of silence all 0."""
+    top_db = rows_db.max((-2, -1), keepdims=True)
+    return (np.clip((rows_db - top_db) / RANGE_DB + 1, 0, 1) * (top_db >= QUIETEST_DB)).astype(np.float32)
+
+
 def segments(picture: np.ndarray, window: AudioWindow) -> np.ndarray:
     """Cut the newest segments from a picture: (rows, columns) to (segments, rows, segment_frames), oldest first."""
     newest = picture[:, picture.shape[1] - window.segments * window.segment_frames :]
     return newest.reshape(window.rows, window.segments, window.segment_frames).swapaxes(0, 1)
 
 
-def spectrogram(samples: np.ndarray, window: AudioWindow, reference: Reference = "full_scale") -> np.ndarray:
+def spectrogram(
+    samples: np.ndarray, window: AudioWindow, reference: Literal["full_scale", "window"] = "full_scale"
+) -> np.ndarray:
     """The picture of a whole clip, padded with half a window of silence at both ends: (rows, 1 + n // hop)."""
     db = columns_db(np.pad(samples, window.n_fft // 2), window)
     return to_picture(db, window, float(db.max()) if reference == "window" else 0.0)

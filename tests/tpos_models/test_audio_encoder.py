@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,6 @@ from tpos_models.audio_encoder import (
     TokenMap,
     TPoSEncoder,
     released_names,
-    warp_matrix,
 )
 from tpos_models.errors import ModelError
 
@@ -87,8 +88,10 @@ def test_anything_else_is_refused_with_the_differences(encoder: TPoSEncoder) -> 
         released_names(tensors, encoder, "encoder.pth")
 
 
-def test_warped_rows_are_means_in_rising_order() -> None:
-    matrix = warp_matrix(64, 128)
-    torch.testing.assert_close(matrix.sum(1), torch.ones(64))
-    assert (torch.diff(matrix @ torch.arange(128.0)) > 0).all()
-    assert matrix[-1].nonzero().min() < 126  # the top gathers several rows
+def test_neighbouring_columns_become_their_mean() -> None:
+    torch.manual_seed(0)
+    halved = TPoSEncoder(replace(SMALL, mean_columns=2)).eval()
+    plain = TPoSEncoder(SMALL).eval()
+    plain.load_state_dict(halved.state_dict())
+    picture = torch.rand(1, 128, 153)
+    torch.testing.assert_close(halved.segment(picture), plain.segment((picture[..., 1::2] + picture[..., 2::2]) / 2))

@@ -35,7 +35,7 @@ def joint(prompts: list[str]) -> torch.Tensor:
 def test_scenes_share_one_label_among_their_sounds(clips: list[Clip]) -> None:
     composer = Composer(clips, segments=2)
     batch = composer.batch(np.random.default_rng(0), 40)
-    assert batch.pictures.shape == (40, 2, 128, 153)
+    assert batch.pictures.shape == (40, 2, 64, 153)
     assert batch.pictures.min() >= 0
     assert batch.pictures.max() <= 1
     np.testing.assert_allclose(batch.labels.sum(1), 1, atol=1e-6)
@@ -58,9 +58,13 @@ def test_masks_stay_within_their_limits() -> None:
     assert (masked == 0).any()
 
 
-def test_strength_follows_level() -> None:
-    levels = [strength_of(db) for db in (-80, -52, -34, -16, 0)]
-    assert levels == [0, 0, 0.5, 1, 1.25]
+def test_strength_is_that_of_the_loudest_and_less_below() -> None:
+    assert [strength_of(below_db) for below_db in (0, 12, 24, 60)] == [1, 0.5, 0, 0]
+
+
+def test_a_mixture_of_one_label_is_that_label_alone(clips: list[Clip]) -> None:
+    labels = Composer(clips).batch(np.random.default_rng(0), 60).labels
+    assert 30 < (labels.max(1) == 1).sum() < 60
 
 
 def test_recordings_are_read_by_label_and_held_out_by_name(tmp_path: Path) -> None:
@@ -69,7 +73,7 @@ def test_recordings_are_read_by_label_and_held_out_by_name(tmp_path: Path) -> No
         soundfile.write(tmp_path / "sea_waves" / name, np.random.default_rng(0).uniform(-0.1, 0.1, (8000, 2)), 16_000)
     found = recorded_clips(tmp_path, held_out="1")
     assert [(clip.label, clip.group) for clip in found] == [("waves", "sea_waves/2-b.wav")]
-    assert found[0].db.shape == (128, 44)
+    assert found[0].db.shape == (64, 44)
     unheard = never_trained_on({"recordings": [clip.group for clip in found]}, tmp_path)
     assert [recording.name for recording in unheard] == ["sea_waves/1-a.wav"]
     with pytest.raises(MissingFileError, match="LABEL/NAME"):

@@ -85,6 +85,14 @@ def test_gain_is_heard_but_does_not_break_the_stream(parts: tuple[SegmentHalf, T
     )
 
 
+def test_relative_segments_are_heard_the_same_at_any_level(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
+    samples = sound(2)
+    loud, quiet = Listener(*parts, WINDOW, "segment"), Listener(*parts, WINDOW, "segment")
+    heard, softly = loud.hear(samples, 0.0), quiet.hear(0.1 * samples, 0.0)
+    torch.testing.assert_close(heard.joint, softly.joint, atol=1e-4, rtol=1e-3)
+    assert heard.loudness_db == pytest.approx(softly.loudness_db + 20, abs=0.01)
+
+
 def test_what_repeats_with_the_hop_is_heard_the_same(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
     samples = np.tile(sound(HOP / WINDOW.sample_rate), 80)
     listener = Listener(*parts, WINDOW)

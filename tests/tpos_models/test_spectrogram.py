@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from tpos_models.contracts import AudioWindow
-from tpos_models.spectrogram import SpectrogramStream, columns_db, resize, segments, spectrogram
+from tpos_models.spectrogram import (
+    SpectrogramStream,
+    columns_db,
+    in_rows,
+    mel_bands,
+    relative,
+    resize,
+    segments,
+    spectrogram,
+)
 
 WINDOW = AudioWindow()
 
@@ -68,6 +77,21 @@ def test_resizing_keeps_constants_and_order() -> None:
     ramp = np.arange(513, dtype=np.float32)[:, None]
     np.testing.assert_allclose(resize(np.ones((513, 2), np.float32), 128), 1, atol=1e-6)
     assert (np.diff(resize(ramp, 128), axis=0) > 0).all()
+
+
+def test_mel_rows_are_means_over_the_bins_in_rising_order() -> None:
+    bands = mel_bands(64, 513)
+    np.testing.assert_allclose(bands.sum(1), 1, atol=1e-6)
+    assert (np.diff(bands @ np.arange(513)) > 0).all()
+    db = in_rows(np.full((513, 2), -30, np.float32), AudioWindow(rows=64, scale="mel"))
+    np.testing.assert_allclose(db, np.full((64, 2), -30), atol=1e-3)
+
+
+def test_a_relative_picture_knows_no_level_but_silence_is_dark() -> None:
+    db = columns_db(noisy_tone(0.5), WINDOW)
+    np.testing.assert_allclose(relative(db), relative(db - 20), atol=1e-6)
+    assert relative(db).max() == 1
+    assert relative(np.stack([db, db - 200]))[1].max() == 0
 
 
 def test_streamed_columns_are_the_whole_clips_columns() -> None:

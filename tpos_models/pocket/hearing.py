@@ -18,11 +18,13 @@ from tpos_models.contracts import AudioEmbedding, AudioWindow
 from tpos_models.listening import Listener, SegmentNet, TemporalNet
 from tpos_models.pocket import scene
 
+WINDOW = AudioWindow(rows=64, scale="mel")
 POCKET = EncoderConfig(
     size=128,
+    rows=WINDOW.rows,
     widths=(16, 32, 64, 128),
-    warped_rows=64,
-    stem_stride=(2, 4),
+    mean_columns=2,
+    stem_stride=(2, 2),
     recent_columns=1,
     map_hidden=16 // 7 * 128,
     map_out=len(scene.CONDITIONS),
@@ -30,9 +32,6 @@ POCKET = EncoderConfig(
 )
 WEIGHTS = Path(__file__).parent / "weights"
 NAME = "hearing"
-STRONGEST = 1.25
-"""The strength of the loudest sounds; pictures are learned up to 1.5."""
-
 
 PHRASES = (
     "crackling fire", "rain", "thunder", "footsteps in snow", "wind", "sea waves", "a foghorn", "cicadas at sunset",
@@ -78,7 +77,7 @@ class TemporalPart(nn.Module):
     """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, size) of unit length, beta (B, N).
 
     Strengths below `floor` count as nothing heard, so that silence is the encoding of "" exactly; above, they grow from
-    0 to STRONGEST.
+    0 to 1. They say what sounds, not how loud: that is `conditioning.magnitude`'s.
     """
 
     def __init__(self, net: HearingNet, floor: float = 0.08) -> None:
@@ -144,7 +143,7 @@ class PocketHearing(Listener):
     phrases: tuple[str, ...] = PHRASES
 
     def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path = WEIGHTS) -> None:
-        super().__init__(segment, temporal, AudioWindow())
+        super().__init__(segment, temporal, WINDOW, "segment")
         self._recognise = Recognition.of(weights.load(folder, NAME)[0])
 
     def score(self, embedding: AudioEmbedding, phrases_joint: torch.Tensor) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from tpos_models import weights
-from tpos_models.contracts import AudioWindow, Encoder, Model, ModelSpec
+from tpos_models.contracts import Encoder, Model, ModelSpec
 from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
@@ -91,15 +91,14 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 def hearing_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     """The audio encoder's two halves: what runs for each new segment, and what runs on the newest segments."""
     from tpos_models.audio_encoder import SegmentHalf
-    from tpos_models.pocket.hearing import TemporalPart, load_net
+    from tpos_models.pocket.hearing import WINDOW, TemporalPart, load_net
 
-    window = AudioWindow()
     net = cache(lambda: load_net(folder))
     fingerprint = _fingerprint(folder, "hearing")
     segment = Network(
         "pocket-segment",
         lambda: SegmentHalf(net().encoder).eval(),
-        lambda batch: (torch.rand(batch, window.rows, window.segment_frames),),
+        lambda batch: (torch.rand(batch, WINDOW.rows, WINDOW.segment_frames),),
         ("picture",),
         ("features",),
         fingerprint,
@@ -107,7 +106,7 @@ def hearing_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     temporal = Network(
         "pocket-temporal",
         lambda: TemporalPart(net()).eval(),
-        lambda batch: (torch.randn(batch, window.segments, SPEC.joint_size),),
+        lambda batch: (torch.randn(batch, WINDOW.segments, SPEC.joint_size),),
         ("features",),
         ("tokens", "joint", "beta"),
         fingerprint,

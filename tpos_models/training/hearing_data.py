@@ -15,17 +15,19 @@ import numpy as np
 import soundfile
 import soxr
 
-from tpos_models.contracts import AudioWindow
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.pocket.hearing import STRONGEST
+from tpos_models.pocket.hearing import WINDOW
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.sounds import NAMES, synthesise
-from tpos_models.spectrogram import RANGE_DB, columns_db, resize
+from tpos_models.spectrogram import columns_db, in_rows, mel_bands, relative
 
-WINDOW = AudioWindow()
+BINS = WINDOW.n_fft // 2 + 1
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 AUDIBLE_DB = 25.0
 """A column belongs to the sound when it is at most this far below the clip's loudest."""
+
+CENTRES = mel_bands(WINDOW.rows, BINS) @ np.arange(BINS)
+"""Where each row lies, in bins."""
 
 PHRASES: dict[str, tuple[str, ...]] = {
     "fire": ("fire", "crackling fire", "a campfire burning", "flames", "burning wood"),
@@ -82,7 +84,7 @@ class Clip:
 
 def to_clip(samples: np.ndarray, label: str, real: bool, group: str = "") -> Clip:
     """Compute a clip's spectrogram, rows as the network sees them."""
-    db = resize(columns_db(np.pad(samples, WINDOW.n_fft // 2), WINDOW), WINDOW.rows)
+    db = in_rows(columns_db(np.pad(samples, WINDOW.n_fft // 2), WINDOW), WINDOW)
     level = 10 * np.log10(np.sum(10 ** (db / 10), axis=0))
     active = np.flatnonzero(level > max(level.max() - AUDIBLE_DB, -100.0))
     return Clip(label, db.astype(np.float16), active if active.size else np.arange(db.shape[1]), real, group)
@@ -110,13 +112,13 @@ class Recording:
         """LABEL/NAME.wav."""
         return f"{self.path.parent.name}/{self.path.name}"
 
-    def read(self, speed: float = 1.0) -> np.ndarray:
-        """Mono float32 at the encoder's rate, played at `speed`; raises MediaError."""
+    def read(self) -> np.ndarray:
+        """Mono float32 at the encoder's rate; raises MediaError."""
         try:
             samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise MediaError(f"{self.path}: not a readable sound; {', '.join(SUFFIXES)} would be accepted") from error
-        return soxr.resample(samples.mean(axis=1), rate * speed, WINDOW.sample_rate)
+        return soxr.resample(samples.mean(axis=1), rate, WINDOW.sample_rate)
 
 
 def recordings(folder: Path) -> list[Recording]:
@@ -127,13 +129,12 @@ def recordings(folder: Path) -> list[Recording]:
     return [Recording(path, SAME_AS.get(path.parent.name, path.parent.name)) for path in paths]
 
 
-def recorded_clips(folder: Path, held_out: str = "", speeds: Sequence[float] = (1.0,)) -> list[Clip]:
-    """Recordings as clips at every speed, those left out whose names start with `held_out`."""
+def recorded_clips(folder: Path, held_out: str = "") -> list[Clip]:
+    """Recordings as clips, those left out whose names start with `held_out`."""
     return [
-        to_clip(recording.read(speed), recording.label, real=True, group=recording.name)
+        to_clip(recording.read(), recording.label, real=True, group=recording.name)
         for recording in recordings(folder)
         if not held_out or not recording.path.name.startswith(held_out)
-        for speed in speeds
     ]
 
 
@@ -156,11 +157,13 @@ class Batch:
 
 
 class Composer:
-    """Composes scenes of sound from a pool of clips; holds no state between batches."""
+    """Composes scenes of sound, `segments` long, from a pool of clips; holds no state between batches."""
 
-    def __init__(self, clips: Sequence[Clip], segments: int, real_share: float = 0.7, changes: float = 0.2) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], segments: int = 1, real_share: float = 0.75, changes: float = 0.3
+    ) -> None:
         self.segments = segments
-        self._kinds = {"silence": 0.06, "two": 0.14, "change": changes, "one": 0.8 - changes}
+        self._kinds = {"silence": 0.07, "two": 0.3, "change": changes, "one": 0.63 - changes}
         self.columns = segments * WINDOW.segment_frames
         self.bank = sorted({clip.label for clip in clips} | {"silence"})
         pools: dict[bool, dict[str, list[Clip]]] = {True: {}, False: {}}
@@ -173,72 +176,101 @@ class Composer:
         """Compose `size` scenes."""
         scenes = [self._scene(rng) for _ in range(size)]
         power = _in_room(rng, np.stack([s[0] for s in scenes]))
-        db = _coloured(rng, 10 * np.log10(power + 1e-12))
-        pictures = np.clip(db / RANGE_DB + 1, 0, 1)
-        cut = pictures.reshape(size, WINDOW.rows, self.segments, WINDOW.segment_frames).swapaxes(1, 2)
-        return Batch(np.ascontiguousarray(cut), np.stack([s[1] for s in scenes]), np.stack([s[2] for s in scenes]))
+        db = _compressed(rng, _coloured(rng, 10 * np.log10(power + np.float32(1e-12))))
+        cut = db.reshape(size, WINDOW.rows, self.segments, WINDOW.segment_frames).swapaxes(1, 2)
+        return Batch(relative(cut), np.stack([s[1] for s in scenes]), np.stack([s[2] for s in scenes]))
 
-    def _draw(self, rng: np.random.Generator) -> Clip:
+    def _draw(self, rng: np.random.Generator, like: Clip | None = None) -> Clip:
+        """Any clip, every label as often as another; or another one of what `like` is."""
         real = True in self._pools and (False not in self._pools or rng.uniform() < self._real_share)
-        pool = self._pools[real]
-        clips = pool[sorted(pool)[rng.integers(len(pool))]]
+        pool = self._pools[like.real if like else real]
+        clips = pool[like.label if like else sorted(pool)[rng.integers(len(pool))]]
         return clips[rng.integers(len(clips))]
 
     def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One scene (power, labels, strengths): what sounds now, one or two at once, after another or none."""
-        power = background(rng, self.columns)
-        labels = np.zeros(len(self.bank), np.float32)
-        strengths = np.zeros(len(CONDITIONS), np.float32)
-        kind = rng.choice(list(self._kinds), p=list(self._kinds.values()))
-        start = 0 if rng.uniform() < 0.6 else max(0, self.columns - int(rng.integers(30, WINDOW.segment_frames + 60)))
+        labels, strengths = np.zeros(len(self.bank), np.float32), np.zeros(len(CONDITIONS), np.float32)
+        kind = str(rng.choice(list(self._kinds), p=list(self._kinds.values())))
+        if kind == "silence":
+            labels[self.bank.index("silence")] = 1
+            return at_level(background(rng, self.columns), rng.uniform(-170, -72)), labels, strengths
+        level_db, start = rng.uniform(-46, -4), self._start(rng, kind)
+        power = np.zeros((WINDOW.rows, self.columns), np.float32)
         if kind == "change":
-            heard = min(2 * WINDOW.segment_frames, self.columns) - 30
-            start = self.columns - 30 - int(heard * rng.uniform() ** 2.5)  # mostly what began a moment ago
-            power += self._place(rng, self._draw(rng), 0) * _fade_out(rng, start, self.columns)
-        target_db = rng.uniform(-46, -4)
-        for k in range({"silence": 0, "two": 2}.get(str(kind), 1)):
-            clip = self._draw(rng)
-            sound = self._place(rng, clip, start)
-            quieter_db = abs(rng.normal(0, 5)) if k else 0.0
-            sound *= 10 ** ((target_db - quieter_db - loudness_db(sound)) / 10)
-            level_db = loudness_db(sound[:, -WINDOW.segment_frames :])
-            labels[self.bank.index(clip.label)] += 10 ** (-quieter_db / 20)
+            power += at_level(self._place(rng, self._draw(rng), 0), level_db + rng.normal(0, 6))
+            power *= _fade_out(rng, start, self.columns)
+        clip: Clip | None = None
+        for below_db in (0.0, rng.uniform(0, 12)) if kind == "two" else (0.0,):
+            clip = self._draw(rng, clip if rng.uniform() < 0.5 else None)
+            power += at_level(self._place(rng, clip, start), level_db - below_db)
+            labels[self.bank.index(clip.label)] += 10 ** (-below_db / 20)
             if clip.label in CONDITIONS:
                 i = CONDITIONS.index(clip.label)
-                strengths[i] = max(strengths[i], strength_of(level_db))
-            power += sound
-        if not labels.any():
-            labels[self.bank.index("silence")] = 1
-        return power, labels / labels.sum(), strengths
+                strengths[i] = max(strengths[i], strength_of(below_db))
+        noise = background(rng, self.columns)
+        if rng.uniform() < 0.5:
+            noise = at_level(noise, level_db - rng.uniform(8, 45))
+        return power + noise, labels / labels.sum(), strengths
+
+    def _start(self, rng: np.random.Generator, kind: str) -> int:
+        """The column from which it sounds: 0, or a moment ago; mostly a very short one where another sound ended."""
+        if kind == "change":
+            longest = min(2 * WINDOW.segment_frames, self.columns) - 20
+            return int(self.columns - 20 - longest * rng.uniform() ** 2.5)
+        ago = int(rng.integers(20, WINDOW.segment_frames + 60)) if rng.uniform() > 0.6 else self.columns
+        return max(0, self.columns - ago)
 
     def _place(self, rng: np.random.Generator, clip: Clip, start: int) -> np.ndarray:
-        """A clip's power on a canvas, sounding from `start`, such that it is heard among the newest columns."""
+        """A clip's power on a canvas, sounding from `start`, such that it is heard among the newest columns.
+
+        Its speed and its pitch are shifted by up to a fifth, each for itself.
+        """
+        speed, pitch = np.exp(rng.uniform(-0.18, 0.18, 2))
         audible = int(clip.active[rng.integers(clip.active.size)])
-        lands = start + int(rng.integers(0, 6)) if start else self.columns - int(rng.integers(10, 120))
-        source = np.arange(start, self.columns) + audible - lands
+        lands = start + int(rng.integers(0, 6)) if start else self.columns - int(rng.integers(8, WINDOW.segment_frames))
+        source = (audible + (np.arange(start, self.columns) - lands) * speed).astype(int)
         if rng.uniform() < 0.5:
             source %= clip.db.shape[1]
         inside = (source >= 0) & (source < clip.db.shape[1])
         canvas = np.zeros((WINDOW.rows, self.columns), np.float32)
-        canvas[:, start:][:, inside] = 10 ** (clip.db[:, source[inside]].astype(np.float32) / 10)
+        db = at_pitch(clip.db[:, source[inside]].astype(np.float32), float(pitch))
+        canvas[:, start:][:, inside] = np.exp(db * np.float32(np.log(10) / 10))
         return canvas
+
+
+def at_pitch(db: np.ndarray, factor: float) -> np.ndarray:
+    """Rows (rows, columns) moved up by a factor in frequency; what lies above the top row of the original is silent."""
+    source = np.interp(CENTRES / factor, CENTRES, np.arange(WINDOW.rows), right=WINDOW.rows)
+    low = np.minimum(source.astype(int), WINDOW.rows - 2)
+    share = np.clip(source - low, 0, 1).astype(np.float32)[:, None]
+    moved = db[low] * (1 - share) + db[low + 1] * share
+    moved[source >= WINDOW.rows] -= 20
+    return moved
 
 
 def loudness_db(power: np.ndarray) -> float:
     """Level of the louder moments (90th percentile of columns)."""
-    return 10 * float(np.log10(np.quantile(power.sum(axis=0), 0.9) + 1e-12))
+    loudness = power.sum(axis=0)
+    k = int(0.9 * (loudness.size - 1))
+    return 10 * float(np.log10(np.partition(loudness, k)[k] + 1e-12))
 
 
-def strength_of(level_db: float) -> float:
-    """How strong a picture a sound of this level deserves: nothing at -52 dB, 1 at -16 dB, STRONGEST at -7 dB."""
-    return float(np.clip((level_db + 52) / 36, 0.0, STRONGEST))
+def at_level(power: np.ndarray, level_db: float) -> np.ndarray:
+    """Power scaled so that its louder moments have this level."""
+    return power * np.float32(10 ** ((level_db - loudness_db(power)) / 10))
+
+
+def strength_of(below_db: float) -> float:
+    """How strong a picture a sound deserves that lies so far below the loudest: loudness itself is `magnitude`'s."""
+    return float(np.clip(1 - below_db / 24, 0.0, 1.0))
 
 
 def background(rng: np.random.Generator, columns: int) -> np.ndarray:
     """Power of the noise floor of a room and a microphone: tilted, and grainy as noise is."""
-    rows = np.arange(WINDOW.rows)
-    level_db = rng.uniform(-115, -78) - rng.uniform(0, 20) * rows / WINDOW.rows + rng.uniform(0, 20) * np.exp(-rows / 3)
-    return (10 ** (level_db / 10)[:, None] * rng.exponential(size=(WINDOW.rows, columns))).astype(np.float32)
+    rows = np.arange(WINDOW.rows) / WINDOW.rows
+    level_db = rng.uniform(-115, -88) - rng.uniform(0, 30) * rows + rng.uniform(0, 20) * np.exp(-8 * rows)
+    grain = rng.standard_exponential((WINDOW.rows, columns), np.float32)
+    return (10 ** (level_db / 10)).astype(np.float32)[:, None] * grain
 
 
 def _fade_out(rng: np.random.Generator, stop: int, columns: int) -> np.ndarray:
@@ -247,14 +279,16 @@ def _fade_out(rng: np.random.Generator, stop: int, columns: int) -> np.ndarray:
 
 
 def _in_room(rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
-    """A reverberant tail behind some of the scenes: each column lingers, falling by a few dB a column."""
-    for i in np.flatnonzero(rng.uniform(size=power.shape[0]) < 0.2):
-        keep, wet = 10 ** (-rng.uniform(0.07, 0.6)), 10 ** rng.uniform(-1.4, -0.4)
-        tail = np.zeros(power.shape[1], np.float32)
-        for k in range(power.shape[2]):
-            now = power[i, :, k].copy()
-            power[i, :, k] += wet * tail
-            tail = keep * np.maximum(tail, now)
+    """A reverberant tail behind a fifth of the scenes (B, rows, columns): columns linger, falling by some dB each."""
+    inside = np.flatnonzero(rng.uniform(size=len(power)) < 0.2)
+    keep = 10 ** (-rng.uniform(0.07, 0.6, (len(inside), 1))).astype(np.float32)
+    wet = 10 ** rng.uniform(-1.4, -0.4, (len(inside), 1)).astype(np.float32)
+    rooms, tail = power[inside], np.zeros((len(inside), power.shape[1]), np.float32)
+    for k in range(power.shape[2]):
+        now = rooms[:, :, k].copy()
+        rooms[:, :, k] += wet * tail
+        tail = keep * np.maximum(tail, now)
+    power[inside] = rooms
     return power
 
 
@@ -263,13 +297,17 @@ def _coloured(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
     rows = np.arange(db.shape[1]) / db.shape[1]
     size = (db.shape[0], 1)
     curve = np.zeros((db.shape[0], db.shape[1]))
-    for k in range(1, 4):
-        curve += rng.normal(0, 2.0 / k, size) * np.cos(np.pi * k * rows**0.5 + rng.uniform(0, 6.28, size))
-    cut = rng.uniform(0.15, 1.3, size)
-    curve -= np.where(rng.uniform(size=size) < 0.2, 60 * np.maximum(0, rows - cut), 0)
-    rumble = np.where(rng.uniform(size=size) < 0.15, rng.uniform(5, 25, size), 0)
-    curve -= rumble * np.exp(-rows * db.shape[1] / rng.uniform(0.5, 3.0, size))
+    for k in range(1, 5):
+        curve += rng.normal(0, 4.5 / k, size) * np.cos(np.pi * k * rows + rng.uniform(0, 6.28, size))
+    curve -= np.where(rng.uniform(size=size) < 0.15, 90 * np.maximum(0, rows - rng.uniform(0.5, 1, size)), 0)
+    curve -= np.where(rng.uniform(size=size) < 0.15, 90 * np.maximum(0, rng.uniform(0, 0.25, size) - rows), 0)
     return db + curve[:, :, None].astype(np.float32)
+
+
+def _compressed(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
+    """More or less contrast below the loudest point, as dynamics processors and distances leave it."""
+    top_db = db.max((1, 2), keepdims=True)
+    return top_db + (db - top_db) * rng.uniform(0.85, 1.15, (len(db), 1, 1)).astype(np.float32)
 
 
 def spec_augment(rng: np.random.Generator, pictures: np.ndarray, masks: int = 2) -> np.ndarray:

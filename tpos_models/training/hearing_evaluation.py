@@ -47,7 +47,7 @@ def evaluate_hearing(
 
 def stream(net: HearingNet) -> Listener:
     """A new stream through a trained network."""
-    return Listener(SegmentHalf(net.eval().encoder), TemporalPart(net), WINDOW)
+    return Listener(SegmentHalf(net.eval().encoder), TemporalPart(net), WINDOW, "segment")
 
 
 def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioEmbedding]:
