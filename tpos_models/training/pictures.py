@@ -49,7 +49,7 @@ def picture_loss(got: torch.Tensor, want: torch.Tensor) -> tuple[torch.Tensor, t
     edges = sum(F.l1_loss(a, b) for a, b in zip(slopes(got), slopes(want), strict=True))
     broad = F.mse_loss(F.avg_pool2d(got, 8), F.avg_pool2d(want, 8))
     sharp = F.l1_loss(grain(got), grain(want))
-    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges + 1.5 * sharp, -10 * torch.log10(
+    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges + 0.5 * sharp, -10 * torch.log10(
         squared.detach()
     )
 
