@@ -60,7 +60,7 @@ def quantise(plain: Path, path: Path, names: Sequence[str], real: Sequence[Tenso
     """An ONNX file in float32 to one whose `operators` compute in int8, calibrated on `real` inputs."""
     from onnxruntime import quantization
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
             self._rows: Iterator[dict[str, Any]] = (
                 {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)} for tensors in real

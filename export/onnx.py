@@ -158,21 +158,40 @@ def _finish(raw: Path, path: Path, case: Case) -> None:
 
 
 class _InHalf(nn.Module):
-    """A network in float16 between float32 tensors; the weights of `module` itself stay as they are."""
+    """A network in float16 between float32 tensors; the weights of `module` itself stay as they are.
+
+    Parts that call themselves `precise` stay in float32.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
+        precise = [part for part in module.modules() if getattr(part, "precise", False)]
+        kept = {id(tensor) for part in precise for tensor in (*part.parameters(), *part.buffers())}
         halves: dict[int, torch.Tensor] = {}
         for parameter in module.parameters():
-            halves[id(parameter)] = nn.Parameter(_half(parameter.detach()), requires_grad=False)
+            if id(parameter) not in kept:
+                halves[id(parameter)] = nn.Parameter(_half(parameter.detach()), requires_grad=False)
         for buffer in module.buffers():
-            halves[id(buffer)] = _half(buffer)
+            if id(buffer) not in kept:
+                halves[id(buffer)] = _half(buffer)
         self.module = copy.deepcopy(module, halves)
+        for part in self.module.modules():
+            if getattr(part, "precise", False):
+                part.register_forward_pre_hook(_in_full)
+                part.register_forward_hook(_back_to_half)
         self.eval()
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         out = self.module(*(_half(tensor) for tensor in tensors))
         return tuple(tensor.float() for tensor in (out if isinstance(out, tuple) else (out,)))
+
+
+def _in_full(_part: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(tensor.float() if torch.is_tensor(tensor) else tensor for tensor in inputs)
+
+
+def _back_to_half(_part: nn.Module, _inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
+    return out.half()
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:

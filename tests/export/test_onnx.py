@@ -76,6 +76,27 @@ def test_half_precision_has_half_the_weights_and_takes_and_gives_float32(exporte
         onnx.export(small(), tmp_path / "other.onnx", "int3")
 
 
+class Steep(torch.nn.Module):
+    """What float16 cannot follow, unless it is kept from it."""
+
+    def __init__(self, precise: bool) -> None:
+        super().__init__()
+        self.precise = precise
+        self.cut = torch.nn.Parameter(torch.tensor(0.1003))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(4000 * (x.half().to(x.dtype) - self.cut))
+
+
+@pytest.mark.parametrize("precise", [False, True])
+def test_a_precise_part_stays_in_float32(precise):
+    module = torch.nn.Sequential(Steep(precise)).eval()
+    x = torch.linspace(-1, 1, 4096)
+    error = max_relative_error(onnx._InHalf(module)(x), (module(x),))
+    assert (error < 1e-3) == precise
+    assert module[0].cut.dtype == torch.float32
+
+
 def test_real_inputs_count(tmp_path):
     def wild(tensors: Tensors) -> Tensors:
         return tuple(tensor * torch.nan if tensor.is_floating_point() else tensor for tensor in tensors)

@@ -47,6 +47,9 @@ def _blocks(width: int, size: int) -> torch.Tensor:
 class Lens(nn.Module):
     """Reads z at `size` x `size` positions. All maps have zero mean and unit variance for Gaussian z."""
 
+    x: torch.Tensor
+    y: torch.Tensor
+
     def __init__(self, size: int = CELLS) -> None:
         super().__init__()
         self.size = size
@@ -91,7 +94,6 @@ class Lens(nn.Module):
         """Constant maps (COORDINATES, size, size): x and y, and their waves down to two cells long."""
         waves = []
         for axis in (self.x, self.y):
-            assert isinstance(axis, torch.Tensor)
             waves.append(axis * 2 - 1)
             for period in (32, 16, 8, 4, 2):
                 waves += [
@@ -130,7 +132,7 @@ class Canvas:
     def __init__(self, lens: Lens, z: torch.Tensor) -> None:
         self.lens, self.z = lens, z
         self.size = lens.size
-        self.x, self.y = lens.x[None], lens.y[None]  # type: ignore[index]
+        self.x, self.y = lens.x[None], lens.y[None]
         self._profiles = lens.profiles(z)
         self._moods = lens.moods(z)
 

@@ -14,7 +14,7 @@ from tpos_models.contracts import Encoder, Model, ModelSpec
 from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
-from tpos_models.pocket.scene import CONDITIONS, PLACES, TOKEN_SIZE, TOKENS, scene, to_tokens
+from tpos_models.pocket.scene import CONDITIONS, PLACES, scene, to_tokens
 
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
@@ -53,16 +53,17 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     def latents(batch: int) -> torch.Tensor:
         return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(batch))
 
+    def scenes() -> torch.Tensor:
+        """The tokens of every place, under one condition after the other."""
+        weather = itertools.cycle(CONDITIONS)
+        return torch.stack([to_tokens(scene({place: 1.0}, {next(weather): 0.9})) for place in PLACES])
+
     def denoiser_example(batch: int) -> tuple[torch.Tensor, ...]:
-        t = torch.full((batch,), SPEC.timesteps[0])
-        return latents(batch), t, torch.randn(batch, TOKENS, TOKEN_SIZE) * 0.2
+        return latents(batch), torch.full((batch,), SPEC.timesteps[0]), scenes()[:batch]
 
     def evaluations() -> list[tuple[torch.Tensor, ...]]:
-        """Every place, under one condition after the other, each from a noise of its own."""
         t = torch.full((1,), SPEC.timesteps[0])
-        weather = itertools.cycle(CONDITIONS)
-        tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
-        return [(z, t, one) for z, one in zip(latents(len(PLACES)).split(1), tokens, strict=True)]
+        return [(z, t, tokens) for z, tokens in zip(latents(len(PLACES)).split(1), scenes().split(1), strict=True)]
 
     def drawn(run: Run) -> list[tuple[torch.Tensor, ...]]:
         return [run(*tensors) for tensors in evaluations()]

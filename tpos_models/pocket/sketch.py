@@ -46,6 +46,8 @@ class Sketcher(nn.Module):
     """
 
     around: torch.Tensor
+    precise = True
+    """Its first layer is steeper than float16 can follow."""
 
     def __init__(self, width: int, inks: int, backdrops: int) -> None:
         super().__init__()

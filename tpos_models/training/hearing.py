@@ -59,8 +59,7 @@ class HearingStage:
     def __init__(self, clips: Sequence[Clip], joint: Joint, segments: int = 1, batch: int = 40) -> None:
         self.net = HearingNet()
         self.composer = Composer(clips, segments)
-        whole = _Whole(self.net, len(self.composer.bank))
-        self.module: nn.Module = whole.to(memory_format=torch.channels_last)  # a third faster on CPUs
+        self.module: nn.Module = loop.channels_last(_Whole(self.net, len(self.composer.bank)))
         self._batch, self._twice = batch, batch // 4
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
 

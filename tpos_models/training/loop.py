@@ -189,6 +189,14 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def channels_last(module: torch.nn.Module) -> torch.nn.Module:
+    """The layout in which convolutions train fastest."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
 def run(stage: Stage, folder: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
     """Train `stage` in `folder`, resuming what is there; returns the averaged weights."""
     return Trainer(stage, folder, recipe).run()

@@ -54,14 +54,6 @@ def picture_loss(got: torch.Tensor, want: torch.Tensor) -> tuple[torch.Tensor, t
     )
 
 
-def channels_last(module: torch.nn.Module) -> torch.nn.Module:
-    """The layout in which convolutions train fastest."""
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return module
-
-
 def random_crop(cells: int, generator: torch.Generator) -> Crop:
     """A square of `cells` x `cells` anywhere; somewhat more often at the border, which fewer crops would meet."""
     free = CELLS - cells
@@ -93,7 +85,7 @@ class CodecStage:
         self, batch: int = 16, pool: int = 192, device: str = "cpu", seed: int = 1, crop: int = CELLS // 2
     ) -> None:
         self._codec = Codec().to(device)
-        self.module: torch.nn.Module = channels_last(self._codec)
+        self.module: torch.nn.Module = loop.channels_last(self._codec)
         self.batch, self.crop, self.world = batch, crop, World().to(device)
         period = max(1, 16 * pool // batch)
         self._pool = Pool(lambda g: world_pictures(self.world, pool, g)[2:], period=period, seed=seed)
@@ -179,7 +171,7 @@ class DrawingStage:
         self._drawing = Drawing(denoiser, codec).to(device)
         for part in (codec.encoder, codec.decoder, denoiser.sketcher.strokes):
             part.requires_grad_(tune)
-        self.module: torch.nn.Module = channels_last(self._drawing)
+        self.module: torch.nn.Module = loop.channels_last(self._drawing)
         self.batch, self.crop, self.world = batch, crop, World().to(device)
         self._rebuilt = max(1, batch // 4) if tune else 0
         self._pool = Pool(lambda g: self._samples(pool, g), period=max(1, 8 * pool // batch), seed=seed)
