@@ -92,7 +92,8 @@ class Steep(torch.nn.Module):
 def test_a_precise_part_stays_in_float32(precise):
     module = torch.nn.Sequential(Steep(precise)).eval()
     x = torch.linspace(-1, 1, 4096)
-    error = max_relative_error(onnx._InHalf(module)(x), (module(x),))
+    with torch.no_grad():
+        error = max_relative_error(onnx._InHalf(module)(x), (module(x),))
     assert (error < 1e-3) == precise
     assert module[0].cut.dtype == torch.float32
 
