@@ -166,14 +166,13 @@ class _InHalf(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         precise = [part for part in module.modules() if getattr(part, "precise", False)]
-        kept = {id(tensor) for part in precise for tensor in (*part.parameters(), *part.buffers())}
         halves: dict[int, torch.Tensor] = {}
         for parameter in module.parameters():
-            if id(parameter) not in kept:
-                halves[id(parameter)] = nn.Parameter(_half(parameter.detach()), requires_grad=False)
+            halves[id(parameter)] = nn.Parameter(_half(parameter.detach()), requires_grad=False)
         for buffer in module.buffers():
-            if id(buffer) not in kept:
-                halves[id(buffer)] = _half(buffer)
+            halves[id(buffer)] = _half(buffer)
+        for tensor in (tensor for part in precise for tensor in (*part.parameters(), *part.buffers())):
+            halves.pop(id(tensor), None)
         self.module = copy.deepcopy(module, halves)
         for part in self.module.modules():
             if getattr(part, "precise", False):

@@ -8,7 +8,7 @@ import pytest
 from tpos_models.contracts import Model
 from tpos_models.pocket.model import load
 from tpos_models.pocket.world import World
-from tpos_models.training.evaluate_show import louder_moves_further, painted_by, sounds_shown, takeovers
+from tpos_models.training.evaluate_show import Takeover, louder_moves_further, painted_by, sounds_shown, takeovers
 
 SEED = 20_000
 SOME = ("fire", "rain", "waves", "night", "splash")
@@ -39,12 +39,21 @@ def test_the_louder_the_further_from_the_plain_picture(painted: Model) -> None:
     assert min(ranks.values()) >= 0.9, ranks
 
 
-def test_a_new_sound_takes_over_the_picture_about_within_a_second(painted: Model, world: World) -> None:
-    found = takeovers(painted, world, [SEED], SOME)
-    delays = [one.delay_s for one in found]
-    assert np.median(delays) <= 0.6, found
-    assert max(delays) <= 1.4, found
-    assert np.mean([one.lost for one in found]) <= 0.1, found
+@pytest.fixture(scope="module")
+def taken_over(painted: Model, world: World) -> list[Takeover]:
+    return takeovers(painted, world, [SEED], SOME)
+
+
+LATE = pytest.mark.xfail(strict=True, reason="1.34 s: the model card says which takeovers are late")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LATE if name == "night" else ()) for name in SOME])
+def test_a_new_sound_takes_over_the_picture_within_a_second(taken_over: list[Takeover], name: str) -> None:
+    assert next(one.delay_s for one in taken_over if one.name == name) <= 1.0
+
+
+def test_the_picture_stays_with_the_new_sound(taken_over: list[Takeover]) -> None:
+    assert np.mean([one.lost for one in taken_over]) <= 0.1, taken_over
 
 
 class Deaf:

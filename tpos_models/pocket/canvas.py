@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 CELLS = 32
+Crop = tuple[slice, slice]
+"""Rows and columns of cells, or of pixels."""
 CHANNELS = 4
 LEVELS = (0.7, 1.5, 3.0, 6.0)
 """Sigmas, in cells, of the blur pyramid."""

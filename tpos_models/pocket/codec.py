@@ -10,10 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.canvas import CELLS, CHANNELS, COORDINATES, Lens
+from tpos_models.pocket.canvas import CELLS, CHANNELS, COORDINATES, Crop, Lens
 
-Crop = tuple[slice, slice]
-"""Rows and columns of cells."""
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 

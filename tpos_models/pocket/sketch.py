@@ -10,11 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.canvas import CELLS, MAPS, Lens
+from tpos_models.pocket.canvas import CELLS, MAPS, Crop, Lens
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, SCENE_SIZE, from_tokens
-
-Crop = tuple[slice, slice]
-"""Rows and columns."""
 
 SKETCH_PX = 64
 FINER = SKETCH_PX // CELLS

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models import weights as files
-from tpos_models.pocket.canvas import CELLS
-from tpos_models.pocket.codec import Codec, Crop
+from tpos_models.pocket.canvas import CELLS, Crop
+from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 from tpos_models.pocket.scene import to_tokens
 from tpos_models.pocket.world import World
