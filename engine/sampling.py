@@ -15,6 +15,7 @@ import torch
 from engine.clock import Clock
 from engine.ladder import UNLIMITED
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
+from engine.whole_frame import WholeFrame, to_bytes
 from export.cuda import to_host
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
@@ -139,6 +140,8 @@ class SamplingStage:
         self._clock = clock
         self._most_steps = min(most_steps, len(model.spec.timesteps))
         self._schedule = NoiseSchedule(model.spec)
+        one_graph = model.device.type == "cuda" and not (stream_batch or reference_steps)
+        self._whole = WholeFrame(model, self._schedule) if one_graph else None
         self._listener = Listener(model)
         self._prompts = PromptFader(model)
         self._rules: tuple[Rule, ...] = ()
@@ -148,6 +151,8 @@ class SamplingStage:
         self._seed: int | None = None
         self._last_s: float | None = None
         self._index = 0
+        self.apart = False
+        """Whether networks are called one by one even where a frame is one CUDA graph: for whoever times them."""
         self.evaluations = 0
         self.hops = 0
 
@@ -171,8 +176,16 @@ class SamplingStage:
             heard=self._heard,
             seed=state.seed,
         )
-        self._last_x0, shaped = self._sample(state, conditions, self._start(state, noise), shaped)
-        image = to_pixels(self.model.decoder(self._last_x0))
+        start = self._start(state, noise)
+        if self._whole and not self.apart:
+            drawn = self._whole(start, conditions, self.tier(state), self._guidance(state), self._steps(state))
+            self._last_x0, pixels = drawn.x0, drawn.pixels
+            self.evaluations += drawn.evaluations
+        else:
+            self._last_x0, shaped = self._sample(state, conditions, start, shaped)
+            pixels = to_bytes(self.model.decoder(self._last_x0))
+        image = to_host(pixels)
+        image.flags.writeable = False
         self._index += 1
         return Frame(
             self._index, image, shaped.audio_time_s, self._clock.now(), shaped.revision, shaped.prompt, shaped.heard,
@@ -184,7 +197,7 @@ class SamplingStage:
     ) -> tuple[torch.Tensor, Shaped]:
         """x0 and what shaped it: this moment, or with a stream batch an earlier one."""
         denoiser, schedule = self.model.denoiser, self._schedule
-        steps = min(state.steps, self._most_steps)
+        steps = self._steps(state)
         few = (schedule, start.noise, conditions, self.tier(state), self._guidance(state), steps, None)
         if self._stream is not None:
             before = self._stream.evaluations
@@ -222,6 +235,9 @@ class SamplingStage:
         if state.guidance == "auto":
             return "blend" if self.model.runner in SLOW_RUNNERS else "semantic"
         return state.guidance  # type: ignore[return-value]
+
+    def _steps(self, state: ShowState) -> int:
+        return min(state.steps, self._most_steps)
 
     def _guidance(self, state: ShowState) -> Guidance:
         """The model's own strengths, with the operator's guidance scale where it asks for more than none."""
@@ -266,10 +282,3 @@ def encode_picture(model: Model, picture: np.ndarray) -> torch.Tensor:
     """RGB uint8 (H, W, 3) as the model's latents (1, C, h, w), its middle filling them."""
     height, width = (side * model.spec.scale for side in model.spec.sample_size)
     return model.encoder(fit_picture(picture, (width, height)))
-
-
-def to_pixels(image: torch.Tensor) -> np.ndarray:
-    """RGB (1, 3, h, w) in 0..1 to uint8 (h, w, 3), read-only."""
-    pixels = to_host((image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous())
-    pixels.flags.writeable = False
-    return pixels

@@ -5,6 +5,7 @@ Everything runs on torch's current stream and nothing here waits for the whole d
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from tpos_models.network import Network, Run, Runner, Tensors, as_function
 
 _WARM_UP = 3
 """Calls before a recording: libraries choose their kernels and take their workspaces in them."""
+
+_recording = threading.local()
+"""`.now` while this thread records: calls of other recorded functions then become part of what is recorded."""
 
 _Key = tuple[tuple[torch.Size, torch.dtype], ...]
 
@@ -58,7 +62,8 @@ class Replayed:
 
     `execute` reads its inputs and enqueues its work on the current stream; it may neither wait nor copy to the host.
     Inputs may lie on the host or the GPU; outputs are the caller's own and lie where the first input does. They come
-    from torch's pools, so that a call of known shapes asks the driver for no memory. Owned by one thread.
+    from torch's pools, so that a call of known shapes asks the driver for no memory. Owned by one thread. Called while
+    another one records, it adds its work to that graph.
     """
 
     def __init__(self, execute: Run) -> None:
@@ -68,6 +73,8 @@ class Replayed:
 
     @torch.inference_mode()
     def __call__(self, *tensors: torch.Tensor) -> Tensors:
+        if getattr(_recording, "now", False):
+            return self._execute(*(tensor.to("cuda") for tensor in tensors))
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         if key not in self._recordings:
             self._recordings[key] = self._record(tensors)
@@ -79,6 +86,13 @@ class Replayed:
 
     def _record(self, tensors: Tensors) -> _Recording:
         """Graphs share one pool: they never overlap, and their outputs are copied out before the next one starts."""
+        _recording.now = True
+        try:
+            return self._recorded(tensors)
+        finally:
+            _recording.now = False
+
+    def _recorded(self, tensors: Tensors) -> _Recording:
         inputs = tuple(tensor.to("cuda", copy=True) for tensor in tensors)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())

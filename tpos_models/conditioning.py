@@ -16,10 +16,13 @@ from tpos_models.contracts import AudioEmbedding
 
 @dataclass(frozen=True)
 class AudioTerm:
-    """One thing that steers the picture: what the sound, or a rule's `show` phrase, asks for, and how strongly."""
+    """One thing that steers the picture: what the sound, or a rule's `show` phrase, asks for, and how strongly.
+
+    The weight is a tensor () where a frame is recorded once and replayed with other weights.
+    """
 
     tokens: torch.Tensor
-    weight: float
+    weight: float | torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,16 @@ class Conditions:
     audio: tuple[AudioTerm, ...] = ()
 
     @property
-    def is_plain(self) -> bool:
-        """No sound has a say: the frame is the prompt's alone."""
-        return all(term.weight == 0 for term in self.audio)
+    def sounds(self) -> tuple[AudioTerm, ...]:
+        """The terms that have a say. A tensor as weight has one: looking into it would keep the host waiting."""
+        return tuple(term for term in self.audio if isinstance(term.weight, torch.Tensor) or term.weight != 0)
 
 
 def blend(conditions: Conditions, scale: float = 1.0) -> torch.Tensor:
     """The prompt with every sound added: c_t + scale * sum_i w_i (c_a_i - c_null); exactly c_t when all w_i are 0."""
     tokens = conditions.text
-    for term in conditions.audio:
-        if term.weight != 0:
-            tokens = tokens + scale * term.weight * (term.tokens - conditions.null)
+    for term in conditions.sounds:
+        tokens = tokens + scale * term.weight * (term.tokens - conditions.null)
     return tokens
 
 

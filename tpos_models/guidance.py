@@ -70,13 +70,15 @@ def keep_largest(d: torch.Tensor, quantile: float) -> torch.Tensor:
 
 
 def audio_direction(
-    e_base: torch.Tensor, e_audio: Sequence[torch.Tensor], weights: Sequence[float], guidance: Guidance
+    e_base: torch.Tensor,
+    e_audio: Sequence[torch.Tensor],
+    weights: Sequence[float | torch.Tensor],
+    guidance: Guidance,
 ) -> torch.Tensor:
     """d: the masked, weighted directions from `e_base` to each sound's prediction, added up; all (B, C, h, w)."""
     total = torch.zeros_like(e_base)
     for e_a, weight in zip(e_audio, weights, strict=True):
-        if weight != 0:
-            total = total + keep_largest(guidance.audio_scale * weight * (e_a - e_base), guidance.quantile)
+        total = total + keep_largest(guidance.audio_scale * weight * (e_a - e_base), guidance.quantile)
     return total
 
 

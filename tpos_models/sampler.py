@@ -116,7 +116,7 @@ def _guided(
     momentum: Momentum,
     guided: bool,
 ) -> Steps:
-    sounds = [term for term in conditions.audio if term.weight != 0]
+    sounds = conditions.sounds
     if tier == "blend":
         (e,) = yield x_t, t, [blend(conditions)]
         return e

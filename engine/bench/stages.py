@@ -127,9 +127,11 @@ class Hand:
         self.clock.sleep(FRAME_S)
         self._listen()
         with self.watch.watching() as calls:
+            self.stage.apart = True
             start_s = now()
             picture = self.stage.frame(self.state, self.features)
             end_s = now()
+            self.stage.apart = False
         self.calls = calls
         self._split(start_s, end_s)
         return picture.image
