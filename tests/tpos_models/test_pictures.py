@@ -9,11 +9,12 @@ from tpos_models.pocket.canvas import CELLS
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 from tpos_models.pocket.model import load_codec
-from tpos_models.pocket.scene import CONDITION, PLACE, SCENE_SIZE, scene, to_tokens
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.sketch import SKETCH, Sketcher, told
+from tpos_models.pocket.world import World
 from tpos_models.training import evaluate_pictures as evaluate
-from tpos_models.training.pictures import CodecStage, DrawingStage, at_time, pixels, random_times
-from tpos_models.training.samples import LAST, random_scenes
+from tpos_models.training.pictures import CodecStage, DrawingStage, at_time, flicker, pixels, random_times
+from tpos_models.training.samples import LAST, MOST, random_scenes, two_moments
 from tpos_models.training.sketches import STRIDE, SketchStage
 
 SMALL = DenoiserShape((16,), 1, 32, 8, 8, 2, strokes=24, inks=4, sets=2)
@@ -78,6 +79,25 @@ def test_a_crop_of_the_sketch_is_drawn_as_in_the_whole() -> None:
     assert (whole[0] - whole[1]).abs().max() > 1e-3
 
 
+def test_weather_that_is_not_there_changes_nothing_and_need_not_be_computed() -> None:
+    torch.manual_seed(0)
+    sketcher = Sketcher(24, 4, 2)
+    torch.nn.init.normal_(sketcher.weather.grades)
+    scenes = torch.stack([scene({"lake": 1.0}, {"rain": 0.4, "night": 1.0, "waves": 0.7}), scene({"city": 1.0})])
+    prompt, pixels = told(to_tokens(scenes), torch.tensor([999, 999])), (slice(0, 64, 4), slice(1, 64, 4))
+    maps = sketcher.maps(noise(2))[:, :, *pixels].flatten(2)
+    with torch.no_grad():
+        every, few = (sketcher.colours(maps, prompt, pixels, most) for most in (len(CONDITIONS), MOST))
+        dry, _ = sketcher.ground(maps[1:], torch.cat([prompt[1:, PLACE], prompt[1:, -1:]], 1), pixels)
+    torch.testing.assert_close(few, every, rtol=0, atol=1e-5)
+    torch.testing.assert_close(every[1:], 1.5 * dry, rtol=0, atol=1e-5)
+    assert (every[:1] - 1.5 * sketcher.ground(maps[:1], prompt[:1, [*range(18), -1]], pixels)[0]).abs().max() > 0.1
+
+
+def test_every_condition_is_painted_once() -> None:
+    assert sorted(PAINTED) == sorted(CONDITIONS)
+
+
 def test_the_phases_of_a_sketch_make_it_whole() -> None:
     torch.manual_seed(0)
     stage = SketchStage(Sketcher(24, 4, 2), batch=2, pool=2)
@@ -107,11 +127,29 @@ def test_scenes_met_in_training() -> None:
     assert 0.07 < empty < 0.15
     assert scenes[:, PLACE].sum(1).max() <= 1 + 1e-5
     counts = (scenes[:, CONDITION] > 0).sum(1)
-    assert counts.max() == 3
+    assert counts.max() == MOST
     assert scenes[:, CONDITION].max() <= 1.5
     times = random_times(2000, torch.Generator().manual_seed(0))
     assert 0.65 < (times == LAST).float().mean() < 0.8
     assert times.min() >= 0
+
+
+def test_two_moments_of_a_scene_are_moved_by_its_own_flow() -> None:
+    world = World(64)
+    z, scenes, pictures = two_moments(world, 6, torch.Generator().manual_seed(2))
+    assert torch.equal(scenes[:, 0], scenes[:, 1])
+    torch.testing.assert_close(z[:, 0, 0], z[:, 1, 0], rtol=0, atol=1e-5)  # the terrain stays
+    assert (z[:, 0, 1] - z[:, 1, 1]).abs().amax((1, 2)).min() > 0, "the sky moves"
+    torch.testing.assert_close(z[:, 1].std((2, 3)), z[:, 0].std((2, 3)), rtol=1e-3, atol=0)
+    assert (pictures[:, 1].float() - world(z[:, 1], scenes[:, 1]) * 255).abs().max() < 1
+
+
+def test_an_error_that_stands_still_does_not_flicker() -> None:
+    want = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert flicker(want + 0.1, want) < 1e-6
+    moved = want.clone()
+    moved[1::2] += 0.1
+    assert flicker(moved, want) > 0.5
 
 
 def test_a_batch_depends_on_step_and_generator_only(codec: Codec) -> None:

@@ -28,8 +28,8 @@ class DenoiserShape:
     cuts: int = 64
     maps: int = 32
     backdrops: int = 16
-    strokes: int = 96
-    inks: int = 16
+    strokes: int = 80
+    inks: int = 14
     sets: int = 6
 
 

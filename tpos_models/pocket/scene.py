@@ -16,6 +16,11 @@ CONDITIONS = (
     "fire", "rain", "thunder", "snow", "wind", "waves", "fog", "sunset", "night", "sunny",
     "bubbles", "explosion", "splash", "aurora",
 )  # fmt: skip
+PAINTED = (
+    "snow", "sunset", "sunny", "night", "aurora", "thunder", "waves", "fire", "explosion", "splash", "bubbles", "fog",
+    "wind", "rain",
+)  # fmt: skip
+"""The conditions in the order they are laid over a place: ground and sky first, what blows before all of it last."""
 TINT = ("red", "green", "blue")
 
 SCENE_SIZE = len(PLACES) + len(CONDITIONS) + len(TINT)

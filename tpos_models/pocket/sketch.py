@@ -1,7 +1,8 @@
-"""The denoiser's first idea of a picture: every pixel of a small sketch, computed by a network the prompt writes.
+"""The denoiser's first idea of a picture: every pixel of a small sketch, computed by networks that the prompt writes.
 
 The world draws a pixel from what it sees of z there, so the sketch is learned pixel by pixel: on few pixels of very
-many pictures, which is what teaches composition fastest.
+many pictures, which is what teaches composition fastest. As in TPoS, the place is one thing and its weather another:
+the place's network prints a picture, then each condition's own small network lays its colours over it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import CELLS, MAPS, Crop, Lens
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, SCENE_SIZE, from_tokens
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, PLACES, SCENE_SIZE, TINTS, from_tokens
 
 SKETCH_PX = 64
 FINER = SKETCH_PX // CELLS
@@ -29,71 +30,14 @@ def told(tokens: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     return torch.cat([scenes, 1 - torch.exp(-2 * scenes[:, CONDITION]), left], 1)
 
 
-STEEP = 16.0
-"""How steeply the first layer cuts: an outline is one pixel of 64 wide."""
+STEEP = 4.0
+"""How steeply a first layer cuts: an outline is one pixel of 64 wide."""
+TOGETHER = 6
+"""So many conditions are drawn at once, the strongest of a picture."""
 TURNS = (1, 2, 3, 6, 9)
-
-
-class Sketcher(nn.Module):
-    """Maps of z and a prompt to colours, pixel by pixel.
-
-    Weights of four layers are linear in the prompt: each place has its own way to cut the same noise into ridges,
-    shores and flames, which conditions change. The last layer is a printer's: masks and colours, laid one over the
-    other. `backdrops` depend on the prompt alone: what always stands at the same spot.
-    """
-
-    around: torch.Tensor
-    precise = True
-    """Its first layer is steeper than float16 can follow."""
-
-    def __init__(self, width: int, inks: int, backdrops: int) -> None:
-        super().__init__()
-        self.lens = Lens(SKETCH_PX)
-        self.register_buffer("around", _around(self.lens), persistent=False)
-        self.backdrops = nn.Parameter(torch.zeros(PROMPT, backdrops, SKETCH_PX, SKETCH_PX))
-        self._printed = (3, inks, 3 * inks)
-        self._rows = (width, width, width, sum(self._printed))
-        columns = (MAPS + AROUND + backdrops, width, width, width)
-        layers = [nn.Linear(PROMPT, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)]
-        self.strokes, self.printer = nn.ModuleList(layers[:-1]), layers[-1]
-        for layer, std in zip(layers, (0.16 / STEEP, 0.08, 0.08, 0.03), strict=True):
-            for parameter in layer.parameters():
-                nn.init.normal_(parameter, std=std)
-
-    def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
-        """x_t (B, 4, 32, 32), prompt (B, PROMPT) -> (B, SKETCH, 32, 32): the pixels of each cell beside each other.
-
-        Values are about -1.5..1.5. With `crop`, only these rows and columns of cells are drawn.
-        """
-        whole = slice(0, CELLS)
-        pixels = tuple(slice(FINER * cells.start, FINER * cells.stop) for cells in crop or (whole, whole))
-        maps = self.maps(x_t)[:, :, *pixels]
-        colours = self.colours(maps.flatten(2), prompt, pixels)
-        return F.pixel_unshuffle(colours.unflatten(2, maps.shape[2:]), FINER)
-
-    def maps(self, x_t: torch.Tensor) -> torch.Tensor:
-        """What each pixel is drawn from: (B, 4, 32, 32) to (B, MAPS + AROUND, 64, 64)."""
-        return torch.cat([self.lens.maps(x_t), self.around.expand(x_t.shape[0], -1, -1, -1)], 1)
-
-    def colours(self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, ...]) -> torch.Tensor:
-        """Maps (B, MAPS + AROUND, n) of the n pixels that two slices pick, prompt (B, PROMPT) -> colours (B, 3, n)."""
-        backdrops = self.backdrops[:, :, *pixels].flatten(2)
-        backdrops = (3 * prompt @ backdrops.flatten(1)).unflatten(1, backdrops.shape[1:])
-        first, second, third, last = (
-            layer(prompt).unflatten(1, (rows, -1))
-            for layer, rows in zip((*self.strokes, self.printer), self._rows, strict=True)
-        )
-        x = torch.tanh(STEEP * mixed(first, torch.cat([maps, backdrops], 1)))
-        x = F.silu(mixed(second, x))
-        x = mixed(last, x + F.silu(mixed(third, x)))
-        picture, masks, inks = x.split(self._printed, 1)
-        masks, inks = torch.sigmoid(4 * masks), inks.unflatten(1, (-1, 3))
-        for i in range(self._printed[1]):
-            picture = picture + masks[:, i, None] * (inks[:, i] - picture)
-        return picture * 1.5
-
-
 AROUND = 4 + 2 * len(TURNS)
+SEEN = MAPS + AROUND
+"""What a pixel is drawn from."""
 
 
 def _around(lens: Lens) -> torch.Tensor:
@@ -105,5 +49,163 @@ def _around(lens: Lens) -> torch.Tensor:
 
 
 def mixed(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Weights (B, rows, columns + 1), the last of them an offset, times x (B, columns, n)."""
-    return weights[:, :, :-1] @ x + weights[:, :, -1:]
+    """Weights (..., rows, columns + 1), the last of them an offset, times x (..., columns, n)."""
+    return weights[..., :-1] @ x + weights[..., -1:]
+
+
+def cut(x: torch.Tensor) -> torch.Tensor:
+    """Rows (..., rows, n): a third of them become waves, for what repeats; the others outlines."""
+    waves = x.shape[-2] // 3
+    x = STEEP * x
+    return torch.cat([torch.sin(x[..., :waves, :]), torch.tanh(x[..., waves:, :])], -2)
+
+
+def overlaid(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Masks (..., inks, n) laid one over the other: what still shows of the paper (..., 1, n), and of each ink."""
+    *below, top = masks.split(1, -2)
+    through, covers = 1 - top, [top]
+    for mask in reversed(below):
+        covers.append(mask * through)
+        through = through - covers[-1]
+    return through, torch.cat(covers[::-1], -2)
+
+
+class Ground(nn.Module):
+    """Maps to the picture of a place, and to what its weather must know of it (where is sky, what lies far).
+
+    Weights of four layers are linear in the place weights: each place has its own way to cut the same noise into
+    ridges, shores and trees. The last layer is a printer's: masks and colours, laid one over the other. `backdrops`
+    depend on the place alone: what always stands at the same spot.
+    """
+
+    def __init__(self, width: int, inks: int, backdrops: int, stage: int) -> None:
+        super().__init__()
+        words = len(PLACES) + 1
+        self.backdrops = nn.Parameter(torch.zeros(words, backdrops, SKETCH_PX, SKETCH_PX))
+        self._printed = (3, inks, 3 * inks, stage)
+        self._rows = (width, width, width, sum(self._printed))
+        columns = (SEEN + backdrops, width, width, width)
+        self.layers = nn.ModuleList(
+            nn.Linear(words, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)
+        )
+        for layer, std in zip(self.layers, (0.2 / STEEP, 0.1, 0.1, 0.04), strict=True):
+            for parameter in layer.parameters():
+                nn.init.normal_(parameter, std=std)
+
+    def forward(
+        self, maps: torch.Tensor, place: torch.Tensor, pixels: tuple[slice, slice]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps (B, SEEN, n), place (B, 19) -> colours (B, 3, n), stage (B, stage, n)."""
+        backdrops = self.backdrops[:, :, *pixels].flatten(2)
+        backdrops = (3 * place @ backdrops.flatten(1)).unflatten(1, backdrops.shape[1:])
+        first, second, third, last = (
+            layer(place).unflatten(1, (rows, -1)) for layer, rows in zip(self.layers, self._rows, strict=True)
+        )
+        x = cut(mixed(first, torch.cat([maps, backdrops], 1)))
+        x = F.silu(mixed(second, x))
+        x = mixed(last, x + F.silu(mixed(third, x)))
+        picture, masks, inks, stage = x.split(self._printed, 1)
+        through, covers = overlaid(torch.sigmoid(4 * masks))
+        return picture * through + (covers[:, :, None] * inks.unflatten(1, (-1, 3))).sum(1), torch.tanh(stage)
+
+
+class Weather(nn.Module):
+    """Each condition's own way to change a picture: its colours graded, then masks and inks laid over them.
+
+    Weights are linear in (1, strength, saturating strength); at strength 0 a condition does exactly nothing.
+    """
+
+    painted: torch.Tensor
+
+    def __init__(self, cuts: int, width: int, inks: int, backdrops: int, stage: int) -> None:
+        super().__init__()
+        self._sizes = ((cuts, SEEN + 1), (cuts, backdrops), (width, cuts + stage + 1), (inks, width + 1), (inks, 3))
+        count, scale = len(CONDITIONS), (0.13 / STEEP, 0.3 / STEEP, 0.2, 0.1, 0.3)
+        self.backdrops = nn.Parameter(torch.zeros(count, backdrops, SKETCH_PX, SKETCH_PX))
+        self.layers = nn.ParameterList(
+            torch.randn(count, 3, rows * columns) * std for (rows, columns), std in zip(self._sizes, scale, strict=True)
+        )
+        self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
+        self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
+
+    def forward(
+        self,
+        maps: torch.Tensor,
+        stage: torch.Tensor,
+        picture: torch.Tensor,
+        strengths: torch.Tensor,
+        pixels: tuple[slice, slice],
+        most: int,
+    ) -> torch.Tensor:
+        """Maps (B, SEEN, n), stage, picture (B, 3, n), strengths (B, 14) -> the picture with its weather.
+
+        `most`: how many conditions of a picture are drawn, the strongest ones.
+        """
+        strengths = strengths.clamp(0.0, 1.5)[:, self.painted]
+        strongest = strengths.topk(most, 1).indices
+        strongest = strongest.gather(1, strongest.float().topk(most, 1, largest=False).indices)  # as they are painted
+        which, strengths = self.painted[strongest], strengths.gather(1, strongest)
+        grown = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
+        words = torch.cat([torch.ones_like(grown[..., :1]), grown], -1)
+        first, own, second, third, inks = (
+            (words @ layer[which]).flatten(2).unflatten(2, size)
+            for layer, size in zip(self.layers, self._sizes, strict=True)
+        )
+        x = mixed(first.flatten(1, 2), maps).unflatten(1, first.shape[1:3])
+        x = cut(x + own @ (3 * self.backdrops[:, :, *pixels].flatten(2))[which])
+        x = torch.cat([x, stage[:, None].expand(-1, x.shape[1], -1, -1)], 2)
+        masks = torch.sigmoid(4 * mixed(third, F.silu(mixed(second, x))))
+        masks = masks * (1 - torch.exp(-8 * strengths))[..., None, None]
+        through, covers = overlaid(masks)
+        colours = inks.transpose(-1, -2) @ covers
+        grades = (grown @ self.grades[which]).flatten(2).unflatten(2, (3, 4))
+        for grade, left, colour in zip(grades.unbind(1), through.unbind(1), colours.unbind(1), strict=True):
+            picture = (picture + mixed(grade, picture)) * left + colour
+        return picture
+
+
+class Sketcher(nn.Module):
+    """Maps of z and a prompt to colours, pixel by pixel: the place, its weather over it, a tint over both."""
+
+    around: torch.Tensor
+    precise = True
+    """Its first layers are steeper than float16 can follow."""
+
+    def __init__(self, width: int, inks: int, backdrops: int) -> None:
+        super().__init__()
+        self.lens = Lens(SKETCH_PX)
+        self.register_buffer("around", _around(self.lens), persistent=False)
+        self.ground = Ground(width, inks, backdrops, stage=8)
+        self.weather = Weather(cuts=12, width=16, inks=4, backdrops=2, stage=8)
+        self.tints = nn.Linear(2 * len(range(SCENE_SIZE)[TINTS]), 3 * 4, bias=False)
+        nn.init.zeros_(self.tints.weight)
+
+    def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """x_t (B, 4, 32, 32), prompt (B, PROMPT) -> (B, SKETCH, 32, 32): the pixels of each cell beside each other.
+
+        Values are about -1.5..1.5. With `crop`, only these rows and columns of cells are drawn.
+        """
+        whole = slice(0, CELLS)
+        rows, columns = (slice(FINER * cells.start, FINER * cells.stop) for cells in crop or (whole, whole))
+        maps = self.maps(x_t)[:, :, rows, columns]
+        colours = self.colours(maps.flatten(2), prompt, (rows, columns))
+        down, across = ((part.stop - part.start) // FINER for part in (rows, columns))
+        cells = colours.view(-1, 3, down, FINER, across, FINER)  # pixel_unshuffle, in words every exporter knows
+        return cells.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+    def maps(self, x_t: torch.Tensor) -> torch.Tensor:
+        """What each pixel is drawn from: (B, 4, 32, 32) to (B, SEEN, 64, 64)."""
+        return torch.cat([self.lens.maps(x_t), self.around.expand(x_t.shape[0], -1, -1, -1)], 1)
+
+    def colours(
+        self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, slice], most: int = TOGETHER
+    ) -> torch.Tensor:
+        """Maps (B, SEEN, n) of the n pixels that two slices pick, prompt (B, PROMPT) -> colours (B, 3, n).
+
+        `most`: see `Weather`.
+        """
+        place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
+        picture, stage = self.ground(maps, place, pixels)
+        picture = self.weather(maps, stage, picture, prompt[:, CONDITION], pixels, most)
+        push = self.tints(torch.cat([tint, tint.abs()], 1)).unflatten(1, (3, 4))
+        return (picture + mixed(push, picture)) * 1.5

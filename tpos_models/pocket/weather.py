@@ -242,8 +242,7 @@ def aurora(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor)
 
 
 CONDITION_PAINTERS: dict[str, Weather] = {
-    "snow": snow, "sunset": sunset, "sunny": sunny, "night": night, "aurora": aurora, "thunder": thunder,
-    "waves": waves, "fire": fire, "explosion": explosion, "splash": splash, "bubbles": bubbles, "fog": fog,
-    "wind": wind, "rain": rain,
+    "fire": fire, "rain": rain, "thunder": thunder, "snow": snow, "wind": wind, "waves": waves, "fog": fog,
+    "sunset": sunset, "night": night, "sunny": sunny, "bubbles": bubbles, "explosion": explosion, "splash": splash,
+    "aurora": aurora,
 }  # fmt: skip
-"""In the order they are painted."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tpos_models.pocket.canvas import FLOW, SKY, TERRAIN, Canvas, Lens, blob, paint
 from tpos_models.pocket.places import AMOUNTS, COLOURS, amount_table, colour_table
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, TINTS
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, TINTS
 from tpos_models.pocket.shapes import SHAPES, Colours
 from tpos_models.pocket.weather import CONDITION_PAINTERS, Stage
 
@@ -61,11 +61,11 @@ class World(nn.Module):
                 ):
                     old[rows] = new
                 picture[rows] = after
-        for name, weather in CONDITION_PAINTERS.items():
+        for name in PAINTED:
             strength = shown(scenes[:, CONDITION.start + CONDITIONS.index(name)])[:, None, None]
             rows = (strength.flatten() > VISIBLE).nonzero().flatten()
             if len(rows):
-                picture[rows] = weather(canvas.of(rows), picture[rows], stage.of(rows), strength[rows])
+                picture[rows] = CONDITION_PAINTERS[name](canvas.of(rows), picture[rows], stage.of(rows), strength[rows])
         return printed(tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0))
 
     def mixed(self, scenes: torch.Tensor) -> tuple[Colours, dict[str, torch.Tensor]]:

@@ -24,6 +24,7 @@ from tpos_models.training.samples import (
     Tensors,
     held_out,
     random_noise,
+    two_moments,
     world_pictures,
     write_sheet,
 )
@@ -49,9 +50,15 @@ def picture_loss(got: torch.Tensor, want: torch.Tensor) -> tuple[torch.Tensor, t
     edges = sum(F.l1_loss(a, b) for a, b in zip(slopes(got), slopes(want), strict=True))
     broad = F.mse_loss(F.avg_pool2d(got, 8), F.avg_pool2d(want, 8))
     sharp = F.l1_loss(grain(got), grain(want))
-    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges + 0.5 * sharp, -10 * torch.log10(
+    return F.l1_loss(got, want) + 4 * squared + 8 * broad + 0.5 * edges + 1.5 * sharp, -10 * torch.log10(
         squared.detach()
     )
+
+
+def flicker(got: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
+    """How far errors change between two moments of a scene, pictures (2 B, 3, h, w): what stands still bothers less."""
+    error = got - want
+    return 8 * (error[::2] - error[1::2]).abs().mean()
 
 
 def random_crop(cells: int, generator: torch.Generator) -> Crop:
@@ -152,7 +159,7 @@ class Drawing(nn.Module):
 class DrawingStage:
     """Trains the denoiser on what counts in the end: the picture drawn in one step.
 
-    Codec and strokes of the sketch stay as they are, unless `tune`: then a quarter of each batch also goes through the
+    Codec and sketch stay as they are, unless `tune`: then a quarter of each batch also goes through the
     encoder, so that latents of drawn and of given pictures stay the same while all networks learn.
     """
 
@@ -169,40 +176,49 @@ class DrawingStage:
     ) -> None:
         self.name = "finish" if tune else "drawing"
         self._drawing = Drawing(denoiser, codec).to(device)
-        for part in (codec.encoder, codec.decoder, denoiser.sketcher.strokes):
+        for part in (codec.encoder, codec.decoder, denoiser.sketcher):
             part.requires_grad_(tune)
         self.module: torch.nn.Module = loop.channels_last(self._drawing)
         self.batch, self.crop, self.world = batch, crop, World().to(device)
-        self._rebuilt = max(1, batch // 4) if tune else 0
-        self._pool = Pool(lambda g: self._samples(pool, g), period=max(1, 8 * pool // batch), seed=seed)
+        self._rebuilt = 2 * max(1, batch // 6) if tune else 0
+        self._pool = Pool(lambda g: self._samples(pool // 2, g), period=max(1, 8 * pool // batch), seed=seed)
 
     def _samples(self, count: int, generator: torch.Generator) -> Tensors:
-        """z, tokens, pictures and their latents."""
-        z, scenes, pictures = world_pictures(self.world, count, generator)
+        """z, tokens, pictures and their latents, each at two moments."""
+        z, scenes, pictures = two_moments(self.world, count, generator)
         with torch.no_grad():
-            latents = [self._drawing.encoder(part.float().div(255)) for part in pictures.split(16)]
-        return z, to_tokens(scenes), pictures, torch.cat(latents)
+            latents = [self._drawing.encoder(part.float().div(255)) for part in pictures.flatten(0, 1).split(16)]
+        return z, to_tokens(scenes), pictures, torch.cat(latents).unflatten(0, (count, 2))
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[Tensors, Crop]:
-        """x_t, t, tokens, crops of pictures and of latents; and where to crop. A quarter starts after t = 999."""
-        z, tokens, picture, latents = self._pool.batch(step, self.batch, generator)
-        t = random_times(self.batch, generator, first=0.3)
-        t[self.batch // 4 :] = LAST
+        """x_t, t, tokens, crops of pictures and of latents; and where to crop. Some start after t = 999.
+
+        Two by two they are moments of one scene.
+        """
+        pairs = self.batch // 2
+        z, tokens, picture, latents = (part.flatten(0, 1) for part in self._pool.batch(step, pairs, generator))
+        t = random_times(pairs, generator, first=0.2)
+        t[-(-pairs // 3) :] = LAST
+        t = t.repeat_interleave(2)
         crop = random_crop(self.crop, generator)
         picture = picture[:, :, pixels(crop[0]), pixels(crop[1])].float().div(255)
         picture = picture.contiguous(memory_format=torch.channels_last)
         return (at_time(latents, z, t), t, tokens, picture, latents[:, :, *crop]), crop
 
     def losses(self, batch: tuple[Tensors, Crop]) -> dict[str, torch.Tensor]:
-        """Error of drawn and of rebuilt crops (see `picture_loss`) and the distance between their latents."""
+        """Error of drawn and of rebuilt crops (`picture_loss`, `flicker`) and the distance between their latents."""
         (x_t, t, tokens, picture, latents), crop = batch
         x0, drawn, rebuilt = self.module(x_t, t, tokens, picture[: self._rebuilt], crop)
         inside = (slice(None), slice(None), *(pixels(whole(c), c.start) for c in crop))
         loss, psnr = picture_loss(drawn[inside], picture[inside])
         apart = F.mse_loss(x0, latents)
-        report = {"loss": loss + 0.2 * apart, "psnr": psnr, "apart": apart.detach()}
+        flickers = flicker(drawn[inside], picture[inside])
+        report = {"loss": loss + flickers + 0.2 * apart, "psnr": psnr, "apart": apart.detach()}
+        report["flicker"] = flickers.detach()
         if self._rebuilt:
-            loss, psnr = picture_loss(rebuilt[inside], picture[: self._rebuilt][inside])
+            given = picture[: self._rebuilt][inside]
+            loss, psnr = picture_loss(rebuilt[inside], given)
+            loss = loss + flicker(rebuilt[inside], given)
             report |= {"loss": report["loss"] + 0.4 * loss, "psnr_rebuilt": psnr}
         return report
 
@@ -215,9 +231,9 @@ class DrawingStage:
 
 
 CODEC = loop.Recipe(steps=2800, lr=3e-3, lr_end=2e-5, warmup=100, ema=0.998)
-SKETCH = loop.Recipe(steps=5000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
+SKETCH = loop.Recipe(steps=8000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
 DRAWING = loop.Recipe(steps=2400, lr=2e-3, lr_end=1e-4, warmup=100, ema=0.998)
-FINISH = loop.Recipe(steps=700, lr=6e-4, lr_end=1e-5, warmup=30, ema=0.99)
+FINISH = loop.Recipe(steps=1150, lr=6e-4, lr_end=1e-5, warmup=30, ema=0.99)
 """The four stages of the pictures, in their order."""
 Recipes = tuple[loop.Recipe, loop.Recipe, loop.Recipe, loop.Recipe]
 

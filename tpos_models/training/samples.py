@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from tpos_models.latents import scene_flow, shifted
 from tpos_models.pocket.canvas import CELLS, CHANNELS
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene, to_tokens
 from tpos_models.pocket.world import World
 
 Tensors = tuple[torch.Tensor, ...]
@@ -18,6 +19,8 @@ Tensors = tuple[torch.Tensor, ...]
 LAST = 999
 RANK = int(os.environ.get("RANK", "0"))
 """Which of several training processes this is: each draws its own samples."""
+MOST = 3
+"""So many conditions a random scene has at most."""
 
 
 def random_scenes(count: int, generator: torch.Generator) -> torch.Tensor:
@@ -54,6 +57,23 @@ def world_pictures(world: World, count: int, generator: torch.Generator) -> Tens
     z, scenes = random_noise(count, generator), random_scenes(count, generator)
     parts = zip(z.split(16), scenes.split(16), strict=True)
     return z, scenes, torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
+
+
+MOMENT_S = 0.1
+"""Between the two moments of `two_moments`, at full motion: about a frame of a slow machine."""
+
+
+@torch.no_grad()
+def two_moments(world: World, count: int, generator: torch.Generator) -> Tensors:
+    """Random scenes at two moments: z (count, 2, ...), which the scene's own flow moves, scenes (count, 2, ...), uint8
+    pictures (count, 2, ...)."""
+    z, scenes = random_noise(count, generator), random_scenes(count, generator)
+    flows = [torch.tensor(scene_flow(tokens).shift) for tokens in to_tokens(scenes)]
+    later = [shifted(one[None], MOMENT_S * flow) for one, flow in zip(z, flows, strict=True)]
+    z, scenes = torch.stack([z, torch.cat(later)], 1), scenes[:, None].expand(-1, 2, -1)
+    parts = zip(z.flatten(0, 1).split(16), scenes.flatten(0, 1).split(16), strict=True)
+    pictures = torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
+    return z, scenes, pictures.unflatten(0, (count, 2))
 
 
 class Pool:

@@ -7,13 +7,33 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from tpos_models.pocket.scene import to_tokens
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, to_tokens
 from tpos_models.pocket.sketch import FINER, SKETCH_PX, Sketcher, told
 from tpos_models.pocket.world import World
-from tpos_models.training.samples import LAST, Pool, Tensors, held_out, random_noise, random_scenes, write_sheet
+from tpos_models.training.samples import (
+    LAST,
+    MOST,
+    Pool,
+    Tensors,
+    held_out,
+    random_noise,
+    random_scenes,
+    write_sheet,
+)
 
 STRIDE = 4
 """One pixel of every STRIDE x STRIDE is met at a time: few pixels of many pictures teach more than many of few."""
+
+HARD = ("ink", "tunnel", "galaxy", "neon", "mountains", "waves", "wind", "explosion", "bubbles")
+"""Places and conditions of many fine outlines, which are met three times as often as others."""
+
+
+def _often_hard(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Random scenes (count, SCENE_SIZE), those with anything of HARD in them three times as likely."""
+    hard = torch.tensor([name in HARD for name in (*PLACES, *CONDITIONS)], device=generator.device)
+    scenes = random_scenes(2 * count, generator)
+    likely = 1.0 + 2.0 * (scenes[:, PLACE.start : CONDITION.stop] * hard).amax(1).gt(0.0)
+    return scenes[torch.multinomial(likely, count, generator=generator)]
 
 
 def _by_phase(maps: torch.Tensor) -> torch.Tensor:
@@ -30,7 +50,7 @@ class _Colours(torch.nn.Module):
 
     def forward(self, maps: torch.Tensor, prompt: torch.Tensor, phase: tuple[int, int]) -> torch.Tensor:
         rows, columns = (slice(start, None, STRIDE) for start in phase)
-        return self.sketcher.colours(maps, prompt, (rows, columns))
+        return self.sketcher.colours(maps, prompt, (rows, columns), MOST)
 
 
 class SketchStage:
@@ -49,7 +69,7 @@ class SketchStage:
     @torch.no_grad()
     def _samples(self, count: int, generator: torch.Generator) -> Tensors:
         """Maps of z in half precision, prompts and the world's drawings, their pixels by phase."""
-        z, scenes = random_noise(count, generator), random_scenes(count, generator)
+        z, scenes = random_noise(count, generator), _often_hard(count, generator)
         parts = zip(z.split(16), scenes.split(16), strict=True)
         pairs = [(_by_phase(self._sketcher.maps(a)).half(), _by_phase(self.world(a, b)).half()) for a, b in parts]
         maps, drawings = (torch.cat(part) for part in zip(*pairs, strict=True))
