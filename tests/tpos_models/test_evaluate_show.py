@@ -44,10 +44,7 @@ def taken_over(painted: Model, world: World) -> list[Takeover]:
     return takeovers(painted, world, [SEED], SOME)
 
 
-LATE = pytest.mark.xfail(strict=True, reason="1.34 s: the model card says which takeovers are late")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=LATE if name == "night" else ()) for name in SOME])
+@pytest.mark.parametrize("name", SOME)
 def test_a_new_sound_takes_over_the_picture_within_a_second(taken_over: list[Takeover], name: str) -> None:
     assert next(one.delay_s for one in taken_over if one.name == name) <= 1.0
 

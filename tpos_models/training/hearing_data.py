@@ -216,7 +216,7 @@ class Composer:
         """The column from which it sounds: 0, or a moment ago; mostly a very short one where another sound ended."""
         if kind == "change":
             longest = min(2 * WINDOW.segment_frames, self.columns) - 20
-            return int(self.columns - 20 - longest * rng.uniform() ** 2.5)
+            return int(self.columns - 20 - longest * rng.uniform() ** 1.7)
         ago = int(rng.integers(20, WINDOW.segment_frames + 60)) if rng.uniform() > 0.6 else self.columns
         return max(0, self.columns - ago)
 
