@@ -36,16 +36,16 @@ TOGETHER = 6
 """So many conditions are drawn at once, the strongest of a picture."""
 TURNS = (1, 2, 3, 6, 9)
 AROUND = 4 + 2 * len(TURNS)
-SEEN = MAPS + AROUND
-"""What a pixel is drawn from."""
+SEEN = MAPS + AROUND + 1
+"""What a pixel is drawn from: what there is to see of z, where it lies, and 1, which offsets multiply."""
 
 
 def _around(lens: Lens) -> torch.Tensor:
-    """Constant maps (AROUND, 64, 64) for steep outlines: x and y, the distance from the middle, the angle around it."""
+    """Constant maps (AROUND + 1, 64, 64) for steep outlines: x, y, distance from the middle, angle around it; and 1."""
     x, y = lens.x - 0.5, lens.y - 0.5
     away, angle = (x**2 + y**2).sqrt(), torch.atan2(y, x)
     turns = [wave(turn * angle) for turn in TURNS for wave in (torch.sin, torch.cos)]
-    return torch.stack([16 * x, 16 * y, 4 * away - 1, torch.log(away.clamp_min(0.02)) + 1, *turns])
+    return torch.stack([16 * x, 16 * y, 4 * away - 1, torch.log(away.clamp_min(0.02)) + 1, *turns, 0 * x + 1])
 
 
 def mixed(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -53,11 +53,8 @@ def mixed(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return weights[..., :-1] @ x + weights[..., -1:]
 
 
-def cut(x: torch.Tensor) -> torch.Tensor:
-    """Rows (..., rows, n): a third of them become waves, for what repeats; the others outlines."""
-    waves = x.shape[-2] // 3
-    x = STEEP * x
-    return torch.cat([torch.sin(x[..., :waves, :]), torch.tanh(x[..., waves:, :])], -2)
+WAVES = 3
+"""One in so many rows of a first layer, its first ones, are waves, for what repeats; the others outlines."""
 
 
 def overlaid(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,8 +80,8 @@ class Ground(nn.Module):
         words = len(PLACES) + 1
         self.backdrops = nn.Parameter(torch.zeros(words, backdrops, SKETCH_PX, SKETCH_PX))
         self._printed = (3, inks, 3 * inks, stage)
-        self._rows = (width, width, width, sum(self._printed))
-        columns = (SEEN + backdrops, width, width, width)
+        self._rows, self._waves = (width, width, width, sum(self._printed)), width // WAVES
+        columns = (SEEN - 1 + backdrops, width, width, width)
         self.layers = nn.ModuleList(
             nn.Linear(words, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)
         )
@@ -101,7 +98,10 @@ class Ground(nn.Module):
         first, second, third, last = (
             layer(place).unflatten(1, (rows, -1)) for layer, rows in zip(self.layers, self._rows, strict=True)
         )
-        x = cut(mixed(first, torch.cat([maps, backdrops], 1)))
+        first = STEEP * first
+        on_maps = torch.cat([first[..., : SEEN - 1], first[..., -1:]], -1)
+        x = on_maps @ maps + first[..., SEEN - 1 : -1] @ backdrops
+        x = torch.cat([torch.sin(x[:, : self._waves]), torch.tanh(x[:, self._waves :])], 1)
         x = F.silu(mixed(second, x))
         x = mixed(last, x + F.silu(mixed(third, x)))
         picture, masks, inks, stage = x.split(self._printed, 1)
@@ -119,7 +119,8 @@ class Weather(nn.Module):
 
     def __init__(self, cuts: int, width: int, inks: int, backdrops: int, stage: int) -> None:
         super().__init__()
-        self._sizes = ((cuts, SEEN + 1), (cuts, backdrops), (width, cuts + stage + 1), (inks, width + 1), (inks, 3))
+        self._sizes = ((cuts, SEEN), (cuts, backdrops), (width, cuts + stage + 1), (inks, width + 1), (inks, 3))
+        self._waves = cuts // WAVES
         count, scale = len(CONDITIONS), (0.13 / STEEP, 0.3 / STEEP, 0.2, 0.1, 0.3)
         self.backdrops = nn.Parameter(torch.zeros(count, backdrops, SKETCH_PX, SKETCH_PX))
         self.layers = nn.ParameterList(
@@ -151,9 +152,10 @@ class Weather(nn.Module):
             (words @ layer[which]).flatten(2).unflatten(2, size)
             for layer, size in zip(self.layers, self._sizes, strict=True)
         )
-        x = mixed(first.flatten(1, 2), maps).unflatten(1, first.shape[1:3])
-        x = cut(x + own @ (3 * self.backdrops[:, :, *pixels].flatten(2))[which])
-        x = torch.cat([x, stage[:, None].expand(-1, x.shape[1], -1, -1)], 2)
+        backdrops = 3 * STEEP * self.backdrops[:, :, *pixels].flatten(2)
+        x = ((STEEP * first).flatten(1, 2) @ maps).unflatten(1, (most, -1)) + own @ backdrops[which]
+        waves, outlines = torch.sin(x[:, :, : self._waves]), torch.tanh(x[:, :, self._waves :])
+        x = torch.cat([waves, outlines, stage[:, None].expand(-1, most, -1, -1)], 2)
         masks = torch.sigmoid(4 * mixed(third, F.silu(mixed(second, x))))
         masks = masks * (1 - torch.exp(-8 * strengths))[..., None, None]
         through, covers = overlaid(masks)
