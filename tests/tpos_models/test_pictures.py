@@ -94,6 +94,13 @@ def test_weather_that_is_not_there_changes_nothing_and_need_not_be_computed() ->
     assert (every[:1] - 1.5 * sketcher.ground(maps[:1], prompt[:1, [*range(18), -1]], pixels)[0]).abs().max() > 0.1
 
 
+def test_prompts_that_ask_for_too_much_are_kept_to_what_the_world_draws() -> None:
+    asked = scene({"lake": 2.0, "city": 2.0}, {"rain": 4.0, "fire": -1.0}, (3.0, 0.0, -3.0))
+    kept = scene({"lake": 0.5, "city": 0.5}, {"rain": 1.5}, (1.0, 0.0, -1.0))
+    t = torch.tensor([999])
+    torch.testing.assert_close(told(to_tokens(asked)[None], t), told(to_tokens(kept)[None], t))
+
+
 def test_every_condition_is_painted_once() -> None:
     assert sorted(PAINTED) == sorted(CONDITIONS)
 

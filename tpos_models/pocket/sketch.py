@@ -24,10 +24,16 @@ PROMPT = SCENE_SIZE + len(CONDITIONS) + 1
 
 
 def told(tokens: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """Tokens (B, 17, 32) and timesteps (B,) to what they say: (B, PROMPT)."""
+    """Tokens (B, 17, 32) and timesteps (B,) to what they say: (B, PROMPT).
+
+    Kept to what prompts spell, as the world keeps it: several whole places share the picture, strengths end at 1.5. A
+    rule's `show` beside a prompt can ask for more.
+    """
     scenes = from_tokens(tokens)
+    place, strengths = scenes[:, PLACE].clamp_min(0.0), scenes[:, CONDITION].clamp(0.0, 1.5)
+    place = place / place.sum(1, keepdim=True).clamp_min(1.0)
     left = 1 - t.to(scenes)[:, None] / 999
-    return torch.cat([scenes, 1 - torch.exp(-2 * scenes[:, CONDITION]), left], 1)
+    return torch.cat([place, strengths, scenes[:, TINTS].clamp(-1.0, 1.0), 1 - torch.exp(-2 * strengths), left], 1)
 
 
 STEEP = 4.0
@@ -138,11 +144,11 @@ class Weather(nn.Module):
         pixels: tuple[slice, slice],
         most: int,
     ) -> torch.Tensor:
-        """Maps (B, SEEN, n), stage, picture (B, 3, n), strengths (B, 14) -> the picture with its weather.
+        """Maps (B, SEEN, n), stage, picture (B, 3, n), strengths (B, 14) in 0..1.5 -> the picture with its weather.
 
         `most`: how many conditions of a picture are drawn, the strongest ones.
         """
-        strengths = strengths.clamp(0.0, 1.5)[:, self.painted]
+        strengths = strengths[:, self.painted]
         strongest = strengths.topk(most, 1).indices
         strongest = strongest.gather(1, strongest.float().topk(most, 1, largest=False).indices)  # as they are painted
         which, strengths = self.painted[strongest], strengths.gather(1, strongest)
