@@ -94,5 +94,5 @@ class WholeFrame:
 
 def to_bytes(image: torch.Tensor) -> torch.Tensor:
     """RGB (1, 3, h, w) in 0..1 to uint8 (h, w, 3), where it lies."""
-    colours = (image[0].clamp(0, 1) * 255).round_().to(torch.uint8)
+    colours = (image[0] * 255).clamp_(0, 255).round_().to(torch.uint8)
     return torch.stack(colours.unbind(0), -1)
