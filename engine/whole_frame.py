@@ -74,6 +74,8 @@ class WholeFrame:
             self._recorded[kind] = self._record(draw)
             while len(self._recorded) > MOST:
                 self._recorded.popitem(last=False)
+        else:  # a fader makes ever new kinds
+            self._evaluations = {known: n for known, n in self._evaluations.items() if known in self._recorded}
         self._last = kind
         return self._recorded.get(kind, draw)
 

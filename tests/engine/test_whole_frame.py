@@ -83,6 +83,9 @@ def test_a_kind_is_recorded_when_it_comes_twice_in_a_row_and_few_are_kept(model)
         draw(2.0 + scale)
         draw(2.0 + scale)
     assert recorder.count == 1 + MOST
+    for scale in range(100):
+        draw(10.0 + scale)
+    assert len(whole._evaluations) <= MOST + 1, "a fader moved all night leaves nothing behind"
     draw(1.0)
     draw(1.0)
     assert recorder.count == 2 + MOST, "the oldest was let go"

@@ -6,9 +6,10 @@ import soundfile
 import torch
 
 from tpos_models.errors import MediaError, MissingFileError
+from tpos_models.pocket.hearing import HearingNet
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training import loop
-from tpos_models.training.hearing import HearingStage, TemporalStage, self_contrast
+from tpos_models.training.hearing import HearingStage, TemporalStage, only_memory, self_contrast
 from tpos_models.training.hearing_data import (
     Clip,
     Composer,
@@ -103,6 +104,26 @@ def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip])
     for stage in ("segments", "time"):
         assert list((tmp_path / stage).glob("sheet-*.png"))
         assert (tmp_path / stage / "losses.png").exists()
+
+
+def test_the_second_stage_learns_memory_and_attention_only() -> None:
+    torch.manual_seed(0)
+    net = HearingNet()
+    only_memory(net)
+    before = {name: value.detach().clone() for name, value in net.named_parameters()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1.0)
+    _, joint, strengths, _ = net.temporal(torch.randn(4, 3, net.encoder.config.size))
+    (joint.square() @ torch.arange(joint.shape[1]).float()).sum().add(strengths.sum()).backward()
+    optimizer.step()
+    size = net.encoder.config.size
+    forget = torch.zeros(4 * size, dtype=torch.bool)
+    forget[size : 2 * size] = True
+    moved = {name: value != before[name] for name, value in net.named_parameters()}
+    assert not any(change.any() for name, change in moved.items() if name.startswith("map"))
+    for name in ("weight_ih_l0", "bias_ih_l0"):
+        assert moved[f"encoder.lstm.{name}"][forget].any()
+        assert not moved[f"encoder.lstm.{name}"][~forget].any()
+    assert moved["encoder.lstm.weight_hh_l0"].any()
 
 
 def test_training_that_stopped_goes_on(tmp_path: Path, clips: list[Clip]) -> None:

@@ -10,7 +10,7 @@ from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 from tpos_models.pocket.model import load_codec
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
-from tpos_models.pocket.sketch import SKETCH, Sketcher, told
+from tpos_models.pocket.sketch import SKETCH, TOGETHER, Sketcher, told
 from tpos_models.pocket.world import World
 from tpos_models.training import evaluate_pictures as evaluate
 from tpos_models.training.pictures import CodecStage, DrawingStage, at_time, flicker, pixels, random_times
@@ -92,6 +92,16 @@ def test_weather_that_is_not_there_changes_nothing_and_need_not_be_computed() ->
     torch.testing.assert_close(few, every, rtol=0, atol=1e-5)
     torch.testing.assert_close(every[1:], 1.5 * dry, rtol=0, atol=1e-5)
     assert (every[:1] - 1.5 * sketcher.ground(maps[:1], prompt[:1, [*range(18), -1]], pixels)[0]).abs().max() > 0.1
+
+
+def test_of_many_conditions_the_strongest_are_drawn() -> None:
+    torch.manual_seed(0)
+    sketcher, strengths = Sketcher(24, 4, 2), {name: 0.1 + 0.05 * i for i, name in enumerate(CONDITIONS)}
+    strongest = dict(list(strengths.items())[-TOGETHER:])
+    tokens = to_tokens(torch.stack([scene({"lake": 1.0}, said) for said in (strengths, strongest)]))
+    with torch.no_grad():
+        all_said, some_said = sketcher(noise(1).expand(2, -1, -1, -1), told(tokens, torch.tensor([999, 999])))
+    torch.testing.assert_close(all_said, some_said, rtol=0, atol=1e-5)
 
 
 def test_prompts_that_ask_for_too_much_are_kept_to_what_the_world_draws() -> None:

@@ -39,6 +39,13 @@ def test_motion_explains_what_changes_as_in_the_world(draw: evaluate.Draw, world
     assert evaluate.motion_error_ratio(draw, world)["motion_warp_error_ratio"] <= 1.5
 
 
+@pytest.mark.xfail(strict=True, reason="23.6 and 19.1 dB where one step has 30.8: the model card says to use one")
+def test_more_steps_are_no_worse(draw: evaluate.Draw, codec: Codec, world: World) -> None:
+    one = evaluate.one_step_fidelity(draw, world, 6)["one_step_psnr_db"]
+    more = evaluate.few_steps_fidelity(load_denoiser(), codec.decoder, world, 6)
+    assert min(more.values()) > one - 1.0
+
+
 def test_more_steps_draw_the_scene_too(codec: Codec, world: World) -> None:
     more = evaluate.few_steps_fidelity(load_denoiser(), codec.decoder, world, 6)
     assert more["2_steps_psnr_db"] > 22

@@ -53,18 +53,16 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     def latents(batch: int) -> torch.Tensor:
         return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(batch))
 
-    def scenes() -> torch.Tensor:
-        """The tokens of every place, under one condition after the other."""
-        weather = itertools.cycle(CONDITIONS)
-        return torch.stack([to_tokens(scene({place: 1.0}, {next(weather): 0.9})) for place in PLACES])
-
     def denoiser_example(batch: int) -> tuple[torch.Tensor, ...]:
         tokens = torch.randn(batch, SPEC.tokens, SPEC.token_size, generator=torch.Generator().manual_seed(batch))
         return latents(batch), torch.full((batch,), SPEC.timesteps[0]), tokens
 
     def evaluations() -> list[tuple[torch.Tensor, ...]]:
         t = torch.full((1,), SPEC.timesteps[0])
-        return [(z, t, tokens) for z, tokens in zip(latents(len(PLACES)).split(1), scenes().split(1), strict=True)]
+        """Every place, under one condition after the other, each from a noise of its own."""
+        weather = itertools.cycle(CONDITIONS)
+        tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
+        return [(z, t, one) for z, one in zip(latents(len(PLACES)).split(1), tokens, strict=True)]
 
     def drawn(run: Run) -> list[tuple[torch.Tensor, ...]]:
         return [run(*tensors) for tensors in evaluations()]

@@ -51,7 +51,7 @@ def _around(lens: Lens) -> torch.Tensor:
     x, y = lens.x - 0.5, lens.y - 0.5
     away, angle = (x**2 + y**2).sqrt(), torch.atan2(y, x)
     turns = [wave(turn * angle) for turn in TURNS for wave in (torch.sin, torch.cos)]
-    return torch.stack([16 * x, 16 * y, 4 * away - 1, torch.log(away.clamp_min(0.02)) + 1, *turns, 0 * x + 1])
+    return torch.stack([16 * x, 16 * y, 4 * away - 1, torch.log(away.clamp_min(0.02)) + 1, *turns, torch.ones_like(x)])
 
 
 def mixed(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

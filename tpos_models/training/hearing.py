@@ -172,8 +172,9 @@ class TemporalStage:
 def only_memory(net: HearingNet) -> None:
     """Leave to training what the first stage, which sees one segment, cannot teach: recurrence, forgetting, attention.
 
-    The LSTM starts without a memory, so that it answers to every segment as the first stage does, and from there learns
-    what to keep. MAP and the input, cell and output gates' look at the segment stay as they are.
+    The LSTM starts with hardly a memory (no recurrence, forget gates at 0.12), so that it answers to every segment much
+    as the first stage does, and from there learns what to keep. MAP, and what the input, cell and output gates see of a
+    segment, stay as they are.
     """
     net.map.requires_grad_(False)
     size, lstm = net.encoder.config.size, dict(net.encoder.lstm.named_parameters())

@@ -159,8 +159,8 @@ class Drawing(nn.Module):
 class DrawingStage:
     """Trains the denoiser on what counts in the end: the picture drawn in one step.
 
-    Codec and sketch stay as they are, unless `tune`: then a quarter of each batch also goes through the
-    encoder, so that latents of drawn and of given pictures stay the same while all networks learn.
+    Codec and sketch stay as they are, unless `tune`: then a third of each batch also goes through the encoder, so that
+    latents of drawn and of given pictures stay the same while all networks learn. `batch` and `pool` are even.
     """
 
     def __init__(

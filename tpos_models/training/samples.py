@@ -55,8 +55,12 @@ def random_noise(count: int, generator: torch.Generator) -> torch.Tensor:
 def world_pictures(world: World, count: int, generator: torch.Generator) -> Tensors:
     """Random z, scenes and their pictures as uint8."""
     z, scenes = random_noise(count, generator), random_scenes(count, generator)
+    return z, scenes, _painted(world, z, scenes)
+
+
+def _painted(world: World, z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
     parts = zip(z.split(16), scenes.split(16), strict=True)
-    return z, scenes, torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
+    return torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
 
 
 MOMENT_S = 0.1
@@ -71,9 +75,7 @@ def two_moments(world: World, count: int, generator: torch.Generator) -> Tensors
     flows = [torch.tensor(scene_flow(tokens).shift) for tokens in to_tokens(scenes)]
     later = [shifted(one[None], MOMENT_S * flow) for one, flow in zip(z, flows, strict=True)]
     z, scenes = torch.stack([z, torch.cat(later)], 1), scenes[:, None].expand(-1, 2, -1)
-    parts = zip(z.flatten(0, 1).split(16), scenes.flatten(0, 1).split(16), strict=True)
-    pictures = torch.cat([(world(a, b) * 255).round().byte() for a, b in parts])
-    return z, scenes, pictures.unflatten(0, (count, 2))
+    return z, scenes, _painted(world, z.flatten(0, 1), scenes.flatten(0, 1)).unflatten(0, (count, 2))
 
 
 class Pool:
