@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tpos_models.pocket import model
 from tpos_models.pocket.canvas import CELLS
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
-from tpos_models.pocket.model import load_codec
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.sketch import SKETCH, TOGETHER, Sketcher, told
 from tpos_models.pocket.world import World
@@ -202,7 +202,7 @@ def test_the_codec_learns() -> None:
 @pytest.mark.parametrize("tune", [False, True])
 def test_a_little_training_lowers_every_loss(tune: bool) -> None:
     torch.manual_seed(0)
-    codec = Codec() if tune else load_codec().train()
+    codec = Codec() if tune else model.load_codec().train()
     before = {name: value.clone() for name, value in codec.state_dict().items()}
     history = trained(DrawingStage(Denoiser(SMALL), codec, batch=2, pool=2, tune=tune), 30)
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
@@ -235,3 +235,11 @@ def test_a_model_that_ignores_the_condition_is_found_out() -> None:
 
     assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
     assert not any(evaluate.strengths_monotone(deaf, place=0).values())
+
+
+def test_other_code_makes_other_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = model.networks()
+    assert [one.fingerprint for one in networks] == [one.fingerprint for one in model.networks()]
+    monkeypatch.setattr(model, "_code", lambda: "another denoiser, on the same weights")
+    changed = model.networks()
+    assert all(a.fingerprint != b.fingerprint for a, b in zip(networks, changed, strict=True))

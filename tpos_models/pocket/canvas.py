@@ -51,6 +51,11 @@ class Lens(nn.Module):
 
     x: torch.Tensor
     y: torch.Tensor
+    down: torch.Tensor
+    """(fields, size, CELLS): what the field of each of `maps` is multiplied with from the left, and from the right."""
+    across: torch.Tensor
+    along: torch.Tensor
+    """(6, CELLS, size): the profiles' steps and blurs."""
 
     def __init__(self, size: int = CELLS) -> None:
         super().__init__()
@@ -62,6 +67,17 @@ class Lens(nn.Module):
             self.register_buffer(name, _gaussian(sigma, points), persistent=False)
         for width in BLOCKS:
             self.register_buffer(f"block_{width}", _blocks(width, size), persistent=False)
+        fields = [(channel, self.blur(sigma), self.blur(sigma)) for sigma in LEVELS for channel in range(CHANNELS)]
+        fields += [(channel, self.blur(down), self.blur(across)) for channel, down, across in STRETCHED]
+        fields += [(channel, self.block(width), self.block(width)) for channel, width in TILES]
+        self._channels = [channel for channel, _, _ in fields]
+        along = [self.block(width) for width in BLOCKS] + [self.blur(sigma) for sigma in LEVELS[1:]]
+        for name, matrices in (
+            ("down", [down for _, down, _ in fields]),
+            ("across", [across.T for _, _, across in fields]),
+            ("along", [matrix.T for matrix in along]),
+        ):
+            self.register_buffer(name, torch.stack(matrices), persistent=False)
         centre = (torch.arange(size) + 0.5) / size
         self.register_buffer("x", centre[None, :].expand(size, size).contiguous(), persistent=False)
         self.register_buffer("y", centre[:, None].expand(size, size).contiguous(), persistent=False)
@@ -69,6 +85,10 @@ class Lens(nn.Module):
     def blur(self, sigma: float) -> torch.Tensor:
         """The (size, CELLS) matrix that blurs and samples one axis."""
         return getattr(self, self._blur[sigma])
+
+    def block(self, width: int) -> torch.Tensor:
+        """The (size, CELLS) matrix that averages blocks of one axis."""
+        return getattr(self, f"block_{width}")
 
     def field(self, z: torch.Tensor, down: float, across: float) -> torch.Tensor:
         """Maps (..., CELLS, CELLS) to smooth maps (..., size, size), blurred by two sigmas."""
@@ -81,12 +101,11 @@ class Lens(nn.Module):
 
     def steps(self, profiles: torch.Tensor, width: int) -> torch.Tensor:
         """Profiles (..., CELLS) in blocks of `width` cells: (..., size)."""
-        return profiles @ getattr(self, f"block_{width}").T
+        return profiles @ self.block(width).T
 
     def tiles(self, z: torch.Tensor, width: int) -> torch.Tensor:
         """Maps (..., CELLS, CELLS) in blocks of `width` x `width` cells: (..., size, size)."""
-        block = getattr(self, f"block_{width}")
-        return block @ z @ block.T
+        return self.block(width) @ z @ self.block(width).T
 
     def moods(self, z: torch.Tensor) -> torch.Tensor:
         """One number for the whole picture per channel: (B, 4), still under any shift of z."""
@@ -106,16 +125,12 @@ class Lens(nn.Module):
 
     def maps(self, z: torch.Tensor) -> torch.Tensor:
         """Everything there is to see of z at each position: (B, 4, 32, 32) to (B, MAPS, size, size)."""
-        b, n = z.shape[0], self.size
-        maps = [self.field(z, s, s) for s in LEVELS]
-        maps += [self.field(z[:, c : c + 1], down, across) for c, down, across in STRETCHED]
-        maps += [self.tiles(z[:, c : c + 1], width) for c, width in TILES]
-        profiles = self.profiles(z)
-        rows = [self.steps(profiles, w) for w in BLOCKS] + [profiles @ self.blur(s).T for s in LEVELS[1:]]
-        maps.append(torch.cat(rows, 1)[:, :, None, :].expand(-1, -1, n, -1))
-        maps.append(self.moods(z)[:, :, None, None].expand(-1, -1, n, n))
-        maps.append(self.coordinates().expand(b, -1, -1, -1))
-        return torch.cat(maps, 1)
+        n = self.size
+        fields = self.down @ z[:, self._channels] @ self.across
+        rows = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, n)
+        moods = self.moods(z)[:, :, None, None].expand(-1, -1, n, n)
+        coordinates = self.coordinates().expand(z.shape[0], -1, -1, -1)
+        return torch.cat([fields, rows.expand(-1, -1, n, -1), moods, coordinates], 1)
 
 
 MAPS = (

@@ -43,26 +43,24 @@ class Scenery(nn.Module):
     def __init__(self, cuts: int, maps: int, backdrops: int) -> None:
         super().__init__()
         self.backdrops = nn.Parameter(torch.zeros(WORDS, backdrops, CELLS, CELLS))
-        layers = [
-            nn.Linear(WORDS, rows * (columns + 1))
-            for rows, columns in ((cuts, FEATURES + backdrops), (cuts, cuts), (maps, cuts))
-        ]
+        self._sizes = ((cuts, FEATURES + backdrops + 1), (cuts, cuts + 1), (maps, cuts + 1))
+        layers = [nn.Linear(WORDS, rows * columns) for rows, columns in self._sizes]
         for layer, std in zip(layers, (0.08, 0.08, 0.03), strict=True):
             for parameter in layer.parameters():
                 nn.init.normal_(parameter, std=std)
         self.layers = nn.ModuleList(layers)
-        self._rows = (cuts, cuts, maps)
+        self._seen = cuts + maps
 
     def forward(self, features: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """(B, FEATURES, 32, 32), (B, WORDS) -> (B, cuts + maps, 32, 32)."""
-        backdrops = words @ self.backdrops.flatten(1)
-        x = torch.cat([features.flatten(2), backdrops.unflatten(1, (-1, CELLS * CELLS))], 1)
+        backdrops = (words @ self.backdrops.flatten(1)).view(-1, self.backdrops.shape[1], CELLS * CELLS)
+        x = torch.cat([features.flatten(2), backdrops], 1)
         first, second, third = (
-            layer(words).unflatten(1, (rows, -1)) for layer, rows in zip(self.layers, self._rows, strict=True)
+            layer(words).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
         )
         cuts = torch.tanh(2 * mixed(first, x))
         maps = mixed(third, F.silu(mixed(second, cuts)))
-        return torch.cat([maps, cuts], 1).unflatten(2, (CELLS, CELLS))
+        return torch.cat([maps, cuts], 1).view(-1, self._seen, CELLS, CELLS)
 
 
 class Denoiser(nn.Module):

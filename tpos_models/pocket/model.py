@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from functools import cache
@@ -58,8 +59,8 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         return latents(batch), torch.full((batch,), SPEC.timesteps[0]), tokens
 
     def evaluations() -> list[tuple[torch.Tensor, ...]]:
-        t = torch.full((1,), SPEC.timesteps[0])
         """Every place, under one condition after the other, each from a noise of its own."""
+        t = torch.full((1,), SPEC.timesteps[0])
         weather = itertools.cycle(CONDITIONS)
         tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
         return [(z, t, one) for z, one in zip(latents(len(PLACES)).split(1), tokens, strict=True)]
@@ -120,7 +121,16 @@ def networks(folder: Path = WEIGHTS) -> tuple[Network, ...]:
 
 
 def _fingerprint(folder: Path, part: str) -> str:
-    return str(weights.read_record(folder / f"{part}.json").get("sha256", ""))
+    """Of the weights and of the code they run in: a graph built from either before it changed is not this network."""
+    record = weights.read_record(folder / f"{part}.json")
+    return hashlib.sha256(f"{record.get('sha256', '')} {_code()}".encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    here = Path(__file__).parent
+    files = (*sorted(here.glob("*.py")), here.parent / "audio_encoder.py")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _first(run: Run) -> Callable[..., torch.Tensor]:

@@ -6,6 +6,8 @@ prompts, MAP writes them from sound, the world draws them, the denoiser reads th
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 PLACES = (
@@ -76,8 +78,12 @@ def to_tokens(scenes: torch.Tensor) -> torch.Tensor:
 
 def from_tokens(tokens: torch.Tensor) -> torch.Tensor:
     """The inverse of `to_tokens`: (..., TOKENS, TOKEN_SIZE) to (..., SCENE_SIZE)."""
-    basis = BASIS.to(tokens)
-    place = tokens[..., 1, :] @ basis[PLACE].T
-    conditions = (tokens[..., 2:-1, :] * basis[CONDITION]).sum(-1)
-    tint = tokens[..., -1, :] @ basis[TINTS].T
-    return torch.cat([place, conditions, tint], dim=-1)
+    return tokens.flatten(-2) @ _reading(tokens.device, tokens.dtype)
+
+
+@cache
+def _reading(device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """(TOKENS * TOKEN_SIZE, SCENE_SIZE) that reads a scene; kept, since a CUDA graph must not copy from the host."""
+    with torch.inference_mode(False):  # networks that learn may read, too
+        rows = to_tokens(torch.eye(SCENE_SIZE)) - to_tokens(torch.zeros(SCENE_SIZE))
+        return rows.flatten(1).T.to(device, dtype)

@@ -86,11 +86,10 @@ class Ground(nn.Module):
         words = len(PLACES) + 1
         self.backdrops = nn.Parameter(torch.zeros(words, backdrops, SKETCH_PX, SKETCH_PX))
         self._printed = (3, inks, 3 * inks, stage)
-        self._rows, self._waves = (width, width, width, sum(self._printed)), width // WAVES
-        columns = (SEEN - 1 + backdrops, width, width, width)
-        self.layers = nn.ModuleList(
-            nn.Linear(words, rows * (n + 1)) for rows, n in zip(self._rows, columns, strict=True)
-        )
+        self._waves = (width // WAVES, width - width // WAVES)
+        columns = (SEEN + backdrops, width + 1, width + 1, width + 1)
+        self._sizes = tuple(zip((width, width, width, sum(self._printed)), columns, strict=True))
+        self.layers = nn.ModuleList(nn.Linear(words, rows * columns) for rows, columns in self._sizes)
         for layer, std in zip(self.layers, (0.2 / STEEP, 0.1, 0.1, 0.04), strict=True):
             for parameter in layer.parameters():
                 nn.init.normal_(parameter, std=std)
@@ -100,19 +99,21 @@ class Ground(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps (B, SEEN, n), place (B, 19) -> colours (B, 3, n), stage (B, stage, n)."""
         backdrops = self.backdrops[:, :, *pixels].flatten(2)
-        backdrops = (3 * place @ backdrops.flatten(1)).unflatten(1, backdrops.shape[1:])
+        backdrops = (3 * place @ backdrops.flatten(1)).view(-1, *backdrops.shape[1:])
         first, second, third, last = (
-            layer(place).unflatten(1, (rows, -1)) for layer, rows in zip(self.layers, self._rows, strict=True)
+            layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
         )
         first = STEEP * first
         on_maps = torch.cat([first[..., : SEEN - 1], first[..., -1:]], -1)
         x = on_maps @ maps + first[..., SEEN - 1 : -1] @ backdrops
-        x = torch.cat([torch.sin(x[:, : self._waves]), torch.tanh(x[:, self._waves :])], 1)
+        waves, outlines = x.split(self._waves, 1)
+        x = torch.cat([torch.sin(waves), torch.tanh(outlines)], 1)
         x = F.silu(mixed(second, x))
         x = mixed(last, x + F.silu(mixed(third, x)))
         picture, masks, inks, stage = x.split(self._printed, 1)
         through, covers = overlaid(torch.sigmoid(4 * masks))
-        return picture * through + (covers[:, :, None] * inks.unflatten(1, (-1, 3))).sum(1), torch.tanh(stage)
+        inks = inks.view(-1, self._printed[1], 3, backdrops.shape[2])
+        return picture * through + (covers[:, :, None] * inks).sum(1), torch.tanh(stage)
 
 
 class Weather(nn.Module):
@@ -126,7 +127,7 @@ class Weather(nn.Module):
     def __init__(self, cuts: int, width: int, inks: int, backdrops: int, stage: int) -> None:
         super().__init__()
         self._sizes = ((cuts, SEEN), (cuts, backdrops), (width, cuts + stage + 1), (inks, width + 1), (inks, 3))
-        self._waves = cuts // WAVES
+        self._waves = (cuts // WAVES, cuts - cuts // WAVES)
         count, scale = len(CONDITIONS), (0.13 / STEEP, 0.3 / STEEP, 0.2, 0.1, 0.3)
         self.backdrops = nn.Parameter(torch.zeros(count, backdrops, SKETCH_PX, SKETCH_PX))
         self.layers = nn.ParameterList(
@@ -153,23 +154,25 @@ class Weather(nn.Module):
         strongest = strongest.gather(1, strongest.float().topk(most, 1, largest=False).indices)  # as they are painted
         which, strengths = self.painted[strongest], strengths.gather(1, strongest)
         grown = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
-        words = torch.cat([torch.ones_like(grown[..., :1]), grown], -1)
+        words = F.pad(grown, (1, 0), value=1.0)
         first, own, second, third, inks = (
-            (words @ layer[which]).flatten(2).unflatten(2, size)
-            for layer, size in zip(self.layers, self._sizes, strict=True)
+            (words @ layer[which]).view(-1, most, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
         )
-        backdrops = 3 * STEEP * self.backdrops[:, :, *pixels].flatten(2)
-        x = ((STEEP * first).flatten(1, 2) @ maps).unflatten(1, (most, -1)) + own @ backdrops[which]
-        waves, outlines = torch.sin(x[:, :, : self._waves]), torch.tanh(x[:, :, self._waves :])
-        x = torch.cat([waves, outlines, stage[:, None].expand(-1, most, -1, -1)], 2)
+        cuts, backdrops = self._sizes[0][0], 3 * STEEP * self.backdrops[:, :, *pixels].flatten(2)
+        x = (STEEP * first).view(-1, most * cuts, SEEN) @ maps
+        x = x.view(-1, most, cuts, backdrops.shape[2]) + own @ backdrops[which]
+        waves, outlines = x.split(self._waves, 2)
+        x = torch.cat([torch.sin(waves), torch.tanh(outlines), stage[:, None].expand(-1, most, -1, -1)], 2)
         masks = torch.sigmoid(4 * mixed(third, F.silu(mixed(second, x))))
         masks = masks * (1 - torch.exp(-8 * strengths))[..., None, None]
         through, covers = overlaid(masks)
-        colours = inks.transpose(-1, -2) @ covers
-        grades = (grown @ self.grades[which]).flatten(2).unflatten(2, (3, 4))
-        for grade, left, colour in zip(grades.unbind(1), through.unbind(1), colours.unbind(1), strict=True):
-            picture = (picture + mixed(grade, picture)) * left + colour
-        return picture
+        turns, tones = (grown @ self.grades[which]).view(-1, most, 3, 4).split((3, 1), 3)
+        turns = turns + torch.eye(3, device=turns.device, dtype=turns.dtype)
+        colours = inks.transpose(-1, -2) @ covers + tones * through
+        picture = picture[:, None]
+        for turn, left, colour in zip(turns.split(1, 1), through.split(1, 1), colours.split(1, 1), strict=True):
+            picture = turn @ picture * left + colour
+        return picture[:, 0]
 
 
 class Sketcher(nn.Module):
@@ -215,5 +218,5 @@ class Sketcher(nn.Module):
         place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
         picture, stage = self.ground(maps, place, pixels)
         picture = self.weather(maps, stage, picture, prompt[:, CONDITION], pixels, most)
-        push = self.tints(torch.cat([tint, tint.abs()], 1)).unflatten(1, (3, 4))
+        push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
         return (picture + mixed(push, picture)) * 1.5
