@@ -5,6 +5,7 @@ from tpos_models.contracts import AudioWindow
 from tpos_models.spectrogram import (
     SpectrogramStream,
     columns_db,
+    faded,
     in_rows,
     mel_bands,
     relative,
@@ -92,6 +93,17 @@ def test_a_relative_picture_knows_no_level_but_silence_is_dark() -> None:
     np.testing.assert_allclose(relative(db), relative(db - 20), atol=1e-6)
     assert relative(db).max() == 1
     assert relative(np.stack([db, db - 200]))[1].max() == 0
+
+
+def test_faded_what_began_outweighs_what_ended() -> None:
+    old, new = np.full((4, 153), -20.0, np.float32), np.full((4, 153), -90.0, np.float32)
+    old[:, 80:] = -90
+    new[:, 80:] = -22  # for 0.85 s, softer than the sound before it
+    picture = relative(faded(np.maximum(old, new)))
+    assert picture[:, -1].min() == 1
+    assert picture[:, :80].max() < 1
+    assert (np.diff(picture[:, :80]) > 0).all()
+    np.testing.assert_array_equal(relative(faded(old))[:, 79], 1)  # alone it is as bright as ever
 
 
 def test_streamed_columns_are_the_whole_clips_columns() -> None:
