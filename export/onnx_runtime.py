@@ -52,16 +52,12 @@ def providers() -> list[str | tuple[str, dict[str, str]]]:
 
 
 def session_options() -> ort.SessionOptions:
-    """Threads that wait awake for the next operation of a call, and asleep for the next call.
-
-    Between calls the display and the sound card need the cores; within one, waking a thread costs more than most of
-    the operations of a small network.
-    """
+    """Threads that sleep rather than spin between calls: the display and the sound card need the cores then."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads()
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return options
 

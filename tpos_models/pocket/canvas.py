@@ -126,7 +126,7 @@ class Lens(nn.Module):
     def maps(self, z: torch.Tensor) -> torch.Tensor:
         """Everything there is to see of z at each position: (B, 4, 32, 32) to (B, MAPS, size, size)."""
         n = self.size
-        fields = self.down @ z[:, self._channels] @ self.across
+        fields = self.down @ (z[:, self._channels] @ self.across)
         rows = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, n)
         moods = self.moods(z)[:, :, None, None].expand(-1, -1, n, n)
         coordinates = self.coordinates().expand(z.shape[0], -1, -1, -1)
