@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tpos_models.contracts import AudioEmbedding, AudioWindow
-from tpos_models.spectrogram import Reference, SpectrogramStream, faded, in_rows, relative, to_picture
+from tpos_models.spectrogram import Reference, SpectrogramStream, faded, relative, to_picture
 
 SegmentNet = Callable[[torch.Tensor], torch.Tensor]
 """Pictures (B, rows, segment_frames) to features (B, size)."""
@@ -40,7 +40,7 @@ class Listener:
         self.segments_computed = 0
         self._segment, self._temporal, self._reference = segment, temporal, reference
         self._step = window.segment_frames // STEPS_PER_SEGMENT
-        self._stream = SpectrogramStream(window, window.frames + self._step)
+        self._stream = SpectrogramStream(window, window.frames + self._step, rows=reference == "segment")
         self._features: dict[int, torch.Tensor] = {}
         self._heard: AudioEmbedding | None = None
         self._time_s: float | None = None
@@ -92,7 +92,7 @@ class Listener:
         stop = self._stream.db.shape[1] - (self._stream.columns - end)
         db = self._stream.db[:, max(0, stop - self.window.segment_frames) : stop]
         if self._reference == "segment":
-            picture = relative(faded(in_rows(db, self.window)) + np.float32(self.gain_db))
+            picture = relative(faded(db) + np.float32(self.gain_db))
         else:
             loudest = self._reference == "window"
             top_db = float(self._stream.db[:, -self.window.frames :].max()) if loudest else -self.gain_db

@@ -116,14 +116,15 @@ class SpectrogramStream:
     the last call are looked up in the new ones.
     """
 
-    def __init__(self, window: AudioWindow, columns_kept: int) -> None:
-        self.window, self._kept = window, columns_kept
+    def __init__(self, window: AudioWindow, columns_kept: int, rows: bool = False) -> None:
+        """`rows`: keep the window's rows rather than the transform's bins."""
+        self.window, self._kept, self._rows = window, columns_kept, rows
         self._start()
 
     def _start(self) -> None:
         """A new stream: silence lies before its first sample."""
-        self.db = np.full((self.window.n_fft // 2 + 1, self._kept), FLOOR_DB, np.float32)
-        """The newest columns, dB of a full-scale sine (bins, columns_kept)."""
+        self.db = self._scaled(np.full((self.window.n_fft // 2 + 1, self._kept), FLOOR_DB, np.float32))
+        """The newest columns, dB of a full-scale sine: bins or rows (..., columns_kept)."""
         self.columns = 0
         """Columns since the start of the stream."""
         self._tail = np.zeros(0, np.float32)
@@ -141,12 +142,15 @@ class SpectrogramStream:
         self._push(samples[samples.size - new :] if new is not None else samples)
         return new is None
 
+    def _scaled(self, db: np.ndarray) -> np.ndarray:
+        return in_rows(db, self.window) if self._rows else db
+
     def _push(self, samples: np.ndarray) -> None:
         self._tail = np.concatenate([self._tail, samples])[-self.window.n_fft :]
         self._pending = np.concatenate([self._pending, samples])
         added = (self._pending.size - self.window.n_fft) // self.window.hop_length + 1
         if added > 0:
-            db = columns_db(self._pending, self.window)
+            db = self._scaled(columns_db(self._pending, self.window))
             self._pending = self._pending[added * self.window.hop_length :]
             self.db = np.concatenate([self.db, db], axis=1)[:, -self._kept :]
             self.columns += added

@@ -116,6 +116,17 @@ def test_streamed_columns_are_the_whole_clips_columns() -> None:
     np.testing.assert_array_equal(stream.db[:, -whole.shape[1] :], whole)
 
 
+def test_streamed_rows_are_the_whole_clips_rows() -> None:
+    samples, window = noisy_tone(2.0), AudioWindow(rows=64, scale="mel")
+    stream = SpectrogramStream(window, window.frames, rows=True)
+    assert stream.db.shape == (64, window.frames)
+    np.testing.assert_allclose(stream.db, -140, atol=1e-3)
+    for end in (700, 9_001, 44_100, samples.size):
+        stream.follow(samples[:end])
+    whole = in_rows(columns_db(np.pad(samples, (512, 0)), window), window)
+    np.testing.assert_allclose(stream.db[:, -whole.shape[1] :], whole, atol=1e-4)
+
+
 def test_a_stream_knows_itself_again_in_repeating_sound_and_forgets_a_foreign_one() -> None:
     loop = np.tile(noisy_tone(0.5), 8)
     stream = SpectrogramStream(WINDOW, WINDOW.frames)
