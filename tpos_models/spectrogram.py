@@ -123,7 +123,8 @@ class SpectrogramStream:
 
     def _start(self) -> None:
         """A new stream: silence lies before its first sample."""
-        self.db = self._scaled(np.full((self.window.n_fft // 2 + 1, self._kept), FLOOR_DB, np.float32))
+        height = self.window.rows if self._rows else self.window.n_fft // 2 + 1
+        self.db = np.full((height, self._kept), FLOOR_DB, np.float32)
         """The newest columns, dB of a full-scale sine: bins or rows (..., columns_kept)."""
         self.columns = 0
         """Columns since the start of the stream."""

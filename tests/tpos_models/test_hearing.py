@@ -69,6 +69,26 @@ def test_louder_steers_further(net: HearingNet) -> None:
     assert min(ranks.values()) >= 0.9, ranks
 
 
+@pytest.mark.parametrize(
+    ("new", "old", "seed"), [("fire", "wind", 20_002), ("waves", "sunset", 20_006), ("waves", "thunder", 20_009)]
+)
+def test_a_soft_sound_is_heard_over_the_end_of_a_loud_one(net: HearingNet, new: str, old: str, seed: int) -> None:
+    clip = np.concatenate([synthesise(old, 3.0, seed), synthesise(new, 2.0, seed)])
+    heard = [answer for answer in listen(stream(net), clip) if answer.time_s <= 4.0][-1]
+    assert int(strengths(heard).argmax()) == scene.CONDITIONS.index(new)
+
+
+def test_half_sure_is_shown_at_three_quarters_and_doubts_beside_it_are_not(
+    net: HearingNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = torch.zeros(1, len(scene.CONDITIONS))
+    said[0, :4] = torch.tensor([1.0, 0.5, 0.2, -0.1])
+    monkeypatch.setattr(net, "strengths", lambda weighted: said)
+    tokens, _, _ = TemporalPart(net, floor=0.0)(torch.zeros(1, 5, net.encoder.config.size))
+    shown = scene.from_tokens(tokens)[0, scene.CONDITION]
+    torch.testing.assert_close(shown[:4], torch.tensor([1.0, 0.75, 0.0, 0.0]), rtol=0, atol=1e-5)
+
+
 def test_the_answer_keeps_the_contract(net: HearingNet, bank: torch.Tensor) -> None:
     hearing = PocketHearing(SegmentHalf(net.encoder), TemporalPart(net))
     heard = listen(hearing, synthesise("rain", 2, SEED))[-1]

@@ -59,8 +59,10 @@ def mixed(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return weights[..., :-1] @ x + weights[..., -1:]
 
 
-WAVES = 3
-"""One in so many rows of a first layer, its first ones, are waves, for what repeats; the others outlines."""
+def cut(x: torch.Tensor, rows: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A first layer's rows along `dim`: a third become waves, for what repeats; the others outlines."""
+    waves, outlines = x.split((rows // 3, rows - rows // 3), dim)
+    return torch.sin(waves), torch.tanh(outlines)
 
 
 def overlaid(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,7 +88,6 @@ class Ground(nn.Module):
         words = len(PLACES) + 1
         self.backdrops = nn.Parameter(torch.zeros(words, backdrops, SKETCH_PX, SKETCH_PX))
         self._printed = (3, inks, 3 * inks, stage)
-        self._waves = (width // WAVES, width - width // WAVES)
         columns = (SEEN + backdrops, width + 1, width + 1, width + 1)
         self._sizes = tuple(zip((width, width, width, sum(self._printed)), columns, strict=True))
         self.layers = nn.ModuleList(nn.Linear(words, rows * columns) for rows, columns in self._sizes)
@@ -106,9 +107,7 @@ class Ground(nn.Module):
         first = STEEP * first
         on_maps = torch.cat([first[..., : SEEN - 1], first[..., -1:]], -1)
         x = on_maps @ maps + first[..., SEEN - 1 : -1] @ backdrops
-        waves, outlines = x.split(self._waves, 1)
-        x = torch.cat([torch.sin(waves), torch.tanh(outlines)], 1)
-        x = F.silu(mixed(second, x))
+        x = F.silu(mixed(second, torch.cat(cut(x, self._sizes[0][0], 1), 1)))
         x = mixed(last, x + F.silu(mixed(third, x)))
         picture, masks, inks, stage = x.split(self._printed, 1)
         through, covers = overlaid(torch.sigmoid(4 * masks))
@@ -127,7 +126,6 @@ class Weather(nn.Module):
     def __init__(self, cuts: int, width: int, inks: int, backdrops: int, stage: int) -> None:
         super().__init__()
         self._sizes = ((cuts, SEEN), (cuts, backdrops), (width, cuts + stage + 1), (inks, width + 1), (inks, 3))
-        self._waves = (cuts // WAVES, cuts - cuts // WAVES)
         count, scale = len(CONDITIONS), (0.13 / STEEP, 0.3 / STEEP, 0.2, 0.1, 0.3)
         self.backdrops = nn.Parameter(torch.zeros(count, backdrops, SKETCH_PX, SKETCH_PX))
         self.layers = nn.ParameterList(
@@ -161,8 +159,7 @@ class Weather(nn.Module):
         cuts, backdrops = self._sizes[0][0], 3 * STEEP * self.backdrops[:, :, *pixels].flatten(2)
         x = (STEEP * first).view(-1, most * cuts, SEEN) @ maps
         x = x.view(-1, most, cuts, backdrops.shape[2]) + own @ backdrops[which]
-        waves, outlines = x.split(self._waves, 2)
-        x = torch.cat([torch.sin(waves), torch.tanh(outlines), stage[:, None].expand(-1, most, -1, -1)], 2)
+        x = torch.cat([*cut(x, cuts, 2), stage[:, None].expand(-1, most, -1, -1)], 2)
         masks = torch.sigmoid(4 * mixed(third, F.silu(mixed(second, x))))
         masks = masks * (1 - torch.exp(-8 * strengths))[..., None, None]
         through, covers = overlaid(masks)
