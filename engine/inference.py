@@ -7,11 +7,14 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from engine.clock import Clock
+from engine.flight import Flight
 from engine.mailbox import Mailbox
 from engine.priority import step_back
 from engine.sampling import HEAR_EVERY_S, SamplingStage
@@ -34,6 +37,7 @@ class Ear(Protocol):
 class Inference:
     """Owns the sampling stage in a thread named `inference`; publishes to `frames`.
 
+    Where a model's runner gains by it, several frames are sampled at once, each on a thread of its own.
     A failure keeps the last frame where it is and is reported in `trouble`. `step_down(error, steps)` may answer it
     with a cheaper way to run the model, said in one line, which is taken at once; else the stage is built anew after a
     pause. `max_fps` caps the rate (0: as fast as the model goes).
@@ -52,6 +56,7 @@ class Inference:
         self._build, self._ear, self._state, self.frames, self._clock = build, ear, state, frames, clock
         self._step_down = step_down
         self._period_s = 1 / max_fps if max_fps > 0 else 0.0
+        self._heard_s = self._begun_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="inference", daemon=True)
         self.trouble: str | None = None
@@ -92,23 +97,34 @@ class Inference:
         return bool(stepped)
 
     def _run(self, stage: SamplingStage) -> None:
-        window_s = stage.window_s
-        heard_s = -HEAR_EVERY_S
-        while not self._stop.is_set():
-            started_s = self._clock.now()
-            state = self._state()
-            features = self._ear.latest()
-            if features.time_s - heard_s >= HEAR_EVERY_S:
-                samples, heard_s = self._ear.window(window_s)
-                stage.hear(samples, heard_s, state)
-            if state.freeze:
-                self._stop.wait(0.02)
-                continue
-            evaluations = stage.evaluations
-            self.frames.put(stage.frame(state, self._ear.latest()))
-            self.evaluations += stage.evaluations - evaluations
-            self.trouble = None
-            took_s = self._clock.now() - started_s
-            self.frame_s.append(took_s)
-            if took_s < self._period_s:
-                self._stop.wait(self._period_s - took_s)
+        self._heard_s, self._begun_s = -HEAR_EVERY_S, -self._period_s
+        flight = Flight(partial(self._begin, stage), self._land, lambda: stage.at_once(self._state()))
+        flight.run(self._stop.is_set)
+
+    def _begin(self, stage: SamplingStage) -> Callable[[], tuple[Frame, float]] | None:
+        """The next frame, with everything known now; None while the show is frozen."""
+        early_s = self._begun_s + self._period_s - self._clock.now()
+        if early_s > 0 and self._stop.wait(early_s):
+            return None
+        self._begun_s = self._clock.now()
+        state = self._state()
+        features = self._ear.latest()
+        if features.time_s - self._heard_s >= HEAR_EVERY_S:
+            samples, self._heard_s = self._ear.window(stage.window_s)
+            stage.hear(samples, self._heard_s, state)
+        if state.freeze:
+            return None
+        return partial(_timed, stage.begin(state, self._ear.latest()), self._begun_s, self._clock)
+
+    def _land(self, drawn: tuple[Frame, float]) -> None:
+        """Hand a frame on, finished at this moment, whichever was drawn first."""
+        frame, took_s = drawn
+        self.frames.put(replace(frame, time_s=self._clock.now()))
+        self.evaluations += frame.evaluations
+        self.trouble = None
+        self.frame_s.append(took_s)
+
+
+def _timed(draw: Callable[[], Frame], begun_s: float, clock: Clock) -> tuple[Frame, float]:
+    """A frame, and the seconds since its moment."""
+    return draw(), clock.now() - begun_s

@@ -6,8 +6,11 @@ Same sound, same look, same seed: the same pictures, bit for bit on one machine,
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,7 @@ StateAt = Callable[[float], ShowState]
 
 
 class OfflineShow:
-    """One show fed by hand; arguments as `engine.sampling.SamplingStage`. Owned by the loop that calls `frame`."""
+    """One show fed by hand; arguments as `engine.sampling.SamplingStage`. Owned by the loop that calls `begin`."""
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
         self.clock = VirtualClock()
@@ -54,10 +57,21 @@ class OfflineShow:
             window, self._heard_s = self.analyser.window(self.stage.window_s)
             self.stage.hear(window, self._heard_s, state)
 
-    def frame(self, state: ShowState, now_s: float) -> Frame:
-        """The frame of `now_s`."""
+    def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
+        """The frame of `now_s` (see `SamplingStage.begin`)."""
         self.clock.sleep(now_s - self.clock.now())
-        return self.stage.frame(state, self.features)
+        return self.stage.begin(state, self.features)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One video frame's time, its sound, what the show was then, and its picture, waited for; None: the last one."""
+
+    now_s: float
+    block: np.ndarray
+    state: ShowState
+    features: AudioFeatures
+    picture: Callable[[], Frame] | None
 
 
 def render(
@@ -72,18 +86,36 @@ def render(
 
     `tick` is told the seconds done. A freeze holds the last frame.
     """
-    frame: Frame | None = None
-    for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
-        now_s = index / float(video.fps)
-        state = state_at(now_s)
-        show.listen(mono(block), now_s, state)
-        if frame is None or not state.freeze:
-            frame = show.frame(state, now_s)
-            screen.show(frame)
-        video.write_video(screen.render(lambda: show.features, state, now_s), now_s)
-        video.write_audio(block, video.audio_position)
-        tick(now_s)
+    coming: deque[Moment] = deque()
+
+    def film(moment: Moment) -> None:
+        if moment.picture:
+            screen.show(replace(moment.picture(), time_s=moment.now_s))
+        video.write_video(screen.render(lambda: moment.features, moment.state, moment.now_s), moment.now_s)
+        video.write_audio(moment.block, video.audio_position)
+        tick(moment.now_s)
+
+    with ThreadPoolExecutor() as lanes:
+        for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
+            now_s = index / float(video.fps)
+            state = state_at(now_s)
+            at_once = show.stage.at_once(state)
+            while len(coming) >= at_once:
+                film(coming.popleft())
+            show.listen(mono(block), now_s, state)
+            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, lanes)
+            coming.append(Moment(now_s, block, state, show.features, picture))
+        while coming:
+            film(coming.popleft())
     return video.frames
+
+
+def _drawn(draw: Callable[[], Frame], at_once: int, lanes: Executor) -> Callable[[], Frame]:
+    """A frame that is waited for when it is asked for; one of those that come alone is drawn here and now."""
+    if at_once > 1:
+        return lanes.submit(draw).result
+    frame = draw()
+    return lambda: frame
 
 
 def render_file(

@@ -6,6 +6,7 @@ frame() state + features + embedding -> conditions -> noise -> x0 -> pixels
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from engine.clock import Clock
 from engine.ladder import UNLIMITED
 from engine.types import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
 from engine.whole_frame import WholeFrame, to_bytes
+from export import onnx_runtime
 from export.cuda import to_host
 from tpos_models.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.contracts import AudioEmbedding, Model
@@ -153,7 +155,6 @@ class SamplingStage:
         self._index = 0
         self.apart = False
         """Whether networks are called one by one even where a frame is one CUDA graph: for whoever times them."""
-        self.evaluations = 0
         self.hops = 0
 
     def hear(self, samples: np.ndarray, time_s: float, state: ShowState) -> None:
@@ -163,12 +164,26 @@ class SamplingStage:
         self._weigh_rules(state.rules)
         self.hops += 1
 
+    def at_once(self, state: ShowState) -> int:
+        """How many frames may be sampled side by side: one where each needs the one before."""
+        alone = state.feedback > 0 or self._stream is not None or self.model.runner != "onnx"
+        return 1 if alone else onnx_runtime.frames_at_once()
+
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
         """Sample one frame with everything known now."""
+        return self.begin(state, features)()
+
+    def begin(self, state: ShowState, features: AudioFeatures = SILENCE) -> Callable[[], Frame]:
+        """Fix everything that this moment gives a frame; the call that is returned samples it.
+
+        Up to `at_once` such calls may run side by side, on any thread.
+        """
         now_s = self._clock.now()
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
+        start = self._start(state, noise)
         embedding = self._listener.embedding
+        self._index += 1
         shaped = Shaped(
             audio_time_s=max(features.time_s, embedding.time_s if embedding else 0.0),
             revision=state.revision,
@@ -176,26 +191,26 @@ class SamplingStage:
             heard=self._heard,
             seed=state.seed,
         )
-        start = self._start(state, noise)
+        return partial(self._draw, self._index, state, conditions, start, shaped)
+
+    def _draw(self, index: int, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped) -> Frame:
         if self._whole and not self.apart:
             drawn = self._whole(start, conditions, self.tier(state), self._guidance(state), self._steps(state))
-            self._last_x0, pixels = drawn.x0, drawn.pixels
-            self.evaluations += drawn.evaluations
+            self._last_x0, pixels, evaluations = drawn.x0, drawn.pixels, drawn.evaluations
         else:
-            self._last_x0, shaped = self._sample(state, conditions, start, shaped)
+            self._last_x0, evaluations, shaped = self._sample(state, conditions, start, shaped)
             pixels = to_bytes(self.model.decoder(self._last_x0))
         image = to_host(pixels)
         image.flags.writeable = False
-        self._index += 1
         return Frame(
-            self._index, image, shaped.audio_time_s, self._clock.now(), shaped.revision, shaped.prompt, shaped.heard,
-            shaped.seed,
+            index, image, shaped.audio_time_s, self._clock.now(), shaped.revision, shaped.prompt, shaped.heard,
+            shaped.seed, evaluations,
         )  # fmt: skip
 
     def _sample(
         self, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped
-    ) -> tuple[torch.Tensor, Shaped]:
-        """x0 and what shaped it: this moment, or with a stream batch an earlier one."""
+    ) -> tuple[torch.Tensor, int, Shaped]:
+        """x0, the evaluations it took, and what shaped it: this moment, or with a stream batch an earlier one."""
         denoiser, schedule = self.model.denoiser, self._schedule
         steps = self._steps(state)
         few = (schedule, start.noise, conditions, self.tier(state), self._guidance(state), steps, None)
@@ -204,8 +219,7 @@ class SamplingStage:
             kind = (steps, start.latents is None, start.strength)
             begin = partial(trajectory, *few, start.latents, start.strength)
             x0, shaped = self._stream.push(begin, shaped, kind)
-            self.evaluations += self._stream.evaluations - before
-            return x0, shaped
+            return x0, self._stream.evaluations - before, shaped
         if self._reference_steps:
             result = sample_plms(
                 denoiser, schedule, start.noise, conditions, Guidance(), self._reference_steps, start.latents,
@@ -213,8 +227,7 @@ class SamplingStage:
             )  # fmt: skip
         else:
             result = sample(denoiser, *few, start.latents, start.strength)
-        self.evaluations += result.evaluations
-        return result.x0, shaped
+        return result.x0, result.evaluations, shaped
 
     def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
         """Noise alone, the last frame as far as it is fed back, or the picture."""

@@ -132,3 +132,5 @@ class Frame:
     prompt: str
     heard: tuple[Heard, ...]
     seed: int
+    evaluations: int
+    """Network evaluations it took."""

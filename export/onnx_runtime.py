@@ -31,17 +31,30 @@ _TORCH = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "ten
 _FAILURES = (state.Fail, state.RuntimeException, state.EPFail, state.InvalidArgument, state.NotImplemented)
 
 
-def threads() -> int:
-    """Threads for one network, at most 8: $OMP_NUM_THREADS, or all cores but one, which the display and sound have.
+def cores() -> int:
+    """Cores that a model takes, at most 8: $OMP_NUM_THREADS, or all but one, which the display and sound have.
 
-    Two cores are both taken: the model's threads stand behind everybody else's there (`engine.priority`).
+    Two are both taken: the model's threads stand behind everybody else's there (`engine.priority`).
     """
     chosen = os.environ.get("OMP_NUM_THREADS", "")
     if chosen.isdecimal() and int(chosen) > 0:
         return min(8, int(chosen))
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cores = min(here, psutil.cpu_count(logical=False) or here)
-    return max(1, min(8, cores if cores <= 2 else cores - 1))
+    found = min(here, psutil.cpu_count(logical=False) or here)
+    return max(1, min(8, found if found <= 2 else found - 1))
+
+
+def frames_at_once() -> int:
+    """Frames that are best computed side by side: two on a CPU, each by its half of the cores.
+
+    A network's operations are so short that threads which share them mostly wait for each other.
+    """
+    return 1 if len(providers()) > 1 else min(2, cores())
+
+
+def threads() -> int:
+    """Threads for one network."""
+    return cores() // frames_at_once()
 
 
 def providers() -> list[str | tuple[str, dict[str, str]]]:

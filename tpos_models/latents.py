@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -77,11 +78,23 @@ def shifted(z: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     The highest frequency of an even size has no direction; it stays, which keeps the transform unitary and real.
     """
     height, width = z.shape[-2:]
-    down, right = torch.fft.fftfreq(height, dtype=torch.float64), torch.fft.rfftfreq(width, dtype=torch.float64)
-    down, right = torch.where(down.abs() == 0.5, 0.0, down), torch.where(right == 0.5, 0.0, right)
-    cycles = shift[:, 1, None, None].double() * down[:, None] + shift[:, 0, None, None].double() * right
-    turn = torch.polar(torch.ones_like(cycles), -2 * math.pi * cycles).to(torch.complex64).to(z.device)
+    right, down = shift.double().cpu().T
+    turn = _phases(down, height)[:, :, None] * _phases(right, width)[:, None, : width // 2 + 1]
+    turn = turn.to(torch.complex64).to(z.device)
     return torch.fft.irfft2(torch.fft.rfft2(z.float()) * turn, s=(height, width)).to(z.dtype)
+
+
+def _phases(cells: torch.Tensor, size: int) -> torch.Tensor:
+    """What moving by cells (C,) does to each frequency: (C, size), complex of magnitude 1."""
+    angle = -2 * math.pi * cells[:, None] * _frequencies(size)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+@cache
+def _frequencies(size: int) -> torch.Tensor:
+    """Cycles per cell of a transform of `size` cells, in its order; the highest of an even size counts as none."""
+    cycles = torch.fft.fftfreq(size, dtype=torch.float64)
+    return torch.where(cycles.abs() == 0.5, 0.0, cycles)
 
 
 def moved(z0: torch.Tensor, z1: torch.Tensor, position: Position) -> torch.Tensor:

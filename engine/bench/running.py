@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from engine.bench.stages import Call, Watch, measure_stages, replay
 from engine.clock import WallClock
 from engine.commands import CommandQueue
 from engine.director import Director
+from engine.flight import Flight
 from engine.inference import Inference
 from engine.mailbox import Mailbox
 from engine.options import LookOptions
@@ -138,7 +140,7 @@ def measure_point(model: Model, watch: Watch, tier: str, steps: int, seconds: fl
         steps=steps,
         evaluations=stages.evaluations,
         fps=plain.fps,
-        bare_fps=bare_fps(model, stages.calls, seconds / 3),
+        bare_fps=bare_fps(model, stages.calls, stages.at_once, seconds / 3),
         frame_ms=stages.frame.median_ms,
         bare_ms=stages.bare.median_ms,
         delay_ms=plain.delay_ms,
@@ -164,16 +166,23 @@ def _play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = 
         return Played(fps, 1000 * float(np.median(rig.delays_s)), counters.overruns + counters.overflows)
 
 
-def bare_fps(model: Model, calls: list[Call], seconds: float) -> float:
-    """Frames a second of a loop that makes a frame's network calls, hears as often, and does nothing else."""
+def bare_fps(model: Model, calls: list[Call], at_once: int, seconds: float) -> float:
+    """Frames a second of a loop that makes a frame's network calls, hears as often, and does nothing else.
+
+    As many frames are under way `at_once` as in the show.
+    """
     sound = synthesise("rain", 12.0, 7)
     start_s = heard_s = time.monotonic()
-    frames = 0
-    while (now_s := time.monotonic()) - start_s < seconds or not frames:
+    landed: list[float] = []
+
+    def begin() -> Callable[[], float]:
+        nonlocal heard_s
+        now_s = time.monotonic()
         if now_s - heard_s >= HEAR_EVERY_S:
             heard_s = now_s
             end = SAMPLE_RATE * 9 + round((now_s - start_s) * SAMPLE_RATE) % (SAMPLE_RATE * 3)
             model.audio.hear(sound[:end], now_s)
-        replay(calls)
-        frames += 1
-    return frames / (time.monotonic() - start_s)
+        return partial(replay, calls)
+
+    Flight(begin, landed.append, lambda: at_once).run(lambda: time.monotonic() - start_s > seconds)
+    return len(landed) / (time.monotonic() - start_s)

@@ -20,9 +20,10 @@ from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.bench.report import Times, table
 from engine.clock import VirtualClock
+from engine.flight import Flight
 from engine.sampling import HEAR_EVERY_S, SamplingStage
 from engine.screens import Screen
-from engine.types import SILENCE, ShowState
+from engine.types import SILENCE, Frame, ShowState
 from tpos_models.contracts import Model
 from tpos_models.network import Network, Run, Runner
 from tpos_models.pocket.sounds import synthesise
@@ -136,19 +137,26 @@ class Hand:
         self._split(start_s, end_s)
         return picture.image
 
-    def plain_frame(self) -> float:
-        """Seconds of one more frame of the same moment, with nobody watching."""
+    def plain_frame(self) -> tuple[float, int]:
+        """Seconds and evaluations of one more frame of the same moment, with nobody watching."""
         start_s = now()
-        self.stage.frame(self.state, self.features)
-        return now() - start_s
+        frame = self.stage.frame(self.state, self.features)
+        return now() - start_s, frame.evaluations
 
-    def play(self) -> np.ndarray:
-        """A frame as a live show plays it: the sound moves on by the time since the last one."""
+    def play_for(self, seconds: float) -> float:
+        """Frames a second as a live show plays them: the sound moves on by the time that passes."""
+        landed: list[Frame] = []
+        flight = Flight(self._begin, landed.append, lambda: self.stage.at_once(self.state))
+        start_s = self._played_s = time.monotonic()
+        flight.run(lambda: time.monotonic() - start_s > seconds)
+        return len(landed) / (time.monotonic() - start_s)
+
+    def _begin(self) -> Callable[[], Frame]:
         now_s = time.monotonic()
         self.clock.sleep(min(now_s - self._played_s, HEAR_EVERY_S))
         self._played_s = now_s
         self._listen()
-        return self.stage.frame(self.state, self.features).image
+        return self.stage.begin(self.state, self.features)
 
     def text(self, number: int) -> None:
         """A prompt that was never seen."""
@@ -196,7 +204,10 @@ class Hand:
 
 @dataclass(frozen=True)
 class Stages:
-    """Every stage's times, a whole frame's, and those of its networks alone; `calls` are one frame's."""
+    """Every stage's times, a whole frame's, and those of its networks alone; `calls` are one frame's.
+
+    A show samples so many frames `at_once`; here they come one by one.
+    """
 
     tier: str
     steps: int
@@ -205,6 +216,7 @@ class Stages:
     bare: Times
     evaluations: float
     calls: list[Call]
+    at_once: int
 
     @property
     def over_bare(self) -> float:
@@ -214,7 +226,7 @@ class Stages:
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         frame = {"tier": self.tier, "steps": self.steps, "evaluations": self.evaluations, **asdict(self.frame)}
-        frame |= {"bare_networks_ms": self.bare.median_ms, "over_bare": self.over_bare}
+        frame |= {"bare_networks_ms": self.bare.median_ms, "over_bare": self.over_bare, "at_once": self.at_once}
         return {"stages": {name: asdict(times) for name, times in self.stages.items()}, "frame": frame}
 
     def lines(self) -> list[str]:
@@ -249,17 +261,20 @@ def measure_stages(
     hand.begin()
     frames: list[float] = []
     bare: list[float] = []
-    evaluations = hand.stage.evaluations
+    evaluations: list[int] = []
     start_s = time.monotonic()
     while len(frames) < LEAST or time.monotonic() - start_s < seconds:
         hand.frame()
-        frames.append(hand.plain_frame())
+        seconds_taken, evaluated = hand.plain_frame()
+        frames.append(seconds_taken)
+        evaluations.append(evaluated)
         bare.append(replay(hand.calls))
         hand.text(len(frames))
         if screen is not None:
             hand.draw(screen)
         progress(min(1.0, (time.monotonic() - start_s) / seconds))
-    each = (hand.stage.evaluations - evaluations) / (2 * len(frames))
     stages = {name: Times.of(hand.taken[name]) for name in sorted(hand.taken, key=_order)}
-    tier = hand.stage.tier(state)
-    return Stages(tier, state.steps, stages, Times.of(frames), Times.of(bare), each, hand.calls)
+    return Stages(
+        hand.stage.tier(state), state.steps, stages, Times.of(frames), Times.of(bare), float(np.mean(evaluations)),
+        hand.calls, hand.stage.at_once(state),
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -135,10 +136,36 @@ def test_frames_tell_what_shaped_them(model):
     assert frame.heard[0].phrase == "rain"
 
 
+def test_frames_side_by_side_are_those_one_by_one(model):
+    def stage_and_states() -> tuple[SamplingStage, list[ShowState]]:
+        stage, clock = fresh(model)
+        clock.sleep(0.3)
+        return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
+
+    stage, states = stage_and_states()
+    assert stage.at_once(states[0]) == onnx_runtime.frames_at_once()
+    alone = [stage.frame(state) for state in states]
+    stage, states = stage_and_states()
+    begun = [stage.begin(state) for state in states]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(lambda draw: draw(), reversed(begun)))[::-1]
+    for one, other in zip(alone, together, strict=True):
+        assert one.index == other.index
+        assert one.evaluations == other.evaluations
+        assert np.array_equal(one.image, other.image)
+
+
+def test_a_frame_that_needs_the_one_before_is_never_begun_beside_it(model):
+    stage, _ = fresh(model)
+    assert stage.at_once(replace(BEACH, feedback=0.5)) == 1
+    assert SamplingStage(model, VirtualClock(), stream_batch=True).at_once(BEACH) == 1
+    assert SamplingStage(replace(model, runner="torch"), VirtualClock()).at_once(BEACH) == 1
+
+
 def test_more_steps_than_the_model_knows_are_taken_as_all(model):
     stage, _ = fresh(model)
-    stage.frame(replace(BEACH, steps=8, guidance="blend"))
-    assert stage.evaluations == len(model.spec.timesteps)
+    frame = stage.frame(replace(BEACH, steps=8, guidance="blend"))
+    assert frame.evaluations == len(model.spec.timesteps)
 
 
 def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):

@@ -200,8 +200,7 @@ def test_a_negative_prompt_counts_where_the_tier_has_an_unconditional_branch(tin
 def test_the_reference_sampler_is_plms_with_three_evaluations(tiny):
     played = stage(tiny, reference_steps=5)
     played.hear(synthesise("thunder", 9.0, 1), 9.0, SEA)
-    played.frame(SEA)
-    assert played.evaluations == (5 + 1) * 3
+    assert played.frame(SEA).evaluations == (5 + 1) * 3
     flow = replace(tiny, spec=replace(tiny.spec, schedule="rectified_flow"))
     with pytest.raises(InputError, match="--sampler reference"):
         stage(flow, reference_steps=5)

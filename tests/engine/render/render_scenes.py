@@ -32,7 +32,7 @@ except MissingPart as reason:
 
 
 def frame(image: np.ndarray, index: int = 0, time_s: float = 0.0) -> Frame:
-    return Frame(index, image, time_s, time_s, 0, "", (), 0)
+    return Frame(index, image, time_s, time_s, 0, "", (), 0, 1)
 
 
 def picture(height: int = 72, width: int = 128) -> np.ndarray:
