@@ -201,7 +201,7 @@ class Live:
 
     def _new_stage(self) -> SamplingStage:
         limit, stream = self._ladder.rung.most_steps, self.options.stream_batch
-        return SamplingStage(self.model, self.clock, limit, self.picture, stream_batch=stream)
+        return SamplingStage(self.model, self.clock, limit, self.picture, stream_batch=stream, beside_display=True)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
         seconds = self.options.seconds

@@ -114,7 +114,7 @@ def open_on(
     size_px = registry.smaller(name, size_px, rung.halvings)
     runner = watch(kind.make())
     if kind.name != "onnx":
-        torch.set_num_threads(onnx_runtime.cores())
+        torch.set_num_threads(onnx_runtime.threads_alone())
         return registry.load(name, runner, kind.name, size_px, additions)
     torch.set_num_threads(1)  # torch must keep no pool of its own spinning beside ONNX Runtime's
     with ThreadPoolExecutor(1, initializer=step_back) as behind:  # whose threads inherit its place

@@ -120,7 +120,8 @@ class SamplingStage:
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows; with `reference_steps`
     it takes those, as the paper does (`tpos_models.stable_diffusion.plms`). `picture`, RGB uint8 (H, W, 3), is what
     every frame starts from, or with feedback the first. `stream_batch` takes one step of several successive frames in
-    one call (`tpos_models.stream`): a frame of n steps then comes n - 1 frames later.
+    one call (`tpos_models.stream`): a frame of n steps then comes n - 1 frames later. `beside_display`: a core is left
+    to whatever draws.
     """
 
     def __init__(
@@ -131,11 +132,13 @@ class SamplingStage:
         picture: np.ndarray | None = None,
         reference_steps: int = 0,
         stream_batch: bool = False,
+        beside_display: bool = False,
     ) -> None:
         if reference_steps and model.spec.schedule != "scaled_linear":
             raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
         self.model = model
         self._reference_steps = reference_steps
+        self._beside_display = beside_display
         self._stream: StreamBatch[Shaped] | None = StreamBatch(model.denoiser) if stream_batch else None
         self._picture = None if picture is None else encode_picture(model, picture)
         self._last_x0: torch.Tensor | None = None
@@ -167,7 +170,7 @@ class SamplingStage:
     def at_once(self, state: ShowState) -> int:
         """How many frames may be sampled side by side: one where each needs the one before."""
         alone = state.feedback > 0 or self._stream is not None or self.model.runner != "onnx"
-        return 1 if alone else onnx_runtime.frames_at_once()
+        return 1 if alone else onnx_runtime.frames_at_once(self._beside_display)
 
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
         """Sample one frame with everything known now."""

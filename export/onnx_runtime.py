@@ -32,29 +32,30 @@ _FAILURES = (state.Fail, state.RuntimeException, state.EPFail, state.InvalidArgu
 
 
 def cores() -> int:
-    """Cores that a model takes, at most 8: $OMP_NUM_THREADS, or all but one, which the display and sound have.
-
-    Two are both taken: the model's threads stand behind everybody else's there (`engine.priority`).
-    """
+    """Cores there are, at most 8, or $OMP_NUM_THREADS."""
     chosen = os.environ.get("OMP_NUM_THREADS", "")
     if chosen.isdecimal() and int(chosen) > 0:
         return min(8, int(chosen))
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = min(here, psutil.cpu_count(logical=False) or here)
-    return max(1, min(8, found if found <= 2 else found - 1))
+    return max(1, min(8, here, psutil.cpu_count(logical=False) or here))
 
 
-def frames_at_once() -> int:
-    """Frames that are best computed side by side: two on a CPU, each by its half of the cores.
+def frames_at_once(beside_display: bool) -> int:
+    """Frames that are best computed side by side: two on a CPU, unless a core must be left to the display for it.
 
     A network's operations are so short that threads which share them mostly wait for each other.
     """
-    return 1 if len(providers()) > 1 else min(2, cores())
+    return 1 if len(providers()) > 1 else max(1, min(2, cores() - beside_display))
 
 
 def threads() -> int:
-    """Threads for one network."""
-    return cores() // frames_at_once()
+    """Threads for each network of two frames at once; a core's worth is left to the display and the sound."""
+    return max(1, (cores() - 1) // 2)
+
+
+def threads_alone() -> int:
+    """Threads for a model that has one frame at a time; two cores are both taken, behind everybody else."""
+    return cores() if cores() <= 2 else cores() - 1
 
 
 def providers() -> list[str | tuple[str, dict[str, str]]]:

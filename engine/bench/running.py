@@ -30,6 +30,7 @@ from tpos_models.errors import RunError
 from tpos_models.pocket.sounds import synthesise
 
 PATIENCE_S = 600.0
+TURNS = 5
 
 
 @dataclass
@@ -63,7 +64,13 @@ class Rig:
 
 
 @contextmanager
-def running(model: Model, look: LookOptions, source: Source | None = None, stream_batch: bool = False) -> Iterator[Rig]:
+def running(
+    model: Model,
+    look: LookOptions,
+    source: Source | None = None,
+    stream_batch: bool = False,
+    beside_display: bool = True,
+) -> Iterator[Rig]:
     """A running engine, warmed up."""
     clock = WallClock()
     show, _ = look.build_show()
@@ -73,7 +80,7 @@ def running(model: Model, look: LookOptions, source: Source | None = None, strea
     frames: Mailbox[Frame] = Mailbox()
 
     def stage() -> SamplingStage:
-        return SamplingStage(model, clock, stream_batch=stream_batch)
+        return SamplingStage(model, clock, stream_batch=stream_batch, beside_display=beside_display)
 
     inference = Inference(stage, capture, director.state, frames, clock)
     osc = OscServer(director.queue, port=_free_port(), clock=clock)
@@ -129,22 +136,25 @@ HEADER = (
 
 
 def measure_point(model: Model, watch: Watch, tier: str, steps: int, seconds: float) -> Point:
-    """One tier at one number of steps, a third of `seconds` for each part."""
+    """One tier at one number of steps, a third of `seconds` for each part; engine and bare networks take turns."""
     look = LookOptions(guidance=tier, steps=steps)
     state = replace(look.build_show()[0].state, rules=())
     stages = measure_stages(model, state, watch, seconds / 3)
-    plain = _play(model, look, seconds / 3)
+    plain, bare = [], []
+    for _ in range(TURNS):
+        plain.append(_play(model, look, seconds / 3 / TURNS))
+        bare.append(bare_fps(model, stages.calls, stages.at_once, seconds / 3 / TURNS))
     streamed = _play(model, look, seconds / 3, stream_batch=True) if steps > 1 else None
     return Point(
         tier=tier,
         steps=steps,
         evaluations=stages.evaluations,
-        fps=plain.fps,
-        bare_fps=bare_fps(model, stages.calls, stages.at_once, seconds / 3),
+        fps=float(np.median([one.fps for one in plain])),
+        bare_fps=float(np.median(bare)),
         frame_ms=stages.frame.median_ms,
         bare_ms=stages.bare.median_ms,
-        delay_ms=plain.delay_ms,
-        sound_lost=plain.sound_lost,
+        delay_ms=float(np.median([one.delay_ms for one in plain])),
+        sound_lost=sum(one.sound_lost for one in plain),
         streamed_fps=streamed.fps if streamed else None,
         streamed_delay_ms=streamed.delay_ms if streamed else None,
     )
@@ -160,7 +170,7 @@ class Played:
 
 
 def _play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = False) -> Played:
-    with running(model, look, stream_batch=stream_batch) as rig:
+    with running(model, look, stream_batch=stream_batch, beside_display=False) as rig:
         fps = rig.fps(seconds)
         counters = rig.capture.counters()
         return Played(fps, 1000 * float(np.median(rig.delays_s)), counters.overruns + counters.overflows)

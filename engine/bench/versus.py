@@ -20,7 +20,7 @@ from engine.bench.report import Bar, Say
 from engine.bench.stages import Hand, Watch
 from engine.priority import step_back
 from engine.types import Prompt, ShowState
-from export.onnx_runtime import cores
+from export.onnx_runtime import threads_alone
 from tpos_models.contracts import Model, ModelSpec
 from tpos_models.network import Network
 
@@ -104,7 +104,7 @@ class Versus:
             "rounds": [list(pair) for pair in zip(self.ours, self.diffusers, strict=True)],
             "largest_difference": self.largest_difference,
             "steps": self.steps,
-            "cores": cores(),
+            "threads": threads_alone(),
         }
 
     def lines(self, runner: str) -> list[str]:
@@ -114,7 +114,7 @@ class Versus:
             f"{np.median(self.ours):.2f} frames/s",
             "  diffusers LatentConsistencyModelPipeline, eager torch, given latents and prompt tokens, float picture: "
             f"{np.median(self.diffusers):.2f} frames/s",
-            f"  both {self.steps} step{'s' * (self.steps > 1)}, 1 evaluation each, {cores()} CPU cores, "
+            f"  both {self.steps} step{'s' * (self.steps > 1)}, 1 evaluation each, {threads_alone()} CPU threads, "
             f"turn by turn; one picture of each differs by at most {self.largest_difference:.2f} of 255",
         ]
 
@@ -137,7 +137,7 @@ def _alternate(model: Model, pipeline: Any, steps: int, seconds: float, tell: Sa
     own_threads = torch.get_num_threads()
     for number in range(ROUNDS):
         ours_fps.append(hand.play_for(seconds / ROUNDS))
-        torch.set_num_threads(cores())
+        torch.set_num_threads(threads_alone())
         theirs_fps.append(_fps(theirs, seconds / ROUNDS))
         torch.set_num_threads(own_threads)
         tell(f"round {number + 1} of {ROUNDS}: {ours_fps[-1]:.2f} against {theirs_fps[-1]:.2f} frames/s")

@@ -51,9 +51,10 @@ class Lens(nn.Module):
 
     x: torch.Tensor
     y: torch.Tensor
-    down: torch.Tensor
-    """(fields, size, CELLS): what the field of each of `maps` is multiplied with from the left, and from the right."""
     across: torch.Tensor
+    """(sights * size, CELLS): every blur and block there is, for the rows of every channel."""
+    down: torch.Tensor
+    """(fields, size, CELLS): for the columns of each field of `maps`. Constants multiply fastest from the left."""
     along: torch.Tensor
     """(6, CELLS, size): the profiles' steps and blurs."""
 
@@ -67,17 +68,20 @@ class Lens(nn.Module):
             self.register_buffer(name, _gaussian(sigma, points), persistent=False)
         for width in BLOCKS:
             self.register_buffer(f"block_{width}", _blocks(width, size), persistent=False)
-        fields = [(channel, self.blur(sigma), self.blur(sigma)) for sigma in LEVELS for channel in range(CHANNELS)]
-        fields += [(channel, self.blur(down), self.blur(across)) for channel, down, across in STRETCHED]
-        fields += [(channel, self.block(width), self.block(width)) for channel, width in TILES]
-        self._channels = [channel for channel, _, _ in fields]
+        widths = sorted({width for _, width in TILES})
+        sights = [self.blur(sigma) for sigma in sigmas] + [self.block(width) for width in widths]
+        fields = [(channel, sigmas.index(s), sigmas.index(s)) for s in LEVELS for channel in range(CHANNELS)]
+        fields += [(channel, sigmas.index(down), sigmas.index(across)) for channel, down, across in STRETCHED]
+        tiles = [(channel, len(sigmas) + widths.index(width)) for channel, width in TILES]
+        fields += [(channel, tile, tile) for channel, tile in tiles]
+        self._fields = [channel * len(sights) + across for channel, _, across in fields]
         along = [self.block(width) for width in BLOCKS] + [self.blur(sigma) for sigma in LEVELS[1:]]
-        for name, matrices in (
-            ("down", [down for _, down, _ in fields]),
-            ("across", [across.T for _, _, across in fields]),
-            ("along", [matrix.T for matrix in along]),
+        for name, matrix in (
+            ("across", torch.cat(sights)),
+            ("down", torch.stack([sights[down] for _, down, _ in fields])),
+            ("along", torch.stack([one.T for one in along])),
         ):
-            self.register_buffer(name, torch.stack(matrices), persistent=False)
+            self.register_buffer(name, matrix, persistent=False)
         centre = (torch.arange(size) + 0.5) / size
         self.register_buffer("x", centre[None, :].expand(size, size).contiguous(), persistent=False)
         self.register_buffer("y", centre[:, None].expand(size, size).contiguous(), persistent=False)
@@ -126,7 +130,8 @@ class Lens(nn.Module):
     def maps(self, z: torch.Tensor) -> torch.Tensor:
         """Everything there is to see of z at each position: (B, 4, 32, 32) to (B, MAPS, size, size)."""
         n = self.size
-        fields = self.down @ (z[:, self._channels] @ self.across)
+        sights = (self.across @ z.transpose(2, 3)).view(-1, CHANNELS * (len(self.across) // n), n, CELLS)
+        fields = self.down @ sights[:, self._fields].transpose(2, 3)
         rows = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, n)
         moods = self.moods(z)[:, :, None, None].expand(-1, -1, n, n)
         coordinates = self.coordinates().expand(z.shape[0], -1, -1, -1)
