@@ -62,6 +62,18 @@ class Encoder(Placed):
         return self.out(F.relu(self.coarse(x)))
 
 
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    """(B, 4 C, rows, columns) to (B, C, 2 rows, 2 columns): pixel_shuffle.
+
+    An exporter gets it as two plain transpositions, which ONNX Runtime does four times faster than its DepthToSpace.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        return F.pixel_shuffle(x, 2)
+    channels, rows, columns = int(x.shape[1]) // 4, int(x.shape[2]), int(x.shape[3])
+    x = x.view(-1, 2 * channels, 2, rows * columns).transpose(2, 3).reshape(-1, channels, 2, rows, 2 * columns)
+    return x.transpose(2, 3).reshape(-1, channels, 2 * rows, 2 * columns)
+
+
 class Decoder(Placed):
     """Latents (B, 4, 32, 32) to RGB (B, 3, 256, 256), 0..1 once `eval()`; about 1.2 GFLOP."""
 
@@ -82,9 +94,9 @@ class Decoder(Placed):
     def paint(self, latents: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
         """Whole latents, or the cells of `crop`, to pixels."""
         x = self.at_32(self.start(self.beside(latents, crop)))
-        x = self.at_64(F.pixel_shuffle(self.to_64(F.relu(x)), 2))
-        x = self.at_128(F.pixel_shuffle(self.to_128(F.relu(x)), 2))
-        picture = F.pixel_shuffle(self.out(F.relu(x)), 2) * 0.5 + 0.5
+        x = self.at_64(doubled(self.to_64(F.relu(x))))
+        x = self.at_128(doubled(self.to_128(F.relu(x))))
+        picture = doubled(self.out(F.relu(x))) * 0.5 + 0.5
         return picture if self.training else picture.clamp(0, 1)
 
 
