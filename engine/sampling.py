@@ -6,6 +6,7 @@ frame() state + features + embedding -> conditions -> noise -> x0 -> pixels
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -138,10 +139,13 @@ class SamplingStage:
             raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
         self.model = model
         self._reference_steps = reference_steps
-        self._beside_display = beside_display
+        alone = stream_batch or model.runner != "onnx"
+        self._at_once = 1 if alone else onnx_runtime.frames_at_once(beside_display)
         self._stream: StreamBatch[Shaped] | None = StreamBatch(model.denoiser) if stream_batch else None
         self._picture = None if picture is None else encode_picture(model, picture)
         self._last_x0: torch.Tensor | None = None
+        self._last_index = 0
+        self._finishing = threading.Lock()
         self._clock = clock
         self._most_steps = min(most_steps, len(model.spec.timesteps))
         self._schedule = NoiseSchedule(model.spec)
@@ -169,8 +173,7 @@ class SamplingStage:
 
     def at_once(self, state: ShowState) -> int:
         """How many frames may be sampled side by side: one where each needs the one before."""
-        alone = state.feedback > 0 or self._stream is not None or self.model.runner != "onnx"
-        return 1 if alone else onnx_runtime.frames_at_once(self._beside_display)
+        return 1 if state.feedback > 0 else self._at_once
 
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
         """Sample one frame with everything known now."""
@@ -199,10 +202,13 @@ class SamplingStage:
     def _draw(self, index: int, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped) -> Frame:
         if self._whole and not self.apart:
             drawn = self._whole(start, conditions, self.tier(state), self._guidance(state), self._steps(state))
-            self._last_x0, pixels, evaluations = drawn.x0, drawn.pixels, drawn.evaluations
+            x0, pixels, evaluations = drawn.x0, drawn.pixels, drawn.evaluations
         else:
-            self._last_x0, evaluations, shaped = self._sample(state, conditions, start, shaped)
-            pixels = to_bytes(self.model.decoder(self._last_x0))
+            x0, evaluations, shaped = self._sample(state, conditions, start, shaped)
+            pixels = to_bytes(self.model.decoder(x0))
+        with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
+            if index > self._last_index:
+                self._last_x0, self._last_index = x0, index
         image = to_host(pixels)
         image.flags.writeable = False
         return Frame(
@@ -288,7 +294,8 @@ class SamplingStage:
         if self._drift is None or state.seed != self._seed:
             self._drift = Drift(self.model.spec, state.seed)
             self._seed = state.seed
-            self._last_x0 = None
+            with self._finishing:  # nor is it one of the old seed that is still under way
+                self._last_x0, self._last_index = None, self._index
         dt_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
         return self._drift.advance(dt_s, state.motion, features.level, features.onset, conditions).to(self.model.device)

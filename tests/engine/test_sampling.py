@@ -155,6 +155,24 @@ def test_frames_side_by_side_are_those_one_by_one(model):
         assert np.array_equal(one.image, other.image)
 
 
+def test_what_is_fed_back_is_the_newest_frame_of_this_seed_whichever_ended_last(model):
+    def fed_back(order: int) -> np.ndarray:
+        stage, _ = fresh(model)
+        names = ("a city at night", "a volcano")
+        begun = [stage.begin(replace(BEACH, prompts=(Prompt(name),))) for name in names]
+        for draw in begun[::order]:
+            draw()
+        return stage.frame(replace(BEACH, feedback=0.6)).image
+
+    assert np.array_equal(fed_back(1), fed_back(-1))
+    stage, _ = fresh(model)
+    under_way, other_seed = stage.begin(BEACH), replace(BEACH, feedback=0.6, seed=9)
+    stage.begin(other_seed)
+    under_way()
+    plain = fresh(model)[0].frame(replace(other_seed, feedback=0.0)).image
+    assert np.array_equal(stage.frame(other_seed).image, plain), "the old seed's frame is not fed back"
+
+
 def test_a_frame_that_needs_the_one_before_is_never_begun_beside_it(model):
     stage, _ = fresh(model)
     assert stage.at_once(replace(BEACH, feedback=0.5)) == 1
