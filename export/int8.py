@@ -33,7 +33,7 @@ def choose(plain: Path, path: Path, network: Network) -> Path:
 
     Whole or not at all; raises `StorageError` where it cannot be written.
     """
-    from export.onnx_runtime import open_session
+    from export.onnx_runner import open_session
 
     real = network.real() if network.real else ()
     known, unseen = real[: -len(real) // 3], real[-len(real) // 3 :]

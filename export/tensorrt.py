@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 import torch
 
-from export import cuda, onnx
+from export import cuda_graphs as cuda
+from export import onnx_export as onnx
 from export.cache import building, cache_folder
-from export.engine_building import Log, build
+from export.tensorrt_build import Log, build
 from tpos_models.errors import DeviceError, InputError, MissingPart, ModelError, RunError, StorageError
 from tpos_models.network import Network, Run, Runner, Tensors
 

@@ -45,5 +45,5 @@ def test_models_know_nothing_of_the_stage():
 
 def test_an_arrow_hidden_in_a_function_is_found(tmp_path):
     sneaky = tmp_path / "sneaky.py"
-    sneaky.write_text("def f():\n    from engine.live import Live\n    return Live\n")
+    sneaky.write_text("def f():\n    from engine.app.live import Live\n    return Live\n")
     assert "engine" in imports(sneaky)

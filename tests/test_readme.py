@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.osc import osc_table_markdown
-from engine.presets import available, parse
+from engine.control.osc import osc_table_markdown
+from engine.control.presets import available, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
-from tpos_models.guidance import Guidance
+from tpos_models.diffusion.guidance import Guidance
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Schedule = Literal["rectified_flow", "scaled_linear"]

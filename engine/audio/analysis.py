@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from engine.audio import HOP, HOP_S, SAMPLE_RATE
+from engine.audio.beats import BeatTracker
 from engine.audio.gain import SILENCE_DB, AutoGain, decibels
 from engine.audio.history import History
 from engine.audio.spectrum import Bands, Onsets, Spectrum
-from engine.audio.tempo import BeatTracker
-from engine.types import AudioFeatures
+from engine.core.messages import AudioFeatures
 
 _HISTORY_S = 12
 _LEVEL_RANGE_DB = (-46.0, -6.0)

@@ -12,12 +12,12 @@ import numpy as np
 from engine.audio import HOP_S, SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.history import History
-from engine.audio.intake import Intake, mono
+from engine.audio.resample import Intake, mono
 from engine.audio.ring import Block
 from engine.audio.sources import Source
 from engine.audio.timeline import SampleClock
-from engine.clock import Clock, WallClock
-from engine.types import SILENCE, AudioFeatures
+from engine.core.clock import Clock, WallClock
+from engine.core.messages import SILENCE, AudioFeatures
 
 _POLL_S = 0.002
 _RAW_S = 30

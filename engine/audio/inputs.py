@@ -9,7 +9,7 @@ import soundfile as sf
 from engine.audio.devices import DeviceSource
 from engine.audio.portaudio import find_device
 from engine.audio.sources import FileSource, Source, SynthSource
-from engine.clock import Clock
+from engine.core.clock import Clock
 from tpos_models.errors import DeviceError
 
 _SUFFIXES = {f".{name.lower()}" for name in sf.available_formats()} | {

@@ -11,7 +11,7 @@ from itertools import count, islice
 import numpy as np
 
 from engine.audio import SAMPLE_RATE
-from tpos_models.pocket.sounds import synthesise
+from tpos_models.pocket.synth.sounds import synthesise
 
 _SEED = 7
 _FADE_S = 1.5
@@ -19,7 +19,7 @@ _FADE_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is heard between two times; `name` is a word `tpos_models.pocket.sounds` knows."""
+    """What is heard between two times; `name` is a word `tpos_models.pocket.synth.sounds` knows."""
 
     name: str
     start_s: float

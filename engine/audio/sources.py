@@ -14,10 +14,10 @@ from types import TracebackType
 import numpy as np
 
 from engine.audio import SAMPLE_RATE
-from engine.audio.media import AudioFile
 from engine.audio.ring import BlockRing
+from engine.audio.sound_file import AudioFile
 from engine.audio.soundtrack import stream
-from engine.clock import Clock, WallClock
+from engine.core.clock import Clock, WallClock
 
 BLOCK_FRAMES = 256
 """Frames per block at 44.1 and 48 kHz: 5.8 ms; proportionally more at higher rates."""

@@ -11,19 +11,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.app.options import LookOptions
 from engine.bench.chart import draw_chart
-from engine.bench.delays import measure_delays
+from engine.bench.latency import measure_delays
 from engine.bench.report import Bar, Say, hardware, peak_memory, table
 from engine.bench.running import HEADER, Point, measure_point
 from engine.bench.stages import Stages, Watch, measure_stages
-from engine.ladder import Ladder, ladder_of
-from engine.models import open_on, runners
-from engine.options import LookOptions
-from engine.screens import open_headless
+from engine.inference.fallback import Ladder, ladder_of
+from engine.inference.loading import open_on, runners
+from engine.outputs.screens import open_headless
 from tpos_models import registry
 from tpos_models.contracts import Model
+from tpos_models.diffusion.guidance import TIERS
 from tpos_models.errors import InputError
-from tpos_models.guidance import TIERS
 
 SWEPT_STEPS = (1, 2, 4)
 DRAWN_PX = (640, 360)
@@ -184,7 +184,7 @@ def _delays(bench: Bench, stages: Stages) -> None:
 
 
 def _compare(bench: Bench) -> None:
-    from engine.bench.versus import measure_versus
+    from engine.bench.compare import measure_versus
 
     options, model = bench.options, bench.model
     versus = measure_versus(model, bench.watch.networks, options.steps, options.seconds, bench.tell)

@@ -11,23 +11,23 @@ from functools import partial
 
 import numpy as np
 
+from engine.app.options import LookOptions
 from engine.audio import SAMPLE_RATE
 from engine.audio.capture import Capture
 from engine.audio.sources import Source, SynthSource
 from engine.bench.stages import Call, Watch, measure_stages, replay
-from engine.clock import WallClock
-from engine.commands import CommandQueue
-from engine.director import Director
-from engine.flight import Flight
-from engine.inference import Inference
-from engine.mailbox import Mailbox
-from engine.options import LookOptions
-from engine.osc import OscServer
-from engine.sampling import HEAR_EVERY_S, SamplingStage
-from engine.types import Frame
+from engine.control.director import Director
+from engine.control.osc import OscServer
+from engine.control.queue import CommandQueue
+from engine.core.clock import WallClock
+from engine.core.mailbox import Mailbox
+from engine.core.messages import Frame
+from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.inference.in_flight import Flight
+from engine.inference.worker import Inference
 from tpos_models.contracts import Model
 from tpos_models.errors import RunError
-from tpos_models.pocket.sounds import synthesise
+from tpos_models.pocket.synth.sounds import synthesise
 
 PATIENCE_S = 600.0
 TURNS = 5

@@ -12,14 +12,14 @@ import numpy as np
 import psutil
 import soundfile as sf
 
+from engine.app.live import Live, LiveOptions
+from engine.app.options import LookOptions
+from engine.app.stats import LiveSummary
 from engine.audio import SAMPLE_RATE
 from engine.bench.report import Bar, Say
-from engine.live import Live, LiveOptions
-from engine.options import LookOptions
-from engine.report import LiveSummary
-from engine.screens import open_screen
-from engine.types import ShaderAmounts
-from export.reading import read_frames, read_sound
+from engine.core.messages import ShaderAmounts
+from engine.outputs.screens import open_screen
+from export.media.reading import read_frames, read_sound
 
 CLICK_S = 1.25
 WARM_UP_S = 60.0

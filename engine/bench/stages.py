@@ -19,14 +19,14 @@ import torch
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.bench.report import Times, table
-from engine.clock import VirtualClock
-from engine.flight import Flight
-from engine.sampling import HEAR_EVERY_S, SamplingStage
-from engine.screens import Screen
-from engine.types import SILENCE, Frame, ShowState
+from engine.core.clock import VirtualClock
+from engine.core.messages import SILENCE, Frame, ShowState
+from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.inference.in_flight import Flight
+from engine.outputs.screens import Screen
 from tpos_models.contracts import Model
 from tpos_models.network import Network, Run, Runner
-from tpos_models.pocket.sounds import synthesise
+from tpos_models.pocket.synth.sounds import synthesise
 
 FRAME_S = 1 / 25
 HOP = 512
@@ -51,7 +51,7 @@ class Call:
 
 
 class Watch:
-    """A runner's observer (see `engine.models.open_on`): knows all networks, keeps their calls while `watching`."""
+    """A runner's observer (see `loading.open_on`): knows all networks, keeps their calls while `watching`."""
 
     def __init__(self) -> None:
         self.networks: list[Network] = []

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
-from engine.render.between import Between
-from engine.render.flash import GRID, FlashLimiter
-from engine.render.light import Light
-from engine.render.reaction import NEUTRAL, Look, Reaction
-from engine.types import AudioFeatures, Frame, ShowState
+from engine.render.audio_reactive import NEUTRAL, Look, Reaction
+from engine.render.bloom import Light
+from engine.render.flash_limiter import GRID, FlashLimiter
+from engine.render.interpolation import Between
 
 GRAIN_HZ = 24.0
 """How often the grain changes: film's rate, whatever the display's."""

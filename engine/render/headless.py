@@ -14,7 +14,7 @@ from tpos_models.errors import MissingPart
 if TYPE_CHECKING:
     from pyglet.window import BaseWindow
 
-    from engine.render.info import HudInfo
+    from engine.core.hud_info import HudInfo
 
 PACKAGES = "libegl1 libgl1 libgl1-mesa-dri"
 _INSTALL = f"install it with: sudo apt-get install {PACKAGES}"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from engine.core.hud_info import HudInfo
+from engine.core.messages import Heard
 from engine.render import gl
-from engine.render.info import HudInfo
 from engine.render.keys import HELP
 from engine.render.text import Colour, Pen, fitted, length, panel, write
-from engine.types import Heard
 
 SCRIM: Colour = (8, 8, 12, 185)
 BRIGHT: Colour = (245, 245, 245, 255)

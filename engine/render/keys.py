@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.types import ShowState
+from engine.core.messages import ShowState
 
 Command = Callable[[str, tuple], None]
 """Takes an OSC address and its arguments: ("/tpos/freeze", (True,))."""

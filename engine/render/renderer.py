@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.core.hud_info import HudInfo
+from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
 from engine.render.compositor import Compositor
-from engine.render.info import HudInfo
-from engine.types import AudioFeatures, Frame, ShowState
 
 
 class Stage(Protocol):

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import pyglet
 from PIL import Image, ImageDraw
 
+from engine.core.messages import ShowState
 from engine.render.headless import load
 from engine.render.keys import VIEW, Command, show_command
-from engine.types import ShowState
 from tpos_models.errors import DeviceError, MissingPart
 
 if TYPE_CHECKING:
     from pyglet.display.base import Screen
     from pyglet.window import BaseWindow
 
-    from engine.render.info import HudInfo
+    from engine.core.hud_info import HudInfo
 
 TITLE = "TPoS Live"
 PACKAGES = "libgl1 libgl1-mesa-dri libxrender1 libxrandr2 libxinerama1"

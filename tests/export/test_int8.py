@@ -9,7 +9,9 @@ import pytest
 import torch
 from small_networks import small
 
-from export import int8, onnx, onnx_runtime
+from export import int8
+from export import onnx_export as onnx
+from export import onnx_runner as onnx_runtime
 from tpos_models.network import Network, run_in_torch
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export import onnx_runtime
+from export import onnx_runner as onnx_runtime
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from export.onnx import export
+from export.onnx_export import export
 from tpos_models.stable_diffusion import open_model
 
 

@@ -13,13 +13,15 @@ import pytest
 import torch
 from small_networks import small
 
-from export import cuda, onnx, tensorrt
+from export import cuda_graphs as cuda
+from export import onnx_export as onnx
+from export import tensorrt
 from export.cache import building
 from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
 from tpos_models.pocket import model as pocket
 from tpos_models.stable_diffusion import open_model
-from tpos_models.stable_diffusion.random_ear import random_tpos_networks
+from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
 
 RTX: tensorrt.Library = "tensorrt_rtx"
 IDENTITY = tensorrt.Identity("small", "small-abc-fp16.onnx", "tensorrt_rtx 1.7", "8.9", 4)
@@ -176,7 +178,7 @@ def test_two_processes_that_build_at_once_both_have_an_engine(rtx, tmp_path):
         "path = tensorrt.cached_path(tensorrt.identify(small(), 'tensorrt_rtx', '8.9'), folder);"
         "assert tensorrt.read_engine(path, tensorrt.identify(small(), 'tensorrt_rtx', '8.9'))"
     )
-    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", program, str(Path(__file__).parents[1] / "support"), str(tmp_path)]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         _, trouble = process.communicate(timeout=300)
@@ -213,7 +215,7 @@ def test_a_gpu_no_library_knows_is_told(rtx, tmp_path):
 
 
 def test_a_graph_tensorrt_cannot_read_is_refused(rtx, tmp_path):
-    from export.engine_building import build
+    from export.tensorrt_build import build
 
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="TensorRT cannot read it"):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.canvas import CELLS, CHANNELS, COORDINATES, Crop, Lens
+from tpos_models.pocket.world.canvas import CELLS, CHANNELS, COORDINATES, Crop, Lens
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 

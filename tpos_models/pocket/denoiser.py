@@ -10,8 +10,8 @@ from diffusers import UNet2DModel
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.canvas import CELLS, CHANNELS, MAPS, Crop, Lens
 from tpos_models.pocket.sketch import PROMPT, SKETCH, Sketcher, mixed, told
+from tpos_models.pocket.world.canvas import CELLS, CHANNELS, MAPS, Crop, Lens
 
 WORDS = PROMPT - 1
 """What the prompt says, without how far x_t has left z: the UNet is told that by itself."""

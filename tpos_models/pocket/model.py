@@ -12,7 +12,7 @@ import torch
 
 from tpos_models import weights
 from tpos_models.contracts import Encoder, Model, ModelSpec
-from tpos_models.guidance import Guidance
+from tpos_models.diffusion.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.scene import CONDITIONS, PLACES, scene, to_tokens
@@ -29,7 +29,7 @@ SPEC = ModelSpec(
 
 def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIGHTS) -> Model:
     """`pocket` on a runner; raises `ModelError` or `MissingFileError` when its weights are damaged or gone."""
-    from tpos_models.pocket.hearing import PocketHearing
+    from tpos_models.pocket.audio_encoder import PocketHearing
     from tpos_models.pocket.text import PocketText
 
     text = PocketText.load(folder)
@@ -91,8 +91,8 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 
 def hearing_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     """The audio encoder's two halves: what runs for each new segment, and what runs on the newest segments."""
-    from tpos_models.audio_encoder import SegmentHalf
-    from tpos_models.pocket.hearing import WINDOW, TemporalPart, load_net
+    from tpos_models.audio.encoder import SegmentHalf
+    from tpos_models.pocket.audio_encoder import WINDOW, TemporalPart, load_net
 
     net = cache(lambda: load_net(folder))
     fingerprint = _fingerprint(folder, "hearing")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.canvas import CELLS, MAPS, Crop, Lens
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, PLACES, SCENE_SIZE, TINTS, from_tokens
+from tpos_models.pocket.world.canvas import CELLS, MAPS, Crop, Lens
 
 SKETCH_PX = 64
 FINER = SKETCH_PX // CELLS

@@ -1,6 +1,6 @@
 """The text space of `pocket`: prompts to scenes, and to a joint space in which phrases meet sounds.
 
-Words become ids of a static vector table (distilled from a sentence encoder by `tpos_models.training.text`); a small
+Words become ids of a static vector table (distilled from a sentence encoder by `training.text`); a small
 network of convolutions, which bind "no" and "heavy" to their neighbours, and attention reads the scene out of them.
 """
 

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from tpos_models.contracts import AudioEncoder, Model, ModelSpec, PredictionType, TextSpace
+from tpos_models.diffusion.guidance import Guidance
 from tpos_models.errors import InputError, ModelError
-from tpos_models.guidance import Guidance
 from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.stable_diffusion import hub
 from tpos_models.stable_diffusion.architectures import PREFIX, Config, architecture
+from tpos_models.stable_diffusion.audio_encoders import Ear, NamedListener, PhraseListener, choose_ear
 from tpos_models.stable_diffusion.devices import CPU
-from tpos_models.stable_diffusion.ears import Ear, NamedListener, PhraseListener, choose_ear
 from tpos_models.stable_diffusion.folder import read_folder
 from tpos_models.stable_diffusion.lora import Lora
 from tpos_models.stable_diffusion.modules import Source

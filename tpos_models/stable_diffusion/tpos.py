@@ -16,20 +16,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models import weights
-from tpos_models.audio_encoder import (
-    PAPER,
-    EncoderConfig,
-    SegmentHalf,
-    TokenMap,
-    TPoSEncoder,
-    released_names,
-)
+from tpos_models.audio.encoder import PAPER, EncoderConfig, SegmentHalf, TokenMap, TPoSEncoder, released_names
+from tpos_models.audio.streaming import STEPS_PER_SEGMENT, Listener
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextSpace
 from tpos_models.errors import MissingFileError, ModelError
-from tpos_models.listening import STEPS_PER_SEGMENT, Listener
 from tpos_models.network import Network, Runner, run_in_torch
+from tpos_models.stable_diffusion.audio_encoders import bank, stand_out
 from tpos_models.stable_diffusion.devices import CPU
-from tpos_models.stable_diffusion.ears import bank, stand_out
 from tpos_models.stable_diffusion.text import ClipText
 
 M = TypeVar("M", bound=nn.Module)

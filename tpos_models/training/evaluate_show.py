@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tpos_models.conditioning import AudioTerm, Conditions, magnitude
 from tpos_models.contracts import AudioEmbedding, Model
-from tpos_models.guidance import Tier
-from tpos_models.latents import Drift
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions, magnitude
+from tpos_models.diffusion.guidance import Tier
+from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.noise_motion import Drift
+from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.pocket.scene import CONDITIONS, PLACES, from_tokens
-from tpos_models.pocket.sounds import synthesise
-from tpos_models.pocket.world import World
-from tpos_models.sampler import sample
-from tpos_models.schedule import NoiseSchedule
-from tpos_models.training.evaluate_pictures import every_condition
-from tpos_models.training.hearing_evaluation import UNSEEN_SEEDS, listen, spearman
+from tpos_models.pocket.synth.sounds import synthesise
+from tpos_models.pocket.world.world import World
+from tpos_models.training.audio.evaluation import UNSEEN_SEEDS, listen, spearman
+from tpos_models.training.pictures.evaluation import every_condition
 
 NEUTRAL = ("beach", "meadow", "city", "mountains", "lake")
 """Places whose name alone is the prompt: nothing in it speaks of weather."""

@@ -12,7 +12,7 @@ from tpos_models.weights import read_record
 
 if TYPE_CHECKING:
     from tpos_models.contracts import TextSpace
-    from tpos_models.pocket.hearing import HearingNet
+    from tpos_models.pocket.audio_encoder import HearingNet
 
 STAGES = ("text", "hearing", "pictures")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
@@ -28,7 +28,7 @@ def train(
 ) -> dict[str, Any]:
     """Train one stage in `runs`, resuming what is there; write its weights and return what was measured."""
     if stage == "text":
-        from tpos_models.training.text import train_text
+        from tpos_models.training.text.text import train_text
 
         recipe = loop.Recipe(steps=steps, lr=2e-3, weight_decay=0.02, ema=0.99) if steps else None
         return dict(train_text(runs / "text", weights, recipe))
@@ -46,7 +46,7 @@ def train_for_stable_diffusion(
     from dataclasses import replace
 
     from tpos_models.stable_diffusion import open_text
-    from tpos_models.training.tpos import RECIPE, train_tpos
+    from tpos_models.training.audio.tpos import RECIPE, train_tpos
 
     if sounds is None or out is None:
         raise InputError("train tpos: --sounds FOLDER, holding LABEL/NAME.wav, and --out FOLDER are needed")
@@ -57,13 +57,13 @@ def train_for_stable_diffusion(
 
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
     """The numbers of the model card, from seeds and recordings held out of training."""
-    from tpos_models.pocket.hearing import load_net
+    from tpos_models.pocket.audio_encoder import load_net
     from tpos_models.pocket.model import load, load_codec, load_denoiser
     from tpos_models.pocket.text import PocketText
-    from tpos_models.pocket.world import World
-    from tpos_models.training import evaluate_pictures as pictures
+    from tpos_models.pocket.world.world import World
     from tpos_models.training.evaluate_show import evaluate_show
-    from tpos_models.training.text import evaluate_text
+    from tpos_models.training.pictures import evaluation as pictures
+    from tpos_models.training.text.text import evaluate_text
 
     text, codec, world = PocketText.load(weights), load_codec(weights), World()
     denoiser = load_denoiser(weights)
@@ -84,7 +84,7 @@ def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | 
     from dataclasses import replace
 
     from tpos_models.pocket.text import PocketText
-    from tpos_models.training.hearing import SEGMENTS, TIME, train_hearing
+    from tpos_models.training.audio.hearing import SEGMENTS, TIME, train_hearing
 
     text = PocketText.load(weights if (weights / "text.json").exists() else WEIGHTS)
     recipes = (replace(SEGMENTS, steps=steps), replace(TIME, steps=steps)) if steps else (SEGMENTS, TIME)
@@ -94,8 +94,8 @@ def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | 
 
 def _evaluate_hearing(net: HearingNet, weights: Path, text: TextSpace, sounds: Path | None) -> dict[str, Any]:
     """The hearing rows; of `sounds` only the recordings that the network was not trained on."""
-    from tpos_models.training.hearing import joint_of
-    from tpos_models.training.hearing_evaluation import evaluate_hearing, never_trained_on
+    from tpos_models.training.audio.evaluation import evaluate_hearing, never_trained_on
+    from tpos_models.training.audio.hearing import joint_of
 
     unheard = never_trained_on(read_record(weights / "hearing.json"), sounds) if sounds else []
     return dict(evaluate_hearing(net, joint_of(text), unheard))
@@ -104,7 +104,7 @@ def _evaluate_hearing(net: HearingNet, weights: Path, text: TextSpace, sounds: P
 def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:
     from dataclasses import replace
 
-    from tpos_models.training.pictures import CODEC, DRAWING, FINISH, SKETCH, train_pictures
+    from tpos_models.training.pictures.pictures import CODEC, DRAWING, FINISH, SKETCH, train_pictures
 
     codec, sketch, drawing, finish = (replace(r, steps=steps) if steps else r for r in (CODEC, SKETCH, DRAWING, FINISH))
     train_pictures(runs, weights, (codec, sketch, drawing, finish))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
+from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, ShowState
 from engine.render.compositor import faded, place
 from engine.render.renderer import Renderer
-from engine.types import SILENCE, AudioFeatures, ShaderAmounts, ShowState
 
 
 def draw(renderer: Renderer, state: ShowState, now_s: float, features: AudioFeatures = SILENCE) -> np.ndarray:

@@ -9,11 +9,11 @@ import pytest
 from PIL import ImageFont
 from render_scenes import CONTEXT
 
+from engine.core.hud_info import HudInfo
+from engine.core.messages import Heard
 from engine.render import gl, text
 from engine.render.hud import Help, Hud, draw_help, draw_sheet
-from engine.render.info import HudInfo
 from engine.render.keys import HELP
-from engine.types import Heard
 
 INFO = HudInfo(
     24.0, 41.0, 0.6, "ok", 126.0, 0.1, (Heard("rain", 0.7), Heard("birds", 0.2)), "a lighthouse in the rain", None

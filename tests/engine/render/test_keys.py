@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from engine.core.messages import ShowState
 from engine.render.keys import VIEW, show_command
-from engine.types import ShowState
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
-from engine.clock import VirtualClock
-from engine.render import pace
+from engine.core.clock import VirtualClock
+from engine.core.messages import SILENCE, ShowState
+from engine.render import pacing as pace
 from engine.render.renderer import Renderer
-from engine.types import SILENCE, ShowState
 
 
 def test_read_later_gives_the_picture_of_the_call_before():

@@ -14,8 +14,8 @@ from time import monotonic, sleep
 import numpy as np
 import pytest
 
-PROGRAM = Path(__file__).with_name("window_program.py")
-ROOT = PROGRAM.parents[3]
+PROGRAM = Path(__file__).parents[2] / "support" / "window_program.py"
+ROOT = PROGRAM.parents[2]
 KEYS = ("t", "s", "r", "b", "1", "9", "Right", "Left", "space", "h", "question", "question", "F11", "q", "Escape")
 
 

@@ -9,7 +9,7 @@ from small_diffusers import pipelines
 
 from tpos_models.contracts import AudioEmbedding, AudioWindow
 from tpos_models.stable_diffusion import load
-from tpos_models.stable_diffusion.ears import Phrase
+from tpos_models.stable_diffusion.audio_encoders import Phrase
 
 __all__ = ["pipelines"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_models.conditioning import AudioTerm, Conditions
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions
+from tpos_models.diffusion.guidance import TIERS, Guidance
+from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.errors import InputError
-from tpos_models.guidance import TIERS, Guidance
-from tpos_models.sampler import sample
-from tpos_models.schedule import NoiseSchedule
 from tpos_models.stable_diffusion import load, open_model
 from tpos_models.stable_diffusion.architectures import ARCHITECTURES
 

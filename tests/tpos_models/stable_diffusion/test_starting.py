@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from tpos_models.conditioning import Conditions
+from tpos_models.diffusion.conditioning import Conditions
+from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.guidance import Guidance
-from tpos_models.picture import SIDE_PX, fit_picture, read_picture
-from tpos_models.sampler import sample
-from tpos_models.schedule import NoiseSchedule
+from tpos_models.image import SIDE_PX, fit_picture, read_picture
 
 
 def load_image(path, size_px):

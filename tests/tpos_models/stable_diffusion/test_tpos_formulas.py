@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from tpos_models.audio_encoder import EncoderConfig, TokenMap, TPoSEncoder
+from tpos_models.audio.encoder import EncoderConfig, TokenMap, TPoSEncoder
 from tpos_models.stable_diffusion.tpos import Attention, Mapping
 
 CONFIG = EncoderConfig(size=24, widths=(4, 4, 8, 8), map_hidden=40, map_out=76 * 8)

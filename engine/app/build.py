@@ -1,0 +1,177 @@
+"""`tpos build`: every network of a model as ONNX, checked against torch, or as TensorRT engines for one kind of GPU."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.audio import soundtrack
+from engine.core import console
+from engine.core.clock import VirtualClock
+from engine.core.messages import ShowState
+from engine.inference.frame_pipeline import SamplingStage
+from export import onnx_export as onnx
+from export import tensorrt
+from tpos_models import registry
+from tpos_models.errors import DeviceError, InputError, MissingPart, StorageError
+from tpos_models.network import Network, Run, Tensors, run_in_torch
+from tpos_models.pocket.model import hearing_networks
+from tpos_models.registry import PLAIN, Additions
+from tpos_models.stable_diffusion import open_model
+from tpos_models.stable_diffusion.architectures import PREFIX
+from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
+
+TARGETS = {"onnx": "fp32", "tensorrt": "fp16"}
+"""What can be built, and in which precision unless told."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What `tpos build` is asked for; `gpu` is a compute capability as "8.9", None for the GPU at hand."""
+
+    model: str = registry.POCKET
+    to: str = "onnx"
+    out: Path | None = None
+    precision: str | None = None
+    gpu: str | None = None
+    size_px: tuple[int, int] | None = None
+    additions: Additions = PLAIN
+
+    def __post_init__(self) -> None:
+        if self.to not in TARGETS:
+            raise InputError(f"--to {self.to}: {' or '.join(TARGETS)} would be accepted")
+        if self.precision not in (None, *onnx.TOLERANCE):
+            raise InputError(f"--precision {self.precision}: {' or '.join(onnx.TOLERANCE)} would be accepted")
+        if self.gpu is not None and self.to != "tensorrt":
+            raise InputError(f"--gpu {self.gpu}: for --to tensorrt only; ONNX is the same everywhere")
+
+
+class Recorder:
+    """A runner in torch that remembers every network it runs and the first inputs each was given."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, Network] = {}
+        self.inputs: dict[str, Tensors] = {}
+
+    def __call__(self, network: Network) -> Run:
+        self.networks[network.name] = network
+        run = run_in_torch(network)
+
+        def recorded(*tensors: Any) -> Tensors:
+            self.inputs.setdefault(network.name, tuple(tensor.clone() for tensor in tensors))
+            return run(*tensors)
+
+        return recorded
+
+
+def record(options: BuildOptions) -> Recorder:
+    """Sample one frame to the built-in soundtrack: which networks a model plays with, and what they are given."""
+    recorder = Recorder()
+    model = registry.load(options.model, recorder, "torch", options.size_px, options.additions)
+    stage = SamplingStage(model, VirtualClock())
+    state = ShowState(guidance="semantic")
+    stage.hear(next(soundtrack.stream()), 0.0, state)
+    stage.frame(state)
+    return recorder
+
+
+def build_model(options: BuildOptions, say: Callable[[str], None] | None) -> dict[str, Any]:
+    """Build into `out`, or the cache that the live show starts from.
+
+    Raises `ModelError` where a check fails, `DeviceError`, `MissingPart`, `StorageError`, `RunError`.
+    """
+    build = _onnx(options) if options.to == "onnx" else _tensorrt(options)
+    recorder = record(options)
+    rows = []
+    hears = any("beta" in network.outputs for network in recorder.networks.values())
+    for network in (*recorder.networks.values(), *(() if hears else _ears(options.model))):
+        start_s = time.monotonic()
+        with console.progress(f"building {network.name}", quiet=say is None) as tick:
+            row = build(network, recorder.inputs.get(network.name), tick)
+        rows.append({"network": network.name, **row, "seconds": round(time.monotonic() - start_s, 1)})
+        if say:
+            say(f"built {network.name} in {rows[-1]['seconds']} s")
+    return {"model": options.model, "to": options.to, "networks": rows}
+
+
+def _ears(name: str) -> tuple[Network, ...]:
+    """The networks a Stable Diffusion model hears with where they do not run on its runner: pocket's.
+
+    With `random:` models the paper's own leave, MAP among them.
+    """
+    if not name.startswith(PREFIX):
+        return hearing_networks()
+    return random_tpos_networks(open_model(name).spec.token_size)
+
+
+Build = Callable[[Network, Tensors | None, console.Tick], dict[str, Any]]
+
+
+def _onnx(options: BuildOptions) -> Build:
+    precision = options.precision or TARGETS["onnx"]
+
+    def build(network: Network, real: Tensors | None, _tick: console.Tick) -> dict[str, Any]:
+        kept = onnx.cached_path(network, precision=precision)
+        path = options.out / f"{network.name}.onnx" if options.out else kept
+        exported = onnx.export(network, path, precision, [real] if real else [])
+        files = [path, path.with_suffix(".data")]
+        size = sum(file.stat().st_size for file in files if file.exists())
+        return {
+            "path": str(path),
+            "precision": precision,
+            "bytes": size,
+            "error": exported.error,
+            "real": real is not None,
+        }
+
+    return build
+
+
+def _tensorrt(options: BuildOptions) -> Build:
+    precision = options.precision or TARGETS["tensorrt"]
+    library = choose_library(options.gpu)
+    label = tensorrt.gpu_label(library, options.gpu)
+
+    def build(network: Network, real: Tensors | None, tick: console.Tick) -> dict[str, Any]:
+        path = tensorrt.cached_path(tensorrt.identify(network, library, options.gpu, precision), options.out)
+        graph = onnx.cached_path(network, options.out, precision)
+        if not graph.is_file():
+            onnx.export(network, graph, precision, [real] if real else [])
+        tensorrt.ensure_engine(network, library, options.gpu, precision, options.out, watch=lambda _name: tick)
+        if not path.is_file():
+            raise StorageError(f"{path}: cannot be written; --out with a folder with space would be accepted")
+        return {
+            "path": str(path),
+            "precision": precision,
+            "bytes": path.stat().st_size,
+            "gpu": label,
+            "library": library,
+        }
+
+    return build
+
+
+def choose_library(gpu: str | None) -> tensorrt.Library:
+    """TensorRT-RTX where it builds for that GPU, else TensorRT; raises `MissingPart` or `DeviceError` for neither."""
+    refusals: list[MissingPart | DeviceError] = []
+    for library in tensorrt.LIBRARIES:
+        try:
+            tensorrt.gpu_label(library, gpu)
+            return library
+        except (MissingPart, DeviceError) as error:
+            refusals.append(error)
+    raise next((error for error in refusals if isinstance(error, DeviceError)), refusals[0])
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """A report for a person: one line for each file."""
+    return [f"{row['network']}: {row['path']}{_quality(row)}" for row in report["networks"]]
+
+
+def _quality(row: dict[str, Any]) -> str:
+    if "error" not in row:
+        return f", for {row['gpu']} by {row['library']}"
+    return f", differs from torch by {row['error']:.1e} at most"

@@ -1,0 +1,141 @@
+"""What this machine has for a show, what it lacks, and what to do about it, in plain words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.audio.portaudio import list_devices
+from engine.inference.fallback import ladder_of
+from engine.inference.loading import passed_over, runners
+from engine.recording.session import default_root
+from export.onnx_export import cache_folder
+from tpos_models.errors import TposError
+from tpos_models.pocket.model import check_weights
+from tpos_models.registry import POCKET, resizable
+
+LOW_DISK_BYTES = 5 * 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: `state` is "ok", "missing" (the show runs without it) or "wrong" (it does not)."""
+
+    part: str
+    state: str
+    words: str
+
+
+def examine(osc_port: int = 9000) -> list[Finding]:
+    """Look at every part; never raises for what it finds."""
+    parts: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
+        ("audio", _audio),
+        ("picture", _gl),
+        ("gpu", _gpu),
+        ("runner", _rungs),
+        ("models", _models),
+        ("osc port", lambda: _port(osc_port)),
+        ("disk", _disk),
+    ]
+    findings = []
+    for part, look in parts:
+        try:
+            findings += list(look())
+        except TposError as error:
+            findings.append(Finding(part, "missing", str(error)))
+    return findings
+
+
+def _audio() -> Iterator[Finding]:
+    inputs = [device for device in list_devices() if device.channels > 0]
+    if not inputs:
+        words = "no sound card with an input; the built-in soundtrack and files play: --input synth or --input FILE"
+        yield Finding("audio", "missing", words)
+        return
+    monitors = sum(device.is_monitor for device in inputs)
+    names = ", ".join(device.name for device in inputs[:3])
+    yield Finding("audio", "ok", f"{len(inputs)} inputs, {monitors} of them monitors of an output: {names}")
+
+
+def _gl() -> Iterator[Finding]:
+    """Asked in a process of its own: a broken driver may abort, and must not take the doctor along."""
+    script = (
+        "from engine.render.headless import open_context\n"
+        "context = open_context()\n"
+        "from engine.render.gl import describe\n"
+        "print(describe())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode == 0:
+        yield Finding("picture", "ok", done.stdout.strip().splitlines()[-1])
+    else:
+        last = (done.stderr.strip().splitlines() or ["the driver aborted"])[-1]
+        yield Finding("picture", "missing", f"no OpenGL ({last}); recordings take the model's frames unadorned")
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        yield Finding("display", "missing", "no screen; shows run with --headless")
+
+
+def _gpu() -> Iterator[Finding]:
+    if torch.cuda.is_available():
+        name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        yield Finding("gpu", "ok", f"{name}, compute capability {major}.{minor}, {memory:.0f} GiB")
+    elif torch.backends.mps.is_available():
+        yield Finding("gpu", "ok", "Apple GPU through Metal")
+    else:
+        yield Finding("gpu", "missing", "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
+
+
+def _rungs() -> Iterator[Finding]:
+    """Where each kind of model would play here, what it falls back to, and why on nothing better."""
+    for part, model in (("runner of pocket", POCKET), ("runner of Stable Diffusion", "sd-turbo")):
+        best, *lower = ladder_of(runners(model), resizable(model))
+        words = f"{best}; if that fails: {', then '.join(map(str, lower))}"
+        reasons = "; ".join(passed_over(model))
+        yield Finding(part, "ok", f"{words}. Nothing better because {reasons}" if reasons else words)
+
+
+def _models() -> Iterator[Finding]:
+    try:
+        yield Finding("model pocket", "ok", check_weights())
+    except TposError as error:
+        yield Finding("model pocket", "wrong", f"{error}; reinstall the package")
+    cache = cache_folder()
+    writable = os.access(_existing(cache), os.W_OK)
+    state, words = ("ok", "") if writable else ("missing", " cannot be written: networks are built at every start")
+    yield Finding("cache", state, f"{cache}{words}")
+
+
+def _port(port: int) -> Iterator[Finding]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            yield Finding("osc port", "wrong", f"UDP {port} is taken ({error.strerror}); choose with --osc-port")
+        else:
+            yield Finding("osc port", "ok", f"UDP {port} on 127.0.0.1 is free")
+
+
+def _disk() -> Iterator[Finding]:
+    root = default_root()
+    place = _existing(root)
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        yield Finding("disk", "wrong", f"{root} cannot be written; record elsewhere with --record DIR")
+    elif free < LOW_DISK_BYTES:
+        yield Finding("disk", "wrong", f"{root}: {free / 2**30:.1f} GiB free; an hour of recording takes about 2 GiB")
+    else:
+        yield Finding("disk", "ok", f"{root}: {free / 2**30:.0f} GiB free")
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above that exists."""
+    return path if path.exists() else _existing(path.parent)

@@ -1,0 +1,111 @@
+"""`tpos hear`: what the encoder makes of a sound, segment by segment, with the gain the live show would use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import soxr
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.analysis import Analyser
+from engine.audio.capture import Capture
+from engine.audio.inputs import looks_like_file, open_source
+from engine.audio.resample import mono, read_sound
+from engine.audio.sound_file import AudioFile
+from engine.audio.soundtrack import soundtrack
+from engine.core.clock import WallClock
+from engine.core.console import Tick
+from engine.inference.loading import open_model
+from tpos_models.audio.streaming import loudness_db
+
+LIVE_S = 10.0
+BLOCK = SAMPLE_RATE // 10
+SHOWN = 3
+
+
+def hear_source(
+    source: str, phrases: list[str] | None, channels: tuple[int, ...] | None, seconds: float | None, tick: Tick
+) -> dict[str, Any]:
+    """Listen to a file, a device (`seconds`, 10 by default) or "synth".
+
+    Returns {"segments": [{"start_s", "end_s", "loudness_db", "beta", "phrases"}], "overall": [{"phrase", "weight"}]};
+    `beta` is TAM's attention to the segment in the window that ends with it.
+    """
+    return hear_samples(_samples(source, channels, seconds, tick), phrases, tick)
+
+
+def hear_samples(samples: np.ndarray, phrases: list[str] | None, tick: Tick) -> dict[str, Any]:
+    """`hear_source` of mono samples at 44.1 kHz."""
+    model = open_model("pocket")
+    asked = phrases or list(model.audio.phrases)
+    joint = model.text.encode(asked).joint
+    window = model.audio.window
+    analyser = Analyser()
+    segments: list[dict[str, Any]] = []
+    weights: list[np.ndarray] = []
+    for start in range(0, max(len(samples), 1), window.segment_samples):
+        piece = samples[start : start + window.segment_samples]
+        end_s = (start + len(piece)) / SAMPLE_RATE
+        if segments and len(piece) < window.segment_samples // 2:
+            break
+        analyser.process(piece, end_s)
+        heard, heard_s = analyser.window(window.segments * window.segment_samples / SAMPLE_RATE)
+        embedding = model.audio.hear(heard, heard_s)
+        weights.append(model.audio.score(embedding, joint))
+        segments.append(
+            {
+                "start_s": round(start / SAMPLE_RATE, 3),
+                "end_s": round(end_s, 3),
+                "loudness_db": round(loudness_db(piece), 1),
+                "beta": round(float(embedding.beta[-1]), 3),
+                "phrases": _ranked(asked, weights[-1]),
+            }
+        )
+        tick(min(1.0, (start + len(piece)) / max(1, len(samples))))
+    return {"segments": segments, "overall": _ranked(asked, np.mean(weights, axis=0))}
+
+
+def name_sounds(samples: np.ndarray, sample_rate: int) -> str:
+    """The phrase the built-in encoder hears most of in mono sound (n,), empty where it knows none."""
+    at_our_rate = soxr.resample(samples, sample_rate, SAMPLE_RATE)
+    best = hear_samples(at_our_rate, None, lambda share: None)["overall"][0]
+    return best["phrase"] if best["weight"] >= 0.05 else ""
+
+
+def describe(report: dict[str, Any]) -> Iterator[str]:
+    """The report as lines for people."""
+    for segment in report["segments"]:
+        heard = ", ".join(f"{p['phrase']} {p['weight']:.0%}" for p in segment["phrases"][:SHOWN] if p["weight"] >= 0.05)
+        yield (
+            f"{segment['start_s']:7.1f} s {segment['loudness_db']:6.1f} dB  attention {segment['beta']:.2f}  "
+            f"{heard or 'nothing it knows'}"
+        )
+    yield "overall: " + ", ".join(f"{p['phrase']} {p['weight']:.0%}" for p in report["overall"][:5])
+
+
+def _ranked(phrases: list[str], weights: np.ndarray) -> list[dict[str, Any]]:
+    ranked = sorted(zip(phrases, weights, strict=True), key=lambda pair: -pair[1])
+    return [{"phrase": phrase, "weight": round(float(weight), 3)} for phrase, weight in ranked]
+
+
+def _samples(source: str, channels: tuple[int, ...] | None, seconds: float | None, tick: Tick) -> np.ndarray:
+    """Mono at 44.1 kHz."""
+    if source == "synth":
+        samples = soundtrack()
+    elif looks_like_file(source):
+        samples = np.concatenate([mono(block) for block in read_sound(AudioFile(source))])
+    else:
+        return _record(source, channels or (), seconds or LIVE_S, tick)
+    return samples if seconds is None else samples[: round(seconds * SAMPLE_RATE)]
+
+
+def _record(device: str, channels: tuple[int, ...], seconds: float, tick: Tick) -> np.ndarray:
+    clock = WallClock()
+    with Capture(open_source(device, channels, clock=clock), clock) as capture:
+        end_s = clock.now() + seconds
+        while (left_s := end_s - clock.now()) > 0:
+            clock.sleep(min(0.1, left_s))
+            tick(1 - max(0.0, left_s) / seconds)
+        return mono(capture.raw(0)[0])

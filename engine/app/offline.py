@@ -1,0 +1,219 @@
+"""The live show on a virtual clock: the same stages, fed from a file, one video frame after the other.
+
+Same sound, same look, same seed: the same pictures, bit for bit on one machine, whatever its speed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.app.options import LookOptions, ModelOptions, check_sampler
+from engine.audio import SAMPLE_RATE
+from engine.audio.analysis import Analyser
+from engine.audio.resample import Intake, mono, read_sound
+from engine.audio.sound_file import AudioFile
+from engine.control.director import steer
+from engine.core.clock import VirtualClock
+from engine.core.console import Tick
+from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
+from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.inference.loading import open_model
+from engine.outputs.screens import FILM_PX, Screen, open_headless
+from engine.recording.session import Session
+from engine.recording.start_picture import starting_picture
+from export.media.video import VideoWriter
+from tpos_models.contracts import Model
+from tpos_models.diffusion import plms
+
+StateAt = Callable[[float], ShowState]
+
+
+class OfflineShow:
+    """One show fed by hand; arguments as `SamplingStage`. Owned by the loop that calls `begin`."""
+
+    def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
+        self.clock = VirtualClock()
+        self.stage = SamplingStage(model, self.clock, picture=picture, reference_steps=reference_steps)
+        self.analyser = Analyser()
+        self.features: AudioFeatures = SILENCE
+        self._heard_s = -HEAR_EVERY_S
+
+    def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
+        """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
+        steer(self.analyser, state)
+        features = self.analyser.process(samples, end_s)
+        if features:
+            self.features = features[-1]
+        if self.features.time_s - self._heard_s >= HEAR_EVERY_S:
+            window, self._heard_s = self.analyser.window(self.stage.window_s)
+            self.stage.hear(window, self._heard_s, state)
+
+    def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
+        """The frame of `now_s` (see `SamplingStage.begin`)."""
+        self.clock.sleep(now_s - self.clock.now())
+        return self.stage.begin(state, self.features)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One video frame's time, its sound, what the show was then, and its picture, waited for; None: the last one."""
+
+    now_s: float
+    block: np.ndarray
+    state: ShowState
+    features: AudioFeatures
+    picture: Callable[[], Frame] | None
+
+
+def render(
+    show: OfflineShow,
+    sound: Iterator[np.ndarray],
+    state_at: StateAt,
+    screen: Screen,
+    video: VideoWriter,
+    tick: Callable[[float], None],
+) -> int:
+    """Play `sound` (n, channels at 44.1 kHz a block) through the show into `video`; returns the number of frames.
+
+    `tick` is told the seconds done. A freeze holds the last frame.
+    """
+    coming: deque[Moment] = deque()
+
+    def film(moment: Moment) -> None:
+        if moment.picture:
+            screen.show(replace(moment.picture(), time_s=moment.now_s))
+        video.write_video(screen.render(lambda: moment.features, moment.state, moment.now_s), moment.now_s)
+        video.write_audio(moment.block, video.audio_position)
+        tick(moment.now_s)
+
+    with ThreadPoolExecutor() as lanes:
+        for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
+            now_s = index / float(video.fps)
+            state = state_at(now_s)
+            at_once = show.stage.at_once(state)
+            while len(coming) >= at_once:
+                film(coming.popleft())
+            show.listen(mono(block), now_s, state)
+            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, lanes)
+            coming.append(Moment(now_s, block, state, show.features, picture))
+        while coming:
+            film(coming.popleft())
+    return video.frames
+
+
+def _drawn(draw: Callable[[], Frame], at_once: int, lanes: Executor) -> Callable[[], Frame]:
+    """A frame that is waited for when it is asked for; one of those that come alone is drawn here and now."""
+    if at_once > 1:
+        return lanes.submit(draw).result
+    frame = draw()
+    return lambda: frame
+
+
+def render_file(
+    audio: Path,
+    output: Path,
+    look: LookOptions,
+    size: tuple[int, int] | None,
+    fps: float,
+    seconds: float | None,
+    tick: Tick,
+    sampler: str = "few-step",
+) -> dict[str, Any]:
+    """`tpos render`: a sound file to a video file."""
+    state = look.build_show()[0].state
+    picture = starting_picture(look.init_image) if look.init_image else None
+    file = AudioFile(audio)
+    length_s = min(file.duration_s or float("inf"), seconds or float("inf"))
+    sound = _first_seconds(read_sound(file), seconds)
+    channels = Intake(file.sample_rate, file.channels).channels
+    show = _show(look, picture, sampler, look.steps)
+    return _to_file(show, sound, channels, lambda _: state, output, size, fps, length_s, tick)
+
+
+def render_session(
+    session: Session,
+    output: Path,
+    options: ModelOptions,
+    size: tuple[int, int] | None,
+    fps: float,
+    tick: Tick,
+    sampler: str = "few-step",
+) -> dict[str, Any]:
+    """`tpos sessions export`: a recorded set re-rendered from its sound and its control log."""
+    samples, rate = session.sound()
+    intake = Intake(rate, samples.shape[1])
+    sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
+    length_s = len(samples) / rate
+    options = options.over(session.record.options or {"model": session.record.model or None})
+    show = _show(options, session.picture(), sampler)
+    return _to_file(
+        show, sound, intake.channels, session.state_at, output, size or session.record.size, fps, length_s, tick
+    )
+
+
+def _show(options: ModelOptions, picture: np.ndarray | None, sampler: str, steps: int | None = None) -> OfflineShow:
+    check_sampler(sampler, steps)
+    model = open_model(options.name, options.size_px, options.additions)
+    return OfflineShow(model, picture, (steps or plms.STEPS) if sampler == "reference" else 0)
+
+
+def _to_file(
+    show: OfflineShow,
+    sound: Iterator[np.ndarray],
+    channels: int,
+    state_at: StateAt,
+    output: Path,
+    size: tuple[int, int] | None,
+    fps: float,
+    length_s: float,
+    tick: Tick,
+) -> dict[str, Any]:
+    with (
+        open_headless(size or FILM_PX) as screen,
+        VideoWriter(output, screen.film_size, fps, SAMPLE_RATE, channels) as video,
+        _until_interrupted(sound) as playing,
+    ):
+        frames = render(show, playing, state_at, screen, video, lambda done_s: tick(done_s / length_s))
+        width, height = video.size
+    return {"output": str(output), "frames": frames, "fps": fps, "seconds": frames / fps, "size": [width, height]}
+
+
+@contextmanager
+def _until_interrupted(sound: Iterator[np.ndarray]) -> Iterator[Iterator[np.ndarray]]:
+    """Ctrl-C ends the sound, and so the film, in good order."""
+    from engine.app.live import ended_by_signals
+
+    with ended_by_signals() as stopping:
+        yield itertools.takewhile(lambda _: not stopping.is_set(), sound)
+
+
+def _frame_blocks(sound: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarray]:
+    """Blocks of any length cut into the samples of one video frame each; the rest of the last one is kept."""
+    rest: np.ndarray | None = None
+    index = 0
+    for block in sound:
+        rest = block if rest is None else np.concatenate([rest, block])
+        while len(rest) >= (count := round((index + 1) / fps * SAMPLE_RATE) - round(index / fps * SAMPLE_RATE)):
+            yield rest[:count]
+            rest, index = rest[count:], index + 1
+    if rest is not None and len(rest):
+        yield rest
+
+
+def _first_seconds(sound: Iterator[np.ndarray], seconds: float | None) -> Iterator[np.ndarray]:
+    left = round(seconds * SAMPLE_RATE) if seconds is not None else None
+    for block in sound:
+        if left is None:
+            yield block
+        elif left > 0:
+            yield block[:left]
+            left -= len(block)

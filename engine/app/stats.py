@@ -1,0 +1,124 @@
+"""How a live show went: numbers gathered while it runs, summed up when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from engine.audio.capture import AudioCounters
+from engine.core.messages import Frame
+from engine.recording.recorder import SessionSummary
+from engine.render.pacing import RedrawStats
+
+_KEPT = 20_000
+
+
+@dataclass(frozen=True)
+class LiveSummary:
+    """The closing words of `tpos live`. Delays are from the newest sound in a frame to its first redraw."""
+
+    seconds: float
+    frames: int
+    fps: float
+    evaluations: int
+    delay_ms: tuple[float, float]
+    """Median and 95th percentile."""
+    heard: tuple[tuple[str, float], ...]
+    redraws: RedrawStats
+    audio: AudioCounters
+    recordings: tuple[SessionSummary, ...]
+    snapshots: tuple[Path, ...]
+    restarts: int
+    troubles: tuple[str, ...]
+    first_frame_s: float
+    """From the start of the program to the first frame's redraw; 0 where none came."""
+    rung: str
+    """What the model ran on at the end."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        values = asdict(self)
+        values["delay_ms"] = {"median": self.delay_ms[0], "p95": self.delay_ms[1]}
+        values["heard"] = [{"phrase": phrase, "weight": round(weight, 3)} for phrase, weight in self.heard]
+        values["recordings"] = [{**recording, "path": str(recording["path"])} for recording in values["recordings"]]
+        values["snapshots"] = [str(path) for path in self.snapshots]
+        return values
+
+    def lines(self) -> list[str]:
+        """For people."""
+        heard = ", ".join(f"{phrase} {weight:.0%}" for phrase, weight in self.heard) or "nothing it knows"
+        lines = [
+            f"{self.seconds:.0f} s: {self.frames} frames sampled, {self.fps:.1f} a second; "
+            f"{self.redraws.redraws} redraws, {self.redraws.per_s:.0f} a second",
+            f"sound to picture {self.delay_ms[0]:.0f} ms (95 % within {self.delay_ms[1]:.0f} ms); "
+            f"{self.audio.overruns} overruns, {self.audio.overflows} overflows, {self.audio.losses} losses",
+            f"heard: {heard}",
+            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.rung}",
+        ]
+        lines += [f"trouble: {trouble}" for trouble in self.troubles]
+        lines += [f"snapshot: {path}" for path in self.snapshots]
+        for recording in self.recordings:
+            broke = f" (broke off: {recording.error})" if recording.error else ""
+            lines.append(f"recording: {recording.path} ({recording.duration_s:.1f} s){broke}")
+        return lines
+
+
+class Tally:
+    """Gathers what the summary needs. Owned by the main thread."""
+
+    def __init__(self) -> None:
+        self._delays_s: deque[float] = deque(maxlen=_KEPT)
+        self._arrivals_s: deque[float] = deque(maxlen=60)
+        self._heard: defaultdict[str, float] = defaultdict(float)
+        self.frames = 0
+        self.first_frame_s = 0.0
+        self.troubles: list[str] = []
+
+    def frame(self, frame: Frame, now_s: float) -> None:
+        """A frame is drawn for the first time."""
+        self.frames += 1
+        self.first_frame_s = self.first_frame_s or time.time() - psutil.Process().create_time()
+        if frame.audio_time_s > 0:  # nothing was heard before the first
+            self._delays_s.append(now_s - frame.audio_time_s)
+        self._arrivals_s.append(now_s)
+        for heard in frame.heard:
+            self._heard[heard.phrase] += heard.weight
+
+    def trouble(self, words: str) -> bool:
+        """Remember a line of trouble; False if it was the last one already."""
+        if self.troubles and self.troubles[-1] == words:
+            return False
+        self.troubles.append(words)
+        return True
+
+    @property
+    def fps(self) -> float:
+        """Frames a second over the newest sixty."""
+        if len(self._arrivals_s) < 2:
+            return 0.0
+        return (len(self._arrivals_s) - 1) / max(1e-6, self._arrivals_s[-1] - self._arrivals_s[0])
+
+    @property
+    def delay_ms(self) -> tuple[float, float]:
+        """Median and 95th percentile of the delay."""
+        if not self._delays_s:
+            return 0.0, 0.0
+        median, p95 = np.percentile(np.array(self._delays_s) * 1000, [50, 95])
+        return float(median), float(p95)
+
+    @property
+    def last_delay_ms(self) -> float:
+        """Delay of the newest frame."""
+        return self._delays_s[-1] * 1000 if self._delays_s else 0.0
+
+    @property
+    def heard(self) -> tuple[tuple[str, float], ...]:
+        """The five strongest phrases, weights averaged over all frames."""
+        ranked = sorted(self._heard.items(), key=lambda pair: -pair[1])[:5]
+        return tuple((phrase, weight / max(1, self.frames)) for phrase, weight in ranked)

@@ -1,0 +1,73 @@
+"""Any input becomes 44.1 kHz: NaNs silenced, channels picked and folded to at most two, resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import soxr
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.sound_file import AudioFile
+
+_ABSURD = 1e3
+"""60 dB over full scale: no sound, whatever the file says."""
+
+
+class Intake:
+    """One input stream on its way to 44.1 kHz; keeps the resampler's state, so it belongs to one stream.
+
+    `picks` are channel numbers from 0, all if empty. `channels` of the result is 1 or 2: more are folded, odd ones
+    left, even ones right, as a mixer's pairs are.
+    """
+
+    def __init__(self, sample_rate: int, channels: int, picks: Sequence[int] = ()) -> None:
+        self._picks = list(picks) or list(range(channels))
+        self._as_is = self._picks == list(range(channels)) and channels <= 2
+        self.channels = min(len(self._picks), 2)
+        self.sample_rate = sample_rate
+        self.received = 0
+        """Input frames so far."""
+        self.bad_samples = 0
+        """NaN, infinite or absurd samples replaced by zero."""
+        self._resampler = (
+            None
+            if sample_rate == SAMPLE_RATE
+            else soxr.ResampleStream(sample_rate, SAMPLE_RATE, self.channels, dtype="float32", quality="HQ")
+        )
+
+    def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
+        """(n, channels) at the input's rate to (m, 1 or 2) at 44.1 kHz; `last` flushes the resampler."""
+        self.received += len(samples)
+        folded = self._fold(self._clean(samples))
+        if self._resampler is None:
+            return folded
+        return self._resampler.resample_chunk(np.ascontiguousarray(folded), last=last)
+
+    def _clean(self, samples: np.ndarray) -> np.ndarray:
+        sound = np.abs(samples) < _ABSURD
+        if sound.all():
+            return samples
+        self.bad_samples += int(sound.size - np.count_nonzero(sound))
+        return np.where(sound, samples, np.float32(0))
+
+    def _fold(self, samples: np.ndarray) -> np.ndarray:
+        if self._as_is:
+            return samples
+        picked = samples[:, self._picks]
+        if len(self._picks) <= 2:
+            return picked
+        return np.stack([picked[:, 0::2].mean(1), picked[:, 1::2].mean(1)], axis=1)
+
+
+def mono(samples: np.ndarray) -> np.ndarray:
+    """(n, 1 or 2) to (n,)."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(1, dtype=np.float32)
+
+
+def read_sound(file: AudioFile, block_frames: int = 8192) -> Iterator[np.ndarray]:
+    """A whole file at 44.1 kHz, (n, 1 or 2) at a time, through the intake the live input takes: for offline use."""
+    intake = Intake(file.sample_rate, file.channels)
+    for block in file.blocks(block_frames):
+        yield intake.push(block)
+    yield intake.push(np.zeros((0, file.channels), np.float32), last=True)

@@ -1,0 +1,163 @@
+"""How long things take to show: redraws beside the model, a click to the picture, a prompt to a frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+from pythonosc.udp_client import SimpleUDPClient
+
+from engine.app.options import LookOptions
+from engine.audio import HOP_S, SAMPLE_RATE
+from engine.audio.sources import PacedSource
+from engine.bench.report import Bar, Say
+from engine.bench.running import Rig, running
+from engine.core.clock import WallClock
+from engine.core.messages import Frame, ShaderAmounts
+from engine.outputs.screens import open_headless
+from engine.render.pacing import RedrawStats, run
+from tpos_models.contracts import Model
+
+CLICK_EVERY_S = 0.6
+DISPLAYS = (((640, 360), 36.0, 30.0), ((1280, 720), 20.0, 15.0))
+"""Size, redraw rate asked for where the CPU draws, and the bar."""
+
+
+def measure_delays(model: Model, seconds: float, tell: Say) -> list[Bar]:
+    """All of them, `seconds` for each."""
+    return [*_displays(model, seconds, tell), *_clicks(model, seconds, tell), *_prompts(model, seconds, tell)]
+
+
+def _displays(model: Model, seconds: float, tell: Say) -> list[Bar]:
+    bars = []
+    for size, rate_hz, least in DISPLAYS:
+        tell(f"display {size[0]}x{size[1]} while the model runs")
+        stats = _display(model, size, rate_hz, seconds)
+        name = f"display {size[0]}x{size[1]} beside the model"
+        bars.append(Bar(f"{name}: redraws", stats.per_s, "least", least, "/s"))
+        bars.append(Bar(f"{name}: p99 gap", stats.p99_gap_ms, "most", 100.0, "ms"))
+    return bars
+
+
+def _display(model: Model, size: tuple[int, int], rate_hz: float, seconds: float) -> RedrawStats:
+    """Redraws of the running engine's frames, each finished before it counts."""
+    with open_headless(size) as screen, running(model, LookOptions()) as rig:
+        shown: Frame | None = None
+        end_s = rig.clock.now() + seconds
+
+        def redraw(now_s: float) -> None:
+            nonlocal shown
+            frame = rig.frames.peek()
+            if frame is not None and frame is not shown:
+                shown = frame
+                screen.show(frame)
+            screen.render(rig.capture.latest, rig.director.state(), now_s)
+
+        return run(screen, redraw, rig.clock, rate_hz, lambda: rig.clock.now() > end_s).stats()
+
+
+class ClickSource(PacedSource):
+    """Silence with a click about every `CLICK_EVERY_S`; `arrivals` are the times they reached the ring."""
+
+    def __init__(self, clock: WallClock) -> None:
+        super().__init__("clicks", SAMPLE_RATE, 1, clock, True)
+        self.arrivals: list[float] = []
+        self._clicks = False
+
+    def blocks(self, loop: bool) -> Iterator[np.ndarray]:
+        """Blocks with a 5 ms burst of noise now and then, at no fixed phase to hops or frames."""
+        rng = np.random.default_rng(7)
+        wait = 2.0
+        while True:
+            self._clicks = wait <= 0
+            block = np.zeros((self.block_frames, 1), np.float32)
+            if self._clicks:
+                block[:220, 0] = rng.uniform(-0.7, 0.7, 220)
+                wait = CLICK_EVERY_S + rng.uniform(0, 0.1)
+            wait -= self.block_s
+            yield block
+
+    def _wait_until(self, due_s: float) -> None:
+        clicks = self._clicks
+        super()._wait_until(due_s)
+        if clicks:
+            self.arrivals.append(self._clock.now())
+
+
+def _clicks(model: Model, seconds: float, tell: Say) -> list[Bar]:
+    """From a click's arrival in the ring to the first redraw, read back, and the first frame, that it changed."""
+    tell("from a click to the picture")
+    clock = WallClock()
+    source = ClickSource(clock)
+    look = LookOptions(amount=0.0, motion=0.0)
+    frame_times: list[tuple[float, float]] = []
+    changes: list[tuple[float, float]] = []
+    with open_headless((640, 360)) as screen, running(model, look, source) as rig:
+        rig.director.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0))
+        follower = threading.Thread(target=_follow, args=(rig, frame_times), daemon=True)
+        follower.start()
+        frame = rig.frames.peek()
+        assert frame is not None
+        screen.show(frame)
+        end_s = clock.now() + 2 + max(seconds, 10.0)
+
+        def redraw(now_s: float) -> None:
+            pixels = screen.render(rig.capture.latest, rig.director.state(), now_s)
+            changes.append((clock.now(), float(pixels[::4, ::4].astype(np.int16).mean())))
+
+        run(screen, redraw, clock, 36.0, lambda: clock.now() > end_s)
+        frame_s = float(np.median(list(rig.inference.frame_s)))
+    shader_ms = [1000 * delay for click in source.arrivals if (delay := _first_change(changes, click)) is not None]
+    frame_ms = [1000 * delay for click in source.arrivals if (delay := _first_frame(frame_times, click)) is not None]
+    tell(f"{len(source.arrivals)} clicks, {len(shader_ms)} seen by the shader layer")
+    return [
+        Bar("click to shader layer at 640x360, median", _median(shader_ms), "most", 45.0, "ms"),
+        Bar("click to diffusion frame, median", _median(frame_ms), "most", 1000 * (2 * frame_s + HOP_S), "ms"),
+    ]
+
+
+def _follow(rig: Rig, times: list[tuple[float, float]]) -> None:
+    count = rig.frames.count
+    while (frame := rig.frames.wait_newer(count, 2.0)) is not None:
+        count = rig.frames.count
+        times.append((frame.time_s, frame.audio_time_s))
+
+
+def _first_change(changes: list[tuple[float, float]], click_s: float) -> float | None:
+    """Seconds until the picture differs from how it was when the click arrived."""
+    before = [value for at, value in changes if click_s - 0.2 < at <= click_s]
+    if len(before) < 2:
+        return None
+    border = 3 * float(np.std(before)) + 0.25
+    after = (at for at, value in changes if click_s < at < click_s + 0.4 and abs(value - np.mean(before)) > border)
+    return next((at - click_s for at in after), None)
+
+
+def _first_frame(frames: list[tuple[float, float]], click_s: float) -> float | None:
+    """Seconds until a frame is finished that was sampled with sound captured at the click or later."""
+    return next((at - click_s for at, audio_s in frames if audio_s >= click_s and at > click_s), None)
+
+
+def _median(values: list[float]) -> float:
+    return float(np.median(values)) if values else float("inf")
+
+
+def _prompts(model: Model, seconds: float, tell: Say) -> list[Bar]:
+    tell("prompts over OSC")
+    waits: list[float] = []
+    with running(model, LookOptions(prompt="a beach")) as rig:
+        client = SimpleUDPClient(*rig.osc.address)
+        rng = np.random.default_rng(3)
+        for i in range(max(10, round(seconds * 2))):
+            rig.clock.sleep(float(rng.uniform(0.1, 0.3)))
+            prompt = f"a city at night {i}"
+            count, sent_s = rig.frames.count, rig.clock.now()
+            client.send_message("/tpos/prompt", prompt)
+            while (frame := rig.frames.wait_newer(count, 5.0)) is not None and frame.prompt != prompt:
+                count = rig.frames.count
+            waits.append(rig.clock.now() - sent_s)
+        frame_s = float(np.median(list(rig.inference.frame_s)))
+    return [
+        Bar("prompt over OSC to a frame sampled with it, median", _median(waits) / frame_s, "most", 2.0, "frame times")
+    ]

@@ -1,0 +1,82 @@
+"""Hot reload: preset files that changed, read again once they have stopped changing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.control.presets import Preset, available, read
+from tpos_models.errors import InputError
+
+PERIOD_S = 0.5
+
+Signature = tuple[int, int] | None
+"""Modification time in ns and size in bytes; None while the file is not there."""
+
+
+class PresetWatcher:
+    """Watches every available preset, and `running` where it came from elsewhere, from a thread of its own.
+
+    A file must look the same at two polls in a row before it is read, since editors write in two steps. A good edit
+    goes to `changed` (`Show.edit`), a broken one to `trouble` as one line, once; a file that vanishes is waited for.
+    Also a context manager.
+    """
+
+    def __init__(
+        self, changed: Callable[[Preset], object], trouble: Callable[[str], object], running: Preset | None = None
+    ) -> None:
+        self._changed, self._trouble = changed, trouble
+        self._own = {running.name: running.path} if running and running.path else {}
+        self._read = self._pending = self._look()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tpos-presets", daemon=True)
+
+    def start(self) -> PresetWatcher:
+        """Begin to watch."""
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop watching; may be called twice."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def __enter__(self) -> PresetWatcher:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def poll(self) -> None:
+        """Look once; what changed since the last read, and no more since the last poll, is read and handed on."""
+        seen = self._look()
+        for path, signature in seen.items():
+            settled = signature is not None and signature == self._pending.get(path)
+            if settled and signature != self._read.get(path):
+                self._read[path] = signature
+                self._take(path)
+        self._pending = seen
+
+    def _take(self, path: Path) -> None:
+        try:
+            self._changed(read(path))
+        except InputError as error:
+            self._trouble(f"{error}; the running look stays")
+
+    def _look(self) -> dict[Path, Signature]:
+        paths: dict[str, Path] = {**available(), **self._own}
+        return {path: _signature(path) for path in paths.values()}
+
+    def _run(self) -> None:
+        while not self._stop.wait(PERIOD_S):
+            self.poll()
+
+
+def _signature(path: Path) -> Signature:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size

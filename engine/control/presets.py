@@ -1,0 +1,276 @@
+"""Presets: complete looks in TOML, checked against one schema, and how they become show state.
+
+A preset is found by name in the user's folder, then among the shipped ones; or by an explicit path. A cue is a partial
+look laid over its preset: it sets what it names, takes back what the cue before it named, and leaves everything else,
+the operator's own changes included, as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType, field
+
+from engine.control.schema import decode_toml, near
+from engine.core.messages import Prompt, Rule, ShaderAmounts, ShowState
+from tpos_models.errors import MissingFileError, PresetError
+
+MAX_PROMPTS = 16
+MAX_FADE_S = 60.0
+MAX_SEED = 2**31 - 1
+MAX_FILE_BYTES = 1_000_000
+
+Unit = Annotated[float, Meta(ge=0, le=1)]
+Text = Annotated[str, Meta(max_length=64_000)]
+FadeS = Annotated[float, Meta(ge=0, le=MAX_FADE_S)]
+Scale = Annotated[float, Meta(ge=0, le=20)]
+Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
+
+
+class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A prompt with a weight; plain text stands for weight 1."""
+
+    text: Text
+    weight: Unit = 1.0
+
+
+class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the sound resembles `hear`, `show` joins the picture in proportion."""
+
+    hear: Text
+    show: Text
+    amount: Unit = 1.0
+
+
+Prompts = Annotated[tuple[Text | PromptLine, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
+Weights = Annotated[tuple[Unit, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
+Rules = Annotated[tuple[RuleLine, ...], Meta(max_length=32)]
+
+
+class Shader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Amounts of the reactive layer."""
+
+    zoom: Unit = ShaderAmounts().zoom
+    warp: Unit = ShaderAmounts().warp
+    glow: Unit = ShaderAmounts().glow
+    colour: Unit = ShaderAmounts().colour
+    grain: Unit = ShaderAmounts().grain
+    beat_pulse: Unit = ShaderAmounts().beat_pulse
+
+
+class ShaderPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The amounts a cue changes."""
+
+    zoom: Unit | UnsetType = UNSET
+    warp: Unit | UnsetType = UNSET
+    glow: Unit | UnsetType = UNSET
+    colour: Unit | UnsetType = UNSET
+    grain: Unit | UnsetType = UNSET
+    beat_pulse: Unit | UnsetType = UNSET
+
+
+class Cue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A partial look; `weights` reweighs the preset's own prompts, `fade_s` is how long it takes to arrive."""
+
+    name: Text = ""
+    fade_s: FadeS = 2.0
+    prompts: Prompts | UnsetType = UNSET
+    weights: Weights | UnsetType = UNSET
+    negative: Text | UnsetType = UNSET
+    amount: Unit | UnsetType = UNSET
+    motion: Unit | UnsetType = UNSET
+    strength: Unit | UnsetType = UNSET
+    feedback: Unit | UnsetType = UNSET
+    guidance_scale: Scale | UnsetType = UNSET
+    seed: Seed | UnsetType = UNSET
+    shader: ShaderPart = ShaderPart()
+    rules: Rules | UnsetType = field(default=UNSET, name="rule")
+
+
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A preset file, key by key."""
+
+    schema: Literal[1]
+    prompts: Prompts
+    description: Text = ""
+    negative: Text = ""
+    fade_s: FadeS = 2.0
+    guidance: Literal["auto", "blend", "semantic", "reference"] = "auto"
+    guidance_scale: Scale = 1.0
+    amount: Unit = 1.0
+    motion: Unit = 0.5
+    strength: Unit = 0.6
+    feedback: Unit = 0.0
+    steps: Annotated[int, Meta(ge=1, le=8)] = 1
+    seed: Seed = 0
+    fit: Literal["fill", "fit"] = "fill"
+    flash_limiter: bool = True
+    shader: Shader = Shader()
+    rules: Rules = field(default=(), name="rule")
+    cues: Annotated[tuple[Cue, ...], Meta(max_length=99)] = field(default=(), name="cue")
+
+
+_PLAIN = (
+    "negative", "guidance", "guidance_scale", "amount", "motion", "strength", "feedback", "steps", "seed", "fit",
+    "flash_limiter",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named look; `path` is where it came from, to be watched for edits."""
+
+    name: str
+    look: Look
+    path: Path | None = None
+
+    @property
+    def description(self) -> str:
+        """One line for lists."""
+        return self.look.description
+
+    @property
+    def cues(self) -> tuple[Cue, ...]:
+        """Its cues in order; OSC and keys count them from 1, `ShowState.cue` from 0."""
+        return self.look.cues
+
+
+def user_directory() -> Path:
+    """Where a user's own presets live: `tpos/presets` in the configuration folder."""
+    config = os.environ.get("XDG_CONFIG_HOME") or (os.environ.get("APPDATA") if os.name == "nt" else None)
+    return (Path(config) if config else Path.home() / ".config") / "tpos" / "presets"
+
+
+def available() -> dict[str, Path]:
+    """Every preset by name; a user's own replaces a shipped one of the same name."""
+    shipped = Path(str(resources.files("presets")))
+    found = {path.stem: path for folder in (shipped, user_directory()) for path in folder.glob("*.toml")}
+    return dict(sorted(found.items()))
+
+
+def library() -> tuple[dict[str, Preset], list[str]]:
+    """All presets that load, by name, and one line of trouble for each that does not."""
+    presets, troubles = {}, []
+    for name, path in available().items():
+        try:
+            presets[name] = read(path)
+        except (PresetError, MissingFileError) as error:
+            troubles.append(str(error))
+    return presets, troubles
+
+
+def load(name_or_path: str | Path) -> Preset:
+    """A preset by name, or by path when it ends in .toml or holds a slash.
+
+    Raises PresetError, MissingFileError.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
+        return read(Path(name_or_path).expanduser())
+    known = available()
+    if text not in known:
+        raise PresetError(f"{unknown_preset(text, known)}; or the path of a .toml file")
+    return read(known[text])
+
+
+def unknown_preset(name: str, known: dict[str, Any]) -> str:
+    """The line for a name that no preset has."""
+    guesses = near(name, known)
+    hint = f"did you mean {' or '.join(guesses)}? " if guesses else ""
+    return f"no preset is called {name!r:.60}; {hint}accepted: {', '.join(known)}"
+
+
+def read(path: Path) -> Preset:
+    """The preset in one file, named after it. Raises PresetError, MissingFileError."""
+    try:
+        with path.open("rb") as file:
+            source = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such preset file") from error
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(source) > MAX_FILE_BYTES:
+        raise PresetError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no preset is")
+    return replace(parse(source, path.stem, str(path)), path=path)
+
+
+def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
+    """A preset from TOML text. Raises PresetError beginning with `where`."""
+    look = decode_toml(source, Look, where)
+    for number, cue in enumerate(look.cues, 1):
+        if cue.weights is not UNSET:
+            _check_weights(cue, cue.weights, len(look.prompts), f"{where}: cue {number}, weights")
+    return Preset(name, look)
+
+
+def _check_weights(cue: Cue, weights: tuple[float, ...], prompts: int, place: str) -> None:
+    if cue.prompts is not UNSET:
+        raise PresetError(f"{place} beside prompts of its own; accepted: give each of those its weight instead")
+    if len(weights) != prompts:
+        raise PresetError(f"{place} has {len(weights)} entries; accepted: {prompts}, one for each prompt of the preset")
+
+
+def dump(preset: Preset) -> str:
+    """The preset as TOML with every key written out, so that later defaults cannot change it."""
+    return msgspec.toml.encode(preset.look).decode()
+
+
+def to_state(preset: Preset, base: ShowState | None = None) -> ShowState:
+    """The whole look as show state; what belongs to the stage (gain, tempo, blackout, recording) stays as in `base`."""
+    values = _values(preset, -1) | {"preset": preset.name, "cue": -1, "fade_s": preset.look.fade_s}
+    return _put(base or ShowState(), values)
+
+
+def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
+    """The state after going to `cue`, counted from 0; -1 is the preset without a cue."""
+    named = _part(preset.cues[cue]) if cue >= 0 else {}
+    fade_s = preset.cues[cue].fade_s if cue >= 0 else preset.look.fade_s
+    changes = _changes(_values(preset, state.cue), _values(preset, cue))
+    if "weights" in named:
+        named["prompts"] = _values(preset, cue)["prompts"]
+    values = changes | {k: v for k, v in named.items() if k != "weights"}
+    return _put(state, values | {"cue": cue, "fade_s": fade_s})
+
+
+def edited(state: ShowState, old: Preset, new: Preset) -> ShowState:
+    """The state after the file changed from `old` to `new`: only keys whose value changed in the file are replaced."""
+    cue = min(state.cue, len(new.cues) - 1)
+    changes = _changes(_values(old, state.cue), _values(new, cue))
+    return _put(state, changes | {"cue": cue} | ({"fade_s": 0.0} if changes else {}))
+
+
+def _values(preset: Preset, cue: int) -> dict[str, Any]:
+    """The look with a cue laid over it, flat: `shader.zoom` and so on, as `ShowState` stores it."""
+    values = _part(preset.look)
+    if cue >= 0:
+        over = _part(preset.cues[cue])
+        weights = over.pop("weights", None)
+        values |= over
+        if weights:
+            values["prompts"] = tuple(map(Prompt, [p.text for p in values["prompts"]], weights))
+    return values
+
+
+def _part(part: Look | Cue) -> dict[str, Any]:
+    values = {key: getattr(part, key, UNSET) for key in (*_PLAIN, "weights")}
+    values |= {f"shader.{key}": value for key, value in msgspec.structs.asdict(part.shader).items()}
+    if part.prompts is not UNSET:
+        values["prompts"] = tuple(Prompt(p) if isinstance(p, str) else Prompt(p.text, p.weight) for p in part.prompts)
+    if part.rules is not UNSET:
+        values["rules"] = tuple(Rule(r.hear, r.show, r.amount) for r in part.rules)
+    return {key: value for key, value in values.items() if value is not UNSET}
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in after.items() if before[key] != value}
+
+
+def _put(state: ShowState, values: dict[str, Any]) -> ShowState:
+    shader = {key.removeprefix("shader."): value for key, value in values.items() if key.startswith("shader.")}
+    rest = {key: value for key, value in values.items() if not key.startswith("shader.")}
+    return replace(state, shader=replace(state.shader, **shader), **rest)

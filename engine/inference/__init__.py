@@ -1,0 +1,1 @@
+"""Where a sound becomes a picture: conditions, sampler, the inference thread and its fallbacks."""

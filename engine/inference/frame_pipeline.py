@@ -1,0 +1,307 @@
+"""Where a sound becomes a picture: features, embedding and show state in, one frame out.
+
+hear()  newest window of sound -> embedding, phrase weights         (every `HEAR_EVERY_S`)
+frame() state + features + embedding -> conditions -> noise -> x0 -> pixels
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from engine.core.clock import Clock
+from engine.core.messages import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
+from engine.inference.cuda_graph import WholeFrame, to_bytes
+from engine.inference.fallback import UNLIMITED
+from export import onnx_runner as onnx_runtime
+from export.cuda_graphs import to_host
+from tpos_models.contracts import AudioEmbedding, Model
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
+from tpos_models.diffusion.guidance import Guidance, Tier
+from tpos_models.diffusion.lcm import sample, trajectory
+from tpos_models.diffusion.noise_motion import Drift, Start, feed_back
+from tpos_models.diffusion.plms import sample_plms
+from tpos_models.diffusion.schedule import NoiseSchedule
+from tpos_models.diffusion.stream_batch import StreamBatch
+from tpos_models.errors import InputError
+from tpos_models.image import fit_picture
+
+HEAR_EVERY_S = 0.2
+"""A new hop of sound is encoded this often; well under a second from a new sound to its picture."""
+
+ONSET_PUSH = 0.4
+"""How much a full onset raises the guidance of the frame it falls into."""
+
+SLOW_RUNNERS = ("torch",)
+"""Where "auto" means the blend tier; elsewhere it is semantic: two evaluations a frame are affordable live."""
+
+
+class PromptFader:
+    """The prompt as tokens, crossfading over `fade_s` from whatever was shown when it changed."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._key: tuple[Prompt, ...] | None = None
+        self._null = model.text.encode([""]).tokens[0]
+        self._from = self._to = self._null
+        self._start_s = self._fade_s = 0.0
+
+    @property
+    def null(self) -> torch.Tensor:
+        """The encoding of ""."""
+        return self._null
+
+    def tokens(self, state: ShowState, now_s: float) -> torch.Tensor:
+        """Tokens (TOKENS, TOKEN_SIZE) of the prompt at `now_s`."""
+        if state.prompts != self._key:
+            first = self._key is None
+            self._from = self._at(now_s)
+            self._to = self._encode(state.prompts)
+            self._key, self._start_s = state.prompts, now_s
+            self._fade_s = 0.0 if first else state.fade_s
+        return self._at(now_s)
+
+    def _at(self, now_s: float) -> torch.Tensor:
+        x = 1.0 if self._fade_s <= 0 else (now_s - self._start_s) / self._fade_s
+        return crossfade(self._from, self._to, x, self._model.spec.spherical)
+
+    def _encode(self, prompts: tuple[Prompt, ...]) -> torch.Tensor:
+        shown = [prompt for prompt in prompts if prompt.weight > 0 and prompt.text.strip()]
+        if not shown:
+            return self._null
+        tokens = self._model.text.encode([prompt.text for prompt in shown]).tokens
+        return mix(tokens, [prompt.weight for prompt in shown], self._null)
+
+
+class Listener:
+    """What is heard: the newest embedding, and how much it resembles the rules' and the HUD's phrases."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.embedding: AudioEmbedding | None = None
+
+    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+        """Encode the newest window (mono float32 at the encoder's rate, newest last)."""
+        self.embedding = self._model.audio.hear(samples, time_s)
+        return self.embedding
+
+    def weigh(self, phrases: list[str]) -> list[float]:
+        """Weight 0..1 of each phrase in the newest sound; zeros before anything was heard."""
+        if self.embedding is None or not phrases:
+            return [0.0] * len(phrases)
+        joint = self._model.text.encode(phrases).joint
+        return [float(w) for w in self._model.audio.score(self.embedding, joint)]
+
+    def heard(self, most: int = 3, least: float = 0.08) -> tuple[Heard, ...]:
+        """The strongest phrases of the encoder's own vocabulary."""
+        phrases = list(self._model.audio.phrases)
+        ranked = sorted(zip(phrases, self.weigh(phrases), strict=True), key=lambda pair: -pair[1])
+        return tuple(Heard(phrase, weight) for phrase, weight in ranked[:most] if weight >= least)
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """What a frame is shaped by; fields as in `Frame`."""
+
+    audio_time_s: float
+    revision: int
+    prompt: str
+    heard: tuple[Heard, ...]
+    seed: int
+
+
+class SamplingStage:
+    """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it.
+
+    A frame takes as many steps as the show asks for, the model knows and `most_steps` allows; with `reference_steps`
+    it takes those, as the paper does (`diffusion.plms`). `picture`, RGB uint8 (H, W, 3), is what
+    every frame starts from, or with feedback the first. `stream_batch` takes one step of several successive frames in
+    one call (`diffusion.stream_batch`): a frame of n steps then comes n - 1 frames later. `beside_display`: a core is
+    left to whatever draws.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        clock: Clock,
+        most_steps: int = UNLIMITED,
+        picture: np.ndarray | None = None,
+        reference_steps: int = 0,
+        stream_batch: bool = False,
+        beside_display: bool = False,
+    ) -> None:
+        if reference_steps and model.spec.schedule != "scaled_linear":
+            raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
+        self.model = model
+        self._reference_steps = reference_steps
+        alone = stream_batch or model.runner != "onnx"
+        self._at_once = 1 if alone else onnx_runtime.frames_at_once(beside_display)
+        self._stream: StreamBatch[Shaped] | None = StreamBatch(model.denoiser) if stream_batch else None
+        self._picture = None if picture is None else encode_picture(model, picture)
+        self._last_x0: torch.Tensor | None = None
+        self._last_index = 0
+        self._finishing = threading.Lock()
+        self._clock = clock
+        self._most_steps = min(most_steps, len(model.spec.timesteps))
+        self._schedule = NoiseSchedule(model.spec)
+        one_graph = model.device.type == "cuda" and not (stream_batch or reference_steps)
+        self._whole = WholeFrame(model, self._schedule) if one_graph else None
+        self._listener = Listener(model)
+        self._prompts = PromptFader(model)
+        self._rules: tuple[Rule, ...] = ()
+        self._shows: tuple[AudioTerm, ...] = ()
+        self._heard: tuple[Heard, ...] = ()
+        self._drift: Drift | None = None
+        self._seed: int | None = None
+        self._last_s: float | None = None
+        self._index = 0
+        self.apart = False
+        """Whether networks are called one by one even where a frame is one CUDA graph: for whoever times them."""
+        self.hops = 0
+
+    def hear(self, samples: np.ndarray, time_s: float, state: ShowState) -> None:
+        """Encode the newest sound and weigh the show's rules against it."""
+        self._listener.hear(samples, time_s)
+        self._heard = self._listener.heard()
+        self._weigh_rules(state.rules)
+        self.hops += 1
+
+    def at_once(self, state: ShowState) -> int:
+        """How many frames may be sampled side by side: one where each needs the one before."""
+        return 1 if state.feedback > 0 else self._at_once
+
+    def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
+        """Sample one frame with everything known now."""
+        return self.begin(state, features)()
+
+    def begin(self, state: ShowState, features: AudioFeatures = SILENCE) -> Callable[[], Frame]:
+        """Fix everything that this moment gives a frame; the call that is returned samples it.
+
+        Up to `at_once` such calls may run side by side, on any thread.
+        """
+        now_s = self._clock.now()
+        conditions = self._conditions(state, features, now_s)
+        noise = self._noise(state, features, conditions, now_s)
+        start = self._start(state, noise)
+        embedding = self._listener.embedding
+        self._index += 1
+        shaped = Shaped(
+            audio_time_s=max(features.time_s, embedding.time_s if embedding else 0.0),
+            revision=state.revision,
+            prompt=" + ".join(p.text for p in state.prompts if p.weight > 0),
+            heard=self._heard,
+            seed=state.seed,
+        )
+        return partial(self._draw, self._index, state, conditions, start, shaped)
+
+    def _draw(self, index: int, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped) -> Frame:
+        if self._whole and not self.apart:
+            drawn = self._whole(start, conditions, self.tier(state), self._guidance(state), self._steps(state))
+            x0, pixels, evaluations = drawn.x0, drawn.pixels, drawn.evaluations
+        else:
+            x0, evaluations, shaped = self._sample(state, conditions, start, shaped)
+            pixels = to_bytes(self.model.decoder(x0))
+        with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
+            if index > self._last_index:
+                self._last_x0, self._last_index = x0, index
+        image = to_host(pixels)
+        image.flags.writeable = False
+        return Frame(
+            index, image, shaped.audio_time_s, self._clock.now(), shaped.revision, shaped.prompt, shaped.heard,
+            shaped.seed, evaluations,
+        )  # fmt: skip
+
+    def _sample(
+        self, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped
+    ) -> tuple[torch.Tensor, int, Shaped]:
+        """x0, the evaluations it took, and what shaped it: this moment, or with a stream batch an earlier one."""
+        denoiser, schedule = self.model.denoiser, self._schedule
+        steps = self._steps(state)
+        few = (schedule, start.noise, conditions, self.tier(state), self._guidance(state), steps, None)
+        if self._stream is not None:
+            before = self._stream.evaluations
+            kind = (steps, start.latents is None, start.strength)
+            begin = partial(trajectory, *few, start.latents, start.strength)
+            x0, shaped = self._stream.push(begin, shaped, kind)
+            return x0, self._stream.evaluations - before, shaped
+        if self._reference_steps:
+            result = sample_plms(
+                denoiser, schedule, start.noise, conditions, Guidance(), self._reference_steps, start.latents,
+                start.strength,
+            )  # fmt: skip
+        else:
+            result = sample(denoiser, *few, start.latents, start.strength)
+        return result.x0, result.evaluations, shaped
+
+    def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
+        """Noise alone, the last frame as far as it is fed back, or the picture."""
+        if state.feedback > 0 and self._last_x0 is not None:
+            generator = torch.Generator().manual_seed(state.seed * 1_000_003 + self._index)
+            fresh = torch.randn(noise.shape, generator=generator).to(noise)
+            return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion)
+        return Start(self._picture, noise, state.strength)
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of sound the encoder listens to."""
+        window = self.model.audio.window
+        return window.segments * window.segment_samples / window.sample_rate
+
+    def tier(self, state: ShowState) -> Tier:
+        """The guidance tier in force."""
+        if state.guidance == "auto":
+            return "blend" if self.model.runner in SLOW_RUNNERS else "semantic"
+        return state.guidance  # type: ignore[return-value]
+
+    def _steps(self, state: ShowState) -> int:
+        return min(state.steps, self._most_steps)
+
+    def _guidance(self, state: ShowState) -> Guidance:
+        """The model's own strengths, with the operator's guidance scale where it asks for more than none."""
+        own = self.model.spec.guidance
+        return own if state.guidance_scale == 1.0 else replace(own, guidance_scale=state.guidance_scale)
+
+    def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
+        text = self._prompts.tokens(state, now_s)
+        null = self._prompts.null
+        uncond = self.model.text.encode([state.negative]).tokens[0] if state.negative else null
+        return Conditions(text, null, uncond, self._audio_terms(state, features))
+
+    def _audio_terms(self, state: ShowState, features: AudioFeatures) -> tuple[AudioTerm, ...]:
+        """What the sound asks for now: MAP's tokens, and each matching rule's `show`; weights grow with loudness."""
+        embedding = self._listener.embedding
+        if embedding is None or state.amount == 0:
+            return ()
+        if state.rules != self._rules:
+            self._weigh_rules(state.rules)
+        push = state.amount * magnitude(embedding) * (1 + ONSET_PUSH * features.onset)
+        terms = (AudioTerm(embedding.tokens, 1.0), *self._shows)
+        return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms)
+
+    def _weigh_rules(self, rules: tuple[Rule, ...]) -> None:
+        weights = self._listener.weigh([rule.hear for rule in rules])
+        tokens = self.model.text.encode([rule.show for rule in rules]).tokens if rules else ()
+        self._rules = rules
+        self._shows = tuple(AudioTerm(t, w * rule.amount) for t, w, rule in zip(tokens, weights, rules, strict=True))
+
+    def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:
+        """The latents this frame starts from: the seed's noise, moved by the music."""
+        if self._drift is None or state.seed != self._seed:
+            self._drift = Drift(self.model.spec, state.seed)
+            self._seed = state.seed
+            with self._finishing:  # nor is it one of the old seed that is still under way
+                self._last_x0, self._last_index = None, self._index
+        dt_s = 0.0 if self._last_s is None else now_s - self._last_s
+        self._last_s = now_s
+        return self._drift.advance(dt_s, state.motion, features.level, features.onset, conditions).to(self.model.device)
+
+
+def encode_picture(model: Model, picture: np.ndarray) -> torch.Tensor:
+    """RGB uint8 (H, W, 3) as the model's latents (1, C, h, w), its middle filling them."""
+    height, width = (side * model.spec.scale for side in model.spec.sample_size)
+    return model.encoder(fit_picture(picture, (width, height)))

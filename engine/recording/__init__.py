@@ -1,0 +1,1 @@
+"""Recording a live show, and reading it back."""

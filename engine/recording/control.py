@@ -1,0 +1,109 @@
+"""The recording of a live show: what the audience sees and the input's own sound, handed to the recorder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.capture import Capture
+from engine.control import presets
+from engine.control.show import Show
+from engine.core.clock import Clock
+from engine.core.messages import Frame, ShowState
+from engine.recording.recorder import Recorder, RecorderStatus, SessionSummary
+from engine.recording.session import About
+from tpos_models.errors import TposError
+
+
+class Filming:
+    """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
+
+    `size` is the film's, `fps` its rate, `about` what the records say of the show. A recording that breaks off leaves
+    its reason in `trouble` and the show running.
+    """
+
+    def __init__(
+        self,
+        root: Path | None,
+        size: tuple[int, int],
+        fps: float,
+        capture: Capture,
+        show: Show,
+        clock: Clock,
+        about: About,
+    ) -> None:
+        self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock)
+        self._capture, self._show, self._clock, self._about = capture, show, clock, about
+        self._next_sample = 0
+        self._logged: ShowState | None = None
+        self.running = False
+        self.trouble = ""
+        self.sessions: list[SessionSummary] = []
+
+    @property
+    def status(self) -> RecorderStatus:
+        """What the operator sees."""
+        return self._recorder.status
+
+    def follow(self, state: ShowState) -> None:
+        """Begin or end as `state.recording` asks, and log the state when it changed."""
+        if state.recording and not self.running:
+            self._start(state)
+        elif self.running and not state.recording:
+            self.stop()
+        if self.running and state is not self._logged:
+            self._recorder.log_state(self._clock.now(), state)
+            self._logged = state
+
+    def due(self, time_s: float) -> bool:
+        """Whether a picture shaped by the sound of `time_s` would get a frame of its own in the film."""
+        return self.running and self._recorder.due(time_s)
+
+    def picture(self, image: np.ndarray, time_s: float) -> None:
+        """Hand in what the sound captured at `time_s` shaped: there it lies in the film, free of the show's delay."""
+        self._recorder.offer(image, time_s)
+
+    def frame(self, frame: Frame) -> None:
+        """Log a frame the model sampled."""
+        self._recorder.log_frame(frame)
+
+    def sound(self) -> None:
+        """Hand in all sound that came since the last call, and notice a recording that broke off."""
+        if not self.running:
+            return
+        samples, start = self._capture.raw(self._next_sample)
+        if len(samples):
+            self._next_sample = start + len(samples)
+            self._recorder.audio(samples, start, self._capture.time_of(self._next_sample))
+        if self._recorder.status.state == "failed":
+            self._break_off(self._recorder.status.error)
+
+    def stop(self) -> None:
+        """Finish the recording in hand, if any."""
+        if not self.running:
+            return
+        self.running = False
+        summary = self._recorder.stop()
+        if summary is not None:
+            self.sessions.append(summary)
+            self.trouble = summary.error or self.trouble
+
+    def _start(self, state: ShowState) -> None:
+        preset = self._show.looks.current
+        about = replace(self._about, preset=presets.dump(preset) if preset else "")
+        self._next_sample = self._capture.counters().samples
+        self._logged = None
+        try:
+            self._recorder.start(about=about)
+        except TposError as error:
+            self._break_off(str(error))
+            return
+        self.running, self.trouble = True, ""
+
+    def _break_off(self, why: str) -> None:
+        self.stop()
+        self.trouble = why
+        self._show.set(recording=False)

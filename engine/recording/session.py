@@ -1,0 +1,295 @@
+"""A recorded session on the disk: its folder's names and files, and reading one back for the re-render.
+
+    NAME/video.mp4       the show with its sound; plays after a crash at any moment
+    NAME/audio.flac      the input as it was heard, 24 bits
+    NAME/control.jsonl   one JSON object a line: {"time_s", "kind", "data"}, seconds on the sound's clock
+    NAME/preset.toml     the preset as used
+    NAME/start.png       the picture it started from, if any
+    NAME/session.json    program, model, sizes, and at the end the counters
+
+Recordings go to $TPOS_RECORDINGS, else to `tpos-recordings` in the home folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import psutil
+
+from engine.core.messages import ShowState
+from export.media.reading import read_sound
+from export.media.writing import writing
+from tpos_models.errors import InputError, MediaError, MissingFileError, StorageError
+from tpos_models.image import read_picture
+
+VIDEO, AUDIO, LOG, PRESET, RECORD = "video.mp4", "audio.flac", "control.jsonl", "preset.toml", "session.json"
+START = "start.png"
+_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names Windows keeps for itself
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of everything handed to a recorder: `offered` = `written` + the sum of `dropped`."""
+
+    offered: int = 0
+    """Pictures handed in."""
+    written: int = 0
+    """Pictures in the file, each once."""
+    repeated: int = 0
+    """Frames of the file that repeat the picture before, because none came for them."""
+    late: int = 0
+    """Written pictures that came after their place on the grid was filled, and took the next one."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Pictures left out, by reason: "rate" (two for one frame), "queue" (full), "failed" (recording broke off)."""
+    audio_s: float = 0.0
+    """Sound written, silence included."""
+    silence_s: float = 0.0
+    """Silence put where no sound came."""
+    audio_dropped_s: float = 0.0
+    """Sound refused because the queue was full."""
+    log_lines: int = 0
+    log_dropped: int = 0
+
+
+@dataclass(frozen=True)
+class About:
+    """What a recording tells of its making.
+
+    `spec` is the model's own record, `options` how it was asked for (the fields of `engine.app.options.ModelOptions`),
+    `preset` the TOML text as used, `picture` what the show started from, RGB uint8 (H, W, 3).
+    """
+
+    program: str = ""
+    model: str = ""
+    spec: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    preset: str = ""
+    input: str = ""
+    picture: np.ndarray | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """The content of session.json."""
+
+    started: str
+    """ISO 8601, local time with its offset."""
+    pid: int
+    size: tuple[int, int]
+    """Width and height of the video."""
+    fps: float
+    sample_rate: int
+    channels: int
+    program: str = ""
+    model: str = ""
+    spec: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    input: str = ""
+    state: str = "recording"
+    """"recording", "complete" or "failed"."""
+    error: str = ""
+    duration_s: float = 0.0
+    counters: Counters = field(default_factory=Counters)
+    schema: int = 1
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """One line of `tpos sessions`. `state`: "complete", "recording", "failed", "cut short" or "damaged"."""
+
+    name: str
+    path: Path
+    state: str
+    started: str = ""
+    duration_s: float = 0.0
+    size: tuple[int, int] = (0, 0)
+    fps: float = 0.0
+    model: str = ""
+    size_bytes: int = 0
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the control log; `time_s` on the sound's clock, 0 at the first sample."""
+
+    time_s: float
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A session read back, whole or cut short."""
+
+    info: SessionInfo
+    record: SessionRecord
+    log: tuple[LogLine, ...]
+    preset: str
+    """TOML text, empty if none was kept."""
+    states: tuple[tuple[float, ShowState], ...]
+    """(time_s, state), in order."""
+
+    def state_at(self, time_s: float) -> ShowState:
+        """The operator's state at a time of the show; the first one before its start."""
+        if not self.states:
+            raise MediaError(f"no show state in {self.info.path / LOG}: a session with one is accepted")
+        at = bisect_right(self.states, time_s, key=lambda entry: entry[0])
+        return self.states[max(at - 1, 0)][1]
+
+    def picture(self) -> np.ndarray | None:
+        """What the show started from, if it was a picture."""
+        path = self.info.path / START
+        return read_picture(path) if path.is_file() else None
+
+    def sound(self) -> tuple[np.ndarray, int]:
+        """The raw input, float32 (samples, channels), and its rate; sample 0 is time 0."""
+        return read_sound(self.info.path / AUDIO)
+
+
+def default_root() -> Path:
+    """Where recordings go: $TPOS_RECORDINGS, else ~/tpos-recordings."""
+    chosen = os.environ.get("TPOS_RECORDINGS")
+    return Path(chosen).expanduser() if chosen else Path.home() / "tpos-recordings"
+
+
+def safe_name(name: str) -> str:
+    """A session's name from outside, unchanged; InputError for one that could leave the recordings folder."""
+    if not _NAME.fullmatch(name) or name[-1] in " ." or ".." in name or _DEVICES.fullmatch(name):
+        raise InputError(f"session name {name!r}: up to 80 letters, digits, spaces, '-', '_', '+' and '.' are accepted")
+    return name
+
+
+def new_folder(root: Path, name: str | None = None) -> Path:
+    """Create a session's folder, `name` or the time now, made unique by a number; InputError, StorageError."""
+    stem = safe_name(name) if name is not None else datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    with writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 10_000):
+            folder = root / (stem if number == 1 else f"{stem}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    raise StorageError(f"cannot name a session in {root}: {stem} is taken 9999 times; another name is accepted")
+
+
+def state_to_json(state: ShowState) -> dict[str, Any]:
+    """The whole show state as JSON's own types."""
+    return msgspec.to_builtins(state)
+
+
+def state_from_json(data: dict[str, Any]) -> ShowState:
+    """The inverse of `state_to_json`; keys unknown to this version are ignored. Raises MediaError."""
+    try:
+        return msgspec.convert(data, ShowState)
+    except msgspec.ValidationError as error:
+        raise MediaError(f"show state in a control log: {error}") from error
+
+
+def write_record(folder: Path, record: SessionRecord) -> None:
+    """Write session.json whole or not at all; StorageError."""
+    part = folder / f".{RECORD}.part"
+    try:
+        with writing(folder):
+            part.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
+            os.replace(part, folder / RECORD)
+    except StorageError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def list_sessions(root: Path | None = None) -> list[SessionInfo]:
+    """All sessions under `root`, oldest first; none where there is no such folder."""
+    root = root or default_root()
+    if not root.is_dir():
+        return []
+    infos = [_info(path.parent)[0] for path in sorted(root.glob(f"*/{RECORD}"))]
+    return sorted(infos, key=lambda info: (info.started, info.name))
+
+
+def open_session(session: str | Path, root: Path | None = None) -> Session:
+    """Read a session by its name under `root`, or by the path of its folder; MissingFileError, MediaError."""
+    folder = Path(session)
+    if folder.name == str(session):
+        folder = (root or default_root()) / safe_name(str(session))
+    if not (folder / RECORD).is_file():
+        raise MissingFileError(f"no session {folder}: one listed by 'tpos sessions' is accepted")
+    info, record = _info(folder)
+    if record is None:
+        raise MediaError(f"cannot read {folder / RECORD}: {info.error}")
+    log = tuple(_read_log(folder / LOG))
+    changes = sorted((line for line in log if line.kind == "state"), key=lambda line: line.time_s)
+    states = tuple((line.time_s, state_from_json(line.data)) for line in changes)
+    preset = folder / PRESET
+    return Session(info, record, log, preset.read_text("utf-8") if preset.is_file() else "", states)
+
+
+def _info(folder: Path) -> tuple[SessionInfo, SessionRecord | None]:
+    try:
+        record = msgspec.json.decode((folder / RECORD).read_bytes(), type=SessionRecord)
+    except (OSError, msgspec.DecodeError) as error:
+        return SessionInfo(folder.name, folder, "damaged", error=str(error)), None
+    running = record.state == "recording"
+    info = SessionInfo(
+        name=folder.name,
+        path=folder,
+        state="cut short" if running and not _still_running(record) else record.state,
+        started=record.started,
+        duration_s=_last_time_s(folder / LOG) if running else record.duration_s,
+        size=record.size,
+        fps=record.fps,
+        model=record.model,
+        size_bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+        error=record.error,
+    )
+    return info, record
+
+
+def _still_running(record: SessionRecord) -> bool:
+    """Whether the process that began the recording lives; a later one with its number is another."""
+    try:
+        return psutil.Process(record.pid).create_time() <= datetime.fromisoformat(record.started).timestamp()
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _read_log(path: Path) -> Iterator[LogLine]:
+    """The lines that can be read: a crash leaves half of the last one."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as lines:
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=LogLine)
+            except msgspec.DecodeError:
+                continue
+
+
+def _last_time_s(path: Path) -> float:
+    """Time of the log's last whole line, from its last 64 KiB."""
+    if not path.is_file():
+        return 0.0
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_536))
+        lines = file.read().splitlines()
+    for line in reversed(lines):
+        try:
+            return msgspec.json.decode(line, type=LogLine).time_s
+        except msgspec.DecodeError:
+            continue
+    return 0.0

@@ -1,0 +1,37 @@
+"""The picture a show starts from: an image file, or where a video or a recorded session ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.recording.session import RECORD, VIDEO, default_root, safe_name
+from export.media.reading import read_last_frame
+from tpos_models.errors import InputError
+from tpos_models.image import read_picture
+
+VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi")
+
+
+def starting_picture(source: str) -> np.ndarray:
+    """RGB uint8 (height, width, 3) from a picture, a video, a session's folder, or a session's name.
+
+    Raises `MissingFileError` or `MediaError`.
+    """
+    path = Path(source).expanduser()
+    if path.suffix.lower() in VIDEOS:
+        return read_last_frame(path)
+    if not path.exists() and path.name == source and (session := _session(source)):
+        path = session
+    if path.is_dir():
+        return read_last_frame(path / VIDEO)
+    return read_picture(path)
+
+
+def _session(name: str) -> Path | None:
+    try:
+        folder = default_root() / safe_name(name)
+    except InputError:
+        return None
+    return folder if (folder / RECORD).is_file() else None

@@ -1,0 +1,69 @@
+"""Between two model frames: the moment that a redraw shows."""
+
+from __future__ import annotations
+
+from engine.core.messages import Frame
+from engine.render import gl
+from engine.render.optical_flow import REACH, Motion
+
+SHORTEST_FADE_S, LONGEST_FADE_S = 0.005, 1.0
+
+
+class Between:
+    """The model's newest frame, fading in from what was on the screen before it, along the motion between the two.
+
+    The fade lasts as long as frames are apart, so the picture never jumps however unevenly they come; where redraws
+    are no more frequent than frames, each frame is shown at once, whole. Owned by the thread that draws.
+    """
+
+    def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
+        self.size = size
+        self.moment = gl.Target(size)
+        self._older = gl.Target(size)
+        self._newer = gl.Texture(size)
+        self._canvas = canvas
+        self._blend = gl.program("cover.vert", "blend.frag")
+        self._motion = Motion(canvas, size)
+        self._flow: gl.Texture | None = None
+        self._frame: Frame | None = None
+        self._since_s = 0.0
+        self._apart_s = 0.0
+
+    def take(self, frame: Frame, now_s: float) -> None:
+        """Upload a new frame; the moment shown so far is what it fades in from."""
+        if self._frame is not None:
+            gap_s = min(max(frame.time_s - self._frame.time_s, SHORTEST_FADE_S), LONGEST_FADE_S)
+            self._apart_s = gap_s if self._apart_s == 0.0 else 0.7 * self._apart_s + 0.3 * gap_s
+        self._frame, self._since_s = frame, now_s
+        self._older, self.moment = self.moment, self._older
+        self._newer.upload(frame.image)
+        self._flow = None
+
+    def progress(self, now_s: float, redraw_s: float) -> float:
+        """How far the newest frame has faded in, 0..1, at a redraw that comes `redraw_s` after the one before."""
+        if self._apart_s == 0.0:
+            return 1.0
+        return min(1.0, (now_s - self._since_s + redraw_s) / self._apart_s)
+
+    def draw(self, now_s: float, redraw_s: float) -> None:
+        """Draw `moment`."""
+        progress = self.progress(now_s, redraw_s)
+        flow = self._followed() if progress < 1.0 else self._motion.none
+        self.moment.begin()
+        self._blend.use()
+        for unit, texture in enumerate((self._older.texture, self._newer, flow)):
+            texture.bind(unit)
+        self._blend["older"], self._blend["newer"], self._blend["flow"] = 0, 1, 2
+        self._blend["progress"], self._blend["reach"] = progress, REACH
+        self._canvas.cover()
+
+    def _followed(self) -> gl.Texture:
+        """The motion from the older picture to the newer, estimated once for the two."""
+        if self._flow is None:
+            self._flow = self._motion.estimate(self._older.texture, self._newer)
+        return self._flow
+
+    def delete(self) -> None:
+        """Free what the GPU holds."""
+        for thing in (self.moment, self._older, self._newer, self._motion, self._blend):
+            thing.delete()

@@ -1,0 +1,1 @@
+"""Media files, written and read through FFmpeg (PyAV)."""

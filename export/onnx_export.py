@@ -1,0 +1,211 @@
+"""Networks to ONNX files, each checked against torch before it counts."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from export.cache import building, cache_folder
+from tpos_models.errors import InputError, ModelError
+from tpos_models.network import Network, Tensors, as_function, max_relative_error
+
+TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
+"""Largest accepted relative error of an exported network against torch in fp32, by precision."""
+
+OPSET = 17
+_LARGE = 100_000_000
+"""Parameters from which a network is checked at batch 1 and 2 only: ONNX Runtime spells attention out, and that of a
+512x512 picture takes 0.5 GB for each."""
+_EXTERNAL_BYTES = 256 * 2**20
+"""Graphs with more weights than this keep them in a file beside; one file holds 2 GiB at most."""
+_SMALLEST_EXTERNAL_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One file and its largest relative error against torch; weights too large for it lie beside, as NAME.data."""
+
+    path: Path
+    error: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """Tensors of a network and what torch answers in float32, both on the CPU."""
+
+    inputs: Tensors
+    answer: Tensors
+
+
+def cached_path(network: Network, folder: Path | None = None, precision: str = "fp32") -> Path:
+    """The file name that holds exactly these weights, exported by exactly this torch."""
+    version = torch.__version__.split("+")[0]
+    stem = f"{network.name}-{network.fingerprint[:16]}-{precision}-torch{version}"
+    return (folder or cache_folder()) / "onnx" / f"{stem}.onnx"
+
+
+def export(network: Network, path: Path, precision: str = "fp32", real: Sequence[Tensors] = ()) -> Exported:
+    """Write `network` as ONNX with float32 in and out and a dynamic batch; whole or not at all.
+
+    It is compared with torch on random inputs and on the `real` ones. Raises `ModelError` above `TOLERANCE`,
+    `StorageError` where it cannot be written.
+    """
+    if precision not in TOLERANCE:
+        raise InputError(f"precision {precision}: {' or '.join(TOLERANCE)} would be accepted")
+    expected = cases(network, real)
+    with building(path) as temporary:
+        errors = _trace(network, temporary, precision, expected)
+        errors += _errors(network, temporary, expected)
+        return Exported(path, _accepted(network, precision, errors))
+
+
+def check(network: Network, path: Path, precision: str = "fp32") -> float:
+    """Max relative error of a file against torch; raises `ModelError` above `TOLERANCE`."""
+    return _accepted(network, precision, _errors(network, path, cases(network)))
+
+
+def cases(network: Network, real: Sequence[Tensors] = ()) -> tuple[Case, ...]:
+    """Random inputs at batch 1 and the largest, then the real ones, with torch's answers."""
+    module = network.build().float()
+    large = sum(parameter.numel() for parameter in module.parameters()) > _LARGE
+    run = as_function(module)
+    examples = (network.example(1), network.example(2 if large else network.max_batch), *real)
+    return tuple(Case(_on_cpu(inputs), _on_cpu(run(*inputs))) for inputs in examples)
+
+
+def _on_cpu(tensors: Tensors) -> Tensors:
+    return tuple(tensor.cpu() for tensor in tensors)
+
+
+def _errors(network: Network, path: Path, expected: tuple[Case, ...]) -> list[float]:
+    """What a file answers in ONNX Runtime against what torch answers."""
+    from export.onnx_runner import open_session
+
+    run = open_session(path, network)
+    try:
+        return [max_relative_error(run(*case.inputs), case.answer) for case in expected]
+    except RuntimeError as failure:
+        reason = str(failure).splitlines()[0][:200]
+        raise ModelError(f"{path.name}: {network.name} does not run as ONNX ({reason})") from failure
+
+
+def _accepted(network: Network, precision: str, errors: list[float]) -> float:
+    error = float(torch.tensor(errors).max())  # NaN, where there is one
+    if not error <= TOLERANCE[precision]:
+        raise ModelError(
+            f"{network.name} in {precision} differs from torch by {error:.1e}, "
+            f"at most {TOLERANCE[precision]:.0e} is accepted"
+        )
+    return error
+
+
+def _trace(network: Network, path: Path, precision: str, expected: tuple[Case, ...]) -> list[float]:
+    """By torch's tracing exporter: `pocket` takes it 1 s where the one built on torch.export takes 20.
+
+    Returns the errors of float16 in torch itself: ONNX Runtime on a CPU computes in float32 between its casts, and
+    would not notice what is too large for float16.
+    """
+    half = precision == "fp16"
+    module = _InHalf(network.build().float()) if half else network.build().float()
+    example = network.example(2)
+    first, errors = expected[0], []
+    if half:
+        answer = as_function(module)(*(tensor.to(example[0].device) for tensor in first.inputs))
+        errors = [max_relative_error(_on_cpu(answer), first.answer)]
+    raw = path.parent / "traced"
+    raw.mkdir()
+    with _quiet(), torch.no_grad():
+        torch.onnx.export(
+            module,
+            example,
+            str(raw / path.name),
+            input_names=list(network.inputs),
+            output_names=list(network.outputs),
+            dynamic_axes={name: {0: "batch"} for name in (*network.inputs, *network.outputs)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    del module
+    _finish(raw / path.name, path, first)
+    return errors
+
+
+def _finish(raw: Path, path: Path, case: Case) -> None:
+    """Write the traced file anew: outputs with the shapes they have, weights within it or all in one file beside."""
+    import onnx  # which a network that is built already does not need
+
+    model = onnx.load(raw)
+    for file in raw.parent.iterdir():
+        file.unlink()
+    raw.parent.rmdir()
+    for output, answer in zip(model.graph.output, case.answer, strict=True):
+        for dimension, size in list(zip(output.type.tensor_type.shape.dim, answer.shape, strict=True))[1:]:
+            dimension.dim_value = size
+    beside = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _EXTERNAL_BYTES
+    location = f"{path.stem}.data" if beside else None
+    onnx.save_model(
+        model, path, save_as_external_data=beside, location=location, size_threshold=_SMALLEST_EXTERNAL_BYTES
+    )
+
+
+class _InHalf(nn.Module):
+    """A network in float16 between float32 tensors; the weights of `module` itself stay as they are.
+
+    Parts that call themselves `precise` stay in float32.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        precise = [part for part in module.modules() if getattr(part, "precise", False)]
+        halves: dict[int, torch.Tensor] = {}
+        for parameter in module.parameters():
+            halves[id(parameter)] = nn.Parameter(_half(parameter.detach()), requires_grad=False)
+        for buffer in module.buffers():
+            halves[id(buffer)] = _half(buffer)
+        for tensor in (tensor for part in precise for tensor in (*part.parameters(), *part.buffers())):
+            halves.pop(id(tensor), None)
+        self.module = copy.deepcopy(module, halves)
+        for part in self.module.modules():
+            if getattr(part, "precise", False):
+                part.register_forward_pre_hook(_in_full)
+                part.register_forward_hook(_back_to_half)
+        self.eval()
+
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        out = self.module(*(_half(tensor) for tensor in tensors))
+        return tuple(tensor.float() for tensor in (out if isinstance(out, tuple) else (out,)))
+
+
+def _in_full(_part: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(tensor.float() if torch.is_tensor(tensor) else tensor for tensor in inputs)
+
+
+def _back_to_half(_part: nn.Module, _inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
+    return out.half()
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks on stdout, through warnings and through logging; progress is the caller's to show."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,63 @@
+"""`tpos build`: every network a model plays with, on real inputs, as files that a person can find."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.app.build import BuildOptions, build_model, choose_library
+from engine.cli import app
+from tpos_models.errors import DeviceError, InputError, MissingPart
+
+MODEL, SIZE_PX = "random:tiny-lcm", (64, 64)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("out")
+    return out, build_model(BuildOptions(MODEL, out=out, size_px=SIZE_PX), None)
+
+
+def test_every_network_leaves_checked_and_those_that_play_on_real_inputs(built):
+    out, report = built
+    rows = {row["network"]: row for row in report["networks"]}
+    assert list(rows) == ["text_encoder", "denoiser-64x64", "decoder-64x64", "tpos-segment", "tpos-temporal"]
+    assert {name for name, row in rows.items() if row["real"]} == {"text_encoder", "denoiser-64x64", "decoder-64x64"}
+    for name, row in rows.items():
+        assert row["path"] == str(out / f"{name}.onnx")
+        assert row["bytes"] == Path(row["path"]).stat().st_size > 10_000
+        assert 0 <= row["error"] < 1e-3
+
+
+def test_what_is_said_and_what_is_json(built, tmp_path):
+    command = ["build", "--model", MODEL, "--model-size", "64x64", "--out", str(tmp_path / "x")]
+    wrong = CliRunner().invoke(app, [*command, "--to", "coreml"])
+    assert isinstance(wrong.exception, InputError)
+    assert "onnx or tensorrt" in str(wrong.exception)
+    assert json.dumps(built[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"to": "openvino"}, "onnx or tensorrt"),
+        ({"precision": "int4"}, "fp32 or fp16"),
+        ({"gpu": "8.9"}, "for --to tensorrt only"),
+    ],
+)
+def test_what_cannot_be_built_is_told_before_any_work(options, words):
+    with pytest.raises(InputError, match=words):
+        BuildOptions(MODEL, **options)
+
+
+def test_the_library_is_chosen_by_the_gpu_named():
+    try:
+        assert choose_library("12.0") == "tensorrt_rtx"
+    except MissingPart as error:
+        pytest.fail(str(error)) if os.environ.get("CI") == "true" else pytest.skip(str(error))
+    with pytest.raises(DeviceError, match=r"compute capability .*8\.9"):
+        choose_library("9.0")

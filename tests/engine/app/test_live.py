@@ -1,0 +1,151 @@
+"""The main job on real parts: a virtual sound card, PortAudio, the model, EGL, OSC, a recording that plays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from pythonosc.udp_client import SimpleUDPClient
+
+from engine.inference.loading import open_model
+from export.media.reading import read_frames, read_sound, read_video_info
+from tpos_models.pocket.synth.sounds import synthesise
+
+RATE = 44_100
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prepared() -> None:
+    """The networks are built for this machine before any show starts: that takes longer than a sound lasts."""
+    open_model("pocket")
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Running:
+    """`tpos live` in a process of its own, recording."""
+
+    def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.folder, self.port = folder, free_port()
+        command = [sys.executable, "-m", "engine.cli", "live", "--headless", "--json", "--record", str(folder)]
+        self.process = subprocess.Popen(
+            [*command, "--osc-port", str(self.port), "--size", "160x160", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+        self.osc = SimpleUDPClient("127.0.0.1", self.port)
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.osc._sock.close()
+
+    def wait_for_film(self, seconds: float = 1.0, patience_s: float = 120.0) -> Path:
+        """The session's folder, once about `seconds` of film are on the disk."""
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and self.process.poll() is None:
+            for log in self.folder.glob("*/control.jsonl"):
+                lines = [json.loads(line) for line in log.read_text().splitlines()[:-1]]
+                if any(line["kind"] == "frame" and line["time_s"] > seconds for line in lines):
+                    return log.parent
+            time.sleep(0.05)
+        pytest.fail(
+            f"no film came: {self.process.stderr.read() if self.process.poll() is not None else 'still running'}"
+        )
+
+    def end(self) -> dict:
+        """Ctrl-C; the closing summary."""
+        self.process.send_signal(signal.SIGINT)
+        return self.result()
+
+    def result(self) -> dict:
+        """The closing summary of a show that ends by itself."""
+        out, err = self.process.communicate(timeout=240)
+        assert self.process.returncode == 0, err
+        return json.loads(out)
+
+
+def test_sound_through_a_sound_card_becomes_frames_and_a_film(virtual_mixer, tmp_path):
+    thunder = np.tile(synthesise("thunder", 4.0, 2), 6)
+    playing = virtual_mixer.play(thunder)
+    try:
+        with Running(tmp_path, "--input", "default", "--prompt", "a lake", env=virtual_mixer.env) as live:
+            session = live.wait_for_film(4.0)
+            live.osc.send_message("/tpos/prompt", "a city at night")
+            time.sleep(2.0)
+            summary = live.end()
+    finally:
+        playing.kill()
+        playing.wait()
+    assert summary["frames"] > 10
+    assert summary["audio"]["overruns"] == 0
+    assert "thunder" in [heard["phrase"] for heard in summary["heard"]][:3]
+    video = session / "video.mp4"
+    info = read_video_info(video)
+    assert (info.width, info.height) == (160, 160)
+    assert abs(info.duration_s - info.audio_duration_s) < 0.2
+    sound, _ = read_sound(video)
+    assert float(np.sqrt((sound**2).mean())) > 0.003
+    frames = [frame.astype(int) for _, frame in read_frames(video)]
+    assert np.abs(frames[-1] - frames[len(frames) // 3]).mean() > 5, "the new prompt changed nothing"
+    states = [json.loads(line) for line in (session / "control.jsonl").read_text().splitlines()]
+    prompts = [state["data"]["prompts"][0]["text"] for state in states if state["kind"] == "state"]
+    assert prompts[0] == "a lake"
+    assert prompts[-1] == "a city at night"
+    counters = summary["recordings"][0]["counters"]
+    assert counters["offered"] == counters["written"] + sum(counters["dropped"].values())
+
+
+def test_a_killed_show_leaves_a_film_that_plays(tmp_path):
+    with Running(tmp_path, "--input", "synth") as live:
+        session = live.wait_for_film(3.0)
+        time.sleep(1.0)
+        live.process.kill()
+    logged = [json.loads(line) for line in (session / "control.jsonl").read_text().splitlines()[:-1]]
+    killed_s = max(line["time_s"] for line in logged)
+    assert read_video_info(session / "video.mp4").duration_s > killed_s - 2.0
+
+
+def test_a_broken_recording_folder_stops_the_recording_not_the_show(tmp_path):
+    blocked = tmp_path / "a file, not a folder"
+    blocked.write_text("in the way")
+    with Running(blocked, "--input", "synth", "--seconds", "6") as live:
+        summary = live.result()
+    assert summary["frames"] > 0
+    assert summary["recordings"] == []
+    assert any("a file, not a folder" in trouble for trouble in summary["troubles"])
+
+
+def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tmp_path):
+    path = tmp_path / "waves.wav"
+    sf.write(path, synthesise("waves", 5.0, 4), RATE)
+    with Running(tmp_path / "shows", "--input", str(path), "--prompt", "a beach") as live:
+        recording = live.result()["recordings"][0]
+    assert recording["duration_s"] == pytest.approx(5.0, abs=0.8)
+    bigger = tmp_path / "bigger.mp4"
+    command = [sys.executable, "-m", "engine.cli", "sessions", "export", recording["path"], "-o", str(bigger)]
+    done = subprocess.run(
+        [*command, "--size", "320x240", "--fps", "10", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    info = read_video_info(bigger)
+    assert (info.width, info.height) == (320, 240)
+    assert info.duration_s == pytest.approx(recording["duration_s"], abs=0.6)

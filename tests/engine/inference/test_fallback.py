@@ -1,0 +1,152 @@
+"""Stepping down: networks that really fail, and a show that goes on with its last frame held."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engine.app.live import Live, LiveOptions
+from engine.app.options import LookOptions
+from engine.inference.fallback import Ladder, Rung, cause, ladder_of
+from engine.inference.loading import open_on, runners
+from engine.outputs.screens import NoScreen
+from tpos_models.contracts import Model
+from tpos_models.errors import MissingFileError, ModelError, RunError
+from tpos_models.network import Network, Run, Runner
+
+MODEL = "random:tiny-turbo"
+SIZE_PX = (128, 128)
+
+
+class FailsAt(torch.nn.Module):
+    """A network that works until its n-th call."""
+
+    def __init__(self, inner: torch.nn.Module, calls: int, error: Exception) -> None:
+        super().__init__()
+        self.inner, self.left, self.error = inner, calls, error
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return self.inner(*tensors)
+
+
+def failing(calls: int, error: Exception) -> Callable[[Runner], Runner]:
+    """A runner whose denoiser fails after so many calls."""
+
+    def watch(runner: Runner) -> Runner:
+        def run(network: Network) -> Run:
+            if not network.name.startswith("denoiser"):
+                return runner(network)
+            return runner(replace(network, build=lambda: FailsAt(network.build(), calls, error)))
+
+        return run
+
+    return watch
+
+
+def test_rungs_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture():
+    assert ladder_of(("onnx", "torch"), resizable=False) == (Rung("onnx"), Rung("torch"), Rung("torch", 1))
+    assert ladder_of(("torch",), resizable=True) == (Rung("torch"), Rung("torch", 1), Rung("torch", 1, 1))
+    assert [str(rung) for rung in ladder_of(("torch",), True)] == [
+        "torch", "torch at 1 step a frame", "torch at 1 step a frame and half the size",
+    ]  # fmt: skip
+    assert runners("pocket")[-2:] == ("onnx", "torch")
+    assert runners(MODEL)[-1] == "torch"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (MemoryError(), "out of memory"),
+        (ImportError("libnvinfer.so.10: cannot open"), "a library is missing (libnvinfer.so.10: cannot open)"),
+        (RunError("denoiser: the kernel failed\nmore"), "a network failed (denoiser: the kernel failed)"),
+        (RuntimeError(), "a network failed (RuntimeError)"),
+        (KeyError("a mistake of ours"), ""),
+        (ModelError("weights are damaged"), ""),
+        (MissingFileError("no such file"), ""),
+    ],
+)
+def test_what_another_rung_would_cure(error, words):
+    assert cause(error) == words
+
+
+def test_memory_that_really_runs_out_is_told_as_such():
+    with pytest.raises((RuntimeError, MemoryError)) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert cause(caught.value) == "out of memory"
+
+
+def test_a_network_that_fails_while_loading_is_left_and_the_users_mistake_is_not():
+    said: list[str] = []
+    tried: list[Rung] = []
+
+    def open_or_fail(rung: Rung) -> Model:
+        tried.append(rung)
+        if rung.runner == "tensorrt":
+            raise ImportError("libnvinfer.so.10: no driver")
+        return open_on(rung, MODEL, SIZE_PX)
+
+    ladder = Ladder(ladder_of(("tensorrt", "torch"), True), open_or_fail, said.append)
+    assert ladder.model.runner == "torch"
+    assert tried == [Rung("tensorrt"), Rung("torch")]
+    assert said == ["tensorrt: a library is missing (libnvinfer.so.10: no driver); going on with torch"]
+
+    def damaged(rung: Rung) -> Model:
+        raise ModelError("SHA-256 differs")
+
+    with pytest.raises(ModelError):
+        _ = Ladder(ladder_of(("onnx", "torch"), False), damaged, said.append).model
+
+
+def test_a_rung_that_changes_nothing_is_passed_over():
+    said: list[str] = []
+    ladder = Ladder(ladder_of(("torch",), True), lambda rung: open_on(rung, MODEL, SIZE_PX), said.append)
+    assert ladder.step_down(RuntimeError("kernel"), steps=1)
+    assert ladder.rung == Rung("torch", 1, 1)
+    spec = ladder.model.spec
+    assert spec.sample_size[0] * spec.scale == SIZE_PX[0] // 2
+    assert ladder.step_down(RuntimeError("kernel"), steps=1) == ""
+    assert len(said) == 1
+
+
+def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_one_rung_lower(caplog):
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def open_rung(rung: Rung) -> Model:
+        watch = failing(8, error) if rung == Rung("torch") else lambda runner: runner
+        return open_on(rung, MODEL, SIZE_PX, watch)
+
+    look = LookOptions(model=MODEL, guidance="blend", steps=4)
+    options = LiveOptions(look=look, source="synth", headless=True, osc_port=0)
+    live = Live(options, Ladder(ladder_of(("torch",), True), open_rung, lambda line: live.news.append(line)))
+    stopping = threading.Event()
+    shown: list[int] = []
+
+    class Watching(NoScreen):
+        """Notes which frame is on screen at every redraw."""
+
+        def redraw(self, features, state, now_s, hud, filming):
+            shown.append(self._frame.index if self._frame else 0)
+            if live.frames.count > 6:
+                stopping.set()
+
+    deadline = threading.Timer(120, stopping.set)
+    deadline.start()
+    summary = live.run(Watching((64, 64)), stopping)
+    deadline.cancel()
+    line = "torch: out of memory; going on with torch at 1 step a frame"
+    assert summary.troubles == (line,)
+    assert summary.restarts == 1
+    assert summary.frames > 6
+    assert 0 not in shown[next(i for i, index in enumerate(shown) if index) :], "the last frame left the screen"
+    assert live.inference.evaluations == 2 * 4 + (summary.frames - 2), "two frames of four steps, then one step each"
+    assert live.status().state != line
+    assert "CUDA out of memory" in str(caplog.records[0].exc_info)

@@ -1,0 +1,197 @@
+"""The sampling stage on the built-in model: prompts, sounds, rules, motion, and exact repeats."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.core.clock import VirtualClock
+from engine.core.messages import SILENCE, Prompt, Rule, ShowState
+from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from export import onnx_runner as onnx_runtime
+from tpos_models.contracts import Model
+from tpos_models.diffusion.guidance import TIERS
+from tpos_models.pocket.model import load
+from tpos_models.pocket.synth.sounds import synthesise
+
+RATE = 44_100
+BEACH = ShowState(prompts=(Prompt("a beach"),), motion=0.0, amount=1.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load(onnx_runtime.runner(), "onnx")
+
+
+def hear(stage: SamplingStage, name: str, state: ShowState, seconds: float = 9.0) -> None:
+    sound = synthesise(name, seconds, 11)
+    step = round(HEAR_EVERY_S * RATE)
+    for end in range(len(sound) - 3 * step, len(sound) + 1, step):
+        stage.hear(sound[:end], end / RATE, state)
+
+
+def fresh(model: Model) -> tuple[SamplingStage, VirtualClock]:
+    clock = VirtualClock()
+    return SamplingStage(model, clock), clock
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
+    state = replace(BEACH, guidance=tier)
+    plain = fresh(model)[0].frame(state).image
+    stage, _ = fresh(model)
+    hear(stage, "thunder", state)
+    assert np.array_equal(stage.frame(replace(state, amount=0.0)).image, plain)
+    assert not np.array_equal(stage.frame(state).image, plain)
+
+
+def test_same_seed_same_frames(model):
+    def play() -> list[np.ndarray]:
+        stage, clock = fresh(model)
+        state = replace(BEACH, motion=0.7, seed=5)
+        frames = []
+        for _ in range(4):
+            clock.sleep(0.1)
+            frames.append(stage.frame(state, replace(SILENCE, level=0.5, onset=0.3)).image)
+        return frames
+
+    once, again = play(), play()
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not np.array_equal(once[0], once[3])
+
+
+def test_a_still_is_still(model):
+    stage, clock = fresh(model)
+    hear(stage, "rain", BEACH)
+    first = stage.frame(BEACH).image
+    clock.sleep(1.0)
+    assert np.array_equal(stage.frame(BEACH).image, first)
+
+
+def test_a_constant_sound_is_a_still_too(model):
+    hop = 17 * 512  # a grid step of the encoder: what repeats with it is the same sound at every hop
+    sound = np.tile(synthesise("rain", hop / RATE, 11), 50)
+    stage, clock = fresh(model)
+    frames = []
+    for end in range(hop, sound.size + 1, hop):
+        clock.sleep(hop / RATE)
+        stage.hear(sound[:end], end / RATE, BEACH)
+        if end > sound.size - 3 * hop:
+            frames.append(stage.frame(BEACH).image)
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)
+
+
+def test_the_quieter_the_sound_the_nearer_to_the_plain_prompt(model):
+    plain = fresh(model)[0].frame(BEACH).image.astype(float)
+    sound = synthesise("fire", 9.0, 3)
+    distances = []
+    for gain_db in (-30, -20, -10, 0):
+        stage, _ = fresh(model)
+        stage.hear(sound * 10 ** (gain_db / 20), 9.0, BEACH)
+        distances.append(float(np.abs(stage.frame(BEACH).image - plain).mean()))
+    assert distances == sorted(distances)
+    assert distances[-1] > distances[0] + 1
+
+
+def test_prompts_crossfade_over_seconds_and_switch_at_once_without(model):
+    stage, clock = fresh(model)
+    beach = stage.frame(BEACH).image
+    city = replace(BEACH, prompts=(Prompt("a city"),))
+    target = fresh(model)[0].frame(city).image
+    fading = replace(city, fade_s=2.0)
+    assert np.array_equal(stage.frame(fading).image, beach)
+    clock.sleep(1.0)
+    middle = stage.frame(fading).image
+    assert not np.array_equal(middle, beach)
+    assert not np.array_equal(middle, target)
+    clock.sleep(1.5)
+    assert np.array_equal(stage.frame(fading).image, target)
+    assert np.array_equal(stage.frame(replace(BEACH, fade_s=0.0)).image, beach)
+
+
+def test_a_rule_shows_what_it_says_when_its_sound_is_heard(model):
+    state = replace(BEACH, rules=(Rule("rain", "fire everywhere", 1.0),))
+    with_rule, without = fresh(model)[0], fresh(model)[0]
+    hear(with_rule, "rain", state)
+    hear(without, "rain", BEACH)
+    ruled, plain = with_rule.frame(state).image.astype(float), without.frame(BEACH).image.astype(float)
+    redder = (ruled - plain).mean((0, 1))
+    assert redder[0] - redder[2] > 3
+
+
+def test_frames_tell_what_shaped_them(model):
+    stage, clock = fresh(model)
+    clock.sleep(4.0)
+    hear(stage, "rain", BEACH)
+    frame = stage.frame(replace(BEACH, revision=7, seed=3), replace(SILENCE, time_s=8.5))
+    assert (frame.revision, frame.seed, frame.prompt, frame.index) == (7, 3, "a beach", 1)
+    assert frame.audio_time_s >= 8.5
+    assert frame.image.shape == (256, 256, 3)
+    assert frame.image.dtype == np.uint8
+    assert not frame.image.flags.writeable
+    assert frame.heard
+    assert frame.heard[0].phrase == "rain"
+
+
+def test_frames_side_by_side_are_those_one_by_one(model):
+    def stage_and_states() -> tuple[SamplingStage, list[ShowState]]:
+        stage, clock = fresh(model)
+        clock.sleep(0.3)
+        return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
+
+    stage, states = stage_and_states()
+    assert stage.at_once(states[0]) == onnx_runtime.frames_at_once(beside_display=False)
+    alone = [stage.frame(state) for state in states]
+    stage, states = stage_and_states()
+    begun = [stage.begin(state) for state in states]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(lambda draw: draw(), reversed(begun)))[::-1]
+    for one, other in zip(alone, together, strict=True):
+        assert one.index == other.index
+        assert one.evaluations == other.evaluations
+        assert np.array_equal(one.image, other.image)
+
+
+def test_what_is_fed_back_is_the_newest_frame_of_this_seed_whichever_ended_last(model):
+    def fed_back(order: int) -> np.ndarray:
+        stage, _ = fresh(model)
+        names = ("a city at night", "a volcano")
+        begun = [stage.begin(replace(BEACH, prompts=(Prompt(name),))) for name in names]
+        for draw in begun[::order]:
+            draw()
+        return stage.frame(replace(BEACH, feedback=0.6)).image
+
+    assert np.array_equal(fed_back(1), fed_back(-1))
+    stage, _ = fresh(model)
+    under_way, other_seed = stage.begin(BEACH), replace(BEACH, feedback=0.6, seed=9)
+    stage.begin(other_seed)
+    under_way()
+    plain = fresh(model)[0].frame(replace(other_seed, feedback=0.0)).image
+    assert np.array_equal(stage.frame(other_seed).image, plain), "the old seed's frame is not fed back"
+
+
+def test_a_frame_that_needs_the_one_before_is_never_begun_beside_it(model):
+    stage, _ = fresh(model)
+    assert stage.at_once(replace(BEACH, feedback=0.5)) == 1
+    assert SamplingStage(model, VirtualClock(), stream_batch=True).at_once(BEACH) == 1
+    assert SamplingStage(replace(model, runner="torch"), VirtualClock()).at_once(BEACH) == 1
+
+
+def test_more_steps_than_the_model_knows_are_taken_as_all(model):
+    stage, _ = fresh(model)
+    frame = stage.frame(replace(BEACH, steps=8, guidance="blend"))
+    assert frame.evaluations == len(model.spec.timesteps)
+
+
+def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):
+    states = [replace(BEACH, steps=2, guidance="blend", revision=i, seed=i) for i in range(4)]
+    plain = [fresh(model)[0].frame(state).image.astype(int) for state in states]
+    stage = SamplingStage(model, VirtualClock(), stream_batch=True)
+    frames = [stage.frame(state) for state in states]
+    assert [frame.revision for frame in frames] == [0, 0, 1, 2]
+    assert [frame.index for frame in frames] == [1, 2, 3, 4]
+    for frame in frames:
+        assert np.abs(frame.image - plain[frame.revision]).max() <= 1

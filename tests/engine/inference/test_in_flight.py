@@ -1,0 +1,148 @@
+"""Frames in flight: begun one after another, drawn side by side, landed in their order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from engine.inference.in_flight import Flight
+
+PATIENCE_S = 20.0
+
+
+def by(condition: Callable[[], bool]) -> Callable[[], bool]:
+    """The condition, or the end of all patience."""
+    end_s = time.monotonic() + PATIENCE_S
+    return lambda: condition() or time.monotonic() > end_s
+
+
+class Alone:
+    """A body that never runs twice at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        assert self._lock.acquire(blocking=False), "called on two threads at once"
+        time.sleep(0.001)
+
+    def __exit__(self, *unused: object) -> None:
+        self._lock.release()
+
+
+class Pairs:
+    """Calls 0, 1, 2...: each even one ends only after the odd one behind it has."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.begun = count, 0
+        self.landed: list[int] = []
+        self._beginning, self._landing = Alone(), Alone()
+        self._ended = [threading.Event() for _ in range(count)]
+
+    def begin(self) -> Callable[[], int] | None:
+        with self._beginning:
+            if self.begun == self.count:
+                return None
+            self.begun += 1
+            number = self.begun - 1
+        return lambda: self.draw(number)
+
+    def draw(self, number: int) -> int:
+        assert number % 2 or self._ended[number + 1].wait(PATIENCE_S), "the call behind it never ran beside it"
+        self._ended[number].set()
+        return number
+
+    def land(self, number: int) -> None:
+        with self._landing:
+            self.landed.append(number)
+
+
+def test_a_call_that_ends_before_the_one_ahead_lands_behind_it():
+    pairs = Pairs(20)
+    Flight(pairs.begin, pairs.land, lambda: 2).run(by(lambda: len(pairs.landed) == 20))
+    assert pairs.landed == list(range(20))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_no_more_than_at_once_and_as_many(at_once):
+    now, most, landed = 0, 0, 0
+    lock = threading.Lock()
+
+    def call() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+
+    def land(nothing: None) -> None:
+        nonlocal landed
+        landed += 1
+
+    Flight(lambda: call, land, lambda: at_once).run(by(lambda: landed >= 30))
+    assert most == at_once
+
+
+def test_lanes_rest_while_each_call_needs_the_one_before():
+    now, overlaps, begun = 0, 0, 0
+    lock = threading.Lock()
+
+    def begin() -> Callable[[], None]:
+        nonlocal begun
+        begun += 1
+        return call
+
+    def call() -> None:
+        nonlocal now, overlaps
+        with lock:
+            now += 1
+            overlaps += now > 1 and begun > 22  # two were under way when it changed
+        time.sleep(0.005)
+        with lock:
+            now -= 1
+
+    Flight(begin, lambda nothing: None, lambda: 2 if begun < 20 else 1).run(by(lambda: begun >= 50))
+    assert overlaps == 0
+
+
+def test_what_is_under_way_at_the_end_lands():
+    landed: list[int] = []
+    begun = 0
+
+    def begin() -> Callable[[], int]:
+        nonlocal begun
+        begun += 1
+        number = begun
+        return lambda: time.sleep(0.02) or number
+
+    Flight(begin, landed.append, lambda: 2).run(by(lambda: begun >= 6))
+    assert landed == list(range(1, begun + 1))
+
+
+@pytest.mark.parametrize("at_home", [True, False])
+def test_a_failure_on_either_thread_ends_the_flight_and_is_raised(at_home):
+    home, both = threading.get_ident(), threading.Barrier(2)
+    begun = 0
+
+    def begin() -> Callable[[], None]:
+        nonlocal begun
+        begun += 1
+        number = begun
+
+        def call() -> None:
+            if number <= 2:
+                both.wait(PATIENCE_S)
+            elif (threading.get_ident() == home) == at_home:
+                raise RuntimeError("the kernel failed")
+            time.sleep(0.005)
+
+        return call
+
+    with pytest.raises(RuntimeError, match="the kernel failed"):
+        Flight(begin, lambda nothing: None, lambda: 2).run(by(lambda: begun > 1000))
+    assert begun < 1000

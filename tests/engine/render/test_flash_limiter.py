@@ -1,0 +1,181 @@
+"""Flashes counted in rendered pixels by a plain counter that shares nothing with the limiter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from render_scenes import CONTEXT, LOUD, STILL, frame, picture
+
+from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, ShowState
+from engine.render.flash_limiter import FlashLimiter, covers_too_much, luminance, redness
+from engine.render.renderer import Renderer
+
+LIMITED = replace(STILL, flash_limiter=True)
+RATE_HZ = 60
+"""Fast enough to show a strobe of 30 Hz."""
+COLUMNS, ROWS = 24, 15
+
+
+def relative_luminance(code: np.ndarray) -> np.ndarray:
+    """WCAG 2.x, from uint8 RGB."""
+    c = code / 255.0
+    light = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    return 0.2126 * light[..., 0] + 0.7152 * light[..., 1] + 0.0722 * light[..., 2]
+
+
+def change_times(values: list[float], step: float = 0.1, dark: float = 0.8) -> list[int]:
+    """Indices at which one cell completed a change of `step` against the direction of the change before."""
+    times, extreme, direction = [], values[0], 0
+    for index, value in enumerate(values):
+        moved = value - extreme
+        if abs(moved) >= step and min(value, extreme) < dark and np.sign(moved) != direction:
+            times.append(index)
+            direction, extreme = int(np.sign(moved)), value
+        elif direction == 0 or np.sign(moved) == direction:
+            extreme = extreme if direction == 0 else value
+    return times
+
+
+def worst_field(pictures: list[np.ndarray], most_flashes: int = 3) -> float:
+    """Largest part of a third x third of the picture whose cells flash more often than allowed in one second."""
+    values = np.stack([relative_luminance(p) for p in pictures])
+    failing = np.zeros(values.shape[1:], bool)
+    for y, x in np.ndindex(failing.shape):
+        times = change_times(list(values[:, y, x]))
+        allowed = 2 * most_flashes
+        failing[y, x] = any(times[k + allowed] - times[k] < RATE_HZ for k in range(len(times) - allowed))
+    high, wide = failing.shape[0] // 3, failing.shape[1] // 3
+    return max(
+        failing[y : y + high, x : x + wide].mean()
+        for y in range(failing.shape[0] - high + 1)
+        for x in range(failing.shape[1] - wide + 1)
+    )
+
+
+def film(
+    image_at: Callable[[float], np.ndarray],
+    state_at: Callable[[float], ShowState],
+    seconds: float = 2.0,
+    features_at: Callable[[float], AudioFeatures] = lambda _: SILENCE,
+) -> list[np.ndarray]:
+    renderer = Renderer(CONTEXT, (COLUMNS, ROWS))
+    pictures = []
+    for k in range(round(seconds * RATE_HZ)):
+        now_s = k / RATE_HZ
+        renderer.show(frame(image_at(now_s), k, now_s))
+        features = features_at(now_s)
+        renderer.redraw(lambda features=features: features, state_at(now_s), now_s)
+        pictures.append(renderer.read())
+    return pictures
+
+
+def strobe(rate_hz: float, part: tuple[slice, slice] = (slice(None), slice(None)), low: int = 0, high: int = 255):
+    def at(now_s: float) -> np.ndarray:
+        image = np.full((45, 72, 3), 60, np.uint8)
+        image[part] = high if int(2 * rate_hz * now_s + 1e-6) % 2 else low
+        return image
+
+    return at
+
+
+QUARTER = (slice(0, 22), slice(0, 36))
+
+
+def test_the_counter_counts():
+    assert worst_field(film(strobe(5), lambda _: STILL)) == 1.0
+    assert worst_field(film(strobe(2.5), lambda _: STILL)) == 0.0
+    assert len(change_times([0, 1, 0, 1, 0])) == 4
+    assert len(change_times([0, 0.3, 0.6, 1.0, 0.95, 1.0])) == 1
+
+
+@pytest.mark.parametrize("rate_hz", [5, 10, 30])
+@pytest.mark.parametrize("part", [(slice(None), slice(None)), QUARTER], ids=["full", "quarter"])
+def test_strobes_are_held_to_three_a_second(rate_hz, part):
+    assert worst_field(film(strobe(rate_hz, part), lambda _: LIMITED)) < 0.25
+
+
+def test_weak_and_uneven_strobes_are_held_too():
+    assert worst_field(film(strobe(7, low=90, high=150), lambda _: LIMITED)) < 0.25
+    uneven = lambda t: strobe(4 + 8 * (t % 1))(t)  # noqa: E731
+    assert worst_field(film(uneven, lambda _: LIMITED, 3.0)) < 0.25
+
+
+def test_a_strobe_through_crossfades_and_the_full_look_is_held():
+    def features(now_s: float) -> AudioFeatures:
+        return replace(LOUD, onset=float(int(20 * now_s) % 2), beat_phase=(10 * now_s) % 1)
+
+    state = ShowState(shader=ShaderAmounts(1, 1, 1, 1, 0, 1))
+    assert worst_field(film(strobe(8), lambda _: state, 2.0, features)) < 0.25
+    assert worst_field(film(lambda _: picture(45, 72), lambda _: state, 2.0, features)) < 0.25
+
+
+def test_a_strobe_of_the_blackout_switch_is_held():
+    def state(now_s: float) -> ShowState:
+        return replace(LIMITED, blackout=bool(int(16 * now_s) % 2))
+
+    assert worst_field(film(lambda _: np.full((45, 72, 3), 230, np.uint8), state, 2.5)) < 0.25
+
+
+def test_without_the_limiter_the_strobe_passes():
+    assert worst_field(film(strobe(10), lambda _: STILL)) == 1.0
+
+
+def test_slow_changes_pass_untouched():
+    def swell(now_s: float) -> np.ndarray:
+        image = picture(45, 72).astype(float)
+        return (image * (0.55 - 0.45 * np.cos(2 * np.pi * 0.8 * now_s))).astype(np.uint8)
+
+    free = film(swell, lambda _: STILL)
+    assert all(np.array_equal(a, b) for a, b in zip(film(swell, lambda _: LIMITED), free, strict=True))
+
+
+def test_three_flashes_a_second_and_small_areas_pass_untouched():
+    for flashing in (strobe(2.8), strobe(10, (slice(20, 25), slice(30, 36)))):
+        free = film(flashing, lambda _: STILL)
+        assert all(np.array_equal(a, b) for a, b in zip(film(flashing, lambda _: LIMITED), free, strict=True))
+
+
+def test_after_a_strobe_the_live_picture_returns():
+    image = picture(45, 72)
+    pictures = film(lambda t: strobe(10)(t) if t < 1.0 else image, lambda _: LIMITED, 4.5)
+    free = film(lambda _: image, lambda _: STILL, 0.1)
+    assert np.array_equal(pictures[-1], free[-1])
+
+
+def test_red_flashes_are_held():
+    """Dark red against dark green: the luminance hardly changes, the red does."""
+
+    def at(now_s: float) -> np.ndarray:
+        image = np.zeros((45, 72, 3), np.uint8)
+        image[..., int(16 * now_s) % 2] = 150 if int(16 * now_s) % 2 == 0 else 75
+        return image
+
+    def reds(pictures: list[np.ndarray]) -> list[float]:
+        return [float(redness(p[5, 5] / 255.0)) for p in pictures]
+
+    assert len(change_times(reds(film(at, lambda _: STILL, 1.0)), 1 / 16, np.inf)) > 12
+    assert len(change_times(reds(film(at, lambda _: LIMITED, 1.0)), 1 / 16, np.inf)) <= 6
+
+
+def test_luminance_and_redness_have_the_standards_values():
+    colours = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0], [0.5, 0.5, 0.5]], float)
+    assert luminance(colours) == pytest.approx([1.0, 0.0, 0.2126, 0.21404], abs=1e-4)
+    assert redness(colours) == pytest.approx([0.0, 0.0, 1.0, 0.0])
+
+
+def test_a_quarter_of_a_third_is_too_much():
+    cells = np.zeros((18, 32), bool)
+    cells[0:3, 0:5] = True
+    assert not covers_too_much(cells)
+    cells[0:3, 0:6] = True
+    assert covers_too_much(cells)
+
+
+def test_still_pictures_are_admitted_whole():
+    limiter, grid = FlashLimiter(), np.full((18, 32, 3), 0.5)
+    for k in range(100):
+        assert limiter.admit(grid, grid, 1.0, k / 30, 1 / 30) == 1.0
+        limiter.record(grid, k / 30)

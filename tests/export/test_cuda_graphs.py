@@ -1,0 +1,56 @@
+"""CUDA graphs and the frame's way to the host; all but the last test need a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_networks import small
+
+from export import cuda_graphs as cuda
+from tpos_models.network import max_relative_error, run_in_torch
+
+
+@pytest.fixture
+def run():
+    if not torch.cuda.is_available():
+        pytest.skip(cuda.available()[1])
+    return cuda.runner()(small())
+
+
+@pytest.mark.gpu
+def test_a_replay_answers_as_torch_does_at_every_batch_and_leaves_older_answers_alone(run):
+    reference = run_in_torch(small())
+    examples = [small().example(batch) for batch in (1, 2, 4, 2, 1)]
+    answers = [run(*(tensor.cuda() for tensor in example)) for example in examples]
+    for answer, example in zip(answers, examples, strict=True):
+        assert answer[0].device.type == "cuda"
+        assert max_relative_error(tuple(t.cpu() for t in answer), reference(*example)) < 1e-3
+    assert run(*examples[0])[0].device.type == "cpu"
+
+
+@pytest.mark.gpu
+def test_a_recorded_call_neither_waits_nor_asks_the_driver_for_memory(run):
+    example = tuple(tensor.cuda() for tensor in small().example(2))
+    run(*example)
+    before = torch.cuda.memory_stats()["segment.all.allocated"]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(100):
+            run(*example)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.cuda.memory_stats()["segment.all.allocated"] == before
+
+
+@pytest.mark.gpu
+def test_frames_leave_the_gpu_whole_and_keep_what_they_hold(run):
+    pictures = [torch.randint(0, 256, (64, 48, 3), dtype=torch.uint8) for _ in range(8)]
+    frames = [cuda.to_host(picture.cuda()) for picture in pictures]
+    for frame, picture in zip(frames, pictures, strict=True):
+        np.testing.assert_array_equal(frame, picture.numpy())
+
+
+def test_a_frame_that_is_on_the_host_already_stays_as_it_is():
+    picture = torch.randint(0, 256, (8, 6, 3), dtype=torch.uint8)
+    np.testing.assert_array_equal(cuda.to_host(picture), picture.numpy())

@@ -1,0 +1,48 @@
+"""What the tests of the renderer share. Import this before anything that draws.
+
+It opens the one EGL context of the test process: pyglet chooses its backend once, so windows are tried in processes
+of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.core.messages import SILENCE, AudioFeatures, Frame, ShaderAmounts, ShowState
+from engine.render.headless import HeadlessContext, open_context
+from tpos_models.errors import MissingPart
+
+STILL = ShowState(shader=ShaderAmounts(0, 0, 0, 0, 0, 0), flash_limiter=False)
+"""Draws the plain picture."""
+LOUD: AudioFeatures = replace(
+    SILENCE, level=0.8, bands=(0.9, 0.5, 0.5, 0.7), onset=0.9, bpm=120.0, tempo_confidence=0.9, state="ok"
+)
+
+
+try:
+    CONTEXT: HeadlessContext = open_context()
+except MissingPart as reason:
+    if os.environ.get("CI"):
+        raise
+    pytest.skip(str(reason), allow_module_level=True)
+
+
+def frame(image: np.ndarray, index: int = 0, time_s: float = 0.0) -> Frame:
+    return Frame(index, image, time_s, time_s, 0, "", (), 0, 1)
+
+
+def picture(height: int = 72, width: int = 128) -> np.ndarray:
+    """A landscape of smooth colours with a bright sun: something to glow, to warp and to crop."""
+    y, x = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
+    red, green, blue = 0.3 + 0.5 * x, 0.2 + 0.4 * y, 0.6 - 0.3 * x * y
+    sun = np.clip(1.5 - 8 * np.hypot(x - 0.6, y - 0.4), 0, 1)
+    rgb = np.stack([red, green, blue], -1) * (1 - sun[..., None]) + sun[..., None]
+    return np.round(rgb * 255).astype(np.uint8)
+
+
+def flat(value: int, height: int = 36, width: int = 64) -> np.ndarray:
+    return np.full((height, width, 3), value, np.uint8)

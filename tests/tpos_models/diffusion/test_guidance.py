@@ -1,0 +1,184 @@
+"""Guidance, schedule and sampler against plain float64 statements of their formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tpos_models.contracts import ModelSpec
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend, crossfade, mix
+from tpos_models.diffusion.guidance import TIERS, Guidance, keep_largest, warmup_steps
+from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.schedule import NoiseSchedule
+
+SPEC = ModelSpec(
+    "test", guidance=Guidance(), prediction_type="epsilon", schedule="scaled_linear", tokens=3, token_size=4
+)
+SHAPE = (1, 4, 16, 16)
+
+
+def denoiser(x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """A smooth function of everything it is given: enough to tell one formula from another."""
+    bias = tokens.mean((1, 2))[:, None, None, None]
+    return torch.tanh(x_t.roll(1, -1) * (0.5 + bias) + 0.3 * torch.sin(3 * x_t * bias) + t[:, None, None, None] / 2000)
+
+
+def conditions(weights: tuple[float, ...], seed: int = 0) -> Conditions:
+    g = torch.Generator().manual_seed(seed)
+    tokens = torch.randn(3 + len(weights), 3, 4, generator=g, dtype=torch.float64)
+    terms = tuple(AudioTerm(tokens[3 + i], w) for i, w in enumerate(weights))
+    return Conditions(tokens[0], tokens[1], tokens[2], terms)
+
+
+def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, steps: int, weights) -> np.ndarray:
+    """The formulas as DESIGN and paper state them, in numpy float64, one evaluation at a time, thresholds by sorting.
+
+    `weights[i]` are the sounds' weights at step i.
+    """
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    alpha_bar = np.cumprod(1 - betas)
+    timesteps = [SPEC.timesteps[i * 4 // steps] for i in range(steps)]
+
+    def e(x, t, tokens):
+        return denoiser(torch.from_numpy(x), torch.tensor([t]), tokens[None]).numpy()
+
+    def masked(d):
+        out = np.zeros_like(d)
+        for channel in range(d.shape[1]):
+            size = np.sort(np.abs(d[0, channel]).ravel())
+            kept = max(1, round((1 - g.quantile) * size.size))
+            keep = np.abs(d[0, channel]) >= size[-kept]
+            out[0, channel][keep] = d[0, channel][keep]
+        return out
+
+    v = np.zeros_like(noise)
+    x = noise
+    for i, t in enumerate(timesteps):
+        blended = c.text + sum(w * (a.tokens - c.null) for w, a in zip(weights[i], c.audio, strict=True))
+        if tier == "blend":
+            guided = e(x, t, blended)
+        else:
+            e_t = e(x, t, c.text)
+            if tier == "semantic":
+                base, d = e_t, masked(g.audio_scale * (e(x, t, blended) - e_t))
+            else:
+                e_u = e(x, t, c.uncond)
+                base = e_u + g.guidance_scale * (e_t - e_u)
+                d = sum(
+                    masked(g.audio_scale * w * (e(x, t, a.tokens) - e_u))
+                    for w, a in zip(weights[i], c.audio, strict=True)
+                )
+            gamma = d + g.momentum_scale * v
+            v = g.momentum_beta * v + (1 - g.momentum_beta) * gamma
+            guided = base + gamma if i >= int(g.warmup * steps) else base
+        a, s = np.sqrt(alpha_bar[t]), np.sqrt(1 - alpha_bar[t])
+        x0 = (x - s * guided) / a
+        c_skip, c_out = 0.25 / ((10 * t) ** 2 + 0.25), 10 * t / np.sqrt((10 * t) ** 2 + 0.25)
+        x0 = c_skip * x + c_out * x0
+        if i + 1 < steps:
+            nxt = timesteps[i + 1]
+            x = np.sqrt(alpha_bar[nxt]) * x0 + np.sqrt(1 - alpha_bar[nxt]) * noise
+    return x0
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("weights", [(1.0,), (0.7, 0.4)])
+def test_sampler_matches_the_formulas(tier, steps, weights):
+    guidance = Guidance(guidance_scale=1.7, audio_scale=2.0, quantile=0.8, warmup=0.25)
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    c = conditions(weights)
+    got = sample(denoiser, NoiseSchedule(SPEC), noise, c, tier, guidance, steps).x0.numpy()
+    want = plain_statement(noise.numpy(), c, tier, guidance, steps, [weights] * steps)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_amount_may_change_in_mid_frame(tier):
+    guidance = Guidance(guidance_scale=1.7, audio_scale=2.0, quantile=0.8, warmup=0.25)
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    amounts = [(1.0, 0.2), (0.6, 0.4), (0.3, 0.9), (0.1, 0.5)]
+    at = [conditions(weights) for weights in amounts]
+    got = sample(denoiser, NoiseSchedule(SPEC), noise, lambda i: at[i], tier, guidance, 4).x0.numpy()
+    want = plain_statement(noise.numpy(), at[0], tier, guidance, 4, amounts)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_amount_zero_is_the_plain_prompt_exactly(tier):
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
+    guidance = Guidance(guidance_scale=1.0)
+    silent = sample(denoiser, NoiseSchedule(SPEC), noise, conditions((0.0, 0.0)), tier, guidance, 4)
+    plain = sample(denoiser, NoiseSchedule(SPEC), noise, conditions(()), "blend", guidance, 4)
+    assert torch.equal(silent.x0, plain.x0)
+    assert silent.evaluations == 4
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_guidance_grows_with_amount(tier):
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3))
+    schedule, guidance = NoiseSchedule(SPEC), Guidance(guidance_scale=1.0, audio_scale=1.0, quantile=0.5)
+    plain = sample(denoiser, schedule, noise, conditions((0.0,)), tier, guidance, 1).x0
+    distances = [
+        float((sample(denoiser, schedule, noise, conditions((w,)), tier, guidance, 1).x0 - plain).norm())
+        for w in (0.1, 0.2, 0.4, 0.8)
+    ]
+    assert distances == sorted(distances)
+    assert distances[0] > 0
+
+
+def test_evaluations_per_step_are_the_tiers_promise():
+    noise = torch.randn(SHAPE)
+    counts = [
+        sample(denoiser, NoiseSchedule(SPEC), noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in TIERS
+    ]
+    assert counts == [2, 4, 6]
+
+
+def test_one_step_is_guided_whatever_the_warmup():
+    assert warmup_steps(Guidance(warmup=0.2), 1) == 0
+    assert warmup_steps(Guidance(warmup=0.2), 50) == 10
+
+
+def test_threshold_keeps_the_largest_share_per_channel():
+    d = torch.randn(2, 4, 32, 32)
+    kept = keep_largest(d, 0.95)
+    assert ((kept != 0).flatten(2).sum(-1) == 51).all()
+    threshold = np.quantile(d[1, 2].abs().numpy(), 0.95)
+    assert kept[1, 2][kept[1, 2] != 0].abs().min() >= threshold - 1e-6
+    assert torch.equal(keep_largest(d, 0.0), d)
+
+
+def test_start_latents_skip_the_noisiest_steps():
+    noise, start = torch.randn(SHAPE), torch.randn(SHAPE)
+    few = sample(
+        denoiser, NoiseSchedule(SPEC), noise, conditions(()), "blend", Guidance(), 4, start=start, strength=0.5
+    )
+    assert few.evaluations == 2
+
+
+def test_blend_and_mix_are_linear():
+    c = conditions((0.5, 0.25))
+    torch.testing.assert_close(
+        blend(c), c.text + 0.5 * (c.audio[0].tokens - c.null) + 0.25 * (c.audio[1].tokens - c.null)
+    )
+    two = torch.stack([c.text, c.uncond])
+    torch.testing.assert_close(mix(two, [1.0, 1.0], c.null), two.mean(0))
+    torch.testing.assert_close(mix(two, [0.25, 0.25], c.null), 0.25 * two.sum(0) + 0.5 * c.null)
+
+
+def test_crossfade_is_exact_at_its_ends_and_keeps_length():
+    a, b = torch.nn.functional.normalize(torch.randn(2, 5, 8), dim=-1)
+    assert crossfade(a, b, 0.0, True) is a
+    assert crossfade(a, b, 1.0, True) is b
+    torch.testing.assert_close(crossfade(a, b, 0.3, True).norm(dim=-1), torch.ones(5))
+    zero = torch.zeros(5, 8)
+    torch.testing.assert_close(crossfade(zero, b, 0.5, True), b / 2)
+
+
+def test_bad_strengths_are_refused():
+    with pytest.raises(ValueError, match="quantile is 2"):
+        Guidance(quantile=2)
+    with pytest.raises(ValueError, match="1 to 4 would be accepted"):
+        NoiseSchedule(SPEC).timesteps(9)

@@ -1,0 +1,126 @@
+"""The shipped audio encoder on sounds it never met."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tpos_models.audio.encoder import SegmentHalf
+from tpos_models.errors import ModelError
+from tpos_models.pocket import scene
+from tpos_models.pocket.audio_encoder import (
+    NAME,
+    WEIGHTS,
+    HearingNet,
+    PocketHearing,
+    Recognition,
+    TemporalPart,
+    load_net,
+    save_net,
+)
+from tpos_models.pocket.synth.sounds import synthesise
+from tpos_models.pocket.text import PocketText
+from tpos_models.training.audio.evaluation import (
+    condition_bank,
+    listen,
+    louder_steers_further,
+    name_clip,
+    silence_weight,
+    spearman,
+    stream,
+    strengths,
+)
+from tpos_models.training.audio.hearing import joint_of
+
+SEED = 20_000
+
+
+@pytest.fixture(scope="module")
+def net() -> HearingNet:
+    return load_net()
+
+
+@pytest.fixture(scope="module")
+def bank() -> torch.Tensor:
+    return condition_bank(joint_of(PocketText.load(WEIGHTS)))
+
+
+def test_weights_are_small() -> None:
+    assert (WEIGHTS / f"{NAME}.safetensors").stat().st_size <= 6_000_000
+
+
+def test_unseen_synthetic_conditions_are_named(net: HearingNet, bank: torch.Tensor) -> None:
+    named = [name_clip(net, synthesise(name, 3, SEED), bank) for name in scene.CONDITIONS]
+    right = sum(i == k for k, i in enumerate(named))
+    assert right >= 12, [scene.CONDITIONS[i] for i in named]
+
+
+def test_silence_hears_nothing(net: HearingNet) -> None:
+    assert silence_weight(net, joint_of(PocketText.load(WEIGHTS))) < 0.2
+    heard = listen(stream(net), np.zeros(88_200, np.float32))[-1]
+    torch.testing.assert_close(heard.tokens, scene.to_tokens(torch.zeros(scene.SCENE_SIZE)))
+    assert heard.loudness_db == -90
+
+
+def test_louder_steers_further(net: HearingNet) -> None:
+    ranks = louder_steers_further(net, SEED, (-30, -20, -10, 0), ("fire", "thunder", "aurora"))
+    assert min(ranks.values()) >= 0.9, ranks
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "seed"), [("fire", "wind", 20_002), ("waves", "sunset", 20_006), ("waves", "thunder", 20_009)]
+)
+def test_a_soft_sound_is_heard_over_the_end_of_a_loud_one(net: HearingNet, new: str, old: str, seed: int) -> None:
+    clip = np.concatenate([synthesise(old, 3.0, seed), synthesise(new, 2.0, seed)])
+    heard = [answer for answer in listen(stream(net), clip) if answer.time_s <= 4.0][-1]
+    assert int(strengths(heard).argmax()) == scene.CONDITIONS.index(new)
+
+
+def test_half_sure_is_shown_at_three_quarters_and_doubts_beside_it_are_not(
+    net: HearingNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = torch.zeros(1, len(scene.CONDITIONS))
+    said[0, :4] = torch.tensor([1.0, 0.5, 0.2, -0.1])
+    monkeypatch.setattr(net, "strengths", lambda weighted: said)
+    tokens, _, _ = TemporalPart(net, floor=0.0)(torch.zeros(1, 5, net.encoder.config.size))
+    shown = scene.from_tokens(tokens)[0, scene.CONDITION]
+    torch.testing.assert_close(shown[:4], torch.tensor([1.0, 0.75, 0.0, 0.0]), rtol=0, atol=1e-5)
+
+
+def test_the_answer_keeps_the_contract(net: HearingNet, bank: torch.Tensor) -> None:
+    hearing = PocketHearing(SegmentHalf(net.encoder), TemporalPart(net))
+    heard = listen(hearing, synthesise("rain", 2, SEED))[-1]
+    assert heard.tokens.shape == (scene.TOKENS, scene.TOKEN_SIZE)
+    assert heard.joint.norm().item() == pytest.approx(1, abs=1e-5)
+    assert heard.beta.shape == (5,)
+    assert heard.time_s <= 2.0
+    weights = hearing.score(heard, bank)
+    assert weights.argmax() == scene.CONDITIONS.index("rain")
+    assert weights.sum() <= 1.0
+    assert strengths(heard).argmax() == scene.CONDITIONS.index("rain")
+
+
+def test_recognition_gates_what_resembles_no_phrase() -> None:
+    recognise = Recognition(scale=16.0, border=0.5, width=0.05)
+    phrases = torch.eye(4)
+    near, far = phrases[0], torch.full((4,), 0.5)
+    assert recognise(near, phrases)[0] > 0.9
+    assert recognise(far - far.mean(), phrases).max() < 0.01
+
+
+def test_weights_travel_with_their_sizes_and_foreign_records_are_refused(tmp_path: Path, net: HearingNet) -> None:
+    save_net(net, tmp_path, {"steps": 1})
+    again = load_net(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
+    record = json.loads((tmp_path / "hearing.json").read_text())
+    (tmp_path / "hearing.json").write_text(json.dumps({"sha256": record["sha256"]}))
+    with pytest.raises(ModelError, match=r"hearing.json: no sizes of an audio encoder"):
+        load_net(tmp_path)
+
+
+def test_spearman_is_rank_correlation() -> None:
+    assert spearman(np.arange(5), np.array([1, 2, 3, 5, 40])) == pytest.approx(1)
+    assert spearman(np.arange(5), -np.arange(5.0)) == pytest.approx(-1)
+    assert spearman(np.arange(4), np.array([0, 0, 1, 1])) == pytest.approx(0.894, abs=1e-3)

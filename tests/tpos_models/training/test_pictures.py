@@ -1,0 +1,245 @@
+"""Codec, denoiser and their training stages: shapes, promises, and that a little training helps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tpos_models.pocket import model
+from tpos_models.pocket.codec import Codec
+from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
+from tpos_models.pocket.sketch import SKETCH, TOGETHER, Sketcher, told
+from tpos_models.pocket.world.canvas import CELLS
+from tpos_models.pocket.world.world import World
+from tpos_models.training.pictures import evaluation as evaluate
+from tpos_models.training.pictures.pictures import CodecStage, DrawingStage, at_time, flicker, pixels, random_times
+from tpos_models.training.pictures.samples import LAST, MOST, random_scenes, two_moments
+from tpos_models.training.pictures.sketches import STRIDE, SketchStage
+
+SMALL = DenoiserShape((16,), 1, 32, 8, 8, 2, strokes=24, inks=4, sets=2)
+
+
+def noise(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 4, CELLS, CELLS, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    return Codec()
+
+
+def test_codec_shapes_range_and_scale(codec: Codec) -> None:
+    picture = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    before = codec(picture, torch.zeros(()))[0]
+    codec.standardise(picture)
+    after, latents = codec(picture, torch.zeros(()))
+    assert latents.shape == (2, 4, CELLS, CELLS)
+    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), rtol=0, atol=1e-4)
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-4)
+    rebuilt = codec.eval().decoder(20 * noise(2))
+    assert rebuilt.shape == picture.shape
+    assert rebuilt.min() >= 0
+    assert rebuilt.max() <= 1
+
+
+def test_a_crop_is_drawn_as_in_the_whole() -> None:
+    codec = Codec().eval()
+    picture = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    crop = (slice(0, 24), slice(8, 32))
+    with torch.no_grad():
+        whole_picture, part = codec.decoder(noise(1)), codec.decoder.paint(noise(1)[:, :, *crop], crop)
+        latents = codec.encoder(picture)
+        part_latents = codec.encoder(picture[:, :, pixels(crop[0]), pixels(crop[1])], crop)
+    torch.testing.assert_close(part[:, :, :64, -64:], whole_picture[:, :, :64, -64:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(part_latents[:, :, :8, -8:], latents[:, :, :8, -8:], rtol=0, atol=1e-5)
+
+
+def test_denoiser_contract() -> None:
+    denoiser = Denoiser(SMALL).eval()
+    tokens = to_tokens(torch.stack([scene({"lake": 1.0}), scene()]))
+    with torch.no_grad():
+        both = denoiser(noise(2), torch.tensor([999, 359]), tokens)
+        alone = denoiser(noise(2)[1:], torch.tensor([359]), tokens[1:])
+        other = denoiser(noise(2), torch.tensor([999, 999]), tokens.flip(0))
+    assert both.shape == (2, 4, CELLS, CELLS)
+    torch.testing.assert_close(both[1:], alone, rtol=0, atol=1e-4)
+    assert (both - other).abs().amax((1, 2, 3)).min() > 1e-4, "tokens or time do not reach the picture"
+
+
+def test_a_crop_of_the_sketch_is_drawn_as_in_the_whole() -> None:
+    sketcher = Sketcher(24, 4, 2)
+    prompt = told(to_tokens(torch.stack([scene({"lake": 1.0}), scene()])), torch.tensor([999, 359]))
+    with torch.no_grad():
+        whole = sketcher(noise(2), prompt)
+        part = sketcher(noise(2), prompt, (slice(0, 16), slice(8, 24)))
+    assert whole.shape == (2, SKETCH, CELLS, CELLS)
+    torch.testing.assert_close(part, whole[:, :, :16, 8:24], rtol=0, atol=1e-5)
+    assert (whole[0] - whole[1]).abs().max() > 1e-3
+
+
+def test_weather_that_is_not_there_changes_nothing_and_need_not_be_computed() -> None:
+    torch.manual_seed(0)
+    sketcher = Sketcher(24, 4, 2)
+    torch.nn.init.normal_(sketcher.weather.grades)
+    scenes = torch.stack([scene({"lake": 1.0}, {"rain": 0.4, "night": 1.0, "waves": 0.7}), scene({"city": 1.0})])
+    prompt, pixels = told(to_tokens(scenes), torch.tensor([999, 999])), (slice(0, 64, 4), slice(1, 64, 4))
+    maps = sketcher.maps(noise(2))[:, :, *pixels].flatten(2)
+    with torch.no_grad():
+        every, few = (sketcher.colours(maps, prompt, pixels, most) for most in (len(CONDITIONS), MOST))
+        dry, _ = sketcher.ground(maps[1:], torch.cat([prompt[1:, PLACE], prompt[1:, -1:]], 1), pixels)
+    torch.testing.assert_close(few, every, rtol=0, atol=1e-5)
+    torch.testing.assert_close(every[1:], 1.5 * dry, rtol=0, atol=1e-5)
+    assert (every[:1] - 1.5 * sketcher.ground(maps[:1], prompt[:1, [*range(18), -1]], pixels)[0]).abs().max() > 0.1
+
+
+def test_of_many_conditions_the_strongest_are_drawn() -> None:
+    torch.manual_seed(0)
+    sketcher, strengths = Sketcher(24, 4, 2), {name: 0.1 + 0.05 * i for i, name in enumerate(CONDITIONS)}
+    strongest = dict(list(strengths.items())[-TOGETHER:])
+    tokens = to_tokens(torch.stack([scene({"lake": 1.0}, said) for said in (strengths, strongest)]))
+    with torch.no_grad():
+        all_said, some_said = sketcher(noise(1).expand(2, -1, -1, -1), told(tokens, torch.tensor([999, 999])))
+    torch.testing.assert_close(all_said, some_said, rtol=0, atol=1e-5)
+
+
+def test_prompts_that_ask_for_too_much_are_kept_to_what_the_world_draws() -> None:
+    asked = scene({"lake": 2.0, "city": 2.0}, {"rain": 4.0, "fire": -1.0}, (3.0, 0.0, -3.0))
+    kept = scene({"lake": 0.5, "city": 0.5}, {"rain": 1.5}, (1.0, 0.0, -1.0))
+    t = torch.tensor([999])
+    torch.testing.assert_close(told(to_tokens(asked)[None], t), told(to_tokens(kept)[None], t))
+
+
+def test_every_condition_is_painted_once() -> None:
+    assert sorted(PAINTED) == sorted(CONDITIONS)
+
+
+def test_the_phases_of_a_sketch_make_it_whole() -> None:
+    torch.manual_seed(0)
+    stage = SketchStage(Sketcher(24, 4, 2), batch=2, pool=2)
+    (_, _, drawing), (row, column) = stage.make_batch(0, torch.Generator().manual_seed(0))
+    drawings = stage._pool.rows(0, 2, torch.Generator().manual_seed(0))[0][2]
+    whole = torch.nn.functional.pixel_shuffle(drawings.flatten(1, 2).unflatten(2, (16, 16)), STRIDE).float()
+    assert any(torch.equal(drawing[0], one[:, row::STRIDE, column::STRIDE].flatten(1)) for one in whole)
+
+
+def test_a_little_training_sketches_better() -> None:
+    torch.manual_seed(0)
+    history = trained(SketchStage(Sketcher(24, 4, 2), batch=4, pool=4), 30)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert history[-1]["psnr"] > history[0]["psnr"]
+
+
+def test_x_t_is_z_at_the_last_timestep_and_x0_at_the_first() -> None:
+    x0, z = noise(2, 1), noise(2, 2)
+    assert torch.equal(at_time(x0, z, torch.tensor([LAST, LAST])), z)
+    assert torch.equal(at_time(x0, z, torch.tensor([0, 0])), x0)
+
+
+def test_scenes_met_in_training() -> None:
+    scenes = random_scenes(2000, torch.Generator().manual_seed(0))
+    assert scenes.shape == (2000, SCENE_SIZE)
+    empty = (scenes == 0).all(1).float().mean()
+    assert 0.07 < empty < 0.15
+    assert scenes[:, PLACE].sum(1).max() <= 1 + 1e-5
+    counts = (scenes[:, CONDITION] > 0).sum(1)
+    assert counts.max() == MOST
+    assert scenes[:, CONDITION].max() <= 1.5
+    times = random_times(2000, torch.Generator().manual_seed(0))
+    assert 0.65 < (times == LAST).float().mean() < 0.8
+    assert times.min() >= 0
+
+
+def test_two_moments_of_a_scene_are_moved_by_its_own_flow() -> None:
+    world = World(64)
+    z, scenes, pictures = two_moments(world, 6, torch.Generator().manual_seed(2))
+    assert torch.equal(scenes[:, 0], scenes[:, 1])
+    torch.testing.assert_close(z[:, 0, 0], z[:, 1, 0], rtol=0, atol=1e-5)  # the terrain stays
+    assert (z[:, 0, 1] - z[:, 1, 1]).abs().amax((1, 2)).min() > 0, "the sky moves"
+    torch.testing.assert_close(z[:, 1].std((2, 3)), z[:, 0].std((2, 3)), rtol=1e-3, atol=0)
+    assert (pictures[:, 1].float() - world(z[:, 1], scenes[:, 1]) * 255).abs().max() < 1
+
+
+def test_an_error_that_stands_still_does_not_flicker() -> None:
+    want = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert flicker(want + 0.1, want) < 1e-6
+    moved = want.clone()
+    moved[1::2] += 0.1
+    assert flicker(moved, want) > 0.5
+
+
+def test_a_batch_depends_on_step_and_generator_only(codec: Codec) -> None:
+    first, second = (DrawingStage(Denoiser(SMALL), codec, batch=2, pool=2) for _ in range(2))
+    a, crop_a = first.make_batch(9, torch.Generator().manual_seed(3))
+    first.make_batch(0, torch.Generator().manual_seed(4))
+    b, crop_b = second.make_batch(9, torch.Generator().manual_seed(3))
+    assert crop_a == crop_b
+    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def trained(stage: CodecStage | SketchStage | DrawingStage, steps: int) -> list[dict[str, float]]:
+    """Losses of a few optimiser steps on one batch."""
+    batch = stage.make_batch(0, torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam([p for p in stage.module.parameters() if p.requires_grad], 3e-3)
+    history = []
+    for _ in range(steps):
+        losses = stage.losses(batch)
+        optimizer.zero_grad()
+        losses["loss"].backward()
+        optimizer.step()
+        history.append({name: float(value.detach()) for name, value in losses.items()})
+    return history
+
+
+def test_the_codec_learns() -> None:
+    torch.manual_seed(0)
+    history = trained(CodecStage(batch=2, pool=2), 30)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert history[-1]["psnr"] > history[0]["psnr"]
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_a_little_training_lowers_every_loss(tune: bool) -> None:
+    torch.manual_seed(0)
+    codec = Codec() if tune else model.load_codec().train()
+    before = {name: value.clone() for name, value in codec.state_dict().items()}
+    history = trained(DrawingStage(Denoiser(SMALL), codec, batch=2, pool=2, tune=tune), 30)
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert history[-1]["psnr"] > history[0]["psnr"]
+    assert ("psnr_rebuilt" in history[0]) == tune
+    changed = any(not torch.equal(value, before[name]) for name, value in codec.state_dict().items())
+    assert changed == tune, "the codec learns only while all three networks are tuned"
+
+
+def test_the_worlds_own_pictures_pass_every_bar() -> None:
+    from tpos_models.pocket.world.world import World
+
+    world = World(64)
+    fidelity = evaluate.one_step_fidelity(world, world, count=4)
+    assert fidelity["one_step_psnr_db"] > 90
+    assert fidelity["gradient_energy_ratio"] == pytest.approx(1)
+    assert evaluate.conditions_shown(world, world, places=[0, 15])["condition_shown"] == 1
+    assert all(evaluate.strengths_monotone(world, place=0).values())
+
+
+def test_a_model_that_ignores_the_condition_is_found_out() -> None:
+    from tpos_models.pocket.world.world import World
+
+    world = World(64)
+
+    def deaf(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
+        plain = scenes.clone()
+        plain[:, CONDITION] = 0
+        return world(z, plain)
+
+    assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
+    assert not any(evaluate.strengths_monotone(deaf, place=0).values())
+
+
+def test_other_code_makes_other_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = model.networks()
+    assert [one.fingerprint for one in networks] == [one.fingerprint for one in model.networks()]
+    monkeypatch.setattr(model, "_code", lambda: "another denoiser, on the same weights")
+    changed = model.networks()
+    assert all(a.fingerprint != b.fingerprint for a, b in zip(networks, changed, strict=True))

@@ -1,0 +1,1 @@
+"""Sound to conditioning: the spectrogram, the TPoS encoder, and its streaming form."""

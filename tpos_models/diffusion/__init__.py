@@ -1,0 +1,1 @@
+"""From noise and conditions to latents: schedules, guidance and samplers."""

@@ -1,0 +1,152 @@
+"""The noise a frame starts from, and how music moves it: z drifts with the scene and stays unit Gaussian.
+
+A shift on the torus only turns the phases of z's Fourier coefficients, a walk only turns z towards a second Gaussian:
+both keep its distribution exactly, so every moved z is one the denoiser knows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import torch
+
+from tpos_models.contracts import ModelSpec
+from tpos_models.diffusion.conditioning import Conditions, blend
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, TOKEN_SIZE, TOKENS, from_tokens
+
+LEAST_STRENGTH = 0.4
+"""However much of the last frame is kept, this much of the schedule is drawn anew: less, and artefacts feed themselves
+(seen on `pocket`: under 0.4 waves turn to stripes within 20 frames)."""
+LEAK = 0.5
+"""How far the noise turns towards fresh noise at motion 1, of a quarter turn."""
+
+STILL = "terrain", "sky", "flow", "life"
+"""What `pocket`'s four channels of z draw; the first never moves, so that a place keeps its composition."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Speeds at motion 1 and a steady sound: per channel (x, y) in cells/s, right and down, and a turn in rad/s."""
+
+    shift: tuple[tuple[float, float], ...]
+    turn: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far z has moved: (channels, 2) cells and (channels,) radians."""
+
+    shift: torch.Tensor
+    angle: torch.Tensor
+
+
+def plain_flow(channels: int) -> Flow:
+    """For models whose channels have no meaning of their own: a slow pan and walk of all together."""
+    return Flow(((0.25, 0.0),) * channels, (0.12,) * channels)
+
+
+def scene_flow(tokens: torch.Tensor) -> Flow:
+    """For `pocket`: wind drives the sky, waves the water, flames and bubbles rise, rain and snow fall.
+
+    tokens (TOKENS, TOKEN_SIZE).
+    """
+    scene = from_tokens(tokens.float().cpu()).clamp(0, 1.5)
+    s = dict(zip(CONDITIONS, scene[CONDITION].tolist(), strict=True))
+    place = dict(zip(PLACES, scene[PLACE].tolist(), strict=True))
+    gale = s["wind"] + 0.4 * s["thunder"]
+    rising = (
+        2.6 * max(s["fire"], 0.7 * place["campfire"]) + 1.2 * s["bubbles"] + 1.5 * s["explosion"] + 0.8 * s["splash"]
+    )
+    falling = 5.0 * s["rain"] + 1.3 * s["snow"] + 2.5 * place["waterfall"] * (1 - min(1.0, rising))
+    sky = (0.35 + 2.6 * gale, 0.0)
+    flow = (0.3 + 1.5 * s["waves"] + 0.5 * gale, 0.25 * s["waves"])
+    life = (-2.5 * s["rain"] + 0.8 * gale * s["snow"], falling - rising if falling or rising else -0.3)
+    return Flow(((0.0, 0.0), sky, flow, life), (0.0, 0.03, 0.0, 0.12))
+
+
+def pace(motion: float, level: float, onset: float) -> float:
+    """How fast time passes for z: 0 at motion 0, faster with the level, pushed by an onset."""
+    return motion * (0.4 + 1.0 * level + 1.2 * onset)
+
+
+def shifted(z: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """z (B, C, h, w) moved by shift (C, 2) cells (right, down) around the torus, whole or fractional.
+
+    The highest frequency of an even size has no direction; it stays, which keeps the transform unitary and real.
+    """
+    height, width = z.shape[-2:]
+    right, down = shift.double().cpu().T
+    turn = _phases(down, height)[:, :, None] * _phases(right, width)[:, None, : width // 2 + 1]
+    turn = turn.to(torch.complex64).to(z.device)
+    return torch.fft.irfft2(torch.fft.rfft2(z.float()) * turn, s=(height, width)).to(z.dtype)
+
+
+def _phases(cells: torch.Tensor, size: int) -> torch.Tensor:
+    """What moving by cells (C,) does to each frequency: (C, size), complex of magnitude 1."""
+    angle = -2 * math.pi * cells[:, None] * _frequencies(size)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+@cache
+def _frequencies(size: int) -> torch.Tensor:
+    """Cycles per cell of a transform of `size` cells, in its order; the highest of an even size counts as none."""
+    cycles = torch.fft.fftfreq(size, dtype=torch.float64)
+    return torch.where(cycles.abs() == 0.5, 0.0, cycles)
+
+
+def moved(z0: torch.Tensor, z1: torch.Tensor, position: Position) -> torch.Tensor:
+    """z0 (1, C, h, w) turned towards z1 and shifted; exactly z0 at the origin."""
+    if not position.shift.any() and not position.angle.any():
+        return z0
+    angle = position.angle.to(z0)[:, None, None]
+    return shifted(torch.cos(angle) * z0 + torch.sin(angle) * z1, position.shift)
+
+
+class Drift:
+    """The moving noise of one show; owns its position, changed by `advance` only. Not shared between threads."""
+
+    def __init__(self, spec: ModelSpec, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        shape = (1, spec.latent_channels, *spec.sample_size)
+        self.z0 = torch.randn(shape, generator=generator)
+        self._z1 = torch.randn(shape, generator=generator)
+        self._knows_scenes = (spec.latent_channels, spec.tokens, spec.token_size) == (len(STILL), TOKENS, TOKEN_SIZE)
+        self.position = Position(torch.zeros(spec.latent_channels, 2), torch.zeros(spec.latent_channels))
+        self._size = torch.tensor([spec.sample_size[1], spec.sample_size[0]])
+
+    def advance(self, dt_s: float, motion: float, level: float, onset: float, conditions: Conditions) -> torch.Tensor:
+        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1. A drift that never moved returns `z0` itself."""
+        step = dt_s * pace(motion, level, onset)
+        if step > 0:
+            flow = self.flow(conditions)
+            shift = torch.remainder(self.position.shift + step * torch.tensor(flow.shift), self._size)
+            angle = torch.remainder(self.position.angle + step * torch.tensor(flow.turn), 2 * math.pi)
+            self.position = Position(shift, angle)
+        return moved(self.z0, self._z1, self.position)
+
+    def flow(self, conditions: Conditions) -> Flow:
+        """The speeds that prompt and sound together ask for."""
+        return scene_flow(blend(conditions)) if self._knows_scenes else plain_flow(self.z0.shape[1])
+
+
+class Start(NamedTuple):
+    """What a sampler starts from: `noise` (1, C, h, w), and `latents` that it replaces by `strength` 0..1, if any."""
+
+    latents: torch.Tensor | None
+    noise: torch.Tensor
+    strength: float
+
+
+def feed_back(last_x0: torch.Tensor, noise: torch.Tensor, fresh: torch.Tensor, amount: float, motion: float) -> Start:
+    """The last frame as the next one's start: `amount` 0..1 of it stays, with `fresh` noise leaked into the noise.
+
+    The frame is brought to zero mean and unit variance per channel, so that the loop can neither fade, nor burn, nor
+    drift to one colour; without fresh noise it would settle on one texture, which at motion 0 it should.
+    """
+    mean, deviation = last_x0.mean((-2, -1), keepdim=True), last_x0.std((-2, -1), keepdim=True)
+    angle = LEAK * motion * math.pi / 2
+    leaked = math.cos(angle) * noise + math.sin(angle) * fresh
+    return Start((last_x0 - mean) / deviation.clamp_min(1e-4), leaked, 1 - (1 - LEAST_STRENGTH) * amount)

@@ -1,0 +1,76 @@
+"""The paper's reference sampler: PLMS (Liu et al., ICLR 2022) with three evaluations a step, 50 steps a frame.
+
+A linear multistep method on the guided noise prediction e; the transfer from t to t - dt is DDIM's:
+
+    x_(t-dt) = alpha_(t-dt) (x_t - sigma_t e') / alpha_t + sigma_(t-dt) e'
+
+e' averages the newest predictions (Adams-Bashforth); the first step is taken twice, as a Heun step, so `steps` cost
+`steps` + 1 predictions. Timesteps are those of Stable Diffusion: 981, 961 .. 1 for 50 steps.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from tpos_models.contracts import Denoiser
+from tpos_models.diffusion.conditioning import Conditions
+from tpos_models.diffusion.guidance import Guidance, Momentum
+from tpos_models.diffusion.lcm import ConditionsAt, Evaluator, Sample, predict
+from tpos_models.diffusion.schedule import NoiseSchedule
+
+STEPS = 50
+
+_ADAMS_BASHFORTH = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+"""Weights of the newest predictions, newest first."""
+
+
+def plms_timesteps(steps: int, train: int = 1000) -> list[int]:
+    """Evenly spaced, noisiest first, offset by 1; raises `ValueError` outside 2..train / 2."""
+    if not 2 <= steps <= train // 2:
+        raise ValueError(f"steps is {steps}; 2 to {train // 2} would be accepted for the reference sampler")
+    return [1 + i * (train // steps) for i in reversed(range(steps))]
+
+
+def sample_plms(
+    denoiser: Denoiser,
+    schedule: NoiseSchedule,
+    noise: torch.Tensor,
+    conditions: Conditions | ConditionsAt,
+    guidance: Guidance,
+    steps: int = STEPS,
+    start: torch.Tensor | None = None,
+    strength: float = 1.0,
+) -> Sample:
+    """Sample one frame as the paper does; arguments as `tpos_models.diffusion.lcm.sample`, tier `reference`.
+
+    `conditions(i)` is asked at step i of 0..steps-1. The sound is silent until t < (1 - warmup) of the schedule (the
+    paper: t < 800), while its momentum gathers. `Guidance()` has the paper's strengths.
+    """
+    timesteps = plms_timesteps(steps, schedule.spec.num_train_timesteps)
+    dt = timesteps[0] - timesteps[1]
+    first = 0 if start is None else min(steps - 1, int((1 - strength) * steps))
+    x_t = noise if start is None else schedule.add_noise(start, noise, timesteps[first])
+    evaluate, momentum = Evaluator(denoiser), Momentum(guidance)
+
+    def epsilon(x: torch.Tensor, t: int, i: int) -> torch.Tensor:
+        now = conditions if isinstance(conditions, Conditions) else conditions(i)
+        guided = t < (1 - guidance.warmup) * schedule.spec.num_train_timesteps
+        return schedule.to_epsilon(predict(evaluate, x, t, now, "reference", guidance, momentum, guided), x, t)
+
+    past: list[torch.Tensor] = []
+    for i in range(first, steps):
+        t = timesteps[i]
+        past = [epsilon(x_t, t, i), *past[:3]]
+        e = sum(weight * e_past for weight, e_past in zip(_ADAMS_BASHFORTH[len(past) - 1], past, strict=True))
+        if i == first:
+            ahead = transfer(schedule, x_t, past[0], t, t - dt)
+            e = (past[0] + epsilon(ahead, max(t - dt, timesteps[-1]), min(i + 1, steps - 1))) / 2
+        x_t = transfer(schedule, x_t, torch.as_tensor(e), t, t - dt)
+    return Sample(x_t, evaluate.count)
+
+
+def transfer(schedule: NoiseSchedule, x_t: torch.Tensor, e: torch.Tensor, t: int, to: int) -> torch.Tensor:
+    """DDIM's deterministic step from t to an earlier timestep; before 0 it is timestep 0, as Stable Diffusion ends."""
+    to = max(to, 0)
+    x0 = (x_t - schedule.sigma[t] * e) / schedule.alpha[t]
+    return schedule.add_noise(x0, e, to)

@@ -1,0 +1,1 @@
+"""Sounds made from nothing: weather, water, fire and music."""

@@ -1,0 +1,1 @@
+"""The procedural world that `pocket` learned from."""

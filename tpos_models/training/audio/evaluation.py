@@ -1,0 +1,162 @@
+"""What the audio encoder can do, measured as the show uses it: hop by hop, through `PocketHearing`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tpos_models.audio.encoder import SegmentHalf
+from tpos_models.audio.streaming import STEPS_PER_SEGMENT, Listener
+from tpos_models.contracts import AudioEmbedding, AudioEncoder
+from tpos_models.diffusion.conditioning import magnitude
+from tpos_models.pocket import scene
+from tpos_models.pocket.audio_encoder import HearingNet, Recognition, TemporalPart
+from tpos_models.pocket.synth.sounds import synthesise
+from tpos_models.training.audio.data import WINDOW, Recording, phrases, recordings
+from tpos_models.training.audio.hearing import Joint
+
+UNSEEN_SEEDS = range(10_000, 10_005)
+"""Seeds that training never draws."""
+HOP_SAMPLES = WINDOW.segment_samples // STEPS_PER_SEGMENT
+
+
+def evaluate_hearing(
+    net: HearingNet,
+    joint: Joint,
+    unheard: Sequence[Recording] = (),
+    seeds: Sequence[int] = UNSEEN_SEEDS,
+) -> dict[str, float]:
+    """The hearing rows of the table; the recordings' row only where there are `unheard` ones."""
+    takeovers = takeover_s(net, joint, seeds)
+    ranks = louder_steers_further(net, seeds[0])
+    numbers = {
+        "synthetic_named": named_conditions(net, joint, seeds),
+        "synthetic_shown": shown_conditions(net, seeds),
+        "takeover_median_s": float(np.median(takeovers)),
+        "takeover_within_1_s": float(np.mean(np.array(takeovers) <= 1.0)),
+        "magnitude_spearman_lowest": min(ranks.values()),
+        "silence_weight": silence_weight(net, joint),
+    }
+    if unheard:
+        numbers |= {"recordings_named": named_recordings(net, joint, unheard), "recordings": len(unheard)}
+    return numbers
+
+
+def stream(net: HearingNet) -> Listener:
+    """A new stream through a trained network."""
+    return Listener(SegmentHalf(net.eval().encoder), TemporalPart(net), WINDOW, "segment")
+
+
+def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioEmbedding]:
+    """Play a clip into an encoder hop by hop, as the show does."""
+    hop, kept = HOP_SAMPLES, WINDOW.segments * WINDOW.segment_samples
+    ends = range(hop, samples.size + 1, hop)
+    return [hearing.hear(samples[max(0, end - kept) : end], end / WINDOW.sample_rate) for end in ends]
+
+
+def name_clip(net: HearingNet, samples: np.ndarray, bank: torch.Tensor) -> int:
+    """The phrase that a whole clip resembles most: likeness averaged over the hops, silent ones left out."""
+    answers = listen(stream(net), samples)
+    loudest_db = max(heard.loudness_db for heard in answers)
+    joints = torch.stack([heard.joint for heard in answers if heard.loudness_db > loudest_db - 30])
+    return int((joints @ bank.T).mean(0).argmax())
+
+
+def condition_bank(joint: Joint) -> torch.Tensor:
+    """One phrase for every condition."""
+    return joint([phrases(name)[1] for name in scene.CONDITIONS])
+
+
+def named_conditions(net: HearingNet, joint: Joint, seeds: Sequence[int]) -> float:
+    """Share of unseen synthetic conditions that the phrases of all conditions name rightly."""
+    bank = condition_bank(joint)
+    clips = [(i, seed) for i in range(len(scene.CONDITIONS)) for seed in seeds]
+    right = [name_clip(net, synthesise(scene.CONDITIONS[i], 4.0, seed), bank) == i for i, seed in clips]
+    return float(np.mean(right))
+
+
+def shown_conditions(net: HearingNet, seeds: Sequence[int]) -> float:
+    """Share of unseen synthetic conditions that are the strongest in MAP's answer, after 4 s."""
+    right = []
+    for i, name in enumerate(scene.CONDITIONS):
+        for seed in seeds:
+            heard = listen(stream(net), synthesise(name, 4.0, seed))[-1]
+            right.append(int(strengths(heard).argmax()) == i)
+    return float(np.mean(right))
+
+
+def strengths(heard: AudioEmbedding) -> torch.Tensor:
+    """The condition strengths that MAP's tokens spell."""
+    return scene.from_tokens(heard.tokens)[scene.CONDITION]
+
+
+def takeover_s(net: HearingNet, joint: Joint, seeds: Sequence[int], before_s: float = 3.0) -> list[float]:
+    """Seconds from a sound's onset until it leads phrases and MAP, after another one; 3 s where it never does."""
+    bank, delays = condition_bank(joint), []
+    count = len(scene.CONDITIONS)
+    for k, seed in enumerate(seeds):
+        for new in range(count):
+            old = (new + 1 + 3 * k) % count
+            clip = synthesise(scene.CONDITIONS[old], before_s, seed), synthesise(scene.CONDITIONS[new], 3.0, seed)
+            answers = listen(stream(net), np.concatenate(clip))
+            late = [
+                heard.time_s - before_s
+                for heard in answers
+                if heard.time_s > before_s
+                and int((bank @ heard.joint).argmax()) == new
+                and int(strengths(heard).argmax()) == new
+            ]
+            delays.append(min(late, default=3.0))
+    return delays
+
+
+def steering(heard: AudioEmbedding) -> float:
+    """How far a sound moves the conditioning: the length of MAP's scene times `conditioning.magnitude`."""
+    return magnitude(heard) * float(strengths(heard).norm())
+
+
+def louder_steers_further(
+    net: HearingNet,
+    seed: int,
+    gains_db: Sequence[float] = range(-30, 1, 5),
+    names: Sequence[str] = scene.CONDITIONS,
+) -> dict[str, float]:
+    """Spearman correlation of gain with `steering`, for each condition, over the answers to 4 s of it."""
+    ranks = {}
+    for name in names:
+        samples = synthesise(name, 4.0, seed)
+        played = [listen(stream(net), samples * np.float32(10 ** (db / 20))) for db in gains_db]
+        ranks[name] = spearman(np.array(gains_db), np.array([np.mean([*map(steering, heard)]) for heard in played]))
+    return ranks
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Rank correlation, ties sharing their mean rank; 0 where one does not vary."""
+    ranks = [np.array([np.mean(np.flatnonzero(np.sort(v) == value)) for value in v]) for v in (x, y)]
+    spread = np.std(ranks[0]) * np.std(ranks[1])
+    return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / spread) if spread else 0.0
+
+
+def silence_weight(net: HearingNet, joint: Joint) -> float:
+    """The largest weight that any condition's phrase gets in digital silence and in a quiet room's noise."""
+    bank = condition_bank(joint)
+    room = 10 ** (-75 / 20) * np.random.default_rng(0).standard_normal(3 * WINDOW.sample_rate).astype(np.float32)
+    answers = listen(stream(net), np.zeros(3 * WINDOW.sample_rate, np.float32)) + listen(stream(net), room)
+    return float(Recognition.of(net.state_dict())(torch.stack([heard.joint for heard in answers]), bank).max())
+
+
+def named_recordings(net: HearingNet, joint: Joint, found: Sequence[Recording]) -> float:
+    """Share of recordings whose label's phrase is the likeliest among all their labels' phrases."""
+    labels = sorted({recording.label for recording in found})
+    bank = joint([phrases(label)[0] for label in labels])
+    return float(np.mean([labels[name_clip(net, one.read(), bank)] == one.label for one in found]))
+
+
+def never_trained_on(record: Mapping[str, object], sounds: Path) -> list[Recording]:
+    """The recordings that a network's record does not list."""
+    trained = record.get("recordings")
+    names = trained if isinstance(trained, list) else []
+    return [recording for recording in recordings(sounds) if recording.name not in names]

@@ -1,0 +1,309 @@
+"""Teaches the audio encoder with TPoS's losses against the text space.
+
+InfoNCE between sound (last LSTM state, and the attended sum) and phrases; self-contrast between two SpecAugment views;
+MSE of MAP to the text tokens of what sounds, as strong as it is loud. The negatives of the first are every label the
+trainer knows rather than those of the batch, since a batch here is small and labels repeat in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tpos_models.contracts import TextSpace
+from tpos_models.pocket import scene
+from tpos_models.pocket.audio_encoder import HearingNet, save_net
+from tpos_models.training import loop
+from tpos_models.training.audio.data import (
+    WINDOW,
+    Batch,
+    Clip,
+    Composer,
+    attribution,
+    phrases,
+    recorded_clips,
+    spec_augment,
+    synthetic_clips,
+)
+from tpos_models.training.audio.losses import info_nce, info_nce_of_pairs
+from tpos_models.training.loop import Recipe
+
+Joint = Callable[[list[str]], torch.Tensor]
+"""Phrases to unit vectors (P, joint_size)."""
+
+SEGMENTS = Recipe(steps=5000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
+TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
+
+
+def joint_of(text: TextSpace) -> Joint:
+    """The text space's side of the comparison."""
+
+    def encode(prompts: list[str]) -> torch.Tensor:
+        with torch.no_grad():
+            return text.encode(prompts).joint.detach()
+
+    return encode
+
+
+class HearingStage:
+    """One stage of `tpos_models.training.loop`: the whole encoder, end to end."""
+
+    name = "hearing"
+
+    def __init__(self, clips: Sequence[Clip], joint: Joint, segments: int = 1, batch: int = 40) -> None:
+        self.net = HearingNet()
+        self.composer = Composer(clips, segments)
+        self.module: nn.Module = loop.channels_last(_Whole(self.net, len(self.composer.bank)))
+        self._batch, self._twice = batch, batch // 4
+        self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
+
+    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Batch, torch.Tensor]:
+        """Composed scenes, the first quarter seen twice, and one phrase for every label of the bank."""
+        rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
+        chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
+        scenes = self.composer.batch(rng, self._batch)
+        views = [spec_augment(rng, pictures, masks=3) for pictures in (scenes.pictures, scenes.pictures[: self._twice])]
+        return Batch(np.concatenate(views), scenes.labels, scenes.strengths), chosen
+
+    def losses(self, batch: tuple[Batch, torch.Tensor]) -> dict[str, torch.Tensor]:
+        scenes, bank = batch
+        device = next(self.module.parameters()).device
+        pictures, labels, strengths = (
+            torch.as_tensor(x, dtype=torch.float32, device=device)
+            for x in (scenes.pictures, scenes.labels, scenes.strengths)
+        )
+        twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
+        logits, last, joint, heard, scale = self.module(pictures)
+        sounds = (last, joint)
+        spoken = torch.stack([naming(sound, bank.to(device), labels[twice], scale) for sound in sounds]).sum()
+        mapping = tokens_mse(heard, strengths[twice])
+        views = joint[: self._twice], joint[labels.shape[0] :]
+        contrast = self_contrast(*views, labels[: self._twice])
+        named = F.cross_entropy(logits, labels[twice])
+        loss = spoken + named + 0.2 * contrast + 6 * mapping
+        return {"loss": loss, "text": spoken, "named": named, "self": contrast, "map": mapping}
+
+    def sheet(self, path: Path) -> None:
+        """A matrix of what is heard for what sounds, from held-out seeds."""
+        composer, bank = self.composer, torch.stack([known[0] for known in self._phrases])
+        scenes = composer.batch(np.random.default_rng(1), 2 * self._batch)
+        _, joint, heard, scale = self.net(torch.from_numpy(scenes.pictures).float())
+        labels, strengths = torch.from_numpy(scenes.labels), torch.from_numpy(scenes.strengths)
+        draw_sheet(path, composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
+
+
+class TemporalStage:
+    """The second stage: memory and attention on whole windows, the features of their segments computed once.
+
+    Its scenes are five segments long, so it learns here what came before and what sounds now. Half of them mix
+    recordings and synthetic sounds evenly, the other half are mostly synthetic sounds that took over from another a
+    moment ago. How one segment is read stays as the first stage learned it from ever new scenes (see `only_memory`):
+    learned again from these few, whose sounds the features know by heart, it would be worse at unheard ones.
+    """
+
+    name = "hearing-time"
+
+    def __init__(self, net: HearingNet, clips: Sequence[Clip], joint: Joint, scenes: int = 10_000, batch: int = 96):
+        self.composer = Composer(clips, WINDOW.segments, real_share=0.5, changes=0.5)
+        self.net, self._batch = net, batch
+        self.module: nn.Module = _Temporal(net)
+        only_memory(net)
+        self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
+        self._centres = torch.stack([F.normalize(known.mean(0), dim=0) for known in self._phrases])
+        takeovers = Composer(clips, WINDOW.segments, real_share=0.2, changes=0.63)
+        halves = featured(net, self.composer, scenes, seed=1), featured(net, takeovers, scenes, seed=3)
+        self._known = tuple(torch.cat(parts) for parts in zip(*halves, strict=True))
+        silence = torch.zeros(1, WINDOW.rows, WINDOW.segment_frames, device=next(net.parameters()).device)
+        with torch.no_grad():
+            self._silence = net.encoder.segment(silence).cpu()
+        self._unseen = featured(net, self.composer, max(32, scenes // 12), seed=2)
+
+    def make_batch(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """Features, labels and strengths of known scenes, and one phrase for every label of the bank.
+
+        Nearly all get another scene's past, or none, up to the newest segment: what sounded before must not decide what
+        sounds now.
+        """
+        rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
+        rows = torch.from_numpy(rng.integers(len(self._known[0]), size=self._batch))
+        chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
+        features, labels, strengths = (x[rows] for x in self._known)
+        before = WINDOW.segments - 1
+        past = np.where(rng.uniform(size=self._batch) < 0.95, before, rng.integers(0, before, self._batch))
+        foreign = torch.arange(WINDOW.segments) < torch.from_numpy(past)[:, None]
+        silent = torch.from_numpy(rng.uniform(size=(self._batch, 1, 1)) < 0.3)
+        others = torch.where(silent, self._silence, features.roll(1, 0))
+        features = torch.where(foreign[..., None], others, features)
+        return tuple(x.to(generator.device) for x in (features, labels, strengths, chosen))
+
+    def losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        features, labels, strengths, bank = batch
+        noise = 0.1 * features.std() * torch.randn_like(features)
+        last, joint, heard, scale = self.module(F.dropout(features + noise, 0.2))
+        spoken = torch.stack([naming(sound, bank, labels, scale) for sound in (last, joint)]).sum()
+        mapping = tokens_mse(heard, strengths)
+        pull = (1 - F.cosine_similarity(joint, labels @ self._centres.to(joint))).mean()
+        return {"loss": spoken + 2 * pull + 200 * mapping, "text": spoken, "pull": pull, "map": mapping}
+
+    def sheet(self, path: Path) -> None:
+        """As the first stage's, from scenes that are never trained on."""
+        features, labels, strengths = self._unseen
+        _, joint, heard, scale = self.net.temporal(features)
+        bank = torch.stack([known[0] for known in self._phrases])
+        draw_sheet(path, self.composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
+
+    @torch.no_grad()
+    def set_gate(self) -> None:
+        """Learn from unseen scenes how alike a sound and its phrase are, and put the border below most of them."""
+        features, labels, _ = self._unseen
+        _, joint, _, _ = self.net.eval().temporal(features)
+        likeness = joint @ torch.stack([known[0] for known in self._phrases]).T
+        own, foreign = likeness[labels > 0.6], likeness[labels == 0]
+        low, high = foreign.quantile(0.97), own.quantile(0.3)
+        self.net.gate.copy_(torch.stack([(low + high) / 2, ((high - low) / 6).clamp(min=0.03)]))
+
+
+def only_memory(net: HearingNet) -> None:
+    """Leave to training what the first stage, which sees one segment, cannot teach: recurrence, forgetting, attention.
+
+    The LSTM starts with hardly a memory (no recurrence, forget gates at 0.12), so that it answers to every segment much
+    as the first stage does, and from there learns what to keep. MAP, and what the input, cell and output gates see of a
+    segment, stay as they are.
+    """
+    net.map.requires_grad_(False)
+    size, lstm = net.encoder.config.size, dict(net.encoder.lstm.named_parameters())
+    forget = slice(size, 2 * size)
+    lstm.pop("weight_hh_l0").data.zero_()
+    for part in lstm.values():
+        part.data[forget] = 0 if part.ndim > 1 else -1
+        mask = torch.zeros_like(part)
+        mask[forget] = 1
+        part.register_hook(lambda gradient, mask=mask: gradient * mask)
+
+
+class _Whole(nn.Module):
+    """A HearingNet and, in training only, a plain classifier on the newest segment, which speeds the backbone up."""
+
+    def __init__(self, net: HearingNet, labels: int) -> None:
+        super().__init__()
+        self.net, self.head = net, nn.Linear(net.encoder.config.size, labels)
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        features = self.net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
+        features = F.dropout(features, 0.2, self.training)
+        return self.head(features[:, -1]), *self.net.temporal(features)
+
+
+class _Temporal(nn.Module):
+    """The part of a HearingNet that the second stage trains; shares its parameters."""
+
+    def __init__(self, net: HearingNet) -> None:
+        super().__init__()
+        self.lstm, self.cnn, self.map = net.encoder.lstm, net.encoder.cnn, net.map
+        self.log_scale = net.log_scale
+        self._net = (net,)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self._net[0].temporal(features)
+
+
+@torch.no_grad()
+def featured(net: HearingNet, composer: Composer, scenes: int, seed: int) -> tuple[torch.Tensor, ...]:
+    """Features (scenes, N, size), labels and strengths of composed scenes."""
+    rng, parts = np.random.default_rng(seed), []
+    device = next(net.parameters()).device
+    net.eval()
+    for _ in range(0, scenes, 32):
+        batch = composer.batch(rng, 32)
+        pictures = torch.from_numpy(batch.pictures).to(device, torch.float32)
+        features = net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
+        parts.append((features.cpu(), torch.from_numpy(batch.labels), torch.from_numpy(batch.strengths)))
+    return tuple(torch.cat(part).float() for part in zip(*parts, strict=True))
+
+
+def naming(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """InfoNCE of sounds (B, D) against phrases (P, D); `labels` (B, P) shares a scene among its sounds."""
+    return info_nce(sound, bank, labels, scale, smoothing=0.05)
+
+
+def self_contrast(one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor, scale: float = 10.0) -> torch.Tensor:
+    """InfoNCE between two views (B, D) of the same scenes; scenes of the same labels do not repel each other."""
+    return info_nce_of_pairs(one, two, labels @ labels.T > 0.4 * labels.square().sum(1), scale)
+
+
+def tokens_mse(heard: torch.Tensor, strengths: torch.Tensor) -> torch.Tensor:
+    """Squared error of MAP's tokens to the text tokens of what sounds.
+
+    The spelling of scenes is orthonormal, so the error of the tokens is that of the strengths.
+    """
+    return F.mse_loss(heard, strengths)
+
+
+def draw_sheet(
+    path: Path,
+    bank: Sequence[str],
+    labels: torch.Tensor,
+    strengths: torch.Tensor,
+    weights: torch.Tensor,
+    heard: torch.Tensor,
+) -> None:
+    """Write two matrices as a PNG: mean phrase weights by true label, and MAP's strengths against the true ones."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    confusion = labels.T @ weights.cpu() / labels.sum(0)[:, None].clamp(min=1e-6)
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(17, 8))
+    left.imshow(confusion.numpy(), vmin=0, vmax=1)
+    left.set_xticks(range(len(bank)), bank, rotation=90)
+    left.set_yticks(range(len(bank)), bank)
+    for i, name in enumerate(scene.CONDITIONS):
+        right.scatter(strengths[:, i].numpy(), heard[:, i].cpu().numpy(), label=name, s=12)
+    right.set_xlabel("strength that sounds")
+    right.set_ylabel("strength that MAP hears")
+    right.legend(fontsize=7)
+    figure.savefig(path, dpi=80, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def train_hearing(
+    runs: Path,
+    weights_folder: Path,
+    text: TextSpace,
+    sounds: Path | None = None,
+    held_out: str = "",
+    recipes: tuple[Recipe, Recipe] = (SEGMENTS, TIME),
+    seeds: int = 12,
+) -> HearingNet:
+    """Train both stages on synthesised sounds and, with `sounds`, labelled recordings; save hearing.safetensors.
+
+    The second stage meets synthesised sounds that the first has not heard. Recordings whose file names start with
+    `held_out` are left for evaluation. Resumes what `runs` holds.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    joint, started = joint_of(text), time.monotonic()
+    recorded = [] if sounds is None else recorded_clips(sounds, held_out)
+    torch.manual_seed(recipes[0].seed)
+    first = HearingStage(synthetic_clips(range(seeds), 5.0) + recorded, joint)
+    net, whole = first.net, first.module
+    whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
+    second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + recorded, joint)
+    temporal = second.module
+    temporal.load_state_dict(loop.run(second, runs / "time", recipes[1]))
+    second.set_gate()
+    record: dict[str, object] = {
+        "steps": [recipe.steps for recipe in recipes],
+        "seconds": round(time.monotonic() - started),
+        "seed": recipes[0].seed,
+        "recordings": [clip.group for clip in recorded],
+        "attribution": attribution(sounds) if sounds is not None else [],
+    }
+    save_net(net, weights_folder, record)
+    return net
