@@ -8,24 +8,39 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from engine.control import presets
-from engine.control.show import Show, parse_prompts
+from engine.control.arguments import natural
+from engine.control.changes import parse_prompts
+from engine.control.parameters import PARAMETERS
+from engine.control.show import Show
 from engine.core.messages import ShowState
-from tpos_models.diffusion.guidance import TIERS
+from engine.core.parameters import Kind, Parameter
+from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.registry import PLAIN, POCKET, Additions
 
 MAX_SIDE_PX = 8192
-MAX_STEPS = 500
+MAX_REFERENCE_STEPS = 500
 DEFAULT_PRESET = "default"
-SAMPLERS = ("few-step", "reference")
+
+
+class SamplerChoice(StrEnum):
+    """Few steps of a latent-consistency model, or the paper's 50 PLMS steps."""
+
+    FEW_STEP = "few-step"
+    REFERENCE = "reference"
+
+
+SETTINGS = object()
+"""Marks the field of a record that stands for an option for every parameter."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +59,26 @@ class ModelOptions:
     ear: Annotated[
         str | None, typer.Option(help="What hears for it: auto, pocket, clap, a folder of CLAP or an imported TPoS.")
     ] = None
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="few-step (the default), or reference: the paper's 50 PLMS steps, 3 evaluations each."),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.model_size is not None:
             parse_size(self.model_size, "model-size")
+        if self.sampler not in (None, *SamplerChoice):
+            raise InputError(f"--sampler {self.sampler}: {' or '.join(SamplerChoice)} would be accepted")
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.model or POCKET
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether frames are sampled as in the paper."""
+        return self.sampler == SamplerChoice.REFERENCE
 
     @property
     def size_px(self) -> tuple[int, int] | None:
@@ -80,51 +106,54 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class LookOptions(ModelOptions):
-    """The options every playing command shares; None leaves a setting to the preset."""
+    """The options every playing command shares; `settings` are parameters by name, those left out are the preset's."""
 
     preset: Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")] = DEFAULT_PRESET
     prompt: Annotated[str | None, typer.Option(help="The scene; several with weights: 'a beach:0.7 | fire:0.3'.")] = (
         None
     )
-    negative: Annotated[str | None, typer.Option(help="What not to show; heeded in the reference tier.")] = None
     init_image: Annotated[
         str | None, typer.Option(help="Start from a picture, or from the last frame of a video or a session's folder.")
     ] = None
-    strength: Annotated[float | None, typer.Option(help="How far frames leave the start picture, 0..1.")] = None
-    feedback: Annotated[float | None, typer.Option(help="How much of the last frame stays in the next, 0..1.")] = None
-    seed: Annotated[int | None, typer.Option(help="Another composition.")] = None
-    guidance: Annotated[
-        str | None, typer.Option(help="auto, blend, semantic or reference: 1, 2 or 3 evaluations a step.")
-    ] = None
-    amount: Annotated[float | None, typer.Option(help="How much the sound steers the picture, 0..1.")] = None
-    motion: Annotated[float | None, typer.Option(help="How much the picture moves by itself, 0..1.")] = None
-    steps: Annotated[int | None, typer.Option(help="Sampling steps a frame.")] = None
-    agc: Annotated[bool, typer.Option("--agc/--no-agc", help="Automatic gain, or the input's level as it is.")] = True
+    settings: Annotated[Mapping[str, Any], SETTINGS] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.guidance not in (None, "auto", *TIERS):
-            raise InputError(f"--guidance {self.guidance}: auto, {', '.join(TIERS)} would be accepted")
-        for name in ("amount", "motion", "strength", "feedback"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"--{name} {value:g}: 0 to 1 would be accepted")
-        if self.seed is not None and not 0 <= self.seed <= presets.MAX_SEED:
-            raise InputError(f"--seed {self.seed}: 0 to {presets.MAX_SEED} would be accepted")
-        if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
-            raise InputError(f"--steps {self.steps}: 1 to {MAX_STEPS} would be accepted")
+        for name, value in self.settings.items():
+            if not (name == "steps" and self.is_reference):
+                _check(PARAMETERS[name], value)
+        if self.is_reference and not 2 <= self.reference_steps <= MAX_REFERENCE_STEPS:
+            accepted = f"2 to {MAX_REFERENCE_STEPS} would be accepted with --sampler {SamplerChoice.REFERENCE}"
+            raise InputError(f"--steps {self.reference_steps}: {accepted}")
+
+    @property
+    def reference_steps(self) -> int:
+        """Steps of the reference sampler, which has more than a show state may ask for."""
+        return int(self.settings.get("steps", plms.STEPS))
 
     def build_show(self, base: ShowState | None = None) -> tuple[Show, list[str]]:
-        """The show with its preset and these overrides, and the troubles of presets that do not load."""
+        """The show with its preset and these settings, and the troubles of presets that do not load."""
         library, troubles = presets.library()
         show = Show(presets.load(self.preset), library, base)
-        state = {field.name for field in fields(ShowState)} - {"preset"}
-        changes = {f.name: getattr(self, f.name) for f in fields(self) if f.name in state}
-        changes = {name: value for name, value in changes.items() if value is not None}
+        changes = {name: value for name, value in self.settings.items() if not (name == "steps" and self.is_reference)}
         if self.prompt is not None:
             changes["prompts"] = parse_prompts(self.prompt)
-        show.set(**changes)
+        show.put(changes)
         return show, troubles
+
+
+def _check(parameter: Parameter, value: Any) -> None:
+    """Raise `InputError` for a value that a parameter does not take."""
+    argument = natural(parameter)
+    try:
+        argument.take(value)
+        refused = argument.clamps(value)
+    except ValueError:
+        refused = True
+    if refused:
+        accepted = ", ".join(parameter.choices) or f"{parameter.low:g} to {parameter.high:.12g}"
+        shown = f"{value:g}" if isinstance(value, float) else value
+        raise InputError(f"--{parameter.flag} {shown}: {accepted} would be accepted")
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -139,7 +168,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**values: Any) -> None:
         for name, record in records.items():
-            values[name] = record(**{field.name: values.pop(field.name) for field in fields(record)})
+            values[name] = record(**{field.name: _taken(record, field.name, values) for field in fields(record)})
         command(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -149,18 +178,45 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _options(record: Any) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(record, include_extras=True)
-    for field in fields(record):
-        yield inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-        )
+    for field_ in fields(record):
+        if _is_settings(record, field_.name):
+            yield from map(_option, _settable())
+        else:
+            yield _keyword(field_.name, hints[field_.name], field_.default)
 
 
-def check_sampler(sampler: str, steps: int | None) -> None:
-    """Raise `InputError` for a sampler that is none, or for steps it cannot take."""
-    if sampler not in SAMPLERS:
-        raise InputError(f"--sampler {sampler}: {' or '.join(SAMPLERS)} would be accepted")
-    if sampler == "reference" and steps == 1:
-        raise InputError(f"--steps 1: 2 to {MAX_STEPS} would be accepted with --sampler reference")
+def _taken(record: Any, name: str, values: dict[str, Any]) -> Any:
+    """A field's value from those of all options, which it takes out."""
+    if not _is_settings(record, name):
+        return values.pop(name)
+    given = {parameter.name: values.pop(_variable(parameter)) for parameter in _settable()}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _is_settings(record: Any, name: str) -> bool:
+    return SETTINGS in getattr(get_type_hints(record, include_extras=True)[name], "__metadata__", ())
+
+
+def _settable() -> list[Parameter]:
+    return [parameter for parameter in PARAMETERS.values() if parameter.option]
+
+
+def _option(parameter: Parameter) -> inspect.Parameter:
+    kind: Any = {Kind.FLOAT: float, Kind.INT: int, Kind.SWITCH: bool, Kind.TEXT: str}[parameter.kind]
+    names = [f"--{parameter.flag}/--no-{parameter.flag}" if parameter.kind is Kind.SWITCH else f"--{parameter.flag}"]
+    values = ", ".join(parameter.choices)
+    if parameter.kind in (Kind.FLOAT, Kind.INT):
+        values = f"{parameter.low:g}..{parameter.high:.12g} {parameter.unit}".rstrip()
+    words = f"{parameter.doc} [{values}]" if values else parameter.doc
+    return _keyword(_variable(parameter), Annotated[kind | None, typer.Option(*names, help=words)], None)
+
+
+def _variable(parameter: Parameter) -> str:
+    return parameter.flag.replace("-", "_")
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def parse_size(text: str, option: str = "size") -> tuple[int, int]:

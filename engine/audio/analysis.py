@@ -11,8 +11,9 @@ from engine.audio.beats import BeatTracker
 from engine.audio.gain import SILENCE_DB, AutoGain, decibels
 from engine.audio.history import History
 from engine.audio.spectrum import Bands, Onsets, Spectrum
-from engine.core.messages import AudioFeatures
+from engine.core.messages import AudioFeatures, ShowState, SoundState
 
+DEFAULT = ShowState()
 _HISTORY_S = 12
 _LEVEL_RANGE_DB = (-46.0, -6.0)
 _ATTACK, _RELEASE = (1 - math.exp(-HOP_S / tau_s) for tau_s in (0.015, 0.25))
@@ -23,15 +24,13 @@ _CLIP_SHOWN_S = 1.0
 class Analyser:
     """Gain, bands, onsets and tempo of one stream.
 
-    Owned by the thread that calls `process`; `tap`, `set_bpm`, `gain.enabled` and `gain.trim_db` may be used from
-    any. How the stream is cut into blocks makes no difference to what comes out.
+    Owned by the thread that calls `process`; what the operator sets (gain, tempo, taps) it reads from the state it is
+    given. How the stream is cut into blocks makes no difference to what comes out.
     """
 
-    def __init__(self, agc: bool = True, trim_db: float = 0.0) -> None:
-        self.gain = AutoGain(agc, trim_db)
+    def __init__(self) -> None:
+        self.gain = AutoGain()
         self._beats = BeatTracker()
-        self.asked_bpm = 0.0
-        """The operator's last `set_bpm`, 0 for the music's own."""
         self._spectrum, self._bands, self._onsets = Spectrum(), Bands(), Onsets()
         self._rest = np.zeros(0, np.float32)
         self._factor = 1.0
@@ -40,8 +39,10 @@ class Analyser:
         self._heard = History(_HISTORY_S * SAMPLE_RATE)
         self._end_s = 0.0
 
-    def process(self, samples: np.ndarray, end_time_s: float, lost: bool = False) -> list[AudioFeatures]:
-        """Analyse the next samples of the stream.
+    def process(
+        self, samples: np.ndarray, end_time_s: float, state: ShowState = DEFAULT, lost: bool = False
+    ) -> list[AudioFeatures]:
+        """Analyse the next samples of the stream, under the operator's `state`.
 
         `samples` float32 (n,) at 44.1 kHz, any n, the newest captured at `end_time_s`; what does not fill a hop waits
         for the next call. `lost` marks silence that stands in for a device that is gone.
@@ -50,35 +51,27 @@ class Analyser:
         features = []
         while len(self._rest) >= HOP:
             hop, self._rest = self._rest[:HOP], self._rest[HOP:]
-            features.append(self._hop(hop, end_time_s - len(self._rest) / SAMPLE_RATE, lost))
+            features.append(self._hop(hop, end_time_s - len(self._rest) / SAMPLE_RATE, state, lost))
         return features
 
     def window(self, seconds: float) -> tuple[np.ndarray, float]:
         """The newest `seconds` (up to 12) after gain: float32 (n,) copy, and the capture time of its last sample."""
         return self._heard.newest(round(seconds * SAMPLE_RATE))[:, 0], self._end_s
 
-    def tap(self, time_s: float) -> None:
-        """The operator tapped a beat at `time_s`; any thread."""
-        self._beats.tap(time_s)
-
-    def set_bpm(self, bpm: float) -> None:
-        """Fix the tempo, 0 follows the music; any thread."""
-        self.asked_bpm = bpm
-        self._beats.set_bpm(bpm)
-
-    def _hop(self, hop: np.ndarray, time_s: float, lost: bool) -> AudioFeatures:
+    def _hop(self, hop: np.ndarray, time_s: float, asked: ShowState, lost: bool) -> AudioFeatures:
         power = float(hop @ hop) / HOP
-        gained = self._amplify(hop, self.gain.update(power))
+        gained = self._amplify(hop, self.gain.update(power, asked.agc, asked.audio_gain_db))
         self._heard.append(gained[:, None])
         self._end_s = time_s
         magnitudes = self._spectrum.push(gained)
         self._onsets.push(magnitudes)
-        tempo = self._beats.push(self._onsets.flux, time_s)
+        tempo = self._beats.push(self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
         state = self._state(hop, lost)
+        silent = state in (SoundState.SILENCE, SoundState.LOST)
         return AudioFeatures(
             time_s=time_s,
             loudness_db=decibels(power),
-            level=self._follow_level(float(gained @ gained) / HOP, silent=state in ("silence", "lost")),
+            level=self._follow_level(float(gained @ gained) / HOP, silent),
             bands=self._bands.push(magnitudes),
             onset=self._onsets.strength,
             hit=self._onsets.hit,
@@ -101,12 +94,12 @@ class Analyser:
         self._level += (target - self._level) * (_ATTACK if target > self._level else _RELEASE)
         return self._level
 
-    def _state(self, hop: np.ndarray, lost: bool) -> str:
+    def _state(self, hop: np.ndarray, lost: bool) -> SoundState:
         self._clip_s = max(0.0, self._clip_s - HOP_S)
         if np.count_nonzero(np.abs(hop) >= _CLIPPED) >= _CLIPPED_SAMPLES:
             self._clip_s = _CLIP_SHOWN_S
         if lost:
-            return "lost"
+            return SoundState.LOST
         if self._clip_s > 0:
-            return "clipping"
-        return "silence" if self.gain.short_db < SILENCE_DB else "ok"
+            return SoundState.CLIPPING
+        return SoundState.SILENCE if self.gain.short_db < SILENCE_DB else SoundState.OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,6 @@ _FAINT = 0.06
 _ABSENT = 0.1
 """Repetition after one or two beats below which a reading is missing beats."""
 _SURE, _UNSURE = 0.42, 0.32
-_TAP_GAP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +84,10 @@ def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 class BeatTracker:
-    """Follows tempo and beat hop by hop; owned by the analysis thread, but for `tap` and `set_bpm`.
+    """Follows tempo and beat hop by hop; owned by the analysis thread.
 
-    The operator's tempo (taps, or a fixed bpm) overrides the music's until `set_bpm(0)`; the phase still follows the
-    music under a fixed bpm, and only small errors (a fifth of a beat) under a tapped one.
+    The operator's tempo (two or more taps, or a fixed bpm) overrides the music's as long as it is given; the phase
+    still follows the music under a fixed bpm, and only small errors (a fifth of a beat) under a tapped one.
     """
 
     def __init__(self) -> None:
@@ -98,33 +96,36 @@ class BeatTracker:
         self._count = 0
         self._period = 0.0
         self._operator_period = 0.0
-        self._tapped = False
+        self._taps_s: tuple[float, ...] = ()
         self._confidence = 0.0
         self._phase, self._beat = 0.0, 0
         self._since_beat = 0.0
         self._doubts = self._misses = 0
-        self._orders: deque[tuple[str, float]] = deque()
-        self._taps_s: deque[float] = deque(maxlen=8)
 
-    def tap(self, time_s: float) -> None:
-        """The operator tapped a beat at `time_s`; two or more within 2 s of each other set the tempo. Any thread."""
-        self._orders.append(("tap", time_s))
-
-    def set_bpm(self, bpm: float) -> None:
-        """Fix the tempo; 0 follows the music again. Any thread."""
-        self._orders.append(("bpm", bpm))
-
-    def push(self, flux: float, time_s: float) -> Tempo:
-        """One hop that ends at `time_s`."""
+    def push(self, flux: float, time_s: float, bpm: float = 0.0, taps_s: tuple[float, ...] = ()) -> Tempo:
+        """One hop that ends at `time_s`, under the operator's tempo (0: the music's) and the taps that set one."""
         self._flux[self._count % _FRAMES] = flux
         self._count += 1
         self._advance(1.0)
-        while self._orders:
-            kind, value = self._orders.popleft()
-            (self._take_tap if kind == "tap" else self._take_bpm)(value, time_s)
+        self._obey(bpm, taps_s, time_s)
         if self._count % _ESTIMATE_EVERY == 0 and self._count >= _LEAST_FRAMES:
             self._estimate()
         return self._tempo()
+
+    def _obey(self, bpm: float, taps_s: tuple[float, ...], time_s: float) -> None:
+        """Take the tempo that the operator asks for; a new tap is a beat."""
+        if bpm > 0:
+            self._operator_period = 60 / (bpm * HOP_S)
+        elif len(taps_s) > 1:
+            self._operator_period = (taps_s[-1] - taps_s[0]) / (len(taps_s) - 1) / HOP_S
+        else:
+            self._operator_period = 0.0
+        is_new = bool(taps_s) and taps_s[-1:] != self._taps_s[-1:]
+        self._taps_s = taps_s
+        period = self._operator_period or self._period
+        if is_new and period:
+            self._count_beat(period)
+            self._jump((time_s - taps_s[-1]) / HOP_S / period)
 
     def _tempo(self) -> Tempo:
         period = self._operator_period or self._period
@@ -204,7 +205,7 @@ class BeatTracker:
         if abs(error) < 0.2:
             self._misses = 0
             self._nudge(0.35 * error, period)
-        elif not self._tapped:
+        elif len(self._taps_s) < 2:
             self._misses += 1
             if self._misses > _PATIENCE:
                 self._misses = 0
@@ -218,23 +219,6 @@ class BeatTracker:
 
     def _jump(self, phase: float) -> None:
         self._phase = phase % 1
-
-    def _take_tap(self, tap_s: float, time_s: float) -> None:
-        if self._taps_s and not 0.2 < tap_s - self._taps_s[-1] < _TAP_GAP_S:
-            self._taps_s.clear()
-        self._taps_s.append(tap_s)
-        if len(self._taps_s) >= 2:
-            interval_s = (self._taps_s[-1] - self._taps_s[0]) / (len(self._taps_s) - 1)
-            self._operator_period, self._tapped = interval_s / HOP_S, True
-        period = self._operator_period or self._period
-        if period:
-            self._count_beat(period)
-            self._jump((time_s - tap_s) / HOP_S / period)
-
-    def _take_bpm(self, bpm: float, time_s: float) -> None:
-        self._operator_period = 60 / (bpm * HOP_S) if bpm > 0 else 0.0
-        self._tapped = False
-        self._taps_s.clear()
 
 
 def _comb_phase(flux: np.ndarray, period: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -14,10 +15,10 @@ from engine.audio.analysis import Analyser
 from engine.audio.history import History
 from engine.audio.resample import Intake, mono
 from engine.audio.ring import Block
-from engine.audio.sources import Source
+from engine.audio.sources import Source, SourceState
 from engine.audio.timeline import SampleClock
 from engine.core.clock import Clock, WallClock
-from engine.core.messages import SILENCE, AudioFeatures
+from engine.core.messages import SILENCE, AudioFeatures, ShowState
 
 _POLL_S = 0.002
 _RAW_S = 30
@@ -60,11 +61,18 @@ class Capture:
     """Owns the thread "audio-analysis" and, through it, the analyser; any thread may ask.
 
     `latest` is newest-wins; `raw` gives everything once. The source is started, stopped and
-    closed with the capture.
+    closed with the capture. `state` is asked for what the operator sets.
     """
 
-    def __init__(self, source: Source, clock: Clock | None = None, analyser: Analyser | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        clock: Clock | None = None,
+        analyser: Analyser | None = None,
+        state: Callable[[], ShowState] = ShowState,
+    ) -> None:
         self.source = source
+        self._state = state
         self.analyser = analyser or Analyser()
         self._clock = clock or WallClock()
         self._intake = Intake(source.sample_rate, source.channels, source.picks)
@@ -117,7 +125,7 @@ class Capture:
     @property
     def ended(self) -> bool:
         """The source is over and everything it gave has been analysed."""
-        return self.source.state == "ended" and self.source.ring.consumed == self.source.ring.written
+        return self.source.state is SourceState.ENDED and self.source.ring.consumed == self.source.ring.written
 
     @property
     def running(self) -> bool:
@@ -175,7 +183,7 @@ class Capture:
             block = self.source.ring.read()
             if block is not None:
                 self._take(block)
-            elif self.source.state == "lost":
+            elif self.source.state is SourceState.LOST:
                 self._stand_in()
             else:
                 self._clock.sleep(_POLL_S)
@@ -196,7 +204,7 @@ class Capture:
             folded = self._intake.push(samples)
             self._raw.append(folded)
             end = self._raw.end / SAMPLE_RATE * self.source.sample_rate
-            features = self.analyser.process(mono(folded), self._in_clock.time_of(end), lost)
+            features = self.analyser.process(mono(folded), self._in_clock.time_of(end), self._state(), lost)
         if features:
             self._latest = features[-1]
 

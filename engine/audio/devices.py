@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.audio import SAMPLE_RATE
 from engine.audio.portaudio import Device, aim_pulse, portaudio, portaudio_index, refresh
-from engine.audio.sources import Source, SourceCounters
+from engine.audio.sources import Source, SourceCounters, SourceState
 from tpos_models.errors import DeviceError
 
 _QUIET_S, _WAKING_S = 1.5, 5.0
@@ -54,7 +54,7 @@ class DeviceSource(Source):
             self._watch.join()
             self._watch = None
         self._shut()
-        self.state = "ok"
+        self.state = SourceState.OK
 
     def counters(self) -> SourceCounters:
         return SourceCounters(self.ring.written, self.overflows, self._losses, self._cpu_load)
@@ -105,7 +105,7 @@ class DeviceSource(Source):
 
     def _recover(self) -> None:
         """Report the loss, then try to open the device again until it works or someone stops us."""
-        self.state = "lost"
+        self.state = SourceState.LOST
         self._losses += 1
         pause_s = _BACKOFF_S[0]
         while not self._stopping.wait(pause_s):
@@ -116,7 +116,7 @@ class DeviceSource(Source):
             except (DeviceError, portaudio().PortAudioError):
                 pause_s = min(2 * pause_s, _BACKOFF_S[1])
                 continue
-            self.state = "ok"
+            self.state = SourceState.OK
             return
 
     def _shut(self) -> None:

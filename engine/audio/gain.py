@@ -34,12 +34,12 @@ class AutoGain:
     """Follows the louder moments (loudness over 1 s) of the last 20 s; owned by the analysis thread.
 
     Up at 2 dB/s, down at 8 dB/s, faster only in the first second of sound, so that the music's own dynamics stay.
-    Between -50 and -60 dB the gain fades out, and seconds below -50 dB teach it nothing. `trim_db` is the operator's,
-    added on top; `enabled` False leaves the trim alone. Both may be set from any thread.
+    Between -50 and -60 dB the gain fades out, and seconds below -50 dB teach it nothing.
     """
 
-    def __init__(self, enabled: bool = True, trim_db: float = 0.0) -> None:
-        self.enabled, self.trim_db = enabled, trim_db
+    def __init__(self) -> None:
+        self.gain_db = 0.0
+        """The gain in force, trim included."""
         self.short_db = FLOOR_DB
         """Loudness over the last second, before gain."""
         self._powers: deque[float] = deque(maxlen=_WINDOW)
@@ -49,16 +49,11 @@ class AutoGain:
         self._second_s, self._second_max_db = 0.0, FLOOR_DB
         self._active_s = 0.0
 
-    @property
-    def gain_db(self) -> float:
-        """The gain in force, trim included."""
-        if not self.enabled:
-            return self.trim_db
-        believed = min(1.0, max(0.0, (self.short_db - SILENCE_DB) / (GATE_DB - SILENCE_DB)))
-        return self.trim_db + (self._auto_db * believed if self._auto_db > 0 else self._auto_db)
+    def update(self, power: float, enabled: bool = True, trim_db: float = 0.0) -> float:
+        """Take in one hop of mean square `power`; returns the factor to multiply its samples with.
 
-    def update(self, power: float) -> float:
-        """Take in one hop of mean square `power`; returns the factor to multiply its samples with."""
+        `trim_db` is the operator's, added on top; not `enabled` leaves the trim alone.
+        """
         self._powers.append(power)
         self.short_db = decibels(sum(self._powers) / len(self._powers))
         if self.short_db > GATE_DB:
@@ -66,7 +61,13 @@ class AutoGain:
             self._second_max_db = max(self._second_max_db, self.short_db)
         self._close_second()
         self._move()
+        self.gain_db = trim_db + (self._believed_db() if enabled else 0.0)
         return float(10 ** (self.gain_db / 20))
+
+    def _believed_db(self) -> float:
+        """What was learned, as far as the last second is believed to be the programme."""
+        believed = min(1.0, max(0.0, (self.short_db - SILENCE_DB) / (GATE_DB - SILENCE_DB)))
+        return self._auto_db * believed if self._auto_db > 0 else self._auto_db
 
     def _close_second(self) -> None:
         self._second_s += HOP_S

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,14 @@ from engine.core.clock import Clock, WallClock
 BLOCK_FRAMES = 256
 """Frames per block at 44.1 and 48 kHz: 5.8 ms; proportionally more at higher rates."""
 RING_S = 5.0
+
+
+class SourceState(Enum):
+    """LOST: a device that vanished and is being looked for; ENDED: a file that is over."""
+
+    OK = "ok"
+    LOST = "lost"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,6 @@ class SourceCounters:
 class Source(ABC):
     """A stream of blocks into its `ring`; started, stopped and closed as often as one likes.
 
-    `state` is "ok", "lost" (a device that vanished and is being looked for) or "ended" (a file that is over).
     `picks` are the channels to listen to, from 0; all if empty.
     """
 
@@ -48,7 +56,7 @@ class Source(ABC):
         self.name, self.sample_rate, self.channels, self.picks = name, sample_rate, channels, picks
         self.block_frames = block_frames(sample_rate)
         self.ring = BlockRing(round(RING_S * sample_rate / self.block_frames), self.block_frames, channels)
-        self.state = "ok"
+        self.state = SourceState.OK
         self.overflows = 0
         """Blocks before which the driver had to drop samples."""
 
@@ -107,7 +115,7 @@ class PacedSource(Source):
         """The piece in blocks of up to `block_frames`, over and over if `loop`."""
 
     def start(self) -> None:
-        if self._thread is None and self.state != "ended":
+        if self._thread is None and self.state is not SourceState.ENDED:
             self._stopping.clear()
             self._thread = threading.Thread(target=self._feed, name="audio-feed", daemon=True)
             self._thread.start()
@@ -131,7 +139,7 @@ class PacedSource(Source):
             self.ring.write(block, due_s, self._clock.now())
             if self._stopping.is_set():
                 return
-        self.state = "ended"
+        self.state = SourceState.ENDED
 
     def _wait_until(self, due_s: float) -> None:
         while not self._stopping.is_set():

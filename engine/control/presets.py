@@ -8,28 +8,29 @@ the operator's own changes included, as it is.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
+from engine.control.parameters import PARAMETERS, with_values
 from engine.control.schema import decode_toml, near
-from engine.core.messages import Prompt, Rule, ShaderAmounts, ShowState
+from engine.core.messages import MAX_FADE_S, Prompt, Rule, ShowState
+from engine.core.parameters import Kind, Parameter
 from tpos_models.errors import MissingFileError, PresetError
 
 MAX_PROMPTS = 16
-MAX_FADE_S = 60.0
-MAX_SEED = 2**31 - 1
+MAX_RULES = 32
+MAX_CUES = 99
 MAX_FILE_BYTES = 1_000_000
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=64_000)]
 FadeS = Annotated[float, Meta(ge=0, le=MAX_FADE_S)]
-Scale = Annotated[float, Meta(ge=0, le=20)]
-Seed = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 
 
 class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,76 +50,75 @@ class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Prompts = Annotated[tuple[Text | PromptLine, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
 Weights = Annotated[tuple[Unit, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
-Rules = Annotated[tuple[RuleLine, ...], Meta(max_length=32)]
+Rules = Annotated[tuple[RuleLine, ...], Meta(max_length=MAX_RULES)]
 
 
-class Shader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Amounts of the reactive layer."""
-
-    zoom: Unit = ShaderAmounts().zoom
-    warp: Unit = ShaderAmounts().warp
-    glow: Unit = ShaderAmounts().glow
-    colour: Unit = ShaderAmounts().colour
-    grain: Unit = ShaderAmounts().grain
-    beat_pulse: Unit = ShaderAmounts().beat_pulse
-
-
-class ShaderPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The amounts a cue changes."""
-
-    zoom: Unit | UnsetType = UNSET
-    warp: Unit | UnsetType = UNSET
-    glow: Unit | UnsetType = UNSET
-    colour: Unit | UnsetType = UNSET
-    grain: Unit | UnsetType = UNSET
-    beat_pulse: Unit | UnsetType = UNSET
-
-
-class Cue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A partial look; `weights` reweighs the preset's own prompts, `fade_s` is how long it takes to arrive."""
+class CueKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a cue has beside parameters; `weights` reweighs the preset's prompts, `fade_s` is how long it takes."""
 
     name: Text = ""
     fade_s: FadeS = 2.0
     prompts: Prompts | UnsetType = UNSET
     weights: Weights | UnsetType = UNSET
-    negative: Text | UnsetType = UNSET
-    amount: Unit | UnsetType = UNSET
-    motion: Unit | UnsetType = UNSET
-    strength: Unit | UnsetType = UNSET
-    feedback: Unit | UnsetType = UNSET
-    guidance_scale: Scale | UnsetType = UNSET
-    seed: Seed | UnsetType = UNSET
-    shader: ShaderPart = ShaderPart()
     rules: Rules | UnsetType = field(default=UNSET, name="rule")
 
 
-class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A preset file, key by key."""
+class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a preset file has beside parameters and cues."""
 
     schema: Literal[1]
     prompts: Prompts
     description: Text = ""
-    negative: Text = ""
     fade_s: FadeS = 2.0
-    guidance: Literal["auto", "blend", "semantic", "reference"] = "auto"
-    guidance_scale: Scale = 1.0
-    amount: Unit = 1.0
-    motion: Unit = 0.5
-    strength: Unit = 0.6
-    feedback: Unit = 0.0
-    steps: Annotated[int, Meta(ge=1, le=8)] = 1
-    seed: Seed = 0
-    fit: Literal["fill", "fit"] = "fill"
-    flash_limiter: bool = True
-    shader: Shader = Shader()
     rules: Rules = field(default=(), name="rule")
-    cues: Annotated[tuple[Cue, ...], Meta(max_length=99)] = field(default=(), name="cue")
 
 
-_PLAIN = (
-    "negative", "guidance", "guidance_scale", "amount", "motion", "strength", "feedback", "steps", "seed", "fit",
-    "flash_limiter",
-)  # fmt: skip
+def _value_type(parameter: Parameter) -> Any:
+    if parameter.choices:
+        return Literal[parameter.choices]  # type: ignore[valid-type]
+    if parameter.kind is Kind.SWITCH:
+        return bool
+    if parameter.kind is Kind.TEXT:
+        return Text
+    low, high = parameter.low, parameter.high
+    if parameter.kind is Kind.INT:
+        return Annotated[int, Meta(ge=int(low), le=int(high))]
+    return Annotated[float, Meta(ge=low, le=high)]
+
+
+def _keys(partial: bool, table: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The parameters of one table of the file as fields of its struct; in a `partial` one none needs to be there."""
+    prefix = f"{table}." if table else ""
+    for name, parameter in PARAMETERS.items():
+        key = name.removeprefix(prefix)
+        if not name.startswith(prefix) or "." in key or not (parameter.cue if partial else parameter.preset):
+            continue
+        kind = _value_type(parameter)
+        yield (key, kind | UnsetType, UNSET) if partial else (key, kind, parameter.default)
+
+
+def _struct(name: str, keys: list[tuple[str, Any, Any]], bases: tuple[type, ...] = ()) -> Any:
+    return msgspec.defstruct(name, keys, bases=bases or None, frozen=True, forbid_unknown_fields=True, kw_only=True)
+
+
+_TABLES = tuple(dict.fromkeys(name.partition(".")[0] for name in PARAMETERS if "." in name))
+"""Tables of the file: parameters with a dot in their name."""
+
+
+def _tables(partial: bool) -> list[tuple[str, Any, Any]]:
+    made = {table: _struct(table.title(), list(_keys(partial, table))) for table in _TABLES}
+    return [(table, struct, msgspec.field(default_factory=struct)) for table, struct in made.items()]
+
+
+Cue = _struct("Cue", [*_keys(partial=True), *_tables(partial=True)], (CueKeys,))
+"""One cue, key by key."""
+_Cues = Annotated[tuple[Cue, ...], Meta(max_length=MAX_CUES)]
+Look = _struct(
+    "Look",
+    [*_keys(partial=False), *_tables(partial=False), ("cues", _Cues, msgspec.field(default=(), name="cue"))],
+    (LookKeys,),
+)
+"""A preset file, key by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Preset:
     """A named look; `path` is where it came from, to be watched for edits."""
 
     name: str
-    look: Look
+    look: LookKeys
     path: Path | None = None
 
     @property
@@ -135,9 +135,9 @@ class Preset:
         return self.look.description
 
     @property
-    def cues(self) -> tuple[Cue, ...]:
+    def cues(self) -> tuple[CueKeys, ...]:
         """Its cues in order; OSC and keys count them from 1, `ShowState.cue` from 0."""
-        return self.look.cues
+        return cast("Any", self.look).cues
 
 
 def user_directory() -> Path:
@@ -202,13 +202,13 @@ def read(path: Path) -> Preset:
 def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
     """A preset from TOML text. Raises PresetError beginning with `where`."""
     look = decode_toml(source, Look, where)
-    for number, cue in enumerate(look.cues, 1):
+    for number, cue in enumerate(Preset(name, look).cues, 1):
         if cue.weights is not UNSET:
             _check_weights(cue, cue.weights, len(look.prompts), f"{where}: cue {number}, weights")
     return Preset(name, look)
 
 
-def _check_weights(cue: Cue, weights: tuple[float, ...], prompts: int, place: str) -> None:
+def _check_weights(cue: CueKeys, weights: tuple[float, ...], prompts: int, place: str) -> None:
     if cue.prompts is not UNSET:
         raise PresetError(f"{place} beside prompts of its own; accepted: give each of those its weight instead")
     if len(weights) != prompts:
@@ -223,7 +223,7 @@ def dump(preset: Preset) -> str:
 def to_state(preset: Preset, base: ShowState | None = None) -> ShowState:
     """The whole look as show state; what belongs to the stage (gain, tempo, blackout, recording) stays as in `base`."""
     values = _values(preset, -1) | {"preset": preset.name, "cue": -1, "fade_s": preset.look.fade_s}
-    return _put(base or ShowState(), values)
+    return with_values(base or ShowState(), values)
 
 
 def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
@@ -234,14 +234,14 @@ def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
     if "weights" in named:
         named["prompts"] = _values(preset, cue)["prompts"]
     values = changes | {k: v for k, v in named.items() if k != "weights"}
-    return _put(state, values | {"cue": cue, "fade_s": fade_s})
+    return with_values(state, values | {"cue": cue, "fade_s": fade_s})
 
 
 def edited(state: ShowState, old: Preset, new: Preset) -> ShowState:
     """The state after the file changed from `old` to `new`: only keys whose value changed in the file are replaced."""
     cue = min(state.cue, len(new.cues) - 1)
     changes = _changes(_values(old, state.cue), _values(new, cue))
-    return _put(state, changes | {"cue": cue} | ({"fade_s": 0.0} if changes else {}))
+    return with_values(state, changes | {"cue": cue} | ({"fade_s": 0.0} if changes else {}))
 
 
 def _values(preset: Preset, cue: int) -> dict[str, Any]:
@@ -256,9 +256,10 @@ def _values(preset: Preset, cue: int) -> dict[str, Any]:
     return values
 
 
-def _part(part: Look | Cue) -> dict[str, Any]:
-    values = {key: getattr(part, key, UNSET) for key in (*_PLAIN, "weights")}
-    values |= {f"shader.{key}": value for key, value in msgspec.structs.asdict(part.shader).items()}
+def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
+    """What one table of the file says, by the names of `ShowState` and of the parameters."""
+    values = {name: _value_in(part, name) for name in PARAMETERS}
+    values["weights"] = getattr(part, "weights", UNSET)
     if part.prompts is not UNSET:
         values["prompts"] = tuple(Prompt(p) if isinstance(p, str) else Prompt(p.text, p.weight) for p in part.prompts)
     if part.rules is not UNSET:
@@ -266,11 +267,11 @@ def _part(part: Look | Cue) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not UNSET}
 
 
+def _value_in(part: Any, name: str) -> Any:
+    for key in name.split("."):
+        part = getattr(part, key, UNSET)
+    return part
+
+
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in after.items() if before[key] != value}
-
-
-def _put(state: ShowState, values: dict[str, Any]) -> ShowState:
-    shader = {key.removeprefix("shader."): value for key, value in values.items() if key.startswith("shader.")}
-    rest = {key: value for key, value in values.items() if not key.startswith("shader.")}
-    return replace(state, shader=replace(state.shader, **shader), **rest)

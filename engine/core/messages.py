@@ -6,8 +6,41 @@ Times are seconds on the show's clock (`engine.core.clock`): `time.monotonic` li
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
+
+from engine.core.parameters import Curve, Parameter
+
+MAX_SEED = 2**31 - 1
+MAX_FADE_S = 60.0
+SLOWEST_BPM = 30.0
+
+
+class SoundState(StrEnum):
+    """How the input stands; LOST: no samples arrive."""
+
+    OK = "ok"
+    SILENCE = "silence"
+    CLIPPING = "clipping"
+    LOST = "lost"
+
+
+class GuidanceTier(StrEnum):
+    """How sound steers the picture (`tpos_models.diffusion.guidance`); AUTO: by what the hardware affords."""
+
+    AUTO = "auto"
+    BLEND = "blend"
+    SEMANTIC = "semantic"
+    REFERENCE = "reference"
+
+
+class Fit(StrEnum):
+    """FILL crops the picture to the output, FIT letterboxes it."""
+
+    FILL = "fill"
+    FIT = "fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +67,10 @@ class AudioFeatures:
     """0 at the beat, rising to 1 just before the next."""
     beat: int
     """Beats counted since the start: changes exactly at a beat."""
-    state: str
-    """"ok", "silence", "clipping" or "lost" (no samples arrive)."""
+    state: SoundState
 
 
-SILENCE = AudioFeatures(0.0, -90.0, 0.0, (0.0, 0.0, 0.0, 0.0), 0.0, False, 0.0, 0.0, 0.0, 0, "silence")
+SILENCE = AudioFeatures(0.0, -90.0, 0.0, (0.0, 0.0, 0.0, 0.0), 0.0, False, 0.0, 0.0, 0.0, 0, SoundState.SILENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,53 +90,112 @@ class Rule:
     amount: float = 1.0
 
 
+def _layer(doc: str) -> Parameter:
+    return Parameter(f"Reactive layer: {doc}.", group="reactive layer")
+
+
 @dataclass(frozen=True, slots=True)
 class ShaderAmounts:
     """How strongly the reactive layer answers the music, each 0..1."""
 
-    zoom: float = 0.35
-    warp: float = 0.25
-    glow: float = 0.35
-    colour: float = 0.25
-    grain: float = 0.1
-    beat_pulse: float = 0.3
+    zoom: Annotated[float, _layer("zoom on every hit")] = 0.35
+    warp: Annotated[float, _layer("the bass bends the picture")] = 0.25
+    glow: Annotated[float, _layer("bright parts glow with level and highs")] = 0.35
+    colour: Annotated[float, _layer("hue and saturation follow the sound")] = 0.25
+    grain: Annotated[float, _layer("film grain, more with the highs")] = 0.1
+    beat_pulse: Annotated[float, _layer("a pulse on every beat")] = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class ShowState:
-    """Everything the operator decides; replaced whole, never changed in place."""
+    """Everything the operator decides; replaced whole, never changed in place.
+
+    A field annotated with a `Parameter` can be set from presets, OSC and the command line; nothing else declares it.
+    """
 
     revision: int = 0
     preset: str = ""
     prompts: tuple[Prompt, ...] = (Prompt("a beach at sunset"),)
-    negative: str = ""
+    negative: Annotated[str, Parameter("What not to show; heeded in the reference tier.", group="prompt")] = ""
     fade_s: float = 0.0
     """Seconds over which the newest prompts replace the ones before."""
     rules: tuple[Rule, ...] = ()
-    guidance: str = "auto"
-    """"blend", "semantic", "reference", or "auto": by hardware."""
-    guidance_scale: float = 1.0
-    amount: float = 1.0
-    """How much the sound steers the picture, 0 = the plain prompt, 1 = full; scaled by loudness and beta."""
-    audio_gain_db: float = 0.0
-    agc: bool = True
-    motion: float = 0.5
-    strength: float = 0.6
-    """How far a frame leaves the picture the show starts from, 0..1; of no meaning without one."""
-    feedback: float = 0.0
-    """How much of the last frame stays in the next, 0..1."""
-    steps: int = 1
-    seed: int = 0
-    tempo_bpm: float = 0.0
-    """Operator's tempo; 0 follows the music."""
+    guidance: Annotated[
+        GuidanceTier,
+        Parameter("Evaluations a step: blend 1, semantic 2, reference 3; auto by hardware.", group="sound", cue=False),
+    ] = GuidanceTier.AUTO
+    guidance_scale: Annotated[
+        float, Parameter("Classifier-free guidance of the prompt; 1 is none.", high=20.0, group="prompt")
+    ] = 1.0
+    amount: Annotated[
+        float,
+        Parameter(
+            "How much the sound steers the picture; 0 is the plain prompt.", group="sound", path="/tpos/audio/amount"
+        ),
+    ] = 1.0
+    audio_gain_db: Annotated[
+        float,
+        Parameter(
+            "Input trim: 0 is -24 dB, 0.5 is 0 dB, 1 is +24 dB.",
+            -24.0,
+            24.0,
+            "dB",
+            "sound",
+            Curve.NORMALISED,
+            preset=False,
+            cue=False,
+            path="/tpos/audio/gain",
+        ),
+    ] = 0.0
+    agc: Annotated[
+        bool,
+        Parameter(
+            "Automatic gain, or the input's level as it is.",
+            group="sound",
+            preset=False,
+            cue=False,
+            path="/tpos/audio/agc",
+        ),
+    ] = True
+    motion: Annotated[float, Parameter("How much the picture moves by itself; 0 is a still.")] = 0.5
+    strength: Annotated[
+        float, Parameter("How far frames leave the picture the show starts from; of no meaning without one.")
+    ] = 0.6
+    feedback: Annotated[float, Parameter("How much of the last frame stays in the next.")] = 0.0
+    steps: Annotated[int, Parameter("Sampling steps a frame, as many as the model knows.", 1, 8, cue=False)] = 1
+    seed: Annotated[int, Parameter("Another composition.", high=MAX_SEED)] = 0
+    tempo_bpm: Annotated[
+        float,
+        Parameter(
+            "Set the tempo; below 30 the music decides.",
+            high=300.0,
+            unit="BPM",
+            group="sound",
+            off_below=SLOWEST_BPM,
+            preset=False,
+            cue=False,
+            path="/tpos/tempo/bpm",
+        ),
+    ] = 0.0
+    taps_s: tuple[float, ...] = ()
+    """When the operator tapped the beat, oldest first: two or more set the tempo, until a tempo is set."""
     shader: ShaderAmounts = ShaderAmounts()
-    flash_limiter: bool = True
-    fit: str = "fill"
-    """"fill" crops the picture to the window, "fit" letterboxes it."""
-    freeze: bool = False
-    blackout: bool = False
+    flash_limiter: Annotated[
+        bool, Parameter("At most three flashes a second over large areas (WCAG 2.3.1).", group="stage", cue=False)
+    ] = True
+    fit: Annotated[
+        Fit, Parameter("fill crops the picture to the window, fit letterboxes it.", group="stage", cue=False)
+    ] = Fit.FILL
+    freeze: Annotated[bool, Parameter("Hold the picture.", group="stage", preset=False, cue=False, option=False)] = (
+        False
+    )
+    blackout: Annotated[
+        bool, Parameter("Black, faded in and out.", group="stage", preset=False, cue=False, option=False)
+    ] = False
     blackout_fade_s: float = 0.0
-    recording: bool = False
+    recording: Annotated[
+        bool, Parameter("Record.", group="stage", preset=False, cue=False, option=False, path="/tpos/record")
+    ] = False
     cue: int = -1
     """Index of the current cue, -1 before the first."""
 

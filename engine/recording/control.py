@@ -13,12 +13,12 @@ from engine.control import presets
 from engine.control.show import Show
 from engine.core.clock import Clock
 from engine.core.messages import Frame, ShowState
-from engine.recording.recorder import Recorder, RecorderStatus, SessionSummary
+from engine.recording.recorder import Recorder, RecorderState, RecorderStatus, SessionSummary
 from engine.recording.session import About
 from tpos_models.errors import TposError
 
 
-class Filming:
+class RecordingControl:
     """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
 
     `size` is the film's, `fps` its rate, `about` what the records say of the show. A recording that breaks off leaves
@@ -78,7 +78,7 @@ class Filming:
         if len(samples):
             self._next_sample = start + len(samples)
             self._recorder.audio(samples, start, self._capture.time_of(self._next_sample))
-        if self._recorder.status.state == "failed":
+        if self._recorder.status.state is RecorderState.FAILED:
             self._break_off(self._recorder.status.error)
 
     def stop(self) -> None:

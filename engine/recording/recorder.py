@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ from PIL import Image
 
 from engine.core.clock import Clock
 from engine.core.messages import Frame, ShowState
+from engine.recording.folders import default_root, new_folder, remember_root
 from engine.recording.session import (
     START,
     About,
     Counters,
     SessionRecord,
-    default_root,
-    new_folder,
-    state_to_json,
+    SessionState,
+    to_log,
     write_record,
 )
 from engine.recording.session_writer import Take, check_space
@@ -42,11 +43,19 @@ _SOUNDS, _LINES = 4096, 4096
 _MIB = 2**20
 
 
+class RecorderState(Enum):
+    """Whether a recorder records."""
+
+    IDLE = "idle"
+    RECORDING = "recording"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class RecorderStatus:
-    """What the operator sees. `state`: "idle", "recording" or "failed" (then `error` is one line)."""
+    """What the operator sees; `error` is one line where it failed."""
 
-    state: str = "idle"
+    state: RecorderState = RecorderState.IDLE
     path: Path | None = None
     seconds: float = 0.0
     size_bytes: int = 0
@@ -105,6 +114,7 @@ class Recorder:
             if self._running:
                 raise RunError(f"already recording {self._running.take.folder.name}: stop it first")
             folder = new_folder(self._root, name)
+            remember_root(self._root)
             try:
                 check_space(folder, self._min_free)
                 take = self._new_take(folder, about or About())
@@ -158,7 +168,7 @@ class Recorder:
 
     def log_state(self, time_s: float, state: ShowState) -> bool:
         """Log the operator's state, whole: at the start, and whenever it changed."""
-        return self.log(time_s, "state", state_to_json(state))
+        return self.log(time_s, "state", to_log(state, time_s))
 
     def log_frame(self, frame: Frame) -> bool:
         """Log that a picture was sampled; the line's time is that of the sound that shaped it."""
@@ -213,7 +223,7 @@ class _Running:
     @property
     def status(self) -> RecorderStatus:
         take = self.take
-        state = "failed" if self._error else "recording"
+        state = RecorderState.FAILED if self._error else RecorderState.RECORDING
         return RecorderStatus(state, take.folder, take.seconds, take.size_bytes, self._error, self._counters())
 
     def stop(self) -> SessionSummary:
@@ -244,7 +254,7 @@ class _Running:
         self.take.finish(self._clock.now())
 
     def _write_record(self) -> None:
-        state = "failed" if self._error else "complete"
+        state = SessionState.FAILED if self._error else SessionState.COMPLETE
         done = replace(
             self.take.record,
             state=state,

@@ -7,18 +7,18 @@
     NAME/start.png       the picture it started from, if any
     NAME/session.json    program, model, sizes, and at the end the counters
 
-Recordings go to $TPOS_RECORDINGS, else to `tpos-recordings` in the home folder.
+Recordings go to $TPOS_RECORDINGS, else to `tpos-recordings` in the home folder; other folders that were recorded into
+are remembered, so that their sessions are found by name too.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,24 @@ import numpy as np
 import psutil
 
 from engine.core.messages import ShowState
+from engine.recording.folders import known_roots, safe_name
 from export.media.reading import read_sound
 from export.media.writing import writing
-from tpos_models.errors import InputError, MediaError, MissingFileError, StorageError
+from tpos_models.errors import MediaError, MissingFileError, StorageError
 from tpos_models.image import read_picture
 
 VIDEO, AUDIO, LOG, PRESET, RECORD = "video.mp4", "audio.flac", "control.jsonl", "preset.toml", "session.json"
 START = "start.png"
-_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names Windows keeps for itself
+
+
+class SessionState(StrEnum):
+    """How a session stands; the last two are found when it is read back, never written."""
+
+    RECORDING = "recording"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CUT_SHORT = "cut short"
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,7 @@ class SessionRecord:
     spec: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     input: str = ""
-    state: str = "recording"
-    """"recording", "complete" or "failed"."""
+    state: SessionState = SessionState.RECORDING
     error: str = ""
     duration_s: float = 0.0
     counters: Counters = field(default_factory=Counters)
@@ -106,11 +114,11 @@ class SessionRecord:
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """One line of `tpos sessions`. `state`: "complete", "recording", "failed", "cut short" or "damaged"."""
+    """One line of `tpos sessions`."""
 
     name: str
     path: Path
-    state: str
+    state: SessionState
     started: str = ""
     duration_s: float = 0.0
     size: tuple[int, int] = (0, 0)
@@ -162,32 +170,6 @@ class Session:
         return read_sound(self.info.path / AUDIO)
 
 
-def default_root() -> Path:
-    """Where recordings go: $TPOS_RECORDINGS, else ~/tpos-recordings."""
-    chosen = os.environ.get("TPOS_RECORDINGS")
-    return Path(chosen).expanduser() if chosen else Path.home() / "tpos-recordings"
-
-
-def safe_name(name: str) -> str:
-    """A session's name from outside, unchanged; InputError for one that could leave the recordings folder."""
-    if not _NAME.fullmatch(name) or name[-1] in " ." or ".." in name or _DEVICES.fullmatch(name):
-        raise InputError(f"session name {name!r}: up to 80 letters, digits, spaces, '-', '_', '+' and '.' are accepted")
-    return name
-
-
-def new_folder(root: Path, name: str | None = None) -> Path:
-    """Create a session's folder, `name` or the time now, made unique by a number; InputError, StorageError."""
-    stem = safe_name(name) if name is not None else datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    with writing(root):
-        root.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 10_000):
-            folder = root / (stem if number == 1 else f"{stem}-{number}")
-            with suppress(FileExistsError):
-                folder.mkdir()
-                return folder
-    raise StorageError(f"cannot name a session in {root}: {stem} is taken 9999 times; another name is accepted")
-
-
 def state_to_json(state: ShowState) -> dict[str, Any]:
     """The whole show state as JSON's own types."""
     return msgspec.to_builtins(state)
@@ -214,41 +196,60 @@ def write_record(folder: Path, record: SessionRecord) -> None:
 
 
 def list_sessions(root: Path | None = None) -> list[SessionInfo]:
-    """All sessions under `root`, oldest first; none where there is no such folder."""
-    root = root or default_root()
-    if not root.is_dir():
-        return []
-    infos = [_info(path.parent)[0] for path in sorted(root.glob(f"*/{RECORD}"))]
+    """All sessions under `root`, or in every folder known, oldest first; none where there is no such folder."""
+    roots = (root,) if root else known_roots()
+    infos = [_info(path.parent)[0] for one in roots for path in sorted(one.glob(f"*/{RECORD}"))]
     return sorted(infos, key=lambda info: (info.started, info.name))
 
 
+def find_session(session: str | Path, root: Path | None = None) -> Path:
+    """A folder by a session's name, under `root` or in any one known, or by its path; InputError, MissingFileError."""
+    folder = Path(session).expanduser()
+    if folder.name != str(session):
+        folders = (folder,)
+    else:
+        name = safe_name(str(session))
+        folders = tuple(one / name for one in ((root,) if root else known_roots()))
+    for one in folders:
+        if (one / RECORD).is_file():
+            return one
+    raise MissingFileError(f"no session {folders[0]}: one listed by 'tpos sessions list' is accepted")
+
+
 def open_session(session: str | Path, root: Path | None = None) -> Session:
-    """Read a session by its name under `root`, or by the path of its folder; MissingFileError, MediaError."""
-    folder = Path(session)
-    if folder.name == str(session):
-        folder = (root or default_root()) / safe_name(str(session))
-    if not (folder / RECORD).is_file():
-        raise MissingFileError(f"no session {folder}: one listed by 'tpos sessions' is accepted")
+    """Read a session (see `find_session`); InputError, MissingFileError, MediaError."""
+    folder = find_session(session, root)
     info, record = _info(folder)
     if record is None:
         raise MediaError(f"cannot read {folder / RECORD}: {info.error}")
     log = tuple(_read_log(folder / LOG))
     changes = sorted((line for line in log if line.kind == "state"), key=lambda line: line.time_s)
-    states = tuple((line.time_s, state_from_json(line.data)) for line in changes)
+    states = tuple((line.time_s, _logged_state(line)) for line in changes)
     preset = folder / PRESET
     return Session(info, record, log, preset.read_text("utf-8") if preset.is_file() else "", states)
+
+
+def to_log(state: ShowState, time_s: float) -> dict[str, Any]:
+    """A state as the log keeps it: taps by how long before this moment they came."""
+    return state_to_json(replace(state, taps_s=tuple(round(tap_s - time_s, 6) for tap_s in state.taps_s)))
+
+
+def _logged_state(line: LogLine) -> ShowState:
+    """The inverse of `to_log`, on the session's own clock."""
+    state = state_from_json(line.data)
+    return replace(state, taps_s=tuple(line.time_s + tap_s for tap_s in state.taps_s))
 
 
 def _info(folder: Path) -> tuple[SessionInfo, SessionRecord | None]:
     try:
         record = msgspec.json.decode((folder / RECORD).read_bytes(), type=SessionRecord)
     except (OSError, msgspec.DecodeError) as error:
-        return SessionInfo(folder.name, folder, "damaged", error=str(error)), None
-    running = record.state == "recording"
+        return SessionInfo(folder.name, folder, SessionState.DAMAGED, error=str(error)), None
+    running = record.state is SessionState.RECORDING
     info = SessionInfo(
         name=folder.name,
         path=folder,
-        state="cut short" if running and not _still_running(record) else record.state,
+        state=SessionState.CUT_SHORT if running and not _still_running(record) else record.state,
         started=record.started,
         duration_s=_last_time_s(folder / LOG) if running else record.duration_s,
         size=record.size,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from engine.recording.session import RECORD, VIDEO, default_root, safe_name
+from engine.recording.session import VIDEO, find_session
 from export.media.reading import read_last_frame
 from tpos_models.errors import InputError
 from tpos_models.image import read_picture
@@ -22,16 +23,9 @@ def starting_picture(source: str) -> np.ndarray:
     path = Path(source).expanduser()
     if path.suffix.lower() in VIDEOS:
         return read_last_frame(path)
-    if not path.exists() and path.name == source and (session := _session(source)):
-        path = session
+    if not path.exists() and path.name == source:
+        with suppress(InputError):  # no session of that name: read_picture says what is accepted
+            path = find_session(source)
     if path.is_dir():
         return read_last_frame(path / VIDEO)
     return read_picture(path)
-
-
-def _session(name: str) -> Path | None:
-    try:
-        folder = default_root() / safe_name(name)
-    except InputError:
-        return None
-    return folder if (folder / RECORD).is_file() else None

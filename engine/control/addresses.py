@@ -1,0 +1,151 @@
+"""Every OSC address: what can be said to the show, with which arguments, and what it changes.
+
+Keys and the page of reference speak through the same table. A parameter of the show state has its row by itself;
+written out here is what is more than one value: prompts, presets, cues, buttons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from engine.control import changes
+from engine.control.arguments import Argument, CommandError, controlled
+from engine.control.changes import Change
+from engine.control.parameters import PARAMETERS
+from engine.control.presets import MAX_PROMPTS
+from engine.control.queue import Command, Sender
+from engine.control.schema import near
+from engine.core.messages import MAX_FADE_S
+from engine.core.parameters import Kind, Parameter, Value
+
+EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One row of the table: `path` with N for a number 1..16, `applies` names the part of the state it changes."""
+
+    path: str
+    arguments: tuple[Argument, ...]
+    doc: str
+    applies: str
+    change: Change | None = None
+
+    @property
+    def is_button(self) -> bool:
+        """Whether it acts when pressed, once, however long it is held."""
+        return bool(self.arguments) and self.arguments[0].name == "pressed"
+
+    def command(
+        self, address: str, args: tuple[Value, ...], time_s: float = 0.0, sender: Sender | None = None
+    ) -> Command:
+        """A command for this row, with defaults for the arguments left out."""
+        args += tuple(a.fallback for a in self.arguments[len(args) :])
+        return Command(address, args, time_s, event=self.applies == EVENT or None in args, sender=sender)
+
+
+_TEXT = Argument("text", Kind.TEXT)
+_FADE = Argument("fade_s", Kind.FLOAT, high=MAX_FADE_S, optional=True, fallback=0.0)
+_WEIGHT = Argument("value", Kind.FLOAT)
+_SWITCH = Argument("on", Kind.SWITCH, optional=True)
+_PRESS = Argument("pressed", Kind.SWITCH, optional=True, fallback=True)
+_CUE = Argument("cue", Kind.INT, high=99)
+
+_ROWS = (
+    Address(
+        "/tpos/prompt",
+        (_TEXT, _FADE),
+        "Replace all prompts, crossfading over `fade_s` seconds. Several at once: `a beach:0.7 | fire:0.3`.",
+        "prompts",
+        changes.prompt,
+    ),
+    Address(
+        "/tpos/prompt/N/text", (_TEXT,), "Text of prompt N, 1..16; empty takes it out.", "prompts", changes.prompt_text
+    ),
+    Address("/tpos/prompt/N/weight", (_WEIGHT,), "Weight of prompt N, 1..16.", "prompts", changes.prompt_weight),
+    Address(
+        "/tpos/preset",
+        (Argument("name", Kind.TEXT),),
+        "Switch to a preset, by name in any case, never by path.",
+        "look",
+        changes.preset,
+    ),
+    Address("/tpos/cue/go", (_PRESS,), "Next cue.", EVENT, changes.step_cue(1)),
+    Address("/tpos/cue/back", (_PRESS,), "Previous cue.", EVENT, changes.step_cue(-1)),
+    Address("/tpos/cue", (_CUE,), "Cue by number from 1; 0 is the preset itself.", "cue", changes.cue),
+    Address("/tpos/tempo/tap", (_PRESS,), "Tap the beat.", EVENT, changes.tap),
+    Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", EVENT),
+)
+_CHANGES: dict[str, tuple[Change, tuple[Argument, ...]]] = {
+    "blackout": (changes.blackout, (_SWITCH, _FADE)),
+    "tempo_bpm": (changes.set_tempo(PARAMETERS["tempo_bpm"]), (controlled(PARAMETERS["tempo_bpm"]),)),
+}
+"""Parameters whose change is more than putting a value."""
+
+
+def _row(parameter: Parameter) -> Address:
+    change, arguments = _CHANGES.get(parameter.name, (changes.put(parameter), (controlled(parameter),)))
+    toggles = " No argument toggles." if parameter.kind is Kind.SWITCH else ""
+    return Address(parameter.address, arguments, parameter.doc + toggles, parameter.name.split(".")[0], change)
+
+
+ADDRESSES: tuple[Address, ...] = (*_ROWS, *map(_row, PARAMETERS.values()))
+
+
+def _exact() -> Iterator[tuple[str, tuple[Address, int]]]:
+    for row in ADDRESSES:
+        numbers = range(1, MAX_PROMPTS + 1) if "/N/" in row.path else (0,)
+        for n in numbers:
+            yield row.path.replace("/N/", f"/{n}/"), (row, n)
+
+
+_EXACT = dict(_exact())
+
+
+def parse(
+    address: str, values: Iterable[object] = (), time_s: float = 0.0, sender: Sender | None = None
+) -> tuple[Command, str]:
+    """A command from what was received, and a line saying what was clamped, if anything.
+
+    Numbers and booleans are coerced into each other, and clamped. Raises CommandError for an unknown address, a wrong
+    count or a wrong type.
+    """
+    row, _ = find(address)
+    given = list(values)
+    needed = sum(not a.optional for a in row.arguments)
+    if not needed <= len(given) <= len(row.arguments):
+        raise CommandError(address, f"{len(given)} arguments", signature(row) or "none")
+    args: list[Value] = []
+    clamped = ""
+    for argument, value in zip(row.arguments, given, strict=False):
+        try:
+            args.append(argument.take(value))
+        except ValueError as error:
+            raise CommandError(address, str(error), signature(row)) from error
+        if argument.clamps(value):
+            clamped = f"{argument.name} clamped to {args[-1]:g}"
+    if address == "/tpos/prompt" and str(args[0]).count("|") >= MAX_PROMPTS:
+        clamped = f"prompts after the {MAX_PROMPTS}th left out"
+    return row.command(address, tuple(args), time_s, sender), clamped
+
+
+def find(address: str) -> tuple[Address, int]:
+    """The table's row for an address, and its N (0 where it has none). Raises CommandError with near spellings."""
+    if address not in _EXACT:
+        raise CommandError(address[:100], "unknown address", _near_addresses(address[:100]))
+    return _EXACT[address]
+
+
+@lru_cache(256)  # a patch that floods a wrong address must not cost the show its processor
+def _near_addresses(address: str) -> str:
+    paths = [row.path for row in ADDRESSES]
+    guesses = near(re.sub(r"(?<=/)\d+(?=/|$)", "N", address), paths)
+    return f"{', '.join(guesses or paths[:3])}; N is 1..{MAX_PROMPTS}"
+
+
+def signature(row: Address) -> str:
+    """The arguments of an address in words."""
+    return ", ".join(f"{a.name} ({a.accepted})" + (" or nothing" if a.optional else "") for a in row.arguments)

@@ -1,0 +1,144 @@
+"""What operators may do to the show, as pure functions of its state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.control import presets
+from engine.control.arguments import CommandError
+from engine.control.parameters import from_control, value_of, with_values
+from engine.control.presets import MAX_PROMPTS, Preset
+from engine.core.messages import Prompt, ShowState
+from engine.core.parameters import Kind, Parameter
+
+TAP_GAP_S = (0.2, 2.0)
+"""Taps closer or further apart than this begin to count anew."""
+TAPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What commands may choose from: the running preset and all that can be switched to by name."""
+
+    current: Preset | None = None
+    library: Mapping[str, Preset] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A command's arguments, the N of its address (0 where it has none), and when it came, on the show's clock."""
+
+    args: tuple[Any, ...]
+    n: int = 0
+    time_s: float = 0.0
+
+
+Change = Callable[[ShowState, Looks, Given], ShowState]
+
+
+def put(parameter: Parameter) -> Change:
+    """Set a parameter; a switch without a value toggles."""
+
+    def change(state: ShowState, looks: Looks, given: Given) -> ShowState:
+        value = from_control(parameter, given.args[0])
+        if parameter.kind is Kind.SWITCH and value is None:
+            value = not value_of(state, parameter.name)
+        return with_values(state, {parameter.name: value})
+
+    return change
+
+
+def set_tempo(parameter: Parameter) -> Change:
+    """Set the tempo, or 0 to let the music decide; what was tapped no longer counts."""
+
+    def change(state: ShowState, looks: Looks, given: Given) -> ShowState:
+        return replace(put(parameter)(state, looks, given), taps_s=())
+
+    return change
+
+
+def tap(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """A beat was tapped; the second in a row takes the tempo over from a fixed one."""
+    if given.args and not given.args[0]:
+        return state
+    gap_s = given.time_s - state.taps_s[-1] if state.taps_s else 0.0
+    chain = state.taps_s if TAP_GAP_S[0] < gap_s < TAP_GAP_S[1] else ()
+    taps_s = (*chain, given.time_s)[-TAPS:]
+    return replace(state, taps_s=taps_s, tempo_bpm=0.0 if len(taps_s) > 1 else state.tempo_bpm)
+
+
+def blackout(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Go black, or come back, within the seconds given."""
+    on = not state.blackout if given.args[0] is None else given.args[0]
+    return replace(state, blackout=on, blackout_fade_s=given.args[1])
+
+
+def prompt(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Replace all prompts."""
+    return replace(state, prompts=parse_prompts(given.args[0]), fade_s=given.args[1])
+
+
+def prompt_text(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """The text of prompt N."""
+    return _with_prompt(state, given.n, text=given.args[0])
+
+
+def prompt_weight(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """The weight of prompt N."""
+    return _with_prompt(state, given.n, weight=given.args[0])
+
+
+def _with_prompt(state: ShowState, n: int, **change: Any) -> ShowState:
+    prompts = [*state.prompts, *[Prompt("")] * (n - len(state.prompts))]
+    prompts[n - 1] = replace(prompts[n - 1], **change)
+    return replace(state, prompts=tuple(prompts), fade_s=0.0)
+
+
+def preset(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Switch to a preset by its name, in any case."""
+    names = {name.casefold(): name for name in looks.library}
+    name = given.args[0] if given.args[0] in looks.library else names.get(given.args[0].casefold())
+    if name is None:
+        what, _, accepted = presets.unknown_preset(given.args[0], dict(looks.library)).partition("accepted: ")
+        raise CommandError("/tpos/preset", what.rstrip("; "), accepted)
+    return presets.to_state(looks.library[name], state)
+
+
+def cue(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Go to a cue, counted from 1; 0 is the preset itself."""
+    cues = looks.current.cues if looks.current else ()
+    if given.args[0] > len(cues):
+        raise CommandError("/tpos/cue", f"there is no cue {given.args[0]}", f"0..{len(cues)}, 0 is the preset itself")
+    return _go_to(state, looks, given.args[0] - 1)
+
+
+def step_cue(by: int) -> Change:
+    """Go some cues on or back, as far as there are any."""
+
+    def change(state: ShowState, looks: Looks, given: Given) -> ShowState:
+        last = len(looks.current.cues) - 1 if looks.current else -1
+        wanted = min(max(state.cue + by, -1), last)
+        return state if wanted == state.cue or not given.args[0] else _go_to(state, looks, wanted)
+
+    return change
+
+
+def _go_to(state: ShowState, looks: Looks, wanted: int) -> ShowState:
+    return presets.to_cue(state, looks.current, wanted) if looks.current else state
+
+
+_WEIGHT = re.compile(r":\s*(0|1|0?\.\d+|1\.0+|0\.0+)\s*$")
+
+
+def parse_prompts(text: str) -> tuple[Prompt, ...]:
+    """`a beach:0.7 | fire` as prompts; a part without a weight has 1, parts beyond the sixteenth are left out."""
+    parts = [p for p in text.split("|") if p.strip()][:MAX_PROMPTS] or [""]
+    return tuple(_one_prompt(p) for p in parts)
+
+
+def _one_prompt(part: str) -> Prompt:
+    weight = _WEIGHT.search(part)
+    return Prompt(part[: weight.start()].strip(), float(weight[1])) if weight else Prompt(part.strip())

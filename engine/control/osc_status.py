@@ -1,0 +1,74 @@
+"""What the show reports over OSC ten times a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.core.messages import Heard
+
+SHOWN_TEXT = 500
+ERROR, PREFIX = "/tpos/error", "/tpos/status/"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the show reports ten times a second; see `STATUS` for units."""
+
+    fps: float = 0.0
+    delay_ms: float = 0.0
+    level: float = 0.0
+    beat: int = 0
+    bpm: float = 0.0
+    heard: tuple[Heard, ...] = ()
+    prompt: str = ""
+    preset: str = ""
+    cue: int = -1
+    recording: bool = False
+    state: str = "ok"
+    """"ok", "silence", "clipping", "lost", "frozen", "blackout", or trouble in words."""
+
+
+STATUS: tuple[tuple[str, str, str], ...] = (
+    ("fps", "f", "Sampled frames per second."),
+    ("delay_ms", "f", "From the newest sound in a frame to the frame."),
+    ("level", "f", "Loudness after gain, 0..1."),
+    ("beat", "i", "Beats counted: changes at each beat."),
+    ("bpm", "f", "Tempo, 0 while unknown."),
+    ("heard", "s f ...", "What the sound resembles, strongest first: phrase, weight."),
+    ("prompt", "s", "The prompts on screen."),
+    ("preset", "s", "The running preset."),
+    ("cue", "i", "The current cue from 1, 0 before the first."),
+    ("recording", "i", "1 while recording."),
+    ("state", "s", "ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
+    ("heartbeat", "i", "Grows by one with each report."),
+)
+
+
+def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
+    """The arguments of every `/tpos/status/...` message."""
+    heard = [value for h in status.heard for value in (shown(h.phrase), float(h.weight))]
+    return {
+        "fps": [float(status.fps)],
+        "delay_ms": [float(status.delay_ms)],
+        "level": [float(status.level)],
+        "beat": [int(status.beat)],
+        "bpm": [float(status.bpm)],
+        "heard": heard or ["", 0.0],
+        "prompt": [shown(status.prompt)],
+        "preset": [shown(status.preset)],
+        "cue": [status.cue + 1],
+        "recording": [int(status.recording)],
+        "state": [shown(status.state)],
+        "heartbeat": [heartbeat],
+    }
+
+
+def shown(text: str) -> str:
+    """Text as OSC can carry it: without NUL, in one datagram."""
+    return text[:SHOWN_TEXT].replace("\0", " ").encode(errors="replace").decode()
+
+
+def is_own(address: str) -> bool:
+    """Whether an address is this program's own voice: answering its echo would never end."""
+    return address == ERROR or address.startswith(PREFIX)
