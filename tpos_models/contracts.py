@@ -110,11 +110,14 @@ class AudioEncoder(Protocol):
     phrases: tuple[str, ...]
     """Its own vocabulary: what it names when nobody asks for other phrases."""
 
-    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window of a stream.
 
-        `samples` is mono float32 at `window.sample_rate`, newest last; shorter than a window is padded with silence in
-        front. Calling again with a window that moved on by h samples costs the segments that h samples touched.
+        `samples` is mono float32 (n,) at `window.sample_rate`, newest last; shorter than a window is padded with
+        silence in front. `end_index` counts the stream's samples up to and including the last one, which was captured
+        at `time_s`: samples[i] is number end_index - n + i. What was heard before is skipped by its number, so a window
+        that moved on by h samples costs the segments that h samples touched. One that does not continue the last, as
+        its `end_index` goes back or leaves a hole, begins a new stream.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Any
 from engine.audio import soundtrack
 from engine.core import console
 from engine.core.clock import VirtualClock
-from engine.core.messages import ShowState
+from engine.core.messages import ShowState, SoundWindow
 from engine.inference.frame_pipeline import SamplingStage
 from export import onnx_export as onnx
 from export import tensorrt
@@ -73,7 +73,8 @@ def record(options: BuildOptions) -> Recorder:
     model = registry.load(options.model, recorder, "torch", options.size_px, options.additions)
     stage = SamplingStage(model, VirtualClock())
     state = ShowState(guidance="semantic")
-    stage.hear(next(soundtrack.stream()), 0.0, state)
+    sound = next(soundtrack.stream())
+    stage.hear(SoundWindow(sound, len(sound), 0.0), state)
     stage.frame(state)
     return recorder
 

@@ -51,8 +51,8 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, tick: Tick) -> 
         if segments and len(piece) < window.segment_samples // 2:
             break
         analyser.process(piece, end_s)
-        heard, heard_s = analyser.window(window.segments * window.segment_samples / SAMPLE_RATE)
-        embedding = model.audio.hear(heard, heard_s)
+        heard = analyser.window(window.segments * window.segment_samples / SAMPLE_RATE)
+        embedding = model.audio.hear(heard.samples, heard.end_index, heard.time_s)
         weights.append(model.audio.score(embedding, joint))
         segments.append(
             {

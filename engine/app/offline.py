@@ -24,8 +24,8 @@ from engine.audio.sound_file import AudioFile
 from engine.control.director import steer
 from engine.core.clock import VirtualClock
 from engine.core.console import Tick
-from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.core.messages import AudioFeatures, Frame, ShowState
+from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_model
 from engine.outputs.screens import FILM_PX, Screen, open_headless
 from engine.recording.session import Session
@@ -44,23 +44,17 @@ class OfflineShow:
         self.clock = VirtualClock()
         self.stage = SamplingStage(model, self.clock, picture=picture, reference_steps=reference_steps)
         self.analyser = Analyser()
-        self.features: AudioFeatures = SILENCE
-        self._heard_s = -HEAR_EVERY_S
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
         """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
         steer(self.analyser, state)
-        features = self.analyser.process(samples, end_s)
-        if features:
-            self.features = features[-1]
-        if self.features.time_s - self._heard_s >= HEAR_EVERY_S:
-            window, self._heard_s = self.analyser.window(self.stage.window_s)
-            self.stage.hear(window, self._heard_s, state)
+        self.analyser.process(samples, end_s)
+        self.stage.listen(self.analyser, state)
 
     def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
         """The frame of `now_s` (see `SamplingStage.begin`)."""
         self.clock.sleep(now_s - self.clock.now())
-        return self.stage.begin(state, self.features)
+        return self.stage.begin(state, self.analyser.latest())
 
 
 @dataclass(frozen=True)
@@ -104,7 +98,7 @@ def render(
                 film(coming.popleft())
             show.listen(mono(block), now_s, state)
             picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, lanes)
-            coming.append(Moment(now_s, block, state, show.features, picture))
+            coming.append(Moment(now_s, block, state, show.analyser.latest(), picture))
         while coming:
             film(coming.popleft())
     return video.frames

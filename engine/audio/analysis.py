@@ -11,7 +11,7 @@ from engine.audio.beats import BeatTracker
 from engine.audio.gain import SILENCE_DB, AutoGain, decibels
 from engine.audio.history import History
 from engine.audio.spectrum import Bands, Onsets, Spectrum
-from engine.core.messages import AudioFeatures, ShowState, SoundState
+from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
 
 DEFAULT = ShowState()
 _HISTORY_S = 12
@@ -38,6 +38,7 @@ class Analyser:
         self._clip_s = 0.0
         self._heard = History(_HISTORY_S * SAMPLE_RATE)
         self._end_s = 0.0
+        self._latest = SILENCE
 
     def process(
         self, samples: np.ndarray, end_time_s: float, state: ShowState = DEFAULT, lost: bool = False
@@ -52,11 +53,17 @@ class Analyser:
         while len(self._rest) >= HOP:
             hop, self._rest = self._rest[:HOP], self._rest[HOP:]
             features.append(self._hop(hop, end_time_s - len(self._rest) / SAMPLE_RATE, state, lost))
+        if features:
+            self._latest = features[-1]
         return features
 
-    def window(self, seconds: float) -> tuple[np.ndarray, float]:
-        """The newest `seconds` (up to 12) after gain: float32 (n,) copy, and the capture time of its last sample."""
-        return self._heard.newest(round(seconds * SAMPLE_RATE))[:, 0], self._end_s
+    def latest(self) -> AudioFeatures:
+        """The newest hop's; silence before the first."""
+        return self._latest
+
+    def window(self, seconds: float) -> SoundWindow:
+        """The newest `seconds` (up to 12) after gain, fewer at the start of the stream."""
+        return SoundWindow(self._heard.newest(round(seconds * SAMPLE_RATE))[:, 0], self._heard.end, self._end_s)
 
     def _hop(self, hop: np.ndarray, time_s: float, asked: ShowState, lost: bool) -> AudioFeatures:
         power = float(hop @ hop) / HOP

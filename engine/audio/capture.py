@@ -18,7 +18,7 @@ from engine.audio.ring import Block
 from engine.audio.sources import Source, SourceState
 from engine.audio.timeline import SampleClock
 from engine.core.clock import Clock, WallClock
-from engine.core.messages import SILENCE, AudioFeatures, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundWindow
 
 _POLL_S = 0.002
 _RAW_S = 30
@@ -136,8 +136,8 @@ class Capture:
         """The newest hop."""
         return self._latest
 
-    def window(self, seconds: float) -> tuple[np.ndarray, float]:
-        """The newest `seconds` (up to 12) for the encoder: mono float32 at 44.1 kHz after gain, and its end time."""
+    def window(self, seconds: float) -> SoundWindow:
+        """The newest `seconds` (up to 12) for the encoder."""
         with self._lock:
             return self.analyser.window(seconds)
 

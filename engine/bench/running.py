@@ -21,8 +21,8 @@ from engine.control.osc import OscServer
 from engine.control.queue import CommandQueue
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import Frame
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.core.messages import SILENCE, AudioFeatures, Frame, SoundWindow
+from engine.inference.frame_pipeline import Listener, SamplingStage
 from engine.inference.in_flight import Flight
 from engine.inference.worker import Inference
 from tpos_models.contracts import Model
@@ -176,22 +176,36 @@ def _play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = 
         return Played(fps, 1000 * float(np.median(rig.delays_s)), counters.overruns + counters.overflows)
 
 
+class RainLoop:
+    """Three seconds of rain again and again, after nine: a sound to listen to that costs nothing to play."""
+
+    def __init__(self) -> None:
+        self._sound = synthesise("rain", 12.0, 7)
+        self._start_s = time.monotonic()
+
+    def latest(self) -> AudioFeatures:
+        """Silence but for its time, which is now."""
+        return replace(SILENCE, time_s=time.monotonic())
+
+    def window(self, seconds: float) -> SoundWindow:
+        """The `seconds` that end now."""
+        now_s = time.monotonic()
+        end = SAMPLE_RATE * 9 + round((now_s - self._start_s) * SAMPLE_RATE) % (SAMPLE_RATE * 3)
+        return SoundWindow(self._sound[max(0, end - round(seconds * SAMPLE_RATE)) : end], end, now_s)
+
+
 def bare_fps(model: Model, calls: list[Call], at_once: int, seconds: float) -> float:
     """Frames a second of a loop that makes a frame's network calls, hears as often, and does nothing else.
 
     As many frames are under way `at_once` as in the show.
     """
-    sound = synthesise("rain", 12.0, 7)
-    start_s = heard_s = time.monotonic()
+    listener, rain = Listener(model), RainLoop()
+    listener.listen(rain)
+    start_s = time.monotonic()
     landed: list[float] = []
 
     def begin() -> Callable[[], float]:
-        nonlocal heard_s
-        now_s = time.monotonic()
-        if now_s - heard_s >= HEAR_EVERY_S:
-            heard_s = now_s
-            end = SAMPLE_RATE * 9 + round((now_s - start_s) * SAMPLE_RATE) % (SAMPLE_RATE * 3)
-            model.audio.hear(sound[:end], now_s)
+        listener.listen(rain)
         return partial(replay, calls)
 
     Flight(begin, landed.append, lambda: at_once).run(lambda: time.monotonic() - start_s > seconds)

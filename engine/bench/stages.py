@@ -20,7 +20,7 @@ from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.bench.report import Times, table
 from engine.core.clock import VirtualClock
-from engine.core.messages import SILENCE, Frame, ShowState
+from engine.core.messages import Frame, ShowState
 from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
 from engine.inference.in_flight import Flight
 from engine.outputs.screens import Screen
@@ -108,20 +108,18 @@ class Hand:
         self.model, self.state, self.watch = model, state, watch
         self.clock = VirtualClock()
         self.stage = SamplingStage(model, self.clock)
-        self.features = SILENCE
         self.taken: defaultdict[str, list[float]] = defaultdict(list)
         self.calls: list[Call] = []
         """Those of the newest frame."""
         self._analyser = Analyser()
         self._sound = synthesise("rain", 10.0, 7)
-        self._heard_s = -HEAR_EVERY_S
         self._sample = 0
         self._played_s = time.monotonic()
 
     def begin(self) -> None:
         """Forget the times of the warm-up; the next frame hears, so that every stage is measured."""
         self.taken.clear()
-        self._heard_s = -HEAR_EVERY_S
+        self.clock.sleep(HEAR_EVERY_S)
 
     def frame(self) -> np.ndarray:
         """The next frame, every stage of it timed into `taken`, by name."""
@@ -130,7 +128,7 @@ class Hand:
         with self.watch.watching() as calls:
             self.stage.apart = True
             start_s = now()
-            picture = self.stage.frame(self.state, self.features)
+            picture = self.stage.frame(self.state, self._analyser.latest())
             end_s = now()
             self.stage.apart = False
         self.calls = calls
@@ -140,7 +138,7 @@ class Hand:
     def plain_frame(self) -> tuple[float, int]:
         """Seconds and evaluations of one more frame of the same moment, with nobody watching."""
         start_s = now()
-        frame = self.stage.frame(self.state, self.features)
+        frame = self.stage.frame(self.state, self._analyser.latest())
         return now() - start_s, frame.evaluations
 
     def play_for(self, seconds: float) -> float:
@@ -156,7 +154,7 @@ class Hand:
         self.clock.sleep(min(now_s - self._played_s, HEAR_EVERY_S))
         self._played_s = now_s
         self._listen()
-        return self.stage.begin(self.state, self.features)
+        return self.stage.begin(self.state, self._analyser.latest())
 
     def text(self, number: int) -> None:
         """A prompt that was never seen."""
@@ -166,20 +164,19 @@ class Hand:
     def draw(self, screen: Screen) -> None:
         """Draw the moment and read it back."""
         with self._timed(f"draw {screen.film_size[0]}x{screen.film_size[1]}, read back"):
-            screen.render(lambda: self.features, self.state, self.clock.now())
+            screen.render(self._analyser.latest, self.state, self.clock.now())
 
     def _listen(self) -> None:
         while self._sample < self.clock.now() * SAMPLE_RATE:
             at = self._sample % (len(self._sound) - HOP)
             self._sample += HOP
             with self._timed("analysis, a hop"):
-                found = self._analyser.process(self._sound[at : at + HOP], self._sample / SAMPLE_RATE)
-            self.features = found[-1] if found else self.features
-        if self.features.time_s - self._heard_s < HEAR_EVERY_S:
-            return
-        window, self._heard_s = self._analyser.window(self.stage.window_s)
-        with self.watch.watching() as calls, self._timed("audio hop"):
-            self.stage.hear(window, self._heard_s, self.state)
+                self._analyser.process(self._sound[at : at + HOP], self._sample / SAMPLE_RATE)
+        start_s = now()
+        with self.watch.watching() as calls:
+            heard = self.stage.listen(self._analyser, self.state)
+        if heard:
+            self.taken["audio hop"].append(now() - start_s)
         for call in calls:
             if "temporal" in call.network:
                 self.taken["  of it attention and MAP"].append(call.seconds)

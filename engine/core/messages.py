@@ -73,6 +73,19 @@ class AudioFeatures:
 SILENCE = AudioFeatures(0.0, -90.0, 0.0, (0.0, 0.0, 0.0, 0.0), 0.0, False, 0.0, 0.0, 0.0, 0, SoundState.SILENCE)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SoundWindow:
+    """The newest stretch of a stream: mono float32 (n,) at 44.1 kHz after gain, a copy, newest last.
+
+    `end_index` counts the stream's samples up to and including the last one: samples[i] is number end_index - n + i.
+    """
+
+    samples: np.ndarray
+    end_index: int
+    time_s: float
+    """Capture time of the last sample."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """One weighted line of text; `weight` 0..1."""

@@ -1,7 +1,7 @@
 """Where a sound becomes a picture: features, embedding and show state in, one frame out.
 
-hear()  newest window of sound -> embedding, phrase weights         (every `HEAR_EVERY_S`)
-frame() state + features + embedding -> conditions -> noise -> x0 -> pixels
+listen() newest window of sound -> embedding, phrase weights         (every `HEAR_EVERY_S`)
+frame()  state + features + embedding -> conditions -> noise -> x0 -> pixels
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from engine.core.clock import Clock
-from engine.core.messages import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.cuda_graph import WholeFrame, to_bytes
 from engine.inference.fallback import UNLIMITED
 from export import onnx_runner as onnx_runtime
@@ -39,6 +40,18 @@ ONSET_PUSH = 0.4
 
 SLOW_RUNNERS = ("torch",)
 """Where "auto" means the blend tier; elsewhere it is semantic: two evaluations a frame are affordable live."""
+
+
+class SoundSource(Protocol):
+    """What the encoder listens to: a running capture, or an analyser that is fed by hand."""
+
+    def latest(self) -> AudioFeatures:
+        """Features of the newest hop."""
+        ...
+
+    def window(self, seconds: float) -> SoundWindow:
+        """The newest `seconds`, fewer at the start of the stream."""
+        ...
 
 
 class PromptFader:
@@ -83,11 +96,26 @@ class Listener:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._heard_s = -HEAR_EVERY_S
         self.embedding: AudioEmbedding | None = None
 
-    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
-        """Encode the newest window (mono float32 at the encoder's rate, newest last)."""
-        self.embedding = self._model.audio.hear(samples, time_s)
+    @property
+    def window_s(self) -> float:
+        """Seconds of sound the encoder listens to."""
+        window = self._model.audio.window
+        return window.segments * window.segment_samples / window.sample_rate
+
+    def listen(self, source: SoundSource) -> bool:
+        """Encode the source's newest window where it is `HEAR_EVERY_S` newer than the last; whether it was."""
+        due = source.latest().time_s - self._heard_s >= HEAR_EVERY_S
+        if due:
+            self.hear(source.window(self.window_s))
+        return due
+
+    def hear(self, window: SoundWindow) -> AudioEmbedding:
+        """Encode a window now."""
+        self._heard_s = window.time_s
+        self.embedding = self._model.audio.hear(window.samples, window.end_index, window.time_s)
         return self.embedding
 
     def weigh(self, phrases: list[str]) -> list[float]:
@@ -162,14 +190,22 @@ class SamplingStage:
         self._index = 0
         self.apart = False
         """Whether networks are called one by one even where a frame is one CUDA graph: for whoever times them."""
-        self.hops = 0
 
-    def hear(self, samples: np.ndarray, time_s: float, state: ShowState) -> None:
-        """Encode the newest sound and weigh the show's rules against it."""
-        self._listener.hear(samples, time_s)
+    def listen(self, source: SoundSource, state: ShowState) -> bool:
+        """Hear the source's newest window if enough of it is new (every `HEAR_EVERY_S`); whether it was heard."""
+        if not self._listener.listen(source):
+            return False
+        self._follow(state)
+        return True
+
+    def hear(self, window: SoundWindow, state: ShowState) -> None:
+        """Encode a window of sound now, and weigh the show's rules against it."""
+        self._listener.hear(window)
+        self._follow(state)
+
+    def _follow(self, state: ShowState) -> None:
         self._heard = self._listener.heard()
         self._weigh_rules(state.rules)
-        self.hops += 1
 
     def at_once(self, state: ShowState) -> int:
         """How many frames may be sampled side by side: one where each needs the one before."""
@@ -245,12 +281,6 @@ class SamplingStage:
             fresh = torch.randn(noise.shape, generator=generator).to(noise)
             return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion)
         return Start(self._picture, noise, state.strength)
-
-    @property
-    def window_s(self) -> float:
-        """Seconds of sound the encoder listens to."""
-        window = self.model.audio.window
-        return window.segments * window.segment_samples / window.sample_rate
 
     def tier(self, state: ShowState) -> Tier:
         """The guidance tier in force."""

@@ -9,14 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
-
-import numpy as np
 
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import AudioFeatures, Frame, ShowState
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.core.messages import Frame, ShowState
+from engine.inference.frame_pipeline import SamplingStage, SoundSource
 from engine.inference.in_flight import Flight
 from engine.inference.priority import step_back
 
@@ -24,14 +21,6 @@ log = logging.getLogger(__name__)
 
 RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between restarts after failures in a row; the last one repeats."""
-
-
-class Ear(Protocol):
-    """What inference reads from the capture."""
-
-    def latest(self) -> AudioFeatures: ...
-
-    def window(self, seconds: float) -> tuple[np.ndarray, float]: ...
 
 
 class Inference:
@@ -46,17 +35,17 @@ class Inference:
     def __init__(
         self,
         build: Callable[[], SamplingStage],
-        ear: Ear,
+        source: SoundSource,
         state: Callable[[], ShowState],
         frames: Mailbox[Frame],
         clock: Clock,
         max_fps: float = 0.0,
         step_down: Callable[[Exception, int], str] = lambda error, steps: "",
     ) -> None:
-        self._build, self._ear, self._state, self.frames, self._clock = build, ear, state, frames, clock
+        self._build, self._source, self._state, self.frames, self._clock = build, source, state, frames, clock
         self._step_down = step_down
         self._period_s = 1 / max_fps if max_fps > 0 else 0.0
-        self._heard_s = self._begun_s = 0.0
+        self._begun_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="inference", daemon=True)
         self.trouble: str | None = None
@@ -97,7 +86,7 @@ class Inference:
         return bool(stepped)
 
     def _run(self, stage: SamplingStage) -> None:
-        self._heard_s, self._begun_s = -HEAR_EVERY_S, -self._period_s
+        self._begun_s = -self._period_s
         flight = Flight(partial(self._begin, stage), self._land, lambda: stage.at_once(self._state()))
         flight.run(self._stop.is_set)
 
@@ -108,13 +97,10 @@ class Inference:
             return None
         self._begun_s = self._clock.now()
         state = self._state()
-        features = self._ear.latest()
-        if features.time_s - self._heard_s >= HEAR_EVERY_S:
-            samples, self._heard_s = self._ear.window(stage.window_s)
-            stage.hear(samples, self._heard_s, state)
+        stage.listen(self._source, state)
         if state.freeze:
             return None
-        return partial(_timed, stage.begin(state, self._ear.latest()), self._begun_s, self._clock)
+        return partial(_timed, stage.begin(state, self._source.latest()), self._begun_s, self._clock)
 
     def _land(self, drawn: tuple[Frame, float]) -> None:
         """Hand a frame on, finished at this moment, whichever was drawn first."""

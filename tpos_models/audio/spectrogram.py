@@ -112,8 +112,7 @@ def spectrogram(
 class SpectrogramStream:
     """Columns of a stream, each computed once; owned by the encoder's thread.
 
-    `follow(samples)` takes the newest window of a stream and finds by itself how far it moved: the newest samples of
-    the last call are looked up in the new ones.
+    `advance` takes the newest window of a stream and skips what it has seen by its number.
     """
 
     def __init__(self, window: AudioWindow, columns_kept: int, rows: bool = False) -> None:
@@ -128,26 +127,28 @@ class SpectrogramStream:
         """The newest columns, dB of a full-scale sine: bins or rows (..., columns_kept)."""
         self.columns = 0
         """Columns since the start of the stream."""
-        self._tail = np.zeros(0, np.float32)
+        self._end_index: int | None = None
         self._pending = np.zeros(self.window.n_fft // 2, np.float32)
 
-    def follow(self, samples: np.ndarray, expected_new: int | None = None) -> bool:
-        """Advance to the newest sample of `samples` (mono float32, newest last); True when a new stream began.
+    def advance(self, samples: np.ndarray, end_index: int) -> bool:
+        """Take in what is new in `samples` (mono float32, newest last); True when a new stream began.
 
-        `expected_new`, samples since the last call by the caller's clock, decides where the sound repeats itself.
+        `end_index` counts the stream's samples up to and including the last one. A window that goes back behind the
+        last call's, or leaves a hole after it, begins a new stream with its first sample.
         """
-        samples = np.ascontiguousarray(samples, np.float32)
-        new = self._find_new(samples, expected_new)
-        if new is None:
+        new = samples.size if self._end_index is None else end_index - self._end_index
+        begins = self._end_index is None or not 0 <= new <= samples.size
+        if begins:
             self._start()
-        self._push(samples[samples.size - new :] if new is not None else samples)
-        return new is None
+            new = samples.size
+        self._end_index = end_index
+        self._push(samples[samples.size - new :].astype(np.float32, copy=False))
+        return begins
 
     def _scaled(self, db: np.ndarray) -> np.ndarray:
         return in_rows(db, self.window) if self._rows else db
 
     def _push(self, samples: np.ndarray) -> None:
-        self._tail = np.concatenate([self._tail, samples])[-self.window.n_fft :]
         self._pending = np.concatenate([self._pending, samples])
         added = (self._pending.size - self.window.n_fft) // self.window.hop_length + 1
         if added > 0:
@@ -155,15 +156,3 @@ class SpectrogramStream:
             self._pending = self._pending[added * self.window.hop_length :]
             self.db = np.concatenate([self.db, db], axis=1)[:, -self._kept :]
             self.columns += added
-
-    def _find_new(self, samples: np.ndarray, expected: int | None) -> int | None:
-        """How many samples are newer than the last call's newest; None when the two windows share nothing."""
-        tail = self._tail
-        if not tail.size:
-            return None
-        if expected is not None and 0 <= expected <= samples.size - tail.size:
-            end = samples.size - expected
-            if np.array_equal(samples[end - tail.size : end], tail):
-                return expected
-        at = samples.tobytes().rfind(tail.tobytes())
-        return None if at < 0 or at % samples.itemsize else samples.size - (at // samples.itemsize + tail.size)

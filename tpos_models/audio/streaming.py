@@ -28,22 +28,19 @@ SILENCE_DB = -90.0
 class Listener:
     """The AudioEncoder contract over any pair of networks, in torch or ONNX Runtime.
 
-    One instance belongs to one stream and one thread. `gain_db` is added to what is heard from now on (automatic gain
-    belongs here, not on the samples, which are recognised by their values). `segments_computed` counts the costly part.
+    One instance belongs to one stream and one thread. `segments_computed` counts the costly part.
     """
 
     def __init__(
         self, segment: SegmentNet, temporal: TemporalNet, window: AudioWindow, reference: Reference = "full_scale"
     ) -> None:
         self.window = window
-        self.gain_db = 0.0
         self.segments_computed = 0
         self._segment, self._temporal, self._reference = segment, temporal, reference
         self._step = window.segment_frames // STEPS_PER_SEGMENT
         self._stream = SpectrogramStream(window, window.frames + self._step, rows=reference == "segment")
         self._features: dict[int, torch.Tensor] = {}
         self._heard: AudioEmbedding | None = None
-        self._time_s: float | None = None
 
     @property
     def hop_samples(self) -> int:
@@ -51,17 +48,14 @@ class Listener:
         return self._step * self.window.hop_length
 
     @torch.no_grad()
-    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window of a stream (see `contracts.AudioEncoder`).
 
-        Between two grid steps the last answer is returned again. A window that does not continue the last one starts
-        a new stream.
+        Between two grid steps the last answer is returned again.
         """
-        expected = None if self._time_s is None else round((time_s - self._time_s) * self.window.sample_rate)
-        if self._stream.follow(samples, expected):
+        if self._stream.advance(samples, end_index):
             self._features.clear()
             self._heard = None
-        self._time_s = time_s
         end = self._stream.columns // self._step * self._step
         if self._heard is None or end not in self._features:
             behind_s = (self._stream.columns - end) * self.window.hop_length / self.window.sample_rate
@@ -92,10 +86,10 @@ class Listener:
         stop = self._stream.db.shape[1] - (self._stream.columns - end)
         db = self._stream.db[:, max(0, stop - self.window.segment_frames) : stop]
         if self._reference == "segment":
-            picture = relative(faded(db) + np.float32(self.gain_db))
+            picture = relative(faded(db))
         else:
             loudest = self._reference == "window"
-            top_db = float(self._stream.db[:, -self.window.frames :].max()) if loudest else -self.gain_db
+            top_db = float(self._stream.db[:, -self.window.frames :].max()) if loudest else 0.0
             picture = to_picture(db, self.window, top_db)
         return np.pad(picture, ((0, 0), (self.window.segment_frames - picture.shape[1], 0)))
 

@@ -62,8 +62,8 @@ class Ear(Protocol):
     phrases: tuple[Phrase, ...]
     joint_size: int
 
-    def listen(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
-        """The newest window as an embedding; its `tokens` mean nothing to Stable Diffusion."""
+    def listen(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
+        """The newest window (see `contracts.AudioEncoder.hear`); its `tokens` mean nothing to Stable Diffusion."""
         ...
 
     def joint(self, phrases: list[str]) -> torch.Tensor:
@@ -89,9 +89,9 @@ class PhraseListener:
         self._null = text.encode([""]).tokens[0]
         self._last: tuple[AudioEmbedding, AudioEmbedding] | None = None
 
-    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window (see `contracts.AudioEncoder`); the ear's unchanged answer costs nothing."""
-        heard = self._ear.listen(samples, time_s)
+        heard = self._ear.listen(samples, end_index, time_s)
         if self._last is None or self._last[0] is not heard:
             self._last = heard, replace(heard, tokens=self._tokens(self._ear.score(heard, self._hears)))
         return self._last[1]
@@ -116,9 +116,10 @@ class NamedListener:
         self.phrases = tuple(phrase.hear for phrase in names.phrases)
         self._draws, self._names = draws, names
 
-    def hear(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window (see `contracts.AudioEncoder`); `joint` is the naming ear's."""
-        return replace(self._draws.hear(samples, time_s), joint=self._names.listen(samples, time_s).joint)
+        named = self._names.listen(samples, end_index, time_s)
+        return replace(self._draws.hear(samples, end_index, time_s), joint=named.joint)
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 of phrases joint (n, joint_size)."""
@@ -135,9 +136,9 @@ class ModelEar:
         self.joint_size = text.encode([""]).joint.shape[-1]
         self._text, self._audio = text, audio
 
-    def listen(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def listen(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """What the other model's encoder heard."""
-        return self._audio.hear(samples, time_s)
+        return self._audio.hear(samples, end_index, time_s)
 
     def joint(self, phrases: list[str]) -> torch.Tensor:
         """The phrases in the other model's joint space."""
@@ -166,7 +167,7 @@ class ClapEar:
         self._background = self.joint([phrase.hear for phrase in self.phrases])
 
     @torch.inference_mode()
-    def listen(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def listen(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """The newest five seconds; attention is even, CLAP has none."""
         length = self.window.segments * self.window.segment_samples
         newest = np.nan_to_num(samples[-length:], posinf=0, neginf=0).astype(np.float32)

@@ -20,7 +20,7 @@ from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.cli import main
 from engine.core.clock import VirtualClock
-from engine.core.messages import Prompt, ShowState
+from engine.core.messages import Prompt, ShowState, SoundWindow
 from engine.inference.frame_pipeline import SamplingStage, encode_picture
 from engine.outputs.screens import open_screen
 from engine.recording.session import open_session
@@ -199,7 +199,7 @@ def test_a_negative_prompt_counts_where_the_tier_has_an_unconditional_branch(tin
 
 def test_the_reference_sampler_is_plms_with_three_evaluations(tiny):
     played = stage(tiny, reference_steps=5)
-    played.hear(synthesise("thunder", 9.0, 1), 9.0, SEA)
+    played.hear(SoundWindow(synthesise("thunder", 9.0, 1), 9 * 44_100, 9.0), SEA)
     assert played.frame(SEA).evaluations == (5 + 1) * 3
     flow = replace(tiny, spec=replace(tiny.spec, schedule="rectified_flow"))
     with pytest.raises(InputError, match="--sampler reference"):

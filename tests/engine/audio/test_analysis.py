@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from engine.audio import HOP_S, SAMPLE_RATE
+from engine.audio import HOP, HOP_S, SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.core.messages import AudioFeatures
 
@@ -183,7 +183,7 @@ def test_taps_set_tempo_and_phase_until_the_music_is_followed_again() -> None:
 
 def hear_until(analyser: Analyser, end_s: float) -> list[AudioFeatures]:
     """Silence up to `end_s`."""
-    start_s = analyser.window(0.01)[1]
+    start_s = analyser.window(0.01).time_s
     return analyser.process(np.zeros(round((end_s - start_s) * SAMPLE_RATE), np.float32), end_s)
 
 
@@ -234,7 +234,7 @@ def test_gain_brings_any_mixer_to_one_level_and_does_not_pump(level_db: float) -
         part = sound[start : start + 512].astype(np.float32)
         features += analyser.process(part, (start + 512) / SAMPLE_RATE)
         gains.append(analyser.gain.gain_db)
-    samples, _ = analyser.window(3.0)
+    samples = analyser.window(3.0).samples
     assert 20 * np.log10(np.sqrt((samples**2).mean())) == pytest.approx(-18.5, abs=4)
     assert np.ptp(gains[round(8 / HOP_S) :]) < 1.5
     assert max(f.level for f in settled(features)) > 0.6
@@ -251,15 +251,29 @@ def test_gain_leaves_silence_and_noise_floors_alone() -> None:
         assert features[-1].state == "silence"
         assert features[-1].level < 0.01
         np.testing.assert_allclose(
-            analyser.window(1.0)[0], sound[-len(sound) :][-SAMPLE_RATE - 1 :][-SAMPLE_RATE:], atol=1e-2
+            analyser.window(1.0).samples, sound[-len(sound) :][-SAMPLE_RATE - 1 :][-SAMPLE_RATE:], atol=1e-2
         )
+
+
+def test_windows_share_samples_by_number() -> None:
+    analyser = Analyser(agc=False)
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, 40 * HOP + 100).astype(np.float32)
+    analyser.process(sound[: 20 * HOP + 7], 1.0)
+    first = analyser.window(0.1)
+    analyser.process(sound[20 * HOP + 7 :], 1.5)
+    second = analyser.window(12.0)
+    assert (first.end_index, second.end_index) == (20 * HOP, 40 * HOP)  # what fills no hop yet is not counted
+    np.testing.assert_allclose(second.samples, sound[: 40 * HOP], atol=1e-6)
+    start = first.end_index - first.samples.size
+    np.testing.assert_array_equal(first.samples, second.samples[start : first.end_index])
+    assert analyser.latest().time_s == second.time_s == pytest.approx(1.5 - 100 / SAMPLE_RATE)
 
 
 def test_trim_and_agc_switch() -> None:
     sound = 0.1 * np.sin(2 * np.pi * 440 * seconds(4))
     analyser = Analyser(agc=False, trim_db=6.0)
     hear(sound, analyser=analyser)
-    assert np.abs(analyser.window(1.0)[0]).max() == pytest.approx(0.1 * 10 ** (6 / 20), rel=0.01)
+    assert np.abs(analyser.window(1.0).samples).max() == pytest.approx(0.1 * 10 ** (6 / 20), rel=0.01)
 
 
 def test_states() -> None:

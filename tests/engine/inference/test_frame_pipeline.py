@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.core.clock import VirtualClock
-from engine.core.messages import SILENCE, Prompt, Rule, ShowState
+from engine.core.messages import SILENCE, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
 from export import onnx_runner as onnx_runtime
 from tpos_models.contracts import Model
@@ -30,7 +30,7 @@ def hear(stage: SamplingStage, name: str, state: ShowState, seconds: float = 9.0
     sound = synthesise(name, seconds, 11)
     step = round(HEAR_EVERY_S * RATE)
     for end in range(len(sound) - 3 * step, len(sound) + 1, step):
-        stage.hear(sound[:end], end / RATE, state)
+        stage.hear(SoundWindow(sound[:end], end, end / RATE), state)
 
 
 def fresh(model: Model) -> tuple[SamplingStage, VirtualClock]:
@@ -78,7 +78,7 @@ def test_a_constant_sound_is_a_still_too(model):
     frames = []
     for end in range(hop, sound.size + 1, hop):
         clock.sleep(hop / RATE)
-        stage.hear(sound[:end], end / RATE, BEACH)
+        stage.hear(SoundWindow(sound[:end], end, end / RATE), BEACH)
         if end > sound.size - 3 * hop:
             frames.append(stage.frame(BEACH).image)
     assert all(np.array_equal(frame, frames[0]) for frame in frames)
@@ -88,9 +88,9 @@ def test_the_quieter_the_sound_the_nearer_to_the_plain_prompt(model):
     plain = fresh(model)[0].frame(BEACH).image.astype(float)
     sound = synthesise("fire", 9.0, 3)
     distances = []
-    for gain_db in (-30, -20, -10, 0):
+    for played, gain_db in enumerate((-30, -20, -10, 0)):
         stage, _ = fresh(model)
-        stage.hear(sound * 10 ** (gain_db / 20), 9.0, BEACH)
+        stage.hear(SoundWindow(sound * 10 ** (gain_db / 20), 10_000_000 * played, 9.0), BEACH)  # a stream of its own
         distances.append(float(np.abs(stage.frame(BEACH).image - plain).mean()))
     assert distances == sorted(distances)
     assert distances[-1] > distances[0] + 1

@@ -11,7 +11,8 @@ import pytest
 
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState, SoundWindow
+from engine.inference.frame_pipeline import SoundSource
 from engine.inference.worker import Inference
 
 
@@ -21,20 +22,19 @@ class Ear:
     def latest(self) -> AudioFeatures:
         return replace(SILENCE, time_s=time.monotonic())
 
-    def window(self, seconds: float) -> tuple[np.ndarray, float]:
-        return np.zeros(round(seconds * 44_100), np.float32), time.monotonic()
+    def window(self, seconds: float) -> SoundWindow:
+        return SoundWindow(np.zeros(round(seconds * 44_100), np.float32), 0, time.monotonic())
 
 
 class Stage:
     """Frames without a model, every second one of them slow; raises when told to."""
 
-    window_s = 0.1
-
     def __init__(self, trouble: list[Exception], at_once: int) -> None:
         self.trouble, self.lanes, self.begun, self.heard = trouble, at_once, 0, 0
 
-    def hear(self, samples: np.ndarray, time_s: float, state: ShowState) -> None:
+    def listen(self, source: SoundSource, state: ShowState) -> bool:
         self.heard += 1
+        return True
 
     def at_once(self, state: ShowState) -> int:
         return self.lanes

@@ -110,7 +110,7 @@ def test_streamed_columns_are_the_whole_clips_columns() -> None:
     samples = noisy_tone(4.0)
     stream = SpectrogramStream(WINDOW, WINDOW.frames)
     for end in (700, 9_001, 9_002, 44_100, 100_000, samples.size):
-        assert stream.follow(samples[max(0, end - 90_000) : end]) is (end == 700)
+        assert stream.advance(samples[max(0, end - 90_000) : end], end) is (end == 700)
     whole = columns_db(np.pad(samples, (512, 0)), WINDOW)
     assert stream.columns == whole.shape[1]
     np.testing.assert_array_equal(stream.db[:, -whole.shape[1] :], whole)
@@ -122,18 +122,46 @@ def test_streamed_rows_are_the_whole_clips_rows() -> None:
     assert stream.db.shape == (64, window.frames)
     np.testing.assert_allclose(stream.db, -140, atol=1e-3)
     for end in (700, 9_001, 44_100, samples.size):
-        stream.follow(samples[:end])
+        stream.advance(samples[:end], end)
     whole = in_rows(columns_db(np.pad(samples, (512, 0)), window), window)
     np.testing.assert_allclose(stream.db[:, -whole.shape[1] :], whole, atol=1e-4)
 
 
-def test_a_stream_knows_itself_again_in_repeating_sound_and_forgets_a_foreign_one() -> None:
-    loop = np.tile(noisy_tone(0.5), 8)
+@pytest.mark.parametrize("seed", range(4))
+def test_however_a_stream_is_cut_its_columns_are_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    samples = np.tile(noisy_tone(0.25), 12)  # that the sound repeats itself must not matter
     stream = SpectrogramStream(WINDOW, WINDOW.frames)
-    stream.follow(loop[:60_000])
-    assert not stream.follow(loop[:100_000], expected_new=40_000)
-    assert stream.columns == (100_000 - 512) // 512 + 1
-    assert stream.follow(noisy_tone(1.0, seed=9))
+    end = 0
+    while end < samples.size:
+        new = min(int(rng.integers(0, 20_000)), samples.size - end)
+        end += new
+        seen_again = int(rng.integers(0, end - new + 1))
+        stream.advance(samples[end - new - seen_again : end], end)
+    whole = columns_db(np.pad(samples, (512, 0)), WINDOW)
+    assert stream.columns == whole.shape[1]
+    np.testing.assert_array_equal(stream.db[:, -whole.shape[1] :], whole)
+
+
+@pytest.mark.parametrize(
+    ("size", "end_index", "begins"),
+    [
+        (0, 60_000, False),
+        (30_000, 60_000, False),
+        (5_000, 65_000, False),
+        (5_000, 65_001, True),  # sample 60 000 is missing
+        (30_000, 59_999, True),
+    ],
+)
+def test_a_window_that_goes_back_or_leaves_a_hole_begins_a_new_stream(size: int, end_index: int, begins: bool) -> None:
+    stream, fresh = (SpectrogramStream(WINDOW, WINDOW.frames) for _ in range(2))
+    stream.advance(noisy_tone(2.0)[:60_000], 60_000)
+    samples = noisy_tone(1.0, seed=9)[:size]
+    assert stream.advance(samples, end_index) is begins
+    if begins:
+        fresh.advance(samples, size)
+        np.testing.assert_array_equal(stream.db, fresh.db)
+        assert stream.columns == fresh.columns
 
 
 def test_nan_and_infinity_are_silence() -> None:

@@ -45,7 +45,7 @@ class Hearing:
     window = AudioWindow()
     phrases = ("rain", "fire", "an unheard-of thing")
 
-    def hear(self, samples, time_s):
+    def hear(self, samples, end_index, time_s):
         joint = torch.tensor([float(samples[0]), 1 - float(samples[0]), 0.0])
         return AudioEmbedding(torch.zeros(3, 3), joint, np.full(5, 0.2, np.float32), -20.0, time_s)
 
@@ -66,7 +66,7 @@ def test_another_models_ear_speaks_through_its_phrases():
     listener = PhraseListener(ear, Words())
     rain, fire = (len(phrase.show) for phrase in ear.phrases[:2])
     for share in (0.0, 0.25, 1.0):
-        heard = listener.hear(np.array([share], np.float32), 1.0)
+        heard = listener.hear(np.array([share], np.float32), 1, 1.0)
         assert heard.tokens.shape == (77, 4)
         torch.testing.assert_close(heard.tokens, torch.full((77, 4), share * rain + (1 - share) * fire))
     assert listener.score(heard, Words().encode(["fire", "rain"]).joint).tolist() == [0, 1]
@@ -77,9 +77,9 @@ def test_the_pocket_encoder_is_the_default_ear(pipelines):
     shown = {phrase.hear for phrase in bank()}
     assert set(model.audio.phrases) <= shown
     rustle = np.random.default_rng(0).normal(0, 0.1, 10 * 44_100).astype(np.float32)
-    heard = model.audio.hear(rustle, 10.0)
+    heard = model.audio.hear(rustle, rustle.size, 10.0)
     assert heard.tokens.shape == (77, 32)
-    again = model.audio.hear(rustle, 10.0)
+    again = model.audio.hear(rustle, rustle.size, 10.0)
     assert again is heard
     assert model.spec.joint_size == heard.joint.shape[0]
 
@@ -90,7 +90,7 @@ def test_what_fits_no_phrase_hardly_steers():
             return np.zeros(len(joint))
 
     listener = PhraseListener(ModelEar(Words(), Deaf()), Words())
-    assert torch.equal(listener.hear(np.ones(4, np.float32), 0.0).tokens, Words().encode([""]).tokens[0])
+    assert torch.equal(listener.hear(np.ones(4, np.float32), 4, 0.0).tokens, Words().encode([""]).tokens[0])
 
 
 def test_standing_out_is_measured_by_the_banks_spread():
@@ -139,7 +139,7 @@ def test_clap_hears_and_steers(clap_folder, pipelines):
     t = np.arange(5 * rate) / rate
     tone = (0.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
     rustle = np.random.default_rng(0).normal(0, 0.3, t.size).astype(np.float32)
-    heard = [model.audio.hear(samples, 1.0) for samples in (tone, rustle, tone)]
+    heard = [model.audio.hear(samples, samples.size, 1.0) for samples in (tone, rustle, tone)]
     assert all(h.tokens.shape == (77, 32) and torch.isfinite(h.tokens).all() for h in heard)
     assert abs(float(heard[0].joint.norm()) - 1) < 1e-5
     assert torch.equal(heard[0].joint, heard[2].joint)
@@ -149,7 +149,7 @@ def test_clap_hears_and_steers(clap_folder, pipelines):
     assert weights.shape == (len(bank()),)
     assert weights.min() >= 0
     assert weights.max() <= 1
-    assert model.audio.hear(np.zeros(10, np.float32), 2.0).loudness_db == -90
+    assert model.audio.hear(np.zeros(10, np.float32), 10, 2.0).loudness_db == -90
 
 
 def test_claps_joint_is_transformers_own(clap_folder):
@@ -165,7 +165,7 @@ def test_claps_joint_is_transformers_own(clap_folder):
     inputs |= dict(AutoTokenizer.from_pretrained(clap_folder)(["This is a sound of rain."], return_tensors="pt"))
     with torch.no_grad():
         out = model(**inputs)
-    torch.testing.assert_close(ear.listen(sound, 0.0).joint, out.audio_embeds[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ear.listen(sound, sound.size, 0.0).joint, out.audio_embeds[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ear.joint(["rain"])[0], out.text_embeds[0], rtol=1e-4, atol=1e-5)
 
 
@@ -219,7 +219,7 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
     out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL)
     model = load(str(pipelines("sd15")[0]), ear=out)
     sound = np.random.default_rng(0).normal(0, 0.1, 10 * 44_100).astype(np.float32)
-    heard = model.audio.hear(sound, 10.0)
+    heard = model.audio.hear(sound, sound.size, 10.0)
     null = model.text.encode([""]).tokens[0]
     assert heard.tokens.shape == null.shape
     assert torch.equal(heard.tokens[0], null[0])
@@ -229,7 +229,7 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
     assert torch.equal(sound, encoding.weighted.sum(1))
     assert torch.equal(beta, encoding.beta)
     assert torch.equal(Mapping(mapping, null[0])(sound)[0, 1:].flatten(), mapping(5 * sound)[0])
-    silence = load(str(pipelines("sd15")[0]), ear=out).audio.hear(np.zeros(10 * 44_100, np.float32), 20.0)
+    silence = load(str(pipelines("sd15")[0]), ear=out).audio.hear(np.zeros(441_000, np.float32), 441_000, 20.0)
     assert (silence.tokens - heard.tokens).abs().max() > 1e-6
 
 
@@ -253,7 +253,7 @@ def test_map_runs_once_per_segment_hop_on_a_cpu_and_once_per_hop_elsewhere(relea
     for hop in range(20):
         for part in (0, 4000):  # twice in a hop: the second time nothing is new
             end = (hop + 1) * 8704 + part
-            listener.hear(sound[:end], end / 44_100)
+            listener.hear(sound[:end], end, end / 44_100)
     assert calls["tpos-attention"] == 20
     assert calls["tpos-map"] == maps
 
@@ -265,7 +265,7 @@ def test_what_the_imported_checkpoint_draws_is_named_by_another_ear(released, pi
     model = load(str(pipelines("sd15")[0]), ear=out)
     pocket = load(str(pipelines("sd15")[0]), ear="pocket")
     rain = synthesise("rain", 9.0, 3)
-    heard, by_pocket = model.audio.hear(rain, 9.0), pocket.audio.hear(rain, 9.0)
+    heard, by_pocket = model.audio.hear(rain, rain.size, 9.0), pocket.audio.hear(rain, rain.size, 9.0)
     assert model.audio.phrases == pocket.audio.phrases
     joint = model.text.encode(["rain", "thunder"]).joint
     weights = model.audio.score(heard, joint)

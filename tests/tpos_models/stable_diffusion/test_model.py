@@ -119,7 +119,7 @@ def test_few_steps_are_those_of_diffusers(pipelines, steps):
 def test_sound_steers_every_kind_in_every_tier(models, kind, tier):
     model = models(kind)
     quiet = plain(model)
-    heard = model.audio.hear(0.5 * np.ones(1000, np.float32), 0.0)
+    heard = model.audio.hear(0.5 * np.ones(1000, np.float32), 1000, 0.0)
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     played = [
         play(model, noise, Conditions(quiet.text, quiet.null, quiet.uncond, (AudioTerm(heard.tokens, w),)), tier)

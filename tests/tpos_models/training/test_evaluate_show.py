@@ -60,5 +60,5 @@ class Deaf:
         self.window, self.phrases, self._audio = model.audio.window, model.audio.phrases, model.audio
         self.score = model.audio.score
 
-    def hear(self, samples: np.ndarray, time_s: float) -> object:
-        return self._audio.hear(np.zeros(samples.size, np.float32), time_s)
+    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> object:
+        return self._audio.hear(np.zeros(samples.size, np.float32), end_index, time_s)

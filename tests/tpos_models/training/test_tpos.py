@@ -49,7 +49,7 @@ def test_a_small_clip_is_learned_and_then_heard_through(sounds, models, pipeline
     encoder, _ = load_tpos(out)
     assert encoder.config.size == 32
     model = load(str(pipelines("sd15")[0]), ear=out)
-    heard = model.audio.hear(np.random.default_rng(1).normal(0, 0.1, 400_000).astype(np.float32), 9.0)
+    heard = model.audio.hear(np.random.default_rng(1).normal(0, 0.1, 400_000).astype(np.float32), 400_000, 9.0)
     assert model.spec.joint_size == 32  # the text encoder's own: what it was trained on
     weights = model.audio.score(heard, model.text.encode(["wind", "a high tone"]).joint)
     assert weights.shape == (2,)

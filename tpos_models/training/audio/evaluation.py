@@ -54,7 +54,7 @@ def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioE
     """Play a clip into an encoder hop by hop, as the show does."""
     hop, kept = HOP_SAMPLES, WINDOW.segments * WINDOW.segment_samples
     ends = range(hop, samples.size + 1, hop)
-    return [hearing.hear(samples[max(0, end - kept) : end], end / WINDOW.sample_rate) for end in ends]
+    return [hearing.hear(samples[max(0, end - kept) : end], end, end / WINDOW.sample_rate) for end in ends]
 
 
 def name_clip(net: HearingNet, samples: np.ndarray, bank: torch.Tensor) -> int:
