@@ -1,0 +1,77 @@
+"""One show, wired: the parts that every running show has, whoever draws it. Live shows, benchmarks and tests use this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from engine.audio.capture import Capture
+from engine.audio.sources import Source
+from engine.control.osc import HOST, PORT, OscServer, parse_target
+from engine.control.osc_status import Status
+from engine.control.show import Show
+from engine.core.clock import Clock
+from engine.core.mailbox import Mailbox
+from engine.core.messages import Frame
+from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.worker import Inference
+
+STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class OscOptions:
+    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender."""
+
+    host: str = HOST
+    port: int = PORT
+    target: str | None = None
+
+
+class Engine:
+    """Sound in, show state, inference and OSC, running between `__enter__` and `__exit__`.
+
+    `open_pipeline` is called by the inference thread, at the start and after every failure that `step_down` answers.
+    `status` is what OSC reports. Frames are in `frames`, the newest wins. Raises what `OscServer` raises.
+    """
+
+    def __init__(
+        self,
+        show: Show,
+        source: Source,
+        open_pipeline: Callable[[], SamplingStage],
+        clock: Clock,
+        *,
+        osc: OscOptions = OscOptions(),  # noqa: B008 - frozen
+        status: Callable[[], Status] | None = None,
+        max_fps: float = 0.0,
+        step_down: Callable[[Exception, int], str] = lambda error, steps: "",
+    ) -> None:
+        self.show, self.clock = show, clock
+        self.capture = Capture(source, clock, state=lambda: show.state)
+        self.frames: Mailbox[Frame] = Mailbox()
+        self.worker = Inference(open_pipeline, self.capture, show.current, self.frames, clock, max_fps, step_down)
+        self.osc = OscServer(
+            show.queue,
+            host=osc.host,
+            port=osc.port,
+            target=parse_target(osc.target) if osc.target else None,
+            check=show.check,
+            status=status,
+            clock=clock,
+        )
+        self._running = ExitStack()
+
+    def __enter__(self) -> Engine:
+        with ExitStack() as stack:
+            stack.callback(self.osc.close)
+            stack.enter_context(self.capture)
+            stack.callback(self.worker.stop, STOP_S)
+            self.worker.start()
+            self.osc.start()
+            self._running = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()

@@ -1,0 +1,43 @@
+"""What the operator is told: one line at a time on the screen, trouble on stderr too."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from engine.app.stats import Tally
+from engine.core import console
+from engine.core.clock import Clock
+
+MESSAGE_S = 5.0
+
+
+class Notices:
+    """Lines for the operator. Any thread may `post`; the rest is the main thread's."""
+
+    def __init__(self, tally: Tally, clock: Clock) -> None:
+        self._tally, self._clock = tally, clock
+        self._posted: deque[str] = deque()
+        self._message, self._until_s = "", 0.0
+
+    def post(self, line: str) -> None:
+        """A line of trouble from another thread, told at the next `collect`."""
+        self._posted.append(line)
+
+    def collect(self) -> None:
+        """Tell what other threads posted."""
+        while self._posted:
+            self.trouble(self._posted.popleft())
+
+    def trouble(self, line: str) -> None:
+        """Tell of trouble, on the screen and on stderr; the same line in a row only once."""
+        self.note(line)
+        if self._tally.trouble(line):
+            console.say(f"tpos: {line}")
+
+    def note(self, line: str) -> None:
+        """Show a line on the screen for a while."""
+        self._message, self._until_s = line, self._clock.now() + MESSAGE_S
+
+    def message(self, now_s: float) -> str:
+        """The line to be read now, "" for none."""
+        return self._message if now_s < self._until_s else ""
