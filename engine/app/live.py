@@ -10,7 +10,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,11 +36,12 @@ from engine.inference.fallback import Ladder
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_ladder
 from engine.inference.worker import Inference
+from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import Filming
 from engine.recording.session import About, default_root
 from engine.recording.start_picture import starting_picture
-from engine.render.pacing import Gaps, run
+from engine.render.pacing import RedrawTimes, redraw_loop
 from tpos_models.contracts import Model
 
 PROGRAM = "tpos-live 0.1.0"
@@ -128,7 +129,7 @@ class Live:
             stack.callback(self.inference.stop)
             self.osc.start()
             stack.enter_context(PresetWatcher(self.show.edit, self.say, self.show.looks.current))
-            gaps = run(
+            times = redraw_loop(
                 screen,
                 lambda now_s: self.redraw(screen, now_s),
                 self.clock,
@@ -136,7 +137,15 @@ class Live:
                 self._over(started_s, stopping),
             )
             self.filming.sound()
-        return self._summary(started_s, gaps)
+        return self._summary(started_s, times)
+
+    def open_screen(self) -> AbstractContextManager[Screen]:
+        """Where it plays: a window, or nothing that is seen."""
+        options, director = self.options, self.director
+        settings = OutputSettings(
+            options.size, options.fullscreen, options.display, director.command, lambda: director.show.state
+        )
+        return open_screen(["headless" if options.headless else "window"], settings, self.picture)
 
     @property
     def model(self) -> Model:
@@ -151,9 +160,10 @@ class Live:
             self._carry_out(self.director.effects.popleft())
         self._take_frame(screen, now_s)
         self.filming.follow(state)
-        screen.redraw(self.capture.latest, state, now_s, self._hud(state, now_s), self.filming.running)
-        if self.filming.due(screen.shaped_s) or self._wants_snapshot:
-            self._read(screen)
+        hud = self._hud(state, now_s)
+        redrawn = screen.redraw(self.capture.latest, state, now_s, hud, self.filming.running)
+        if self.filming.due(redrawn.shaped_s) or self._wants_snapshot:
+            self._read(screen, redrawn.shaped_s)
         self.filming.sound()
         while self.news:
             self.say(self.news.popleft())
@@ -223,9 +233,9 @@ class Live:
         self.tally.frame(frame, now_s)
         self.filming.frame(frame)
 
-    def _read(self, screen: Screen) -> None:
+    def _read(self, screen: Screen, newest_s: float) -> None:
         assert self.filming is not None
-        ready = screen.picture()
+        ready = screen.picture(newest_s)
         if ready is None:
             return
         image, shaped_s = ready
@@ -270,9 +280,11 @@ class Live:
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.filming.status.seconds if self.filming.running else None,
             message=self._message if now_s < self._message_until_s else "",
+            frozen=state.freeze,
+            blackout=state.blackout,
         )
 
-    def _summary(self, started_s: float, gaps: Gaps) -> LiveSummary:
+    def _summary(self, started_s: float, times: RedrawTimes) -> LiveSummary:
         assert self.filming is not None
         seconds = self.clock.now() - started_s
         return LiveSummary(
@@ -282,7 +294,7 @@ class Live:
             evaluations=self.inference.evaluations,
             delay_ms=self.tally.delay_ms,
             heard=self.tally.heard,
-            redraws=gaps.stats(),
+            redraws=times.stats(),
             audio=self.capture.counters(),
             recordings=tuple(self.filming.sessions),
             snapshots=tuple(self.snapshots),
@@ -296,7 +308,7 @@ class Live:
 def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
     """Play a show from the command line; Ctrl-C ends it in good order."""
     live = Live(options)
-    with open_screen(options, live.director) as screen, ended_by_signals() as stopping:
+    with live.open_screen() as screen, ended_by_signals() as stopping:
         if not quiet:
             _greet(live)
         return live.run(screen, stopping)
