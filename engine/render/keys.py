@@ -17,7 +17,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("?", "this list; any key closes it"),
     ("F  F11", "fullscreen"),
     ("M", "next monitor"),
-    ("H", "head-up display; fullscreen starts without"),
+    ("H", "head-up display"),
     ("Space", "freeze"),
     ("B", "blackout"),
     ("R", "record"),

@@ -87,15 +87,15 @@ def _ends(line: str, kept: int) -> str:
 
 
 def wrapped(text: str, size_px: int, width_px: float, lines: int) -> list[str]:
-    """`text` in at most `lines` lines, broken between words where it can be; the last is elided in its middle."""
+    """`text` in at most `lines` lines, broken between words or folders; the last is elided in its middle."""
     rest, rows = " ".join(text.split()), []
     while rest and len(rows) < lines - 1 and length(rest, size_px) > width_px:
         low, high = 1, len(rest)
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if length(rest[:middle], size_px) <= width_px else (low, middle - 1)
-        space = rest.rfind(" ", low // 2, low + 1)
-        cut = space if space > 0 else low
+        breaks = (rest.rfind(" ", low // 2, low + 1), rest.rfind("/", low // 2, low) + 1)
+        cut = max(breaks) if max(breaks) > 0 else low
         rows.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip()
     return [*rows, elided(rest, size_px, width_px)] if rest else rows
