@@ -7,8 +7,8 @@ main thread draws.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +33,8 @@ from engine.core.signals import ended_by_signals
 from engine.inference.fallback import Ladder
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_ladder
-from engine.outputs.screens import Screen, open_headless, open_window
+from engine.outputs.registry import OutputSettings
+from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
@@ -65,7 +66,7 @@ class LiveOptions:
 class Live:
     """One show from start to closing summary, drawn on `screen`. Everything here runs on the main thread.
 
-    Raises what opening the sound, the presets, the start picture and the OSC port raises.
+    `picture`, RGB uint8 (H, W, 3), is what it starts from. Raises what `OscServer` raises.
     """
 
     def __init__(
@@ -75,14 +76,15 @@ class Live:
         screen: Screen,
         source: Source,
         clock: Clock,
+        *,
+        picture: np.ndarray | None = None,
         ladder: Ladder | None = None,
     ) -> None:
         look = options.look
-        self.options, self.show, self.screen, self.clock = options, show, screen, clock
+        self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
         self.tally = Tally()
         self.notices = Notices(self.tally, clock)
         self._ladder = ladder or open_ladder(look.name, look.size_px, self.notices.post, look.additions)
-        self.picture = starting_picture(look.init_image) if look.init_image else None
         if options.record is not None:
             show.set(recording=True)
         self.engine = Engine(
@@ -113,13 +115,13 @@ class Live:
         self._carry_out_effects()
         self._take_frame(now_s)
         self.recording.follow(state)
-        capture, recording = self.engine.capture, self.recording
-        self.screen.redraw(capture.latest, state, now_s, self._hud(state, now_s), recording.running)
-        if recording.due(self.screen.shaped_s) or self.snapshots.wanted:
-            self._read_back()
-        recording.sound()
+        features, hud = self.engine.capture.latest, self._hud(state, now_s)
+        redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
+        if self.recording.due(redrawn.shaped_s) or self.snapshots.wanted:
+            self._read_back(redrawn.shaped_s)
+        self.recording.sound()
         self.notices.collect()
-        for trouble in (self.engine.worker.trouble, recording.trouble):
+        for trouble in (self.engine.worker.trouble, self.recording.trouble):
             if trouble:
                 self.notices.trouble(trouble)
 
@@ -190,8 +192,8 @@ class Live:
         self.tally.frame(frame, now_s)
         self.recording.frame(frame)
 
-    def _read_back(self) -> None:
-        ready = self.screen.picture()
+    def _read_back(self, newest_s: float) -> None:
+        ready = self.screen.picture(newest_s)
         if ready is None:
             return
         image, shaped_s = ready
@@ -213,6 +215,8 @@ class Live:
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.recording.status.seconds if self.recording.running else None,
             message=self.notices.message(now_s),
+            frozen=state.freeze,
+            blackout=state.blackout,
         )
 
     def _summary(self, started_s: float, gaps: Gaps) -> LiveSummary:
@@ -235,16 +239,35 @@ class Live:
         )
 
 
-def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
-    """Play a show from the command line; Ctrl-C ends it in good order."""
-    clock = WallClock()
+@contextmanager
+def open_live(options: LiveOptions, clock: Clock | None = None, ladder: Ladder | None = None) -> Iterator[Live]:
+    """A show ready to run on the screen that `options` ask for.
+
+    Raises what opening the presets, the sound, the start picture, the screen and the OSC port raises.
+    """
+    clock = clock or WallClock()
     show, troubles = options.look.build_show()
     source = open_source(options.source, options.channels or (), options.loop, clock)
-    with ExitStack() as stack:
-        screen = stack.enter_context(open_screen(options, show))
-        live = Live(options, show, screen, source, clock)
+    picture = starting_picture(options.look.init_image) if options.look.init_image else None
+    settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
+    with open_screen(["headless" if options.headless else "window"], settings, picture) as screen:
+        live = Live(options, show, screen, source, clock, picture=picture, ladder=ladder)
         for trouble in troubles:
             live.notices.trouble(trouble)
+        yield live
+
+
+def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
+    """Play a show from the command line; Ctrl-C ends it in good order."""
+    with open_live(options) as live, ended_by_signals() as stopping:
         if not quiet:
             _greet(live)
-        return live.run(stack.enter_context(ended_by_signals()))
+        return live.run(stopping)
+
+
+def _greet(live: Live) -> None:
+    host, port = live.engine.osc.address
+    console.say(f"listening to {live.engine.capture.source.name}; OSC on {host}:{port}; model {live.options.look.name}")
+    if live.options.stream_batch:
+        console.say(f"stream batch: a picture comes {live.show.state.steps - 1} frames later than without")
+    console.say("Ctrl-C ends the show" if live.options.headless else "keys: ? lists them, Q twice ends the show")

@@ -27,7 +27,8 @@ from engine.core.console import Tick
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_model
-from engine.outputs.screens import FILM_PX, Screen, open_headless
+from engine.outputs.registry import FILM_PX
+from engine.outputs.screens import Screen, open_headless
 from engine.recording.session import Session
 from engine.recording.start_picture import starting_picture
 from export.media.video import VideoWriter

@@ -16,7 +16,7 @@ from engine.bench.running import Rig, running
 from engine.core.clock import WallClock
 from engine.core.messages import Frame, ShaderAmounts
 from engine.outputs.screens import open_headless
-from engine.render.pacing import RedrawStats, run
+from engine.render.pacing import RedrawStats, redraw_loop
 from tpos_models.contracts import Model
 
 CLICK_EVERY_S = 0.6
@@ -54,7 +54,7 @@ def _display(model: Model, size: tuple[int, int], rate_hz: float, seconds: float
                 screen.show(frame)
             screen.render(rig.capture.latest, rig.director.state(), now_s)
 
-        return run(screen, redraw, rig.clock, rate_hz, lambda: rig.clock.now() > end_s).stats()
+        return redraw_loop(screen, redraw, rig.clock, rate_hz, lambda: rig.clock.now() > end_s).stats()
 
 
 class ClickSource(PacedSource):
@@ -106,7 +106,7 @@ def _clicks(model: Model, seconds: float, tell: Say) -> list[Bar]:
             pixels = screen.render(rig.capture.latest, rig.director.state(), now_s)
             changes.append((clock.now(), float(pixels[::4, ::4].astype(np.int16).mean())))
 
-        run(screen, redraw, clock, 36.0, lambda: clock.now() > end_s)
+        redraw_loop(screen, redraw, clock, 36.0, lambda: clock.now() > end_s)
         frame_s = float(np.median(list(rig.inference.frame_s)))
     shader_ms = [1000 * delay for click in source.arrivals if (delay := _first_change(changes, click)) is not None]
     frame_ms = [1000 * delay for click in source.arrivals if (delay := _first_frame(frame_times, click)) is not None]

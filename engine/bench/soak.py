@@ -18,7 +18,6 @@ from engine.app.stats import LiveSummary
 from engine.audio import SAMPLE_RATE
 from engine.bench.report import Bar, Say
 from engine.core.messages import ShaderAmounts
-from engine.outputs.screens import open_screen
 from export.media.reading import read_frames, read_sound
 
 CLICK_S = 1.25
@@ -103,7 +102,7 @@ def _play(track: Path, folder: Path, model: str) -> tuple[LiveSummary, list[tupl
     options = LiveOptions(look=look, source=str(track), headless=True, record=folder, size=(256, 256), osc_port=0)
     live = Live(options)
     live.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0), flash_limiter=False)
-    with open_screen(options, live.director) as screen, _memory() as memory:
+    with live.open_screen() as screen, _memory() as memory:
         return live.run(screen, threading.Event()), memory
 
 

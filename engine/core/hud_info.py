@@ -21,3 +21,5 @@ class HudInfo:
     prompt: str = ""
     recording_s: float | None = None
     message: str = ""
+    frozen: bool = False
+    blackout: bool = False

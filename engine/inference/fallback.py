@@ -70,6 +70,11 @@ class Ladder:
         return self._rungs[self._at]
 
     @property
+    def loaded(self) -> Model | None:
+        """The model, if it is loaded."""
+        return self._model
+
+    @property
     def model(self) -> Model:
         """The model, loaded when first asked for; raises what the last rung raised where none works."""
         while self._model is None:

@@ -1,181 +1,121 @@
-"""Where the main loop draws: a window, an EGL context, or nothing but the recording."""
+"""Where the main loop draws: the show's picture on its outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.resources import files
 
 import numpy as np
+from PIL import Image
 
-from engine.core import console
 from engine.core.hud_info import HudInfo
-from engine.core.messages import AudioFeatures, Frame, ShowState
-from tpos_models.errors import MissingPart
+from engine.core.messages import Frame, ShowState
+from engine.outputs.headless import PlainFrames
+from engine.outputs.output import Drawing, Features, Output
+from engine.outputs.registry import FILM_PX, OutputSettings, open_output
+from engine.render.picture import Redrawn, Size
 
-if TYPE_CHECKING:
-    from engine.app.live import LiveOptions
-    from engine.control.director import Director
-    from engine.render.headless import HeadlessContext
-    from engine.render.window import ShowWindow
-
-HEADLESS_HZ = 30.0
-WINDOW_PX = (720, 720)
-FILM_PX = (512, 512)
-"""Sizes that show the whole of a square picture; --size asks for others."""
-
-Features = Callable[[], AudioFeatures]
+PLACEHOLDER = "placeholder.png"
+"""What the built-in model draws for the default preset in silence."""
 
 
-class Screen(Protocol):
-    """What the main loop needs of its screen; `film_size` is the size of the pictures it gives to the recorder."""
+class Screen:
+    """Draws the show once for all its `outputs`; the first brings the OpenGL context and sets the pace.
 
-    film_size: tuple[int, int]
-    rate_hz: float
-    shaped_s: float
-    """Capture time of the sound that shaped the last redraw: the picture's time in a film."""
+    `film_size` is the size of the pictures it gives to the recorder. Owned by the main thread.
+    """
+
+    def __init__(self, outputs: Sequence[Output], drawing: Drawing, film_size: Size) -> None:
+        self.outputs = tuple(outputs)
+        self.film_size = film_size
+        self._drawing = drawing
+        self._asked_s = 0.0
+        context = self.outputs[0].context
+        self._has_screen = context is not None and context.size is not None
 
     @property
-    def closed(self) -> bool: ...
-
-    def dispatch(self) -> None: ...
-
-    def show(self, frame: Frame) -> None: ...
-
-    def redraw(self, features: Features, state: ShowState, now_s: float, hud: HudInfo, filming: bool) -> None: ...
-
-    def picture(self) -> tuple[np.ndarray, float] | None:
-        """A picture that is ready and its `shaped_s`; asks for the newest, which the next call gives."""
-        ...
-
-    def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
-        """Draw one moment and wait for its picture: for offline use."""
-        ...
-
-
-class GLScreen:
-    """A renderer on a window or an EGL context. Owned by the main thread."""
-
-    def __init__(self, stage: ShowWindow | HeadlessContext, film_size: tuple[int, int], rate_hz: float) -> None:
-        from engine.render.renderer import Renderer
-
-        self.film_size, self.rate_hz = film_size, rate_hz
-        self._stage = stage
-        self.renderer = Renderer(stage, None if stage.size else film_size)
-        self.shaped_s = self._asked_s = 0.0
+    def rate_hz(self) -> float:
+        """How often to redraw."""
+        return self.outputs[0].rate_hz
 
     @property
     def closed(self) -> bool:
         """The operator has quit."""
-        return self._stage.closed
+        return self.outputs[0].closed
 
     def dispatch(self) -> None:
         """Handle the events that wait."""
-        self._stage.dispatch()
+        for output in self.outputs:
+            output.dispatch()
 
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest."""
-        self.renderer.show(frame)
+        self._drawing.show(frame)
 
-    def redraw(self, features: Features, state: ShowState, now_s: float, hud: HudInfo, filming: bool) -> None:
-        """Draw one moment; the film's own size is drawn only while filming."""
-        if self._stage.size:
-            self.renderer.size = self.film_size if filming else None
-        self.renderer.redraw(lambda: self._latch(features, now_s), state, now_s, hud)
+    def show_placeholder(self, image: np.ndarray) -> None:
+        """Show `image`, uint8 (height, width, 3), until the first frame."""
+        self._drawing.show_placeholder(image)
 
-    def _latch(self, features: Features, now_s: float) -> AudioFeatures:
-        latched = features()
-        self.shaped_s = latched.time_s or now_s
-        return latched
+    def redraw(self, features: Features, state: ShowState, now_s: float, hud: HudInfo, filming: bool) -> Redrawn:
+        """Draw one moment and send it to every output; the film's own size is drawn only while filming."""
+        self._drawing.size = self.film_size if filming or not self._has_screen else None
+        redrawn = self._drawing.redraw(features, state, now_s)
+        for output in self.outputs:
+            output.send(self._drawing, redrawn.shaped_s, hud)
+        return redrawn
 
-    def picture(self) -> tuple[np.ndarray, float] | None:
-        """The picture asked for last time, without waiting; see `Screen`."""
-        pixels, asked_s, self._asked_s = self.renderer.read_later(), self._asked_s, self.shaped_s
+    def picture(self, shaped_s: float) -> tuple[np.ndarray, float] | None:
+        """The picture that the last call asked for, and its time; asks for the newest, shaped at `shaped_s`."""
+        pixels, asked_s, self._asked_s = self._drawing.read_later(), self._asked_s, shaped_s
         return None if pixels is None else (pixels, asked_s)
 
     def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
-        """Draw and read back; see `Screen`."""
-        self.renderer.redraw(features, state, now_s)
-        return self.renderer.read()
-
-
-class NoScreen:
-    """No OpenGL: the model's frames go to the recording as they are."""
-
-    def __init__(self, film_size: tuple[int, int], rate_hz: float = HEADLESS_HZ) -> None:
-        self.film_size, self.rate_hz, self.closed = film_size, rate_hz, False
-        self._frame: Frame | None = None
-        self._black = False
-        self.shaped_s = 0.0
-
-    def dispatch(self) -> None:
-        """There are no events."""
-
-    def show(self, frame: Frame) -> None:
-        """Make `frame` the newest."""
-        self._frame = frame
-
-    def redraw(self, features: Features, state: ShowState, now_s: float, hud: HudInfo, filming: bool) -> None:
-        """Nothing is drawn; black stays black."""
-        self._black, self.shaped_s = state.blackout, features().time_s or now_s
-
-    def picture(self) -> tuple[np.ndarray, float] | None:
-        """The newest frame, scaled to the film."""
-        if self._frame is None:
-            return None
-        image = np.zeros_like(self._frame.image) if self._black else self._frame.image
-        return _scaled(image, self.film_size), self.shaped_s
-
-    def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
-        """The newest frame, scaled; see `Screen`."""
-        self._black = state.blackout
-        ready = self.picture()
-        assert ready is not None
-        return ready[0]
+        """Draw one moment at the film's size, for no output, and wait for its picture: for offline use."""
+        self._drawing.size = self.film_size
+        self._drawing.redraw(features, state, now_s)
+        return self._drawing.read()
 
 
 @contextmanager
-def open_screen(options: LiveOptions, director: Director) -> Iterator[Screen]:
-    """Open what `options` asks for: a window, or headless an EGL context, or without OpenGL none."""
-    if not options.headless:
-        from engine.render.window import open_window
+def open_screen(
+    names: Sequence[str], settings: OutputSettings, placeholder: np.ndarray | None = None
+) -> Iterator[Screen]:
+    """Open the outputs `names`, the first of them the one to draw on, and close them at the end.
 
-        window = open_window(
-            director.command,
-            lambda: director.show.state,
-            options.size or WINDOW_PX,
-            options.fullscreen,
-            options.display,
-        )
-        try:
-            yield GLScreen(window, options.size or window.size, window.rate_hz)
-        finally:
-            window.close()
-        return
-    with open_headless(options.size or FILM_PX) as screen:
+    Until the first frame the screen shows `placeholder`, uint8 (height, width, 3); None: one that ships.
+    """
+    with _opened(names, settings) as screen:
+        screen.show_placeholder(_built_in() if placeholder is None else placeholder)
         yield screen
 
 
 @contextmanager
-def open_headless(size: tuple[int, int]) -> Iterator[Screen]:
-    """An EGL context that draws `size`, or without OpenGL no screen at all, and a line that says so."""
-    try:
-        from engine.render.headless import open_context
-
-        context = open_context()
-    except MissingPart as error:
-        console.say(f"tpos: {error}; the model's frames are recorded as they are")
-        yield NoScreen(size)
-        return
-    try:
-        yield GLScreen(context, size, HEADLESS_HZ)
-    finally:
-        context.close()
+def open_headless(size: Size = FILM_PX) -> Iterator[Screen]:
+    """A screen for offline use that draws `size` and is black before the first frame."""
+    with _opened(["headless"], OutputSettings(size=size)) as screen:
+        yield screen
 
 
-def _scaled(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if image.shape[1::-1] == size:
-        return image
-    from PIL import Image
+@contextmanager
+def _opened(names: Sequence[str], settings: OutputSettings) -> Iterator[Screen]:
+    with ExitStack() as stack:
+        outputs: list[Output] = []
+        for name in names:
+            outputs.append(open_output(name, settings))
+            stack.callback(outputs[-1].close)
+        film_size = settings.size or outputs[0].size
+        yield Screen(outputs, _drawing(outputs[0], film_size), film_size)
 
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+def _drawing(output: Output, size: Size) -> Drawing:
+    if output.context is None:
+        return PlainFrames(size)
+    from engine.render.renderer import Renderer  # OpenGL may be touched only once there is a context
+
+    return Renderer(output.context, size)
+
+
+def _built_in() -> np.ndarray:
+    with (files("engine.outputs") / PLACEHOLDER).open("rb") as file:
+        return np.asarray(Image.open(file).convert("RGB"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from tpos_models.errors import TposError
 class RecordingControl:
     """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
 
-    `size` is the film's, `fps` its rate, `about` what the records say of the show. A recording that breaks off leaves
-    its reason in `trouble` and the show running.
+    `size` is the film's, `fps` its rate; `about` is asked what the records say of the show, at its start and its end. A
+    recording that breaks off leaves its reason in `trouble` and the show running.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class RecordingControl:
         capture: Capture,
         show: Show,
         clock: Clock,
-        about: About,
+        about: Callable[[], About],
     ) -> None:
         self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock)
         self._capture, self._show, self._clock, self._about = capture, show, clock, about
@@ -92,16 +93,18 @@ class RecordingControl:
             self.trouble = summary.error or self.trouble
 
     def _start(self, state: ShowState) -> None:
-        preset = self._show.looks.current
-        about = replace(self._about, preset=presets.dump(preset) if preset else "")
         self._next_sample = self._capture.counters().samples
         self._logged = None
         try:
-            self._recorder.start(about=about)
+            self._recorder.start(about=self._described)
         except TposError as error:
             self._break_off(str(error))
             return
         self.running, self.trouble = True, ""
+
+    def _described(self) -> About:
+        preset = self._show.looks.current
+        return replace(self._about(), preset=presets.dump(preset) if preset else "")
 
     def _break_off(self, why: str) -> None:
         self.stop()

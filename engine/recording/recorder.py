@@ -105,8 +105,10 @@ class Recorder:
         self._running: _Running | None = None
         self._lock = threading.Lock()
 
-    def start(self, name: str | None = None, about: About | None = None) -> Path:
+    def start(self, name: str | None = None, about: Callable[[], About] = About) -> Path:
         """Begin a session, named by the time unless `name` is given; returns its folder.
+
+        `about` is asked now, and at the end once more: a model that was still loading is known then.
 
         Raises InputError for a name that is not one, StorageError where it cannot be written, RunError while one runs.
         """
@@ -117,11 +119,11 @@ class Recorder:
             remember_root(self._root)
             try:
                 check_space(folder, self._min_free)
-                take = self._new_take(folder, about or About())
+                take = self._new_take(folder, about())
             except TposError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-            self._running = _Running(take, _Inbox(self._limits), self._clock, self._fps)
+            self._running = _Running(take, _Inbox(self._limits), self._clock, self._fps, about)
             return folder
 
     def _new_take(self, folder: Path, about: About) -> Take:
@@ -192,8 +194,9 @@ class Recorder:
 class _Running:
     """One recording and its thread, "tpos-recorder"."""
 
-    def __init__(self, take: Take, inbox: _Inbox, clock: Clock, fps: float) -> None:
+    def __init__(self, take: Take, inbox: _Inbox, clock: Clock, fps: float, about: Callable[[], About]) -> None:
         self.take = take
+        self._about = about
         self._inbox = inbox
         self._clock = clock
         self._fps = fps
@@ -257,6 +260,7 @@ class _Running:
         state = SessionState.FAILED if self._error else SessionState.COMPLETE
         done = replace(
             self.take.record,
+            spec=self._about().spec,
             state=state,
             error=self._error,
             duration_s=self.take.seconds,

@@ -62,8 +62,8 @@ def colour_matrix(hue_rad: float, saturation: float) -> np.ndarray:
     return ((saturation * np.eye(3) + (1 - saturation) * grey) @ rotate).astype(np.float32)
 
 
-class Reaction:
-    """The eased state of the reactive layer; owned by the thread that draws."""
+class AudioReactiveLayer:
+    """The eased state of the layer that answers the music; owned by the thread that draws."""
 
     def __init__(self) -> None:
         self._hit = Ease(ATTACK_S, 0.16)

@@ -11,32 +11,32 @@ KNEE = 0.45
 """Code value above which a part of the picture glows."""
 
 
-class Light:
-    """Draws a picture with its look into `lit`. Owned by the thread that draws."""
+class Bloom:
+    """Draws a picture with its look into `target`. Owned by the thread that draws."""
 
     def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
-        self.lit = gl.Target(size)
+        self.target = gl.Target(size)
         self._small = gl.Target(gl.shrunk(size, SMALL_PX))
         self._near = gl.Target(gl.shrunk(size, SMALL_PX))
         self._far = gl.Target(gl.shrunk(size, FAR_PX))
         self._canvas = canvas
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")
-        self._light = gl.program("cover.vert", "light.frag", "enlarge.frag")
+        self._program = gl.program("cover.vert", "bloom.frag", "enlarge.frag")
 
     def draw(self, picture: gl.Texture, look: Look) -> None:
-        """Draw `lit`; with the neutral look it equals `picture`."""
+        """Draw `target`; with the neutral look it equals `picture`."""
         if look.glow > 0.0:
             self._draw_glow(picture)
-        self.lit.begin()
-        self._light.use()
+        self.target.begin()
+        self._program.use()
         for unit, texture in enumerate((picture, self._near.texture, self._far.texture)):
             texture.bind(unit)
-        self._light["picture"], self._light["near_glow"], self._light["far_glow"] = 0, 1, 2
-        self._light["glow"], self._light["warp"], self._light["phase"] = look.glow, look.warp, look.warp_phase
-        width, height = self.lit.size
-        self._light["aspect"], self._light["texels"] = width / height, (float(width), float(height))
-        self._light["push"] = tuple(look.colour.T.ravel().tolist())
+        self._program["picture"], self._program["near_glow"], self._program["far_glow"] = 0, 1, 2
+        self._program["glow"], self._program["warp"], self._program["phase"] = look.glow, look.warp, look.warp_phase
+        width, height = self.target.size
+        self._program["aspect"], self._program["texels"] = width / height, (float(width), float(height))
+        self._program["push"] = tuple(look.colour.T.ravel().tolist())
         self._canvas.cover()
 
     def _draw_glow(self, picture: gl.Texture) -> None:
@@ -59,5 +59,5 @@ class Light:
 
     def delete(self) -> None:
         """Free what the GPU holds."""
-        for thing in (self.lit, self._small, self._near, self._far, self._shrink, self._bright, self._light):
+        for thing in (self.target, self._small, self._near, self._far, self._shrink, self._bright, self._program):
             thing.delete()

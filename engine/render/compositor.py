@@ -13,14 +13,17 @@ import numpy as np
 
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
-from engine.render.audio_reactive import NEUTRAL, Look, Reaction
-from engine.render.bloom import Light
+from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look
+from engine.render.bloom import Bloom
 from engine.render.flash_limiter import GRID, FlashLimiter
-from engine.render.interpolation import Between
+from engine.render.interpolation import Interpolation
+from engine.render.picture import Redrawn
 
 GRAIN_HZ = 24.0
 """How often the grain changes: film's rate, whatever the display's."""
 GRAIN_ROWS = 540
+PLACEHOLDER_FADE_S = 1.0
+"""How long the first frames take to replace what was shown before them."""
 LONGEST_STEP_S = 0.25
 """A redraw later than this (a window being moved, a laptop waking up) moves the effects no further."""
 
@@ -56,17 +59,32 @@ class _Stages:
 
     def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
         self.size = size
-        self.between = Between(canvas, size)
-        self.light = Light(canvas, size)
+        self.interpolation = Interpolation(canvas, size)
+        self.bloom = Bloom(canvas, size)
         self.shown = gl.Target(size)
 
     def swap(self) -> None:
-        """What was lit is shown."""
-        self.light.lit, self.shown = self.shown, self.light.lit
+        """What was drawn is shown."""
+        self.bloom.target, self.shown = self.shown, self.bloom.target
 
     def delete(self) -> None:
-        for thing in (self.between, self.light, self.shown):
+        for thing in (self.interpolation, self.bloom, self.shown):
             thing.delete()
+
+
+class _Placeholder:
+    """What is shown until there is a frame, and since when it fades out."""
+
+    def __init__(self, texture: gl.Texture) -> None:
+        self.texture = texture
+        self.since_s: float | None = None
+
+    def weight(self, now_s: float) -> float:
+        """1 before the first frame, then falling to 0 without a corner."""
+        if self.since_s is None:
+            return 1.0
+        left = 1.0 - min((now_s - self.since_s) / PLACEHOLDER_FADE_S, 1.0)
+        return left * left * (3.0 - 2.0 * left)
 
 
 class Compositor:
@@ -81,10 +99,11 @@ class Compositor:
         self._stages: _Stages | None = None
         self._newest: Frame | None = None
         self._taken: Frame | None = None
-        self._reaction = Reaction()
+        self._reactive = AudioReactiveLayer()
         self._look: Look = NEUTRAL
         self._limiter = FlashLimiter()
         self._on_screen = np.zeros((GRID[1], GRID[0], 3))
+        self._placeholder: _Placeholder | None = None
         self._fade = 1.0
         self._fit = "fill"
         self._now_s: float | None = None
@@ -93,26 +112,62 @@ class Compositor:
         """Make `frame` the newest; it is uploaded by the next `compose` that is not frozen."""
         self._newest = frame
 
-    def compose(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float, output: gl.Size) -> None:
+    def show_placeholder(self, image: np.ndarray) -> None:
+        """Until the first frame, and fading out under it, show `image`: uint8 (height, width, 3)."""
+        height, width, _ = image.shape
+        self._placeholder = _Placeholder(gl.Texture((width, height), image))
+
+    def compose(
+        self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float, output: gl.Size
+    ) -> Redrawn:
         """Decide the picture of this moment, to be painted at `output` size.
 
-        `features` is called once, as late as drawing allows. Before the first frame everything is black.
+        `features` is called once, as late as drawing allows. Before the first frame or placeholder everything is black.
         """
         dt_s = 0.0 if self._now_s is None else min(max(now_s - self._now_s, 0.0), LONGEST_STEP_S)
         self._now_s, self._fit = now_s, state.fit
-        if not state.freeze:
-            self._advance(features, state, now_s, dt_s)
+        frozen = state.freeze and self._stages is not None
+        if not frozen:
+            self._interpolate(now_s, dt_s)
+        latched = features()
         if self._stages is not None:
+            if not frozen:
+                self._look = self._reactive.step(latched, state.shader, dt_s)
+                self._stages.bloom.draw(self._stages.interpolation.moment.texture, self._look)
             self._release(self._stages, state, now_s, dt_s, output)
+        return Redrawn(latched.time_s or now_s, self._stages is not None)
 
-    def _advance(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float, dt_s: float) -> None:
+    def _interpolate(self, now_s: float, dt_s: float) -> None:
         if self._newest is not None and self._newest is not self._taken:
             self._take(self._newest, now_s)
+        placeholder = self._placeholder
+        if self._stages is None and placeholder is not None:
+            self._stages = _Stages(self.canvas, placeholder.texture.size)
         if self._stages is None:
             return
-        self._stages.between.draw(now_s, dt_s)
-        self._look = self._reaction.step(features(), state.shader, dt_s)
-        self._stages.light.draw(self._stages.between.moment.texture, self._look)
+        if self._taken is not None:
+            self._stages.interpolation.draw(now_s, dt_s)
+        if placeholder is None:
+            return
+        if self._taken is not None and placeholder.since_s is None:
+            placeholder.since_s = now_s
+        weight = placeholder.weight(now_s)
+        self._lay_over(placeholder.texture, self._stages.interpolation.moment, weight)
+        if weight == 0.0:
+            placeholder.texture.delete()
+            self._placeholder = None
+
+    def _lay_over(self, texture: gl.Texture, target: gl.Target, weight: float) -> None:
+        """Lay a picture of any size over `target`, filling it, as heavily as `weight` 0..1 says."""
+        target.begin()
+        self._paint.use()
+        texture.bind(0)
+        gl.blend_constant(weight)
+        p, where = self._paint, place(texture.size, target.size, "fill")
+        p["span"], p["up"], p["texels"] = where.span, -1.0, (float(texture.size[0]), float(texture.size[1]))
+        p["fade"], p["grain"] = 1.0, 0.0
+        self.canvas.cover()
+        gl.no_blend()
 
     def _take(self, frame: Frame, now_s: float) -> None:
         height, width, _ = frame.image.shape
@@ -120,7 +175,7 @@ class Compositor:
             if self._stages is not None:
                 self._stages.delete()
             self._stages = _Stages(self.canvas, (width, height))
-        self._stages.between.take(frame, now_s)
+        self._stages.interpolation.take(frame, now_s)
         self._taken = frame
 
     def _release(self, stages: _Stages, state: ShowState, now_s: float, dt_s: float, output: gl.Size) -> None:
@@ -143,7 +198,7 @@ class Compositor:
         self._limiter.record(self._on_screen * fade, now_s)
 
     def _release_light(self, stages: _Stages, span: tuple[float, float], now_s: float, dt_s: float) -> None:
-        wanted = self._watch(stages.light.lit, span)
+        wanted = self._watch(stages.bloom.target, span)
         weight = self._limiter.admit(self._on_screen, wanted, self._fade, now_s, dt_s)
         if weight >= 1.0:
             stages.swap()
@@ -151,7 +206,7 @@ class Compositor:
             return
         stages.shown.begin()
         self._copy.use()
-        stages.light.lit.texture.bind(0)
+        stages.bloom.target.texture.bind(0)
         gl.blend_constant(weight)
         self.canvas.cover()
         gl.no_blend()

@@ -14,8 +14,6 @@ from tpos_models.errors import MissingPart
 if TYPE_CHECKING:
     from pyglet.window import BaseWindow
 
-    from engine.core.hud_info import HudInfo
-
 PACKAGES = "libegl1 libgl1 libgl1-mesa-dri"
 _INSTALL = f"install it with: sudo apt-get install {PACKAGES}"
 
@@ -39,20 +37,6 @@ class HeadlessContext:
     def switch_to(self) -> None:
         """Make it the current context."""
         self._window.switch_to()
-
-    @property
-    def closed(self) -> bool:
-        """False: nobody can close what nobody sees."""
-        return False
-
-    def dispatch(self) -> None:
-        """There are no events."""
-
-    def draw_over(self, hud: HudInfo | None, now_s: float) -> None:
-        """There is no operator to read it."""
-
-    def flip(self) -> None:
-        """There is nothing to swap."""
 
     def close(self) -> None:
         """Give the context back; twice is harmless."""

@@ -11,7 +11,7 @@ from engine.core.hud_info import HudInfo
 from engine.core.messages import Heard
 from engine.render import gl
 from engine.render.keys import HELP
-from engine.render.text import Colour, Pen, fitted, length, panel, write
+from engine.render.text import Colour, Pen, fitted, length, panel, wrapped, write
 
 SCRIM: Colour = (8, 8, 12, 185)
 BRIGHT: Colour = (245, 245, 245, 255)
@@ -19,10 +19,12 @@ DIM: Colour = (170, 174, 184, 255)
 AMBER: Colour = (255, 190, 60, 255)
 RED: Colour = (255, 70, 70, 255)
 TEAL: Colour = (90, 215, 200, 255)
+ICE: Colour = (120, 190, 255, 255)
+INK: Colour = (8, 8, 12, 255)
 
 REFRESH_S = 0.2
 """Numbers are written anew at most this often; words at once."""
-HEARD_LINES = 4
+HEARD_LINES, MESSAGE_LINES = 4, 3
 WARNINGS = {
     "silence": "silence: no sound comes in",
     "clipping": "clipping: turn the input down",
@@ -32,7 +34,7 @@ WARNINGS = {
 
 def words(info: HudInfo) -> tuple:
     """The part of `info` that must be seen at once when it changes."""
-    return info.state, info.prompt, info.recording_s is None, info.message
+    return info.state, info.prompt, info.recording_s is None, info.message, info.frozen, info.blackout
 
 
 def text_px(size: gl.Size) -> int:
@@ -85,23 +87,60 @@ class _Sheet:
         line = round(1.45 * px)
         return cls(min(size[0] - 2 * pad, 34 * px), lines * line + 2 * pad, px, pad, line)
 
+    @property
+    def inner(self) -> int:
+        """Width of a line."""
+        return self.width - 2 * self.pad
+
+    def top(self, row: int) -> int:
+        """Top of a line, from the panel's."""
+        return self.pad + row * self.line
+
 
 def draw_sheet(info: HudInfo, size: gl.Size) -> tuple[Image.Image, _Sheet]:
     """The HUD's panel for a window of `size`, without its moving meters (they take the second line)."""
-    heard = sorted(info.heard, key=lambda h: -h.weight)[:HEARD_LINES]
-    notes = [(WARNINGS.get(info.state, ""), AMBER), (info.message, BRIGHT)]
-    notes = [(text, colour) for text, colour in notes if text]
-    sheet = _Sheet.of(size, 3 + len(heard) + len(notes))
+    inner = _Sheet.of(size, 0).inner
+    rows = _rows(info, text_px(size), inner)
+    badges = [(word, colour) for word, colour, on in _badges(info) if on]
+    used = 2 + len(rows) + bool(badges)
+    heard = sorted(info.heard, key=lambda h: -h.weight)[: min(HEARD_LINES, max(0, _most_lines(size) - used))]
+    sheet = _Sheet.of(size, used + len(heard))
     image, pen = panel((sheet.width, sheet.height), sheet.pad // 2, SCRIM)
     _numbers(pen, info, sheet)
-    inner = sheet.width - 2 * sheet.pad
-    rows = [(info.prompt or "no prompt", BRIGHT), *notes]
-    for row, (text, colour) in enumerate(rows):
-        at = (sheet.pad, sheet.pad + (2 + row) * sheet.line)
-        write(pen, at, fitted(text, sheet.px, inner), sheet.px, colour)
-    for row, one in enumerate(heard):
-        _bar(pen, one, sheet, sheet.pad + (2 + len(rows) + row) * sheet.line)
+    _write_badges(pen, badges, sheet)
+    for row, (text, colour) in enumerate(rows, 2 + bool(badges)):
+        write(pen, (sheet.pad, sheet.top(row)), text, sheet.px, colour)
+    for row, one in enumerate(heard, used):
+        _bar(pen, one, sheet, sheet.top(row))
     return image, sheet
+
+
+def _most_lines(size: gl.Size) -> int:
+    """Lines for which there is room above and below."""
+    sheet = _Sheet.of(size, 0)
+    return max(0, size[1] - 4 * sheet.pad) // sheet.line
+
+
+def _rows(info: HudInfo, px: int, width: int) -> list[tuple[str, Colour]]:
+    """The prompt, what is wrong with the input, and the message, whose end says what would be accepted or saved."""
+    rows = [(fitted(info.prompt or "no prompt", px, width), BRIGHT)]
+    if warning := WARNINGS.get(info.state):
+        rows.append((fitted(warning, px, width), AMBER))
+    return rows + [(line, BRIGHT) for line in wrapped(info.message, px, width, MESSAGE_LINES)]
+
+
+def _badges(info: HudInfo) -> tuple[tuple[str, Colour, bool], ...]:
+    return ("FROZEN", ICE, info.frozen), ("BLACKOUT", RED, info.blackout)
+
+
+def _write_badges(pen: Pen, badges: list[tuple[str, Colour]], sheet: _Sheet) -> None:
+    """Filled boxes with dark words, on the third line: what the audience may take for a fault is meant."""
+    left, top = float(sheet.pad), sheet.top(2)
+    for word, colour in badges:
+        width = length(word, sheet.px, bold=True) + sheet.px
+        pen.rounded_rectangle((left, top, left + width, top + 1.25 * sheet.px), sheet.px // 4, fill=colour)
+        write(pen, (left + sheet.px / 2, top), word, sheet.px, INK, bold=True)
+        left += width + sheet.px
 
 
 def _numbers(pen: Pen, info: HudInfo, sheet: _Sheet) -> None:

@@ -9,7 +9,7 @@ from engine.render.optical_flow import REACH, Motion
 SHORTEST_FADE_S, LONGEST_FADE_S = 0.005, 1.0
 
 
-class Between:
+class Interpolation:
     """The model's newest frame, fading in from what was on the screen before it, along the motion between the two.
 
     The fade lasts as long as frames are apart, so the picture never jumps however unevenly they come; where redraws

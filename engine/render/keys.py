@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 
 from engine.core.messages import ShowState
 
@@ -13,7 +14,7 @@ BLACKOUT_FADE_S = 0.5
 CUES = 9
 
 HELP: tuple[tuple[str, str], ...] = (
-    ("?", "this list"),
+    ("?", "this list; any key closes it"),
     ("F  F11", "fullscreen"),
     ("M", "next monitor"),
     ("H", "head-up display"),
@@ -28,16 +29,27 @@ HELP: tuple[tuple[str, str], ...] = (
 )
 """(keys, what they do): all of them, as the help overlay lists them."""
 
+
+class View(Enum):
+    """What the window itself does."""
+
+    FULLSCREEN = auto()
+    MONITOR = auto()
+    HUD = auto()
+    HELP = auto()
+    QUIT = auto()
+
+
 VIEW = {
-    "F": "fullscreen",
-    "F11": "fullscreen",
-    "M": "monitor",
-    "H": "hud",
-    "QUESTION": "help",
-    "SLASH": "help",
-    "F1": "help",
-    "Q": "quit",
-    "ESCAPE": "quit",
+    "F": View.FULLSCREEN,
+    "F11": View.FULLSCREEN,
+    "M": View.MONITOR,
+    "H": View.HUD,
+    "QUESTION": View.HELP,
+    "SLASH": View.HELP,
+    "F1": View.HELP,
+    "Q": View.QUIT,
+    "ESCAPE": View.QUIT,
 }
 """Key to what the window itself does. Where `?` is Shift and `/`, some systems report the key without its shift."""
 

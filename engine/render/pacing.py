@@ -26,8 +26,8 @@ class RedrawStats:
     longest_gap_ms: float
 
 
-class Gaps:
-    """Collects the times of redraws. Owned by the thread that draws."""
+class RedrawTimes:
+    """Collects when redraws reached the screen. Owned by the thread that draws."""
 
     def __init__(self) -> None:
         self._gaps_s: deque[float] = deque(maxlen=KEPT)
@@ -52,8 +52,8 @@ class Gaps:
         )
 
 
-class Paced(Protocol):
-    """What the loop asks of a window or a headless context."""
+class EventSource(Protocol):
+    """What the loop asks of the screen it draws on."""
 
     @property
     def closed(self) -> bool:
@@ -65,22 +65,22 @@ class Paced(Protocol):
         ...
 
 
-def run(
-    stage: Paced, redraw: Callable[[float], None], clock: Clock, rate_hz: float, stopped: Callable[[], bool]
-) -> Gaps:
+def redraw_loop(
+    events: EventSource, redraw: Callable[[float], None], clock: Clock, rate_hz: float, stopped: Callable[[], bool]
+) -> RedrawTimes:
     """Redraw at `rate_hz`, or as often as the machine can, until `stopped()` or the window is closed.
 
     `redraw` gets the time and must not wait for anything but the display. A redraw that comes late is not made up for.
     """
-    gaps = Gaps()
+    times = RedrawTimes()
     due_s = clock.now()
     while not stopped():
-        stage.dispatch()
-        if stage.closed:
+        events.dispatch()
+        if events.closed:
             break
         redraw(clock.now())
         now_s = clock.now()
-        gaps.add(now_s)
+        times.add(now_s)
         due_s = max(due_s + 1.0 / rate_hz, now_s)
         clock.sleep(due_s - now_s)
-    return gaps
+    return times

@@ -1,49 +1,27 @@
-"""The one thing the rest of the engine holds: frames in, redraws to a stage, pictures out to the recorder."""
+"""The one thing that outputs hold: frames in, redraws, and the moment's picture for screens and recorders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from engine.core.hud_info import HudInfo
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
 from engine.render.compositor import Compositor
-
-
-class Stage(Protocol):
-    """Where redraws go: `ShowWindow` or `HeadlessContext`, already opened."""
-
-    @property
-    def size(self) -> gl.Size | None:
-        """Pixels of the screen, None where there is none."""
-        ...
-
-    def switch_to(self) -> None:
-        """Make its context current."""
-        ...
-
-    def draw_over(self, hud: HudInfo | None, now_s: float) -> None:
-        """Draw what only the operator sees."""
-        ...
-
-    def flip(self) -> None:
-        """Show what was drawn."""
-        ...
+from engine.render.picture import Context, Redrawn
 
 
 class Renderer:
-    """Draws the show on a stage, and the same picture without HUD for whoever reads it.
+    """Draws the show in a context: the picture alone, without HUD, for its screen and for whoever reads it.
 
     `size` is the picture that `read` gives. Without one it is the screen's, and is drawn only when read. With one it
-    is drawn at every redraw, and serves the screen too where that has the same size. Owned by the stage's thread.
+    is drawn at every redraw, and serves the screen too where that has the same size. Owned by the context's thread.
     """
 
-    def __init__(self, stage: Stage, size: gl.Size | None = None) -> None:
-        stage.switch_to()
-        self._stage = stage
+    def __init__(self, context: Context, size: gl.Size | None = None) -> None:
+        context.switch_to()
+        self._context = context
         self._compositor = Compositor()
         self._size = size
         self._picture: gl.Target | None = None
@@ -53,7 +31,7 @@ class Renderer:
     @property
     def size(self) -> gl.Size:
         """Width and height of the picture that `read` gives."""
-        return self._size or self._stage.size or (1280, 720)
+        return self._size or self._context.size or (1280, 720)
 
     @size.setter
     def size(self, size: gl.Size | None) -> None:
@@ -63,20 +41,29 @@ class Renderer:
         """Make `frame` (any size) the newest."""
         self._compositor.show(frame)
 
-    def redraw(
-        self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float, hud: HudInfo | None = None
-    ) -> None:
-        """Draw and show one moment; `features` is called right before the draw that answers it."""
-        self._stage.switch_to()
-        screen = self._stage.size
-        self._compositor.compose(features, state, now_s, screen or self.size)
+    def show_placeholder(self, image: np.ndarray) -> None:
+        """Show `image` until the first frame, which fades in over it: uint8 (height, width, 3), any size."""
+        self._context.switch_to()
+        self._compositor.show_placeholder(image)
+
+    def redraw(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float) -> Redrawn:
+        """Draw one moment; `features` is called right before the draw that answers it."""
+        self._context.switch_to()
+        screen = self._context.size
+        redrawn = self._compositor.compose(features, state, now_s, screen or self.size)
         self._painted = False
         if screen is None or self._size is not None:
             self._paint()
-        if screen is not None:
-            self._present(screen)
-            self._stage.draw_over(hud, now_s)
-        self._stage.flip()
+        return redrawn
+
+    def paint(self, screen: gl.Size) -> None:
+        """Put the moment's picture on the whole of the context's screen, which is `screen` pixels."""
+        self._context.switch_to()
+        if self._painted and self._picture is not None and self._picture.size == screen:
+            self._picture.show()
+        gl.use_screen(screen)
+        if not (self._painted and self.size == screen):
+            self._compositor.paint(screen)
 
     def read(self) -> np.ndarray:
         """The picture of the last redraw, uint8 (height, width, 3), its first row at the top; waits for it."""
@@ -94,7 +81,7 @@ class Renderer:
         return pixels
 
     def _ready(self) -> gl.Target:
-        self._stage.switch_to()
+        self._context.switch_to()
         return self._picture if self._painted and self._picture is not None else self._paint()
 
     def _paint(self) -> gl.Target:
@@ -106,10 +93,3 @@ class Renderer:
         self._compositor.paint(self.size, first_row_up=False)
         self._painted = True
         return self._picture
-
-    def _present(self, screen: gl.Size) -> None:
-        if self._painted and self._picture is not None and self._picture.size == screen:
-            self._picture.show()
-        gl.use_screen(screen)
-        if not (self._painted and self.size == screen):
-            self._compositor.paint(screen)

@@ -68,6 +68,39 @@ def fitted(text: str, size_px: int, width_px: float) -> str:
     return line[:low].rstrip() + "…"
 
 
+def elided(text: str, size_px: int, width_px: float) -> str:
+    """`text` in one line, its middle left out where it is wider than `width_px`: both ends stay."""
+    line = " ".join(text.split())[:400]
+    if length(line, size_px) <= width_px:
+        return line
+    most, least = len(line) - 1, 0
+    while least < most:
+        kept = (least + most + 1) // 2
+        least, most = (kept, most) if length(_ends(line, kept), size_px) <= width_px else (least, kept - 1)
+    return _ends(line, least)
+
+
+def _ends(line: str, kept: int) -> str:
+    """The first third and the last two thirds of `kept` characters: names and what would be accepted come last."""
+    head = kept // 3
+    return line[:head].rstrip() + "…" + line[len(line) - (kept - head) :].lstrip()
+
+
+def wrapped(text: str, size_px: int, width_px: float, lines: int) -> list[str]:
+    """`text` in at most `lines` lines, broken between words or folders; the last is elided in its middle."""
+    rest, rows = " ".join(text.split()), []
+    while rest and len(rows) < lines - 1 and length(rest, size_px) > width_px:
+        low, high = 1, len(rest)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if length(rest[:middle], size_px) <= width_px else (low, middle - 1)
+        breaks = (rest.rfind(" ", low // 2, low + 1), rest.rfind("/", low // 2, low) + 1)
+        cut = max(breaks) if max(breaks) > 0 else low
+        rows.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [*rows, elided(rest, size_px, width_px)] if rest else rows
+
+
 def write(pen: Pen, at: tuple[float, float], text: str, size_px: int, colour: Colour, bold: bool = False) -> None:
     """Write one line; `at` is the left end of its top."""
     left, top = at

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from engine.core.messages import ShowState
 from engine.render.headless import load
-from engine.render.keys import VIEW, Command, show_command
+from engine.render.keys import VIEW, Command, View, show_command
 from tpos_models.errors import DeviceError, MissingPart
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ TITLE = "TPoS Live"
 PACKAGES = "libgl1 libgl1-mesa-dri libxrender1 libxrandr2 libxinerama1"
 QUIT_WITHIN_S = 2.0
 """The second press of Q or Esc must come within this."""
+HELP_S = 12.0
+"""The list of keys goes by itself after this: a second a line."""
 SOFTWARE_HZ = 36.0
 """Redraw rate where the CPU draws: above the 30 that look smooth, below what would starve the model."""
 LARGEST_HZ = 240.0
@@ -109,15 +111,18 @@ class ShowWindow:
         from engine.render.hud import Help, Hud
 
         self.closed = False
-        self.hud_visible = True
-        self.help_visible = False
         self._window = window
+        self._hud_shown = {False: True, True: False}
+        """Whether the HUD is shown, windowed and fullscreen: there the audience would read it."""
+        self._help_until_s = 0.0
         self._command, self._state = command, state
         self._display = display
         self._quit_asked_s = -QUIT_WITHIN_S
         canvas = Canvas()
         self._hud, self._help = Hud(canvas), Help(canvas)
-        window.push_handlers(on_key_press=self._on_key_press, on_close=self._on_close)
+        window.push_handlers(
+            on_key_press=self._on_key_press, on_key_release=self._on_key_release, on_close=self._on_close
+        )
         window.set_minimum_size(*SMALLEST)
         window.set_icon(_icon())
         if fullscreen:
@@ -147,14 +152,23 @@ class ShowWindow:
         """Handle the keys and window events that wait."""
         self._window.dispatch_events()
 
-    def draw_over(self, hud: HudInfo | None, now_s: float) -> None:
-        """Draw what only the operator sees: the HUD, the list of keys, the question whether to quit."""
-        if hud is not None and self.quitting:
-            hud = replace(hud, message="press Q or Esc again to quit")
+    @property
+    def hud_visible(self) -> bool:
+        """The HUD is shown: in a window from the start, fullscreen only after H."""
+        return self._hud_shown[self._window.fullscreen]
+
+    @property
+    def help_visible(self) -> bool:
+        """The list of keys is shown."""
+        return time.monotonic() < self._help_until_s
+
+    def draw_over(self, hud: HudInfo) -> None:
+        """Draw what only the operator should see: the list of keys, or the HUD, which asks whether to quit."""
         if self.help_visible:
             self._help.draw(self.size)
-        elif hud is not None and (self.hud_visible or self.quitting):
-            self._hud.draw(self.size, hud, now_s)
+        elif self.hud_visible:
+            asked = replace(hud, message="press Q or Esc again to quit") if self.quitting else hud
+            self._hud.draw(self.size, asked, time.monotonic())
 
     @property
     def quitting(self) -> bool:
@@ -179,6 +193,8 @@ class ShowWindow:
         from pyglet.window.key import symbol_string
 
         key = symbol_string(symbol)
+        if self._closes_help(key):
+            return True
         said = show_command(key, self._state())
         if said is not None:
             self._command(*said)
@@ -186,21 +202,35 @@ class ShowWindow:
             self._view(VIEW[key])
         return True
 
-    def _view(self, action: str) -> None:
+    def _on_key_release(self, _symbol: int, _modifiers: int) -> None:
+        """On X11 pyglet takes `?` for still pressed where Shift was let go first, and would never report it again."""
+        from pyglet.window.key import QUESTION
+
+        getattr(self._window, "pressed_keys", set()).discard(QUESTION)
+
+    def _closes_help(self, key: str) -> bool:
+        """Any key closes the list of keys and does what it does, but for those that would open it or quit."""
+        shown = self.help_visible
+        if "SHIFT" not in key:
+            self._help_until_s = 0.0
+        return shown and VIEW.get(key) in (View.HELP, View.QUIT)
+
+    def _view(self, action: View) -> None:
         match action:
-            case "fullscreen":
+            case View.FULLSCREEN:
                 self._fullscreen()
-            case "monitor":
+            case View.MONITOR:
                 self._next_monitor()
-            case "hud":
-                self.hud_visible = not self.hud_visible
-            case "help":
-                self.help_visible = not self.help_visible
-            case "quit":
+            case View.HUD:
+                self._hud_shown[self._window.fullscreen] = not self.hud_visible
+            case View.HELP:
+                self._help_until_s = time.monotonic() + HELP_S
+            case View.QUIT:
                 self.closed = self.quitting
                 self._quit_asked_s = time.monotonic()
 
     def _fullscreen(self) -> None:
+        self._help_until_s = 0.0
         fullscreen = not self._window.fullscreen
         self._window.set_fullscreen(fullscreen, screen=self._screen if fullscreen else None)
         self._window.set_mouse_visible(not fullscreen)

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.core.clock import WallClock
+from engine.core.hud_info import HudInfo
 from engine.core.messages import SILENCE, Frame, Heard, ShaderAmounts, ShowState
+from engine.outputs.window import WindowOutput
+from engine.render.pacing import redraw_loop
 from engine.render.window import ShowWindow, open_window
 
 if TYPE_CHECKING:
@@ -39,9 +42,7 @@ def main(folder: str) -> None:
             state[0] = replace(state[0], freeze=arguments[0])
 
     window = open_window(command, lambda: state[0], size=(640, 360))
-    from engine.core.hud_info import HudInfo
     from engine.render import gl
-    from engine.render import pacing as pace
     from engine.render.renderer import Renderer
 
     info = HudInfo(24.0, 40.0, 0.5, "ok", 120.0, 0.1, (Heard("rain", 0.7),), "a lighthouse", 61.0)
@@ -52,33 +53,43 @@ def main(folder: str) -> None:
     flip = window.flip
 
     def capture() -> None:
-        screens[f"hud={window.hud_visible} help={window.help_visible}"] = gl.read_pixels(window.size)[::-1]
+        full = window.size != (640, 360)
+        key = f"full={full} hud={window.hud_visible} help={window.help_visible} quitting={window.quitting}"
+        screens[key] = gl.read_pixels(window.size)[::-1]
         flip()
 
     window.flip = capture  # type: ignore[method-assign]
+    output = WindowOutput(window)
     sizes: list[tuple[int, int]] = []
 
     def redraw(now_s: float) -> None:
-        renderer.redraw(lambda: SILENCE, state[0], now_s, info)
+        redrawn = renderer.redraw(lambda: SILENCE, state[0], now_s)
+        output.send(renderer, redrawn.shaped_s, replace(info, frozen=state[0].freeze))
         if window.size not in sizes:
             sizes.append(window.size)
         if len(sizes) == 1 and not said:
             say("ready")
 
     started_s = time.monotonic()
-    gaps = pace.run(window, redraw, WallClock(), 30.0, lambda: time.monotonic() - started_s > PATIENCE_S)
+    times = redraw_loop(output, redraw, WallClock(), 30.0, lambda: time.monotonic() - started_s > PATIENCE_S)
     pictures = {"read": renderer.read(), "same_size": _shared(renderer, window)}
     np.savez(f"{folder}/pictures.npz", **pictures, **screens)
-    summary = {"said": said, "sizes": sizes, "closed": window.closed, "redraws": gaps.stats().redraws}
-    window.close()
-    window.close()
+    summary = {
+        "said": said,
+        "sizes": sizes,
+        "closed": output.closed,
+        "sent": output.health.sent,
+        "redraws": times.stats().redraws,
+    }
+    output.close()
+    output.close()
     say(json.dumps(summary))
 
 
 def _shared(renderer: Renderer, window: ShowWindow) -> np.ndarray:
     """The picture when it is drawn once for screen and reader."""
     renderer.size = window.size
-    renderer.redraw(lambda: SILENCE, PLAIN, time.monotonic(), None)
+    renderer.redraw(lambda: SILENCE, PLAIN, time.monotonic())
     return renderer.read()
 
 

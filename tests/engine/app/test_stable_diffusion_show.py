@@ -22,7 +22,6 @@ from engine.cli import main
 from engine.core.clock import VirtualClock
 from engine.core.messages import Prompt, ShowState, SoundWindow
 from engine.inference.frame_pipeline import SamplingStage, encode_picture
-from engine.outputs.screens import open_screen
 from engine.recording.session import open_session
 from engine.recording.start_picture import starting_picture
 from export.media.reading import read_frames, read_last_frame, read_video_info
@@ -78,7 +77,7 @@ def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
         def is_set(self) -> bool:
             return live.frames.count >= 3
 
-    with open_screen(options, live.director) as screen:
+    with live.open_screen() as screen:
         return live.run(screen, Enough())
 
 

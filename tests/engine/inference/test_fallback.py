@@ -13,7 +13,8 @@ from engine.app.live import Live, LiveOptions
 from engine.app.options import LookOptions
 from engine.inference.fallback import Ladder, Rung, cause, ladder_of
 from engine.inference.loading import open_on, runners
-from engine.outputs.screens import NoScreen
+from engine.outputs.headless import HeadlessOutput, PlainFrames
+from engine.outputs.screens import Screen
 from tpos_models.contracts import Model
 from tpos_models.errors import MissingFileError, ModelError, RunError
 from tpos_models.network import Network, Run, Runner
@@ -130,17 +131,24 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_one_rung_lower(c
     stopping = threading.Event()
     shown: list[int] = []
 
-    class Watching(NoScreen):
+    class Watching(PlainFrames):
         """Notes which frame is on screen at every redraw."""
 
-        def redraw(self, features, state, now_s, hud, filming):
-            shown.append(self._frame.index if self._frame else 0)
+        index = 0
+
+        def show(self, frame):
+            super().show(frame)
+            self.index = frame.index
+
+        def redraw(self, features, state, now_s):
+            shown.append(self.index)
             if live.frames.count > 6:
                 stopping.set()
+            return super().redraw(features, state, now_s)
 
     deadline = threading.Timer(120, stopping.set)
     deadline.start()
-    summary = live.run(Watching((64, 64)), stopping)
+    summary = live.run(Screen([HeadlessOutput((64, 64), None)], Watching((64, 64)), (64, 64)), stopping)
     deadline.cancel()
     line = "torch: out of memory; going on with torch at 1 step a frame"
     assert summary.troubles == (line,)

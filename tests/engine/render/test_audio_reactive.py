@@ -9,7 +9,7 @@ import pytest
 from render_scenes import LOUD
 
 from engine.core.messages import SILENCE, ShaderAmounts
-from engine.render.audio_reactive import Ease, Reaction, colour_matrix
+from engine.render.audio_reactive import AudioReactiveLayer, Ease, colour_matrix
 
 FULL = ShaderAmounts(1, 1, 1, 1, 1, 1)
 
@@ -23,7 +23,7 @@ def test_easing_is_the_same_at_any_frame_rate(rate_hz):
 
 
 def test_a_hit_is_seen_at_the_first_redraw_and_decays():
-    reaction = Reaction()
+    reaction = AudioReactiveLayer()
     hit = reaction.step(replace(SILENCE, onset=1.0, hit=True), FULL, 1 / 60).zoom
     assert hit > 1.0 + 0.7 * 0.14
     for _ in range(60):
@@ -32,7 +32,7 @@ def test_a_hit_is_seen_at_the_first_redraw_and_decays():
 
 
 def test_all_amounts_zero_is_the_neutral_look():
-    look = Reaction().step(LOUD, ShaderAmounts(0, 0, 0, 0, 0, 0), 0.1)
+    look = AudioReactiveLayer().step(LOUD, ShaderAmounts(0, 0, 0, 0, 0, 0), 0.1)
     assert (look.zoom, look.warp, look.glow, look.grain) == (1.0, 0.0, 0.0, 0.0)
     assert np.allclose(look.colour, np.eye(3), atol=1e-7)
 
@@ -40,9 +40,9 @@ def test_all_amounts_zero_is_the_neutral_look():
 def test_the_beat_pulses_only_while_the_tempo_is_known():
     amounts = ShaderAmounts(0, 0, 0, 0, 0, 1)
     known = replace(SILENCE, bpm=120.0, tempo_confidence=1.0, beat_phase=0.0, state="ok")
-    assert Reaction().step(known, amounts, 0.1).zoom > 1.05
-    assert Reaction().step(replace(known, tempo_confidence=0.0), amounts, 0.1).zoom == 1.0
-    assert Reaction().step(replace(known, beat_phase=0.6), amounts, 0.1).zoom == 1.0
+    assert AudioReactiveLayer().step(known, amounts, 0.1).zoom > 1.05
+    assert AudioReactiveLayer().step(replace(known, tempo_confidence=0.0), amounts, 0.1).zoom == 1.0
+    assert AudioReactiveLayer().step(replace(known, beat_phase=0.6), amounts, 0.1).zoom == 1.0
 
 
 def test_colour_push_keeps_grey_grey():

@@ -28,6 +28,41 @@ def test_before_the_first_frame_it_is_black():
     assert draw(Renderer(CONTEXT, (32, 18)), STILL, 0.0).max() == 0
 
 
+@pytest.mark.parametrize("size", [(64, 36), (128, 72), (50, 90)])
+def test_a_placeholder_of_any_size_is_shown_at_once_and_gives_way_to_the_frames(size):
+    """Its light falls from 200 to the frames' 40 over a second, and never turns back."""
+    renderer = Renderer(CONTEXT, (64, 36))
+    renderer.show_placeholder(flat(200, size[1], size[0]))
+    assert draw(renderer, STILL, 0.0).min() == 200
+    levels = []
+    for k in range(16):
+        renderer.show(frame(flat(40), k, k * 0.1))
+        levels.append(draw(renderer, STILL, 1.0 + k * 0.1).mean())
+    assert levels[0] > 150
+    assert 60 < levels[5] < 180
+    assert levels == sorted(levels, reverse=True)
+    assert levels[11:] == [40] * 5
+
+
+def test_a_placeholder_lies_as_the_frames_do():
+    """Right way up, and cropped as a frame is: the same picture before and after changes nothing."""
+    image = picture(64, 64)
+    renderer = Renderer(CONTEXT, (64, 32))
+    renderer.show_placeholder(image)
+    before = draw(renderer, STILL, 0.0)
+    assert np.array_equal(before, image[16:48])
+    renderer.show(frame(image))
+    assert np.array_equal(draw(renderer, STILL, 0.3), before)
+
+
+def test_a_placeholder_answers_the_music():
+    renderer = Renderer(CONTEXT, (128, 72))
+    renderer.show_placeholder(picture())
+    for k in range(6):
+        loud = draw(renderer, ShowState(flash_limiter=False), 0.02 * k, LOUD)
+    assert np.abs(loud - picture()).mean() > 0.5
+
+
 def test_the_plain_picture_is_exact_at_its_own_size():
     image = picture()
     assert np.array_equal(draw(renderer_of(image), STILL, 0.0, LOUD), image)

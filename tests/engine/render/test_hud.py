@@ -49,7 +49,8 @@ def test_it_reads_over_black_and_white_and_stays_in_its_corner(size, background)
 
 def test_every_line_is_inside_its_panel():
     for size in SIZES:
-        image, sheet = draw_sheet(replace(INFO, state="lost", message="x" * 300), size)
+        full = replace(INFO, state="lost", message="x" * 300, frozen=True, blackout=True)
+        image, sheet = draw_sheet(full, size)
         alpha = np.asarray(image)[..., 3]
         bright = np.asarray(image)[..., :3].max(-1) > 120
         assert image.width <= size[0]
@@ -84,6 +85,7 @@ def test_the_list_of_keys_fits_every_window(size):
     image = draw_help(size)
     assert image.width <= size[0]
     assert image.height <= size[1]
+    assert (np.asarray(image)[:, -image.width // 40 :, :3] < 100).all(), "a line runs into the edge"
     target = gl.Target(size)
     target.begin()
     Help(gl.Canvas()).draw(size)
@@ -113,6 +115,41 @@ def test_text_needs_no_font_of_the_system(monkeypatch):
 def test_any_prompt_can_be_written(prompt):
     image, _ = draw_sheet(replace(INFO, prompt=prompt), (640, 360))
     assert (np.asarray(image)[..., :3] > 200).any()
+
+
+def test_a_message_ends_with_its_useful_part():
+    accepted = "no preset 'nope'; " + ", ".join(f"preset_{k}" for k in range(40)) + " would be accepted"
+    saved = "snapshot /home/somebody/" + "long_folder_name/" * 12 + "snapshot_2026-01-31.png"
+    for message, start, end in (
+        (accepted, "no preset 'nope'", "39 would be accepted"),
+        (saved, "snapshot /home/", "snapshot_2026-01-31.png"),
+    ):
+        rows = text.wrapped(message, 20, 400, 3)
+        assert len(rows) == 3
+        assert rows[0].startswith(start)
+        assert rows[-1].endswith(end)
+        assert all(text.length(row, 20) <= 400 for row in rows)
+
+
+def test_a_message_that_fits_is_whole():
+    assert text.wrapped("preset beach", 20, 400, 3) == ["preset beach"]
+    assert text.wrapped("", 20, 400, 3) == []
+    whole = "one two three four five six seven eight nine ten"
+    assert " ".join(text.wrapped(whole, 20, 200, 5)) == whole
+
+
+@pytest.mark.parametrize(("field", "colour"), [("frozen", (120, 190, 255)), ("blackout", (255, 70, 70))])
+def test_what_the_audience_may_take_for_a_fault_is_a_filled_badge(field, colour):
+    def coloured(info: HudInfo) -> int:
+        return int((np.abs(over((640, 360), 0, info, now_s=0.0) - colour).max(-1) < 40).sum())
+
+    assert coloured(replace(INFO, **{field: True})) > coloured(INFO) + 500
+
+
+def test_a_badge_comes_at_once():
+    hud = Hud(gl.Canvas())
+    plain = over((640, 360), 0, INFO, hud, 0.0)
+    assert not np.array_equal(over((640, 360), 0, replace(INFO, frozen=True), hud, 0.01), plain)
 
 
 def test_long_text_is_cut_with_an_ellipsis():

@@ -9,7 +9,7 @@ from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, ShowState
-from engine.render import pacing as pace
+from engine.render.pacing import redraw_loop
 from engine.render.renderer import Renderer
 
 
@@ -72,10 +72,19 @@ def test_the_same_inputs_give_the_same_pixels():
     assert all(np.array_equal(a, b) for a, b in zip(film(), film(), strict=True))
 
 
+class Nothing:
+    """A screen that is never closed and has no events."""
+
+    closed = False
+
+    def dispatch(self) -> None:
+        pass
+
+
 def test_the_loop_runs_on_the_given_clock_at_the_given_rate():
     clock = VirtualClock()
     times: list[float] = []
-    gaps = pace.run(CONTEXT, times.append, clock, 25.0, lambda: clock.now() >= 1.99)
+    gaps = redraw_loop(Nothing(), times.append, clock, 25.0, lambda: clock.now() >= 1.99)
     stats = gaps.stats()
     assert len(times) == stats.redraws == 50
     assert abs(stats.per_s - 25.0) < 1e-6
@@ -90,6 +99,6 @@ def test_a_late_redraw_is_not_made_up_for():
         times.append(now_s)
         clock.sleep(0.5 if len(times) == 3 else 0.01)
 
-    stats = pace.run(CONTEXT, redraw, clock, 10.0, lambda: clock.now() > 2.0).stats()
+    stats = redraw_loop(Nothing(), redraw, clock, 10.0, lambda: clock.now() > 2.0).stats()
     assert min(b - a for a, b in pairwise(times)) > 0.09
     assert stats.longest_gap_ms > 400

@@ -15,8 +15,13 @@ import numpy as np
 import pytest
 
 PROGRAM = Path(__file__).parents[2] / "support" / "window_program.py"
+WINDOWED = "full=False hud={hud} help={help} quitting=False"
 ROOT = PROGRAM.parents[2]
-KEYS = ("t", "s", "r", "b", "1", "9", "Right", "Left", "space", "h", "question", "question", "F11", "q", "Escape")
+KEYS = (
+    *("t", "s", "r", "b", "1", "9", "Right", "Left", "space", "h", "question", "question", "question", "Escape"),
+    *("question", "h", "question", "F11", "h", "h", "q", "Escape"),
+)
+"""The last of the evening: the HUD off, help, and what closes it; fullscreen, the HUD on and off; quit."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,7 @@ def test_keys_say_what_osc_says(session):
 
 def test_the_hud_is_in_the_window_and_not_in_the_picture(session):
     pictures = session["pictures"]
-    with_hud, without = pictures["hud=True help=False"], pictures["hud=False help=False"]
+    with_hud, without = (pictures[WINDOWED.format(hud=hud, help=False)] for hud in (True, False))
     plain = np.array([40, 90, 160])
     assert (pictures["read"] == plain).all()
     assert (pictures["same_size"] == plain).all()
@@ -99,8 +104,27 @@ def test_the_hud_is_in_the_window_and_not_in_the_picture(session):
 
 
 def test_help_covers_the_middle(session):
-    listed = session["pictures"]["hud=False help=True"]
+    listed = session["pictures"][WINDOWED.format(hud=False, help=True)]
     assert (listed[170:190, 310:330] != [40, 90, 160]).any(-1).mean() > 0.9
+
+
+def test_the_audience_sees_the_picture_alone(session):
+    """Fullscreen starts without the HUD, and asks for no second press where the audience would read it."""
+    plain = np.array([40, 90, 160])
+    for quitting in (False, True):
+        bare = session["pictures"][f"full=True hud=False help=False quitting={quitting}"]
+        assert bare.shape == (600, 800, 3)
+        assert (bare == plain).all()
+    with_hud = session["pictures"]["full=True hud=True help=False quitting=False"]
+    assert (with_hud[-200:, :300] != plain).any(-1).mean() > 0.4
+
+
+def test_help_never_sticks(session):
+    """The same key, Esc, any other key and fullscreen close it; Esc does not quit then, and H still does its work."""
+    shown = session["pictures"]
+    assert not [name for name in shown if "full=True" in name and "help=True" in name]
+    assert WINDOWED.format(hud=True, help=True) in shown
+    assert not [name for name in shown if "full=False" in name and "quitting=True" in name]
 
 
 def test_f11_fills_the_screen(session):
@@ -111,6 +135,7 @@ def test_f11_fills_the_screen(session):
 def test_quit_wants_two_presses_and_redraws_went_on(session):
     assert session["closed"]
     assert session["redraws"] > 30
+    assert session["sent"] == session["redraws"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,32 @@
+"""What one redraw gives. Nothing of OpenGL is needed to speak of it, so that a show without a screen can too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrawn:
+    """One redraw."""
+
+    shaped_s: float
+    """Capture time of the sound that it latched, on the show's clock: the picture's time in a film."""
+    drawn: bool
+    """Whether there was a picture to draw; before the first one it is black."""
+
+
+class Context(Protocol):
+    """An open OpenGL context: `ShowWindow` or `HeadlessContext`."""
+
+    @property
+    def size(self) -> Size | None:
+        """Pixels of its screen, None where there is none."""
+        ...
+
+    def switch_to(self) -> None:
+        """Make it the current one."""
+        ...

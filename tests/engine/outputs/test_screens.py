@@ -1,0 +1,120 @@
+"""The show on its outputs: what each is sent, and what is there before the model is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from PIL import Image
+from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
+
+from engine.core.hud_info import HudInfo
+from engine.core.messages import SILENCE, ShowState
+from engine.outputs.headless import HeadlessOutput, PlainFrames
+from engine.outputs.output import Drawing, Health, Output, Picture
+from engine.outputs.registry import OUTPUTS, OutputSettings, open_output
+from engine.outputs.screens import Screen, open_headless, open_screen
+from engine.render.renderer import Renderer
+from tpos_models.errors import InputError
+
+SIZE = (64, 36)
+
+
+class Stream:
+    """An output of another kind, as one to a network would be: it reads the picture and brings no context."""
+
+    name, context, size, rate_hz, closed = "stream", None, SIZE, 30.0, False
+
+    def __init__(self) -> None:
+        self.got: list[tuple[np.ndarray, float]] = []
+
+    @property
+    def health(self) -> Health:
+        return Health(len(self.got))
+
+    def dispatch(self) -> None:
+        pass
+
+    def send(self, picture: Picture, time_s: float, hud: HudInfo) -> None:
+        self.got.append((picture.read(), time_s))
+
+    def close(self) -> None:
+        pass
+
+
+def drawings() -> list[Drawing]:
+    return [Renderer(CONTEXT, SIZE), PlainFrames(SIZE)]
+
+
+@pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
+def test_every_output_is_sent_the_picture_and_its_time(drawing):
+    stream = Stream()
+    outputs: list[Output] = [HeadlessOutput(SIZE, None), stream]
+    screen = Screen(outputs, drawing, SIZE)
+    assert not screen.redraw(lambda: SILENCE, STILL, 1.0, HudInfo(), False).drawn
+    screen.show(frame(flat(90)))
+    redrawn = screen.redraw(lambda: replace(LOUD, time_s=1.98), STILL, 2.0, HudInfo(), False)
+    assert redrawn.drawn
+    assert [int(pixels.max()) for pixels, _ in stream.got] == [0, 90]
+    assert [time_s for _, time_s in stream.got] == [1.0, 1.98]
+    assert redrawn.shaped_s == 1.98
+    assert [output.health.sent for output in screen.outputs] == [2, 2]
+
+
+@pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
+def test_a_picture_asked_for_comes_with_the_time_of_the_sound_that_shaped_it(drawing):
+    screen = Screen([HeadlessOutput(SIZE, None)], drawing, SIZE)
+    given = []
+    for k, value in enumerate((10, 120, 230)):
+        screen.show(frame(flat(value), k, float(k)))
+        for half in (0.0, 0.5):
+            heard = replace(LOUD, time_s=100.0 + k + half)
+            redrawn = screen.redraw(lambda heard=heard: heard, STILL, 2 * (k + half), HudInfo(), True)
+        given.append(screen.picture(redrawn.shaped_s))
+    assert given[0] is None
+    assert [(int(pixels.mean()), time_s) for pixels, time_s in given[1:]] == [(10, 100.5), (120, 101.5)]
+
+
+@pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
+def test_a_frozen_show_goes_on_in_time_and_can_go_black(drawing):
+    screen = Screen([HeadlessOutput(SIZE, None)], drawing, SIZE)
+    screen.show(frame(flat(90)))
+    screen.redraw(lambda: LOUD, STILL, 1.0, HudInfo(), True)
+    frozen = ShowState(freeze=True, flash_limiter=False)
+    screen.show(frame(flat(10), 1))
+    assert screen.redraw(lambda: SILENCE, frozen, 2.0, HudInfo(), True).shaped_s == 2.0
+    assert screen.render(lambda: SILENCE, frozen, 2.5).min() == 90
+    assert screen.render(lambda: SILENCE, ShowState(freeze=True, blackout=True), 3.0).max() == 0
+
+
+def test_before_the_first_frame_there_is_a_picture():
+    with open_screen(["headless"], OutputSettings(size=(256, 256))) as screen:
+        assert screen.redraw(lambda: SILENCE, STILL, 0.0, HudInfo(), True).drawn
+        shown = screen.render(lambda: SILENCE, STILL, 0.1)
+    shipped = np.asarray(Image.open(str(files("engine.outputs") / "placeholder.png")).convert("RGB"))
+    assert np.array_equal(shown, shipped)
+    assert shown.std() > 20
+
+
+def test_the_start_picture_is_shown_where_there_is_one():
+    with open_screen(["headless"], OutputSettings(size=(128, 72)), picture()) as screen:
+        assert np.array_equal(screen.render(lambda: SILENCE, STILL, 0.0), picture())
+
+
+def test_a_film_rendered_offline_begins_with_its_first_frame():
+    with open_headless(SIZE) as screen:
+        assert screen.render(lambda: SILENCE, STILL, 0.0).max() == 0
+        screen.show(frame(flat(90)))
+        assert (screen.render(lambda: SILENCE, STILL, 0.1) == 90).all()
+
+
+def test_the_picture_that_ships_is_small():
+    assert len((files("engine.outputs") / "placeholder.png").read_bytes()) < 200_000
+
+
+def test_outputs_have_names_and_others_are_refused_in_words():
+    assert list(OUTPUTS) == ["window", "headless"]
+    with pytest.raises(InputError, match="output 'beamer': window, headless would be accepted"):
+        open_output("beamer", OutputSettings())
