@@ -1,4 +1,4 @@
-"""One show, wired: the parts that every running show has, whoever draws it. Live shows, benchmarks and tests use this."""
+"""One show, wired: the parts that every running show has, whoever draws it: live shows, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Engine:
         open_pipeline: Callable[[], SamplingStage],
         clock: Clock,
         *,
-        osc: OscOptions = OscOptions(),  # noqa: B008 - frozen
+        osc: OscOptions = OscOptions(),
         status: Callable[[], Status] | None = None,
         max_fps: float = 0.0,
         step_down: Callable[[Exception, int], str] = lambda error, steps: "",

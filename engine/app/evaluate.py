@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engine.app.hear import name_sounds
-from engine.core.console import Tick
+from engine.core.console import Progress
 from engine.recording.session import RECORD, VIDEO, default_root, open_session
 from export.media.reading import VideoInfo, read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, MediaError, MissingFileError
@@ -19,7 +19,9 @@ from tpos_models.metrics.film import LEAST_FRAMES, Evaluation, HubClip, evaluate
 from tpos_models.stable_diffusion import hub
 
 
-def evaluate_film(source: str, clip: Path | None, prompt: str | None, heard: str | None, tick: Tick) -> Evaluation:
+def evaluate_film(
+    source: str, clip: Path | None, prompt: str | None, heard: str | None, progress: Progress
+) -> Evaluation:
     """Measure a video file, or a session by its folder or name; raises `InputError`.
 
     `clip` is a folder of CLIP, by default the fetched one if any; without one there is no CLIP direction. `prompt` is
@@ -33,7 +35,7 @@ def evaluate_film(source: str, clip: Path | None, prompt: str | None, heard: str
     seeing = _open_clip(clip)
     if seeing is not None and heard is None:
         heard = name_sounds(samples, rate)
-    frames = _watched(video, info, tick)
+    frames = _watched(video, info, progress)
     return evaluate(frames, info.fps, samples, rate, seeing, prompt if prompt is not None else shown, heard or "")
 
 
@@ -71,9 +73,9 @@ def _sound(video: Path, info: VideoInfo) -> tuple[np.ndarray, int]:
     return mono, rate
 
 
-def _watched(video: Path, info: VideoInfo, tick: Tick) -> Iterator[np.ndarray]:
+def _watched(video: Path, info: VideoInfo, progress: Progress) -> Iterator[np.ndarray]:
     for i, (_, frame) in enumerate(read_frames(video)):
-        tick(i / info.frames)
+        progress(i / info.frames)
         yield frame
 
 

@@ -16,7 +16,7 @@ from engine.audio.resample import mono, read_sound
 from engine.audio.sound_file import AudioFile
 from engine.audio.soundtrack import soundtrack
 from engine.core.clock import WallClock
-from engine.core.console import Tick
+from engine.core.console import Progress
 from engine.inference.loading import open_model
 from tpos_models.audio.streaming import loudness_db
 
@@ -26,17 +26,17 @@ SHOWN = 3
 
 
 def hear_source(
-    source: str, phrases: list[str] | None, channels: tuple[int, ...] | None, seconds: float | None, tick: Tick
+    source: str, phrases: list[str] | None, channels: tuple[int, ...] | None, seconds: float | None, progress: Progress
 ) -> dict[str, Any]:
     """Listen to a file, a device (`seconds`, 10 by default) or "synth".
 
     Returns {"segments": [{"start_s", "end_s", "loudness_db", "beta", "phrases"}], "overall": [{"phrase", "weight"}]};
     `beta` is TAM's attention to the segment in the window that ends with it.
     """
-    return hear_samples(_samples(source, channels, seconds, tick), phrases, tick)
+    return hear_samples(_samples(source, channels, seconds, progress), phrases, progress)
 
 
-def hear_samples(samples: np.ndarray, phrases: list[str] | None, tick: Tick) -> dict[str, Any]:
+def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progress) -> dict[str, Any]:
     """`hear_source` of mono samples at 44.1 kHz."""
     model = open_model("pocket")
     asked = phrases or list(model.audio.phrases)
@@ -63,7 +63,7 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, tick: Tick) -> 
                 "phrases": _ranked(asked, weights[-1]),
             }
         )
-        tick(min(1.0, (start + len(piece)) / max(1, len(samples))))
+        progress(min(1.0, (start + len(piece)) / max(1, len(samples))))
     return {"segments": segments, "overall": _ranked(asked, np.mean(weights, axis=0))}
 
 
@@ -90,22 +90,22 @@ def _ranked(phrases: list[str], weights: np.ndarray) -> list[dict[str, Any]]:
     return [{"phrase": phrase, "weight": round(float(weight), 3)} for phrase, weight in ranked]
 
 
-def _samples(source: str, channels: tuple[int, ...] | None, seconds: float | None, tick: Tick) -> np.ndarray:
+def _samples(source: str, channels: tuple[int, ...] | None, seconds: float | None, progress: Progress) -> np.ndarray:
     """Mono at 44.1 kHz."""
     if source == "synth":
         samples = soundtrack()
     elif looks_like_file(source):
         samples = np.concatenate([mono(block) for block in read_sound(AudioFile(source))])
     else:
-        return _record(source, channels or (), seconds or LIVE_S, tick)
+        return _record(source, channels or (), seconds or LIVE_S, progress)
     return samples if seconds is None else samples[: round(seconds * SAMPLE_RATE)]
 
 
-def _record(device: str, channels: tuple[int, ...], seconds: float, tick: Tick) -> np.ndarray:
+def _record(device: str, channels: tuple[int, ...], seconds: float, progress: Progress) -> np.ndarray:
     clock = WallClock()
     with Capture(open_source(device, channels, clock=clock), clock) as capture:
         end_s = clock.now() + seconds
         while (left_s := end_s - clock.now()) > 0:
             clock.sleep(min(0.1, left_s))
-            tick(1 - max(0.0, left_s) / seconds)
+            progress(1 - max(0.0, left_s) / seconds)
         return mono(capture.raw(0)[0])

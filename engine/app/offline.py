@@ -9,33 +9,42 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.app.options import LookOptions, ModelOptions, check_sampler
+from engine.app.options import LookOptions, ModelOptions
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.resample import Intake, mono, read_sound
 from engine.audio.sound_file import AudioFile
-from engine.control.director import steer
 from engine.core.clock import VirtualClock
-from engine.core.console import Tick
+from engine.core.console import Progress
 from engine.core.messages import AudioFeatures, Frame, ShowState
+from engine.core.signals import ended_by_signals
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_model
 from engine.outputs.registry import FILM_PX
 from engine.outputs.screens import Screen, open_headless
 from engine.recording.session import Session
 from engine.recording.start_picture import starting_picture
+from engine.render.picture import Size
 from export.media.video import VideoWriter
 from tpos_models.contracts import Model
-from tpos_models.diffusion import plms
 
 StateAt = Callable[[float], ShowState]
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """The video to write: its file, its size (None: `FILM_PX`, or a session's own), its rate, and how much of it."""
+
+    output: Path
+    size: Size | None = None
+    fps: float = 30.0
+    seconds: float | None = None
 
 
 class OfflineShow:
@@ -48,8 +57,7 @@ class OfflineShow:
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
         """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
-        steer(self.analyser, state)
-        self.analyser.process(samples, end_s)
+        self.analyser.process(samples, end_s, state)
         self.stage.listen(self.analyser, state)
 
     def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
@@ -75,11 +83,11 @@ def render(
     state_at: StateAt,
     screen: Screen,
     video: VideoWriter,
-    tick: Callable[[float], None],
+    progress: Callable[[float], None],
 ) -> int:
     """Play `sound` (n, channels at 44.1 kHz a block) through the show into `video`; returns the number of frames.
 
-    `tick` is told the seconds done. A freeze holds the last frame.
+    `progress` is told the seconds done. A freeze holds the last frame.
     """
     coming: deque[Moment] = deque()
 
@@ -88,7 +96,7 @@ def render(
             screen.show(replace(moment.picture(), time_s=moment.now_s))
         video.write_video(screen.render(lambda: moment.features, moment.state, moment.now_s), moment.now_s)
         video.write_audio(moment.block, video.audio_position)
-        tick(moment.now_s)
+        progress(moment.now_s)
 
     with ThreadPoolExecutor() as lanes:
         for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
@@ -113,52 +121,30 @@ def _drawn(draw: Callable[[], Frame], at_once: int, lanes: Executor) -> Callable
     return lambda: frame
 
 
-def render_file(
-    audio: Path,
-    output: Path,
-    look: LookOptions,
-    size: tuple[int, int] | None,
-    fps: float,
-    seconds: float | None,
-    tick: Tick,
-    sampler: str = "few-step",
-) -> dict[str, Any]:
+def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Progress) -> dict[str, Any]:
     """`tpos render`: a sound file to a video file."""
     state = look.build_show()[0].state
     picture = starting_picture(look.init_image) if look.init_image else None
     file = AudioFile(audio)
-    length_s = min(file.duration_s or float("inf"), seconds or float("inf"))
-    sound = _first_seconds(read_sound(file), seconds)
+    length_s = min(file.duration_s or float("inf"), film.seconds or float("inf"))
+    sound = _first_seconds(read_sound(file), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
-    show = _show(look, picture, sampler, look.steps)
-    return _to_file(show, sound, channels, lambda _: state, output, size, fps, length_s, tick)
+    return _to_file(_open_show(look, picture), sound, channels, lambda _: state, film, length_s, progress)
 
 
-def render_session(
-    session: Session,
-    output: Path,
-    options: ModelOptions,
-    size: tuple[int, int] | None,
-    fps: float,
-    tick: Tick,
-    sampler: str = "few-step",
-) -> dict[str, Any]:
+def render_session(session: Session, film: FilmOptions, options: ModelOptions, progress: Progress) -> dict[str, Any]:
     """`tpos sessions export`: a recorded set re-rendered from its sound and its control log."""
     samples, rate = session.sound()
     intake = Intake(rate, samples.shape[1])
     sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
-    length_s = len(samples) / rate
     options = options.over(session.record.options or {"model": session.record.model or None})
-    show = _show(options, session.picture(), sampler)
-    return _to_file(
-        show, sound, intake.channels, session.state_at, output, size or session.record.size, fps, length_s, tick
-    )
+    show, film = _open_show(options, session.picture()), replace(film, size=film.size or session.record.size)
+    return _to_file(show, sound, intake.channels, session.state_at, film, len(samples) / rate, progress)
 
 
-def _show(options: ModelOptions, picture: np.ndarray | None, sampler: str, steps: int | None = None) -> OfflineShow:
-    check_sampler(sampler, steps)
+def _open_show(options: ModelOptions, picture: np.ndarray | None) -> OfflineShow:
     model = open_model(options.name, options.size_px, options.additions)
-    return OfflineShow(model, picture, (steps or plms.STEPS) if sampler == "reference" else 0)
+    return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0)
 
 
 def _to_file(
@@ -166,29 +152,20 @@ def _to_file(
     sound: Iterator[np.ndarray],
     channels: int,
     state_at: StateAt,
-    output: Path,
-    size: tuple[int, int] | None,
-    fps: float,
+    film: FilmOptions,
     length_s: float,
-    tick: Tick,
+    progress: Progress,
 ) -> dict[str, Any]:
     with (
-        open_headless(size or FILM_PX) as screen,
-        VideoWriter(output, screen.film_size, fps, SAMPLE_RATE, channels) as video,
-        _until_interrupted(sound) as playing,
+        open_headless(film.size or FILM_PX) as screen,
+        VideoWriter(film.output, screen.film_size, film.fps, SAMPLE_RATE, channels) as video,
+        ended_by_signals() as stopping,
     ):
-        frames = render(show, playing, state_at, screen, video, lambda done_s: tick(done_s / length_s))
+        playing = itertools.takewhile(lambda _: not stopping.is_set(), sound)  # Ctrl-C ends sound and film in order
+        frames = render(show, playing, state_at, screen, video, lambda done_s: progress(done_s / length_s))
         width, height = video.size
-    return {"output": str(output), "frames": frames, "fps": fps, "seconds": frames / fps, "size": [width, height]}
-
-
-@contextmanager
-def _until_interrupted(sound: Iterator[np.ndarray]) -> Iterator[Iterator[np.ndarray]]:
-    """Ctrl-C ends the sound, and so the film, in good order."""
-    from engine.app.live import ended_by_signals
-
-    with ended_by_signals() as stopping:
-        yield itertools.takewhile(lambda _: not stopping.is_set(), sound)
+    seconds = frames / film.fps
+    return {"output": str(film.output), "frames": frames, "fps": film.fps, "seconds": seconds, "size": [width, height]}
 
 
 def _frame_blocks(sound: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarray]:

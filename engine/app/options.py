@@ -81,6 +81,11 @@ class ModelOptions:
         return self.sampler == SamplerChoice.REFERENCE
 
     @property
+    def reference_steps(self) -> int:
+        """Steps of the reference sampler."""
+        return plms.STEPS
+
+    @property
     def size_px(self) -> tuple[int, int] | None:
         """(width, height) the model draws at; None is its own."""
         return parse_size(self.model_size, "model-size") if self.model_size else None

@@ -1,5 +1,5 @@
 """`python -m engine.cli`, as `accelerate launch` starts it."""
 
-from engine.cli import main
+from engine.cli.main import main
 
 main()

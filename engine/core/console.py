@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -17,7 +18,7 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-class Tick(Protocol):
+class Progress(Protocol):
     """Called with the share done, 0..1."""
 
     def __call__(self, share: float) -> None: ...
@@ -48,7 +49,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 @contextmanager
-def progress(title: str, quiet: bool = False) -> Iterator[Tick]:
+def progress(title: str, quiet: bool = False) -> Iterator[Progress]:
     """A progress bar with the time left, on stderr."""
     columns = (
         TextColumn("{task.description}"),
@@ -56,6 +57,6 @@ def progress(title: str, quiet: bool = False) -> Iterator[Tick]:
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True, disable=quiet) as bar:
+    with ProgressBar(*columns, console=err, transient=True, disable=quiet) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda share: bar.update(task, completed=share)

@@ -149,7 +149,7 @@ class ShowState:
     audio_gain_db: Annotated[
         float,
         Parameter(
-            "Input trim: 0 is -24 dB, 0.5 is 0 dB, 1 is +24 dB.",
+            "Input trim; over OSC 0 is -24 dB, 0.5 is 0 dB, 1 is +24 dB.",
             -24.0,
             24.0,
             "dB",

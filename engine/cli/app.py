@@ -1,0 +1,59 @@
+"""The command's tree, and the options that several commands share. A command only reads its options and prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import engine
+
+
+def _tree(name: str | None, words: str) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        help=words,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+
+app = _tree("tpos", "Sound becomes picture, live: The Power of Sound on few-step latent-consistent diffusion.")
+sessions_app = _tree(None, "Recorded sessions: list them, re-render them.")
+models_app = _tree(None, "Models: list, fetch, import.")
+app.add_typer(sessions_app, name="sessions")
+app.add_typer(models_app, name="models")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tpos {engine.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def version(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and stop.")
+    ] = False,
+) -> None:
+    """Sound becomes picture, live: The Power of Sound on few-step latent-consistent diffusion."""
+
+
+Model = Annotated[str, typer.Option(help="pocket, a Stable Diffusion name or folder, or random:ARCH.")]
+Preset = Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")]
+Size = Annotated[str | None, typer.Option(help="Size of the output, WIDTHxHEIGHT.")]
+Guidance = Annotated[str | None, typer.Option(help="auto, blend, semantic or reference: 1, 2 or 3 evaluations a step.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
+Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.")]
+InputName = Annotated[
+    str, typer.Option("--input", "-i", help="A device (index, part of its name, default), a file, or synth.")
+]
+Channels = Annotated[str | None, typer.Option(help="Channels of the device from 1, such as 3,4.")]
+OscPort = Annotated[int, typer.Option(help="UDP port for OSC.")]
+Headless = Annotated[bool, typer.Option(help="No window.")]
+Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]

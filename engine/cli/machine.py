@@ -1,0 +1,96 @@
+"""Commands that look at this machine: `devices`, `presets`, `doctor`, `bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.app.options import parse_size, positive
+from engine.cli.app import Guidance, Json, Model, OscPort, app
+from engine.core import console
+
+
+@app.command()
+def devices(json: Json = False) -> None:
+    """Sound cards and their inputs; monitors are what an output plays."""
+    from dataclasses import asdict
+
+    from engine.audio.portaudio import list_devices
+
+    found = list_devices()
+    if json:
+        console.result({"devices": [asdict(device) for device in found]}, json)
+        return
+    if not found:
+        console.say("no sound card; files and --input synth still play")
+    rows = [
+        (d.index, d.name, d.host_api, d.channels, int(d.default_rate), "monitor" if d.is_monitor else "") for d in found
+    ]
+    console.table(("index", "name", "through", "inputs", "rate", ""), rows)
+
+
+@app.command()
+def presets(json: Json = False) -> None:
+    """Presets: the shipped ones, and your own in the configuration folder."""
+    from engine.control.presets import library, user_directory
+
+    found, troubles = library()
+    if json:
+        listed = [{"name": p.name, "description": p.description, "path": str(p.path)} for p in found.values()]
+        console.result({"presets": listed, "troubles": troubles}, json)
+        return
+    console.table(("name", "description"), [(p.name, p.description) for p in found.values()])
+    for trouble in troubles:
+        console.say(trouble)
+    console.say(f"your own go to {user_directory()}")
+
+
+@app.command()
+def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
+    """What is present, missing or wrong on this machine, and what to do about it."""
+    from engine.app.doctor import examine
+
+    findings = examine(osc_port)
+    wrong = [finding for finding in findings if finding.state == "wrong"]
+    if json:
+        rows = [{"part": f.part, "state": f.state, "words": f.words} for f in findings]
+        console.result({"ok": not wrong, "findings": rows}, json)
+    else:
+        console.table(("part", "", "what"), [(f.part, f.state, f.words) for f in findings])
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
+    model: Model = "pocket",
+    size: Annotated[str | None, typer.Option(help="Size of the model's pictures, WIDTHxHEIGHT.")] = None,
+    guidance: Guidance = None,
+    steps: Annotated[int, typer.Option(help="Sampling steps a frame.")] = 1,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Every tier at 1, 2 and 4 steps instead.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(help="diffusers: its own pipeline on the same weights instead.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a chart of the stages, .png.")] = None,
+    soak: Annotated[float | None, typer.Option(help="Play and record for this many minutes instead.")] = None,
+    json: Json = False,
+) -> None:
+    """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
+    from engine.bench import BenchOptions, run_bench
+
+    options = BenchOptions(
+        model=model,
+        size=parse_size(size) if size else None,
+        guidance=guidance,
+        steps=steps,
+        seconds=positive("seconds", seconds),
+        sweep=sweep,
+        compare=compare,
+        plot=plot,
+        soak_minutes=positive("soak", soak) if soak is not None else None,
+    )
+    report, lines = run_bench(options, None if json else console.say)
+    console.result(report, json, lines)

@@ -1,0 +1,52 @@
+"""Entry point: bad input is one line and exit 2, trouble while running exit 1; a traceback only with --debug."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import typer
+from typer.exceptions import TyperException
+
+from engine.cli import listen, machine, models, play, sessions
+from engine.cli.app import app
+from engine.core import console
+from tpos_models.errors import TposError
+
+MODULES = [module.__name__ for module in (play, listen, machine, models, sessions)]
+"""Each puts its commands into the tree by being imported; in the order of `tpos --help`."""
+app.registered_commands.sort(key=lambda command: MODULES.index(getattr(command.callback, "__module__", "")))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and turn every error of ours into one line and an exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if not debug:
+        logging.getLogger("engine").addHandler(logging.NullHandler())  # a show tells its own troubles in one line
+    try:
+        code: Any = app([word for word in given if word != "--debug"], prog_name="tpos", standalone_mode=False)
+    except TyperException as error:
+        _fail_usage(error, debug)
+    except TposError as error:
+        _fail(str(error), error.exit_code, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail_usage(error: TyperException, debug: bool) -> None:
+    """A command line that is none: one line, or the help where no command was given."""
+    message = error.format_message()
+    if message.lstrip().startswith("Usage:"):
+        console.say(message)
+        sys.exit(2)
+    _fail(message.replace("\n", " "), 2, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        raise
+    console.say(f"tpos: {message}")
+    sys.exit(code)

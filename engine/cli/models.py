@@ -1,0 +1,92 @@
+"""Commands on models: `models list|fetch|import-tpos`, `build`, `train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.app.options import ModelOptions, with_options
+from engine.cli.app import Json, app, models_app
+from engine.core import console
+
+
+@models_app.command("list")
+def list_models(json: Json = False) -> None:
+    """Models that can be played."""
+    from tpos_models.registry import available
+
+    rows = [(model.name, model.where, model.words) for model in available()]
+    if json:
+        console.result({"models": [dict(zip(("name", "where", "what"), row, strict=True)) for row in rows]}, json)
+    else:
+        console.table(("name", "where it runs", "what it is"), rows)
+
+
+@app.command()
+@with_options
+def build(
+    options: ModelOptions,
+    to: Annotated[str, typer.Option(help="onnx or tensorrt.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; the cache otherwise.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 or fp16; TensorRT's default is fp16.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Build for another GPU, by its compute capability, as 8.9.")] = None,
+    json: Json = False,
+) -> None:
+    """Build every network of a model: ONNX, checked against torch, or TensorRT engines."""
+    from engine.app.build import BuildOptions, build_model, lines
+
+    wanted = BuildOptions(options.name, to, out, precision, gpu, options.size_px, options.additions)
+    report = build_model(wanted, None if json else console.say)
+    console.result(report, json, lines(report))
+
+
+@app.command()
+def train(
+    stage: Annotated[str, typer.Argument(help="text, hearing, pictures, evaluate, or tpos: the paper's encoder.")],
+    runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
+    sounds: Annotated[Path | None, typer.Option(help="Labelled recordings, a folder for each label.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
+    hold_out: Annotated[str, typer.Option(help="For hearing: recordings named so are not trained on but named.")] = "",
+    model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
+    batch: Annotated[int, typer.Option(help="For tpos: sounds a step on each device.")] = 32,
+    json: Json = False,
+) -> None:
+    """Train a part of the built-in model or the paper's encoder for Stable Diffusion, or print the model card's table.
+
+    `accelerate launch -m engine.cli train ...` runs it on many GPUs or machines.
+    """
+    from tpos_models.pocket.model import WEIGHTS
+    from tpos_models.training import recipes
+
+    if stage == "evaluate":
+        numbers = recipes.evaluate(out or WEIGHTS, sounds)
+    elif stage == "tpos":
+        numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds, steps, batch)
+    else:
+        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds, steps, hold_out)
+    console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
+
+
+@models_app.command("import-tpos")
+def import_tpos(
+    encoder: Annotated[Path, typer.Argument(help="The released audio encoder, .pth.")],
+    mapping: Annotated[Path, typer.Argument(help="The released MAP, .pth.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the converted checkpoint.")],
+) -> None:
+    """Convert the paper's released checkpoints to safetensors."""
+    from tpos_models.stable_diffusion.tpos import import_tpos as convert
+
+    convert(encoder, mapping, out)
+    console.say(f"written to {out}")
+
+
+@models_app.command("fetch")
+def fetch_model(name: Annotated[str, typer.Argument(help="A known name, a hub id, or clap.")]) -> None:
+    """Download a model, or go on where a download broke off."""
+    from tpos_models.stable_diffusion import hub
+
+    with console.progress(f"fetching {name}") as progress:
+        hub.fetch(name, lambda repo, done, total: progress(done / max(1, total)))

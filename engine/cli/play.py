@@ -1,0 +1,91 @@
+"""Commands that play: `demo`, `live`, `render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.app.options import DEFAULT_PRESET, LookOptions, parse_channels, parse_size, positive, with_options
+from engine.cli.app import Channels, Fps, Headless, InputName, Json, OscPort, Preset, Seconds, Size, app
+from engine.core import console
+
+
+@app.command()
+def demo(
+    preset: Preset = DEFAULT_PRESET,
+    seconds: Seconds = None,
+    headless: Headless = False,
+    json: Json = False,
+) -> None:
+    """See sound move pictures: a microphone if there is one, else the built-in soundtrack; recorded."""
+    from engine.app.demo import run_demo
+
+    summary = run_demo(preset, seconds, headless, quiet=json)
+    console.result(summary.as_dict(), json, summary.lines())
+
+
+@app.command()
+@with_options
+def live(
+    look: LookOptions,
+    input: InputName = "default",
+    channels: Channels = None,
+    loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
+    headless: Headless = False,
+    fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False,
+    display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0,
+    osc_port: OscPort = 9000,
+    osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
+    osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
+    size: Size = None,
+    fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
+    seconds: Seconds = None,
+    stream_batch: Annotated[
+        bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Play a set: live sound in, pictures out, in a window or headless."""
+    from engine.app.builder import OscOptions
+    from engine.app.live import LiveOptions, run_live
+
+    options = LiveOptions(
+        look=look,
+        source=input,
+        channels=parse_channels(channels) if channels else None,
+        loop=loop,
+        headless=headless,
+        fullscreen=fullscreen,
+        display=display,
+        osc=OscOptions(osc_address, osc_port, osc_target),
+        record=record,
+        size=parse_size(size) if size else None,
+        max_fps=fps,
+        stream_batch=stream_batch,
+        seconds=positive("seconds", seconds) if seconds is not None else None,
+    )
+    summary = run_live(options, quiet=json)
+    console.result(summary.as_dict(), json, summary.lines())
+
+
+@app.command()
+@with_options
+def render(
+    audio: Annotated[Path, typer.Argument(help="The sound to render.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4.")],
+    look: LookOptions,
+    size: Size = None,
+    fps: Fps = 30.0,
+    seconds: Seconds = None,
+    json: Json = False,
+) -> None:
+    """Render a sound file to a video: the live show on a virtual clock, the same picture on every run."""
+    from engine.app.offline import FilmOptions, render_file
+
+    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds)
+    with console.progress("rendering", quiet=json) as progress:
+        summary = render_file(audio, film, look, progress)
+    console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])

@@ -1,0 +1,47 @@
+"""Commands on recorded sessions: `sessions list|export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.app.options import ModelOptions, parse_size, positive, with_options
+from engine.cli.app import Fps, Json, Root, Size, sessions_app
+from engine.core import console
+
+
+@sessions_app.command("list")
+def list_sessions(root: Root = None, json: Json = False) -> None:
+    """Recorded sessions, newest last."""
+    from engine.recording.session import list_sessions as find
+
+    found = find(root)
+    if json:
+        console.result({"sessions": [session.as_dict() for session in found]}, json)
+        return
+    rows = [(s.name, f"{s.duration_s:.1f}", s.state, str(s.path.parent)) for s in found]
+    console.table(("name", "seconds", "state", "in"), rows)
+
+
+@sessions_app.command("export")
+@with_options
+def export_session(
+    name: Annotated[str, typer.Argument(help="A session's name or folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")],
+    options: ModelOptions,
+    root: Root = None,
+    size: Size = None,
+    fps: Fps = 30.0,
+    json: Json = False,
+) -> None:
+    """Re-render a recorded set, bigger or with another model: the same show, better."""
+    from engine.app.offline import FilmOptions, render_session
+    from engine.recording.session import open_session
+
+    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps))
+    session = open_session(name, root)
+    with console.progress("rendering", quiet=json) as progress:
+        summary = render_session(session, film, options, progress)
+    console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])
