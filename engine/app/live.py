@@ -32,9 +32,9 @@ from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.mailbox import Mailbox
 from engine.core.messages import Frame, Heard, ShowState
-from engine.inference.fallback import Ladder
+from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import SamplingStage
-from engine.inference.loading import open_ladder
+from engine.inference.loading import choose_precision, open_chain
 from engine.inference.worker import Inference
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import Filming
@@ -42,6 +42,7 @@ from engine.recording.session import About, default_root
 from engine.recording.start_picture import starting_picture
 from engine.render.pacing import Gaps, run
 from tpos_models.contracts import Model
+from tpos_models.precision import Precision
 
 PROGRAM = "tpos-live 0.1.0"
 FILM_FPS = 30.0
@@ -72,12 +73,13 @@ class LiveOptions:
 class Live:
     """One show from start to closing summary. Everything here runs on the main thread."""
 
-    def __init__(self, options: LiveOptions, ladder: Ladder | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, options: LiveOptions, chain: FallbackChain | None = None, clock: Clock | None = None) -> None:
         self.options = options
         self.news: deque[str] = deque()
         """Lines from other threads for the operator."""
         look = options.look
-        self._ladder = ladder or open_ladder(look.name, look.size_px, self.news.append, look.additions)
+        precision = choose_precision(look.precision, look.name) or Precision.AUTO
+        self._chain = chain or open_chain(look.name, look.size_px, self.news.append, look.additions, precision)
         self.picture = starting_picture(look.init_image) if look.init_image else None
         self.clock = clock or WallClock()
         self.show, troubles = look.build_show()
@@ -95,7 +97,7 @@ class Live:
             self.frames,
             self.clock,
             options.max_fps,
-            self._ladder.step_down,
+            self._chain.step_down,
         )
         self.osc = OscServer(
             self.director.queue,
@@ -141,7 +143,7 @@ class Live:
     @property
     def model(self) -> Model:
         """The model in use, loaded when first asked for."""
-        return self._ladder.model
+        return self._chain.model
 
     def redraw(self, screen: Screen, now_s: float) -> None:
         """One turn of the main loop."""
@@ -195,13 +197,13 @@ class Live:
             program=PROGRAM,
             model=spec.name,
             spec=asdict(spec),
-            options=look.model_record(),
+            options=look.model_record() | {"precision": self.model.precision},
             input=self.capture.source.name,
             picture=self.picture,
         )
 
     def _new_stage(self) -> SamplingStage:
-        limit, stream = self._ladder.rung.most_steps, self.options.stream_batch
+        limit, stream = self._chain.backend.most_steps, self.options.stream_batch
         return SamplingStage(self.model, self.clock, limit, self.picture, stream_batch=stream, beside_display=True)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
@@ -289,7 +291,7 @@ class Live:
             restarts=self.inference.restarts,
             troubles=tuple(self.tally.troubles),
             first_frame_s=self.tally.first_frame_s,
-            rung=str(self._ladder.rung),
+            rung=str(self._chain.backend),
         )
 
 

@@ -26,13 +26,14 @@ from engine.core.clock import VirtualClock
 from engine.core.console import Tick
 from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
 from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
-from engine.inference.loading import open_model
+from engine.inference.loading import choose_precision, open_model
 from engine.outputs.screens import FILM_PX, Screen, open_headless
 from engine.recording.session import Session
 from engine.recording.start_picture import starting_picture
 from export.media.video import VideoWriter
 from tpos_models.contracts import Model
 from tpos_models.diffusion import plms
+from tpos_models.precision import Precision
 
 StateAt = Callable[[float], ShowState]
 
@@ -162,7 +163,9 @@ def render_session(
 
 def _show(options: ModelOptions, picture: np.ndarray | None, sampler: str, steps: int | None = None) -> OfflineShow:
     check_sampler(sampler, steps)
-    model = open_model(options.name, options.size_px, options.additions)
+    asked = choose_precision(options.precision, options.name)
+    precision = None if asked is Precision.AUTO else asked  # nothing here may depend on how fast the machine is
+    model = open_model(options.name, options.size_px, options.additions, precision)
     return OfflineShow(model, picture, (steps or plms.STEPS) if sampler == "reference" else 0)
 
 

@@ -20,6 +20,7 @@ from engine.control.show import Show, parse_prompts
 from engine.core.messages import ShowState
 from tpos_models.diffusion.guidance import TIERS
 from tpos_models.errors import InputError
+from tpos_models.precision import Precision
 from tpos_models.registry import PLAIN, POCKET, Additions
 
 MAX_SIDE_PX = 8192
@@ -44,10 +45,16 @@ class ModelOptions:
     ear: Annotated[
         str | None, typer.Option(help="What hears for it: auto, pocket, clap, a folder of CLAP or an imported TPoS.")
     ] = None
+    precision: Annotated[
+        str | None,
+        typer.Option(help="auto, fp32, int8 (pocket) or fp16 (a GPU). A live show's auto takes the fastest."),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.model_size is not None:
             parse_size(self.model_size, "model-size")
+        if self.precision is not None:
+            Precision.parse(self.precision)
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from engine.app.options import LookOptions
 from engine.audio import SAMPLE_RATE
 from engine.audio.capture import Capture
 from engine.audio.sources import Source, SynthSource
-from engine.bench.stages import Call, Watch, measure_stages, replay
+from engine.bench.stages import Call, NetworkProfiler, measure_stages, replay
 from engine.control.director import Director
 from engine.control.osc import OscServer
 from engine.control.queue import CommandQueue
@@ -34,7 +34,7 @@ TURNS = 5
 
 
 @dataclass
-class Rig:
+class RunningEngine:
     """Capture, show, inference and OSC, running."""
 
     capture: Capture
@@ -70,7 +70,7 @@ def running(
     source: Source | None = None,
     stream_batch: bool = False,
     beside_display: bool = True,
-) -> Iterator[Rig]:
+) -> Iterator[RunningEngine]:
     """A running engine, warmed up."""
     clock = WallClock()
     show, _ = look.build_show()
@@ -89,7 +89,7 @@ def running(
         try:
             if frames.wait_newer(2, PATIENCE_S) is None:
                 raise RunError(inference.trouble or f"no frame came within {PATIENCE_S:g} s")
-            yield Rig(capture, director, inference, frames, osc, clock)
+            yield RunningEngine(capture, director, inference, frames, osc, clock)
         finally:
             inference.stop(PATIENCE_S)
 
@@ -135,16 +135,16 @@ HEADER = (
 )  # fmt: skip
 
 
-def measure_point(model: Model, watch: Watch, tier: str, steps: int, seconds: float) -> Point:
+def measure_point(model: Model, profiler: NetworkProfiler, tier: str, steps: int, seconds: float) -> Point:
     """One tier at one number of steps, a third of `seconds` for each part; engine and bare networks take turns."""
     look = LookOptions(guidance=tier, steps=steps)
     state = replace(look.build_show()[0].state, rules=())
-    stages = measure_stages(model, state, watch, seconds / 3)
+    stages = measure_stages(model, state, profiler, seconds / 3)
     plain, bare = [], []
     for _ in range(TURNS):
-        plain.append(_play(model, look, seconds / 3 / TURNS))
+        plain.append(play(model, look, seconds / 3 / TURNS))
         bare.append(bare_fps(model, stages.calls, stages.at_once, seconds / 3 / TURNS))
-    streamed = _play(model, look, seconds / 3, stream_batch=True) if steps > 1 else None
+    streamed = play(model, look, seconds / 3, stream_batch=True) if steps > 1 else None
     return Point(
         tier=tier,
         steps=steps,
@@ -169,11 +169,11 @@ class Played:
     sound_lost: int
 
 
-def _play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = False) -> Played:
-    with running(model, look, stream_batch=stream_batch, beside_display=False) as rig:
-        fps = rig.fps(seconds)
-        counters = rig.capture.counters()
-        return Played(fps, 1000 * float(np.median(rig.delays_s)), counters.overruns + counters.overflows)
+def play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = False) -> Played:
+    with running(model, look, stream_batch=stream_batch, beside_display=False) as engine:
+        fps = engine.fps(seconds)
+        counters = engine.capture.counters()
+        return Played(fps, 1000 * float(np.median(engine.delays_s)), counters.overruns + counters.overflows)
 
 
 def bare_fps(model: Model, calls: list[Call], at_once: int, seconds: float) -> float:

@@ -16,7 +16,7 @@ from engine.app.live import Live, LiveOptions
 from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.audio import SAMPLE_RATE
-from engine.bench.report import Bar, Say
+from engine.bench.report import Bar, Notify
 from engine.core.messages import ShaderAmounts
 from engine.outputs.screens import open_screen
 from export.media.reading import read_frames, read_sound
@@ -26,14 +26,14 @@ WARM_UP_S = 60.0
 SAMPLE_S = 1.0
 
 
-def run_soak(minutes: float, model: str, tell: Say) -> list[Bar]:
+def run_soak(minutes: float, model: str, notify: Notify) -> list[Bar]:
     """Play clicks over soft noise for `minutes` and sum up what broke, grew, slipped or was lost."""
     with tempfile.TemporaryDirectory(prefix="tpos-soak-") as folder:
         track = Path(folder) / "clicks.wav"
         _write_clicks(track, minutes * 60)
-        tell(f"playing {minutes:g} minutes")
+        notify(f"playing {minutes:g} minutes")
         summary, memory = _play(track, Path(folder), model)
-        tell("reading the film back")
+        notify("reading the film back")
         offsets_ms = av_offsets_ms(summary.recordings[0].path / "video.mp4")
     counters = summary.recordings[0].counters
     unaccounted = counters.offered - counters.written - sum(counters.dropped.values())
