@@ -1,15 +1,19 @@
 """Networks in eight-bit integers, for CPUs that multiply those faster: used only where it pays and hardly shows.
 
 Static quantisation: convolutions in int8 with one scale for each output channel, activations in uint8 over the range
-that real inputs take, as ONNX's QuantizeLinear and DequantizeLinear pairs say it.
+that real inputs take, as ONNX's QuantizeLinear and DequantizeLinear pairs say it. Real inputs come by timestep: those
+of a later step are not spread as the first step's are, so every step counts in the ranges and is held to the bar.
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import logging
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +21,84 @@ import numpy as np
 import torch
 
 from export.cache import building
+from export.onnx_session import VERSION, open_session, quantization
 from tpos_models.errors import ModelError
 from tpos_models.network import Network, Run, Tensors
 
-OPERATORS = (("Conv",), ("Conv", "Add", "Relu"))
-"""What is rounded. The longer list is faster, for networks whose sums bear it."""
+Inputs = Mapping[int, Sequence[Tensors]]
+"""Real inputs by timestep."""
+
 LEAST_SIGNAL_DB = 25.0
 """What a network says over what int8 changes of it, in power, on inputs that it was not calibrated with."""
 LEAST_SPEEDUP = 1.1
 _ROUNDS = 12
 
 
-def choose(plain: Path, path: Path, network: Network) -> Path:
-    """Write to `path` the fastest of `plain`, a network in float32 with real inputs, and the same in int8.
+@dataclass(frozen=True)
+class Recipe:
+    """What is rounded: these operators, and whether the first convolution stays in float32.
 
-    Whole or not at all; raises `StorageError` where it cannot be written.
+    That one may read features as they are, whose scales differ so much that one range does not suit them all.
     """
-    from export.onnx_runner import open_session
 
-    real = network.real() if network.real else ()
-    known, unseen = real[: -len(real) // 3], real[-len(real) // 3 :]
-    reference, best = open_session(plain, network), LEAST_SPEEDUP
+    operators: tuple[str, ...]
+    spare_first: bool = False
+
+
+RECIPES = (Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",)), Recipe(("Conv",), spare_first=True))
+"""From the fastest to the most faithful. A network takes the first that reaches `LEAST_SIGNAL_DB`: which does not
+depend on how fast this machine is, or how busy."""
+
+
+def recipe_id(network: Network) -> str:
+    """What an int8 graph depends on beside its network: this file, whoever gives the real inputs, ONNX Runtime."""
+    sources = (__file__, inspect.getsourcefile(network.real) if network.real else None)
+    return f"{_digest(*sources)[:8]}-ort{VERSION}"
+
+
+@cache
+def _digest(*paths: str | None) -> str:
+    return hashlib.sha256(b"".join(Path(path).read_bytes() for path in paths if path)).hexdigest()
+
+
+def build(plain: Path, path: Path, network: Network) -> Path:
+    """Write `plain`, a network in float32 with real inputs, to `path` in int8; whole or not at all.
+
+    Raises `ModelError` where no recipe is faithful at every timestep, `StorageError` where it cannot be written.
+    """
+    known, unseen = split(network.real() if network.real else {})
+    reference, best = open_session(plain, network), "no operator of it can be rounded"
     with building(path) as temporary:
-        shutil.copyfile(plain, temporary)
-        candidate = temporary.with_suffix(".candidate")
-        for operators in OPERATORS:
+        for recipe in RECIPES:
             try:
-                quantise(plain, candidate, network.inputs, known, operators)
-                run = open_session(candidate, network)
-                if signal_db(run, reference, unseen) >= LEAST_SIGNAL_DB:
-                    faster = speedup(run, reference, unseen)
-                    if faster >= best:
-                        best = faster
-                        shutil.copyfile(candidate, temporary)
+                quantise(plain, temporary, network.inputs, known, recipe)
+                signals = signals_db(open_session(temporary, network), reference, unseen)
             except (ModelError, RuntimeError, ValueError):  # an operator that this ONNX Runtime knows in float32 only
                 continue
-        candidate.unlink(missing_ok=True)
-    return path
+            if min(signals.values()) >= LEAST_SIGNAL_DB:
+                return path
+            step, signal = min(signals.items(), key=lambda pair: pair[1])
+            best = f"{signal:.1f} dB of signal at timestep {step}, {LEAST_SIGNAL_DB:g} would be accepted"
+        raise ModelError(f"{network.name} in int8: {best}; --precision fp32 would be accepted")
 
 
-def quantise(plain: Path, path: Path, names: Sequence[str], real: Sequence[Tensors], operators: Sequence[str]) -> None:
-    """An ONNX file in float32 to one whose `operators` compute in int8, calibrated on `real` inputs."""
-    from onnxruntime import quantization
+def split(real: Inputs) -> tuple[Inputs, Inputs]:
+    """Two thirds of every timestep's inputs to calibrate with, and the rest to check with."""
+    known = {step: inputs[: -len(inputs) // 3] for step, inputs in real.items()}
+    unseen = {step: inputs[-len(inputs) // 3 :] for step, inputs in real.items()}
+    return known, unseen
 
-    class Reader(quantization.CalibrationDataReader):
+
+def quantise(plain: Path, path: Path, names: Sequence[str], real: Inputs, recipe: Recipe) -> None:
+    """An ONNX file in float32 to one that computes in int8 by a recipe, calibrated on `real` inputs."""
+    tools = quantization()
+
+    class Reader(tools.CalibrationDataReader):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             self._rows: Iterator[dict[str, Any]] = (
-                {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)} for tensors in real
+                {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+                for inputs in real.values()
+                for tensors in inputs
             )
 
         def get_next(self) -> dict[str, Any] | None:
@@ -73,31 +108,44 @@ def quantise(plain: Path, path: Path, names: Sequence[str], real: Sequence[Tenso
     level = logger.level
     logger.setLevel(logging.ERROR)  # it recommends a preparation that changes nothing here
     try:
-        quantization.quantize_static(
+        tools.quantize_static(
             str(plain),
             str(path),
             Reader(),
-            op_types_to_quantize=list(operators),
+            op_types_to_quantize=list(recipe.operators),
+            nodes_to_exclude=_first_convolution(plain) if recipe.spare_first else [],
             per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
+            activation_type=tools.QuantType.QUInt8,
+            weight_type=tools.QuantType.QInt8,
         )
     finally:
         logger.setLevel(level)
 
 
-def signal_db(run: Run, reference: Run, real: Sequence[Tensors]) -> float:
-    """Power of what `reference` answers over that of the difference of `run`, in dB."""
-    got, want = (torch.cat([out.flatten() for tensors in real for out in one(*tensors)]) for one in (run, reference))
+def _first_convolution(path: Path) -> list[str]:
+    import onnx  # which a network that is built already does not need
+
+    nodes = onnx.load(path, load_external_data=False).graph.node
+    return [node.name for node in nodes if node.op_type == "Conv"][:1]
+
+
+def signals_db(run: Run, reference: Run, real: Inputs) -> dict[int, float]:
+    """Power of what `reference` answers over that of the difference of `run`, in dB, by timestep."""
+    return {step: _signal_db(run, reference, inputs) for step, inputs in real.items()}
+
+
+def _signal_db(run: Run, reference: Run, inputs: Sequence[Tensors]) -> float:
+    got, want = (torch.cat([out.flatten() for tensors in inputs for out in one(*tensors)]) for one in (run, reference))
     return float(10 * torch.log10(want.var() / (got - want).square().mean().clamp_min(1e-20)))
 
 
-def speedup(run: Run, reference: Run, real: Sequence[Tensors]) -> float:
-    """How many times faster `run` answers, medians of turns."""
+def speedup(rounded: Sequence[Run], plain: Sequence[Run], inputs: Sequence[Tensors]) -> float:
+    """How many times faster networks answer once each than the same in float32, medians of turns."""
     times: tuple[list[float], list[float]] = ([], [])
-    for number in range(_ROUNDS):
-        for one, taken in zip((run, reference), times, strict=True):
+    for _ in range(_ROUNDS):
+        for runs, taken in zip((rounded, plain), times, strict=True):
             start_s = time.perf_counter()
-            one(*real[number % len(real)])
+            for run, tensors in zip(runs, inputs, strict=True):
+                run(*tensors)
             taken.append(time.perf_counter() - start_s)
     return float(np.median(times[1]) / np.median(times[0]))

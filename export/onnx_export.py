@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from export.cache import building, cache_folder
+from export.onnx_session import open_session
 from tpos_models.errors import InputError, ModelError
 from tpos_models.network import Network, Tensors, as_function, max_relative_error
 
@@ -46,10 +47,11 @@ class Case:
     answer: Tensors
 
 
-def cached_path(network: Network, folder: Path | None = None, precision: str = "fp32") -> Path:
-    """The file name that holds exactly these weights, exported by exactly this torch."""
+def cached_path(network: Network, folder: Path | None = None, precision: str = "fp32", recipe: str = "") -> Path:
+    """The file name that holds exactly these weights, exported by exactly this torch, and by which recipe rewritten."""
     version = torch.__version__.split("+")[0]
-    stem = f"{network.name}-{network.fingerprint[:16]}-{precision}-torch{version}"
+    made = "-".join(part for part in (precision, recipe, f"torch{version}") if part)
+    stem = f"{network.name}-{network.fingerprint[:16]}-{made}"
     return (folder or cache_folder()) / "onnx" / f"{stem}.onnx"
 
 
@@ -88,8 +90,6 @@ def _on_cpu(tensors: Tensors) -> Tensors:
 
 def _errors(network: Network, path: Path, expected: tuple[Case, ...]) -> list[float]:
     """What a file answers in ONNX Runtime against what torch answers."""
-    from export.onnx_runner import open_session
-
     run = open_session(path, network)
     try:
         return [max_relative_error(run(*case.inputs), case.answer) for case in expected]

@@ -1,149 +1,109 @@
-"""The CPU runner: networks in ONNX Runtime, bound to torch tensors without copies."""
+"""The CPU runner: networks in ONNX Runtime, from the cache or built into it, in float32 or int8."""
 
 from __future__ import annotations
 
-import os
+import hashlib
+import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import onnxruntime as ort
-import psutil
-import torch
-from onnxruntime.capi import onnxruntime_pybind11_state as state
-
 from export import int8
+from export.cache import building
 from export.onnx_export import cached_path, export
-from tpos_models.errors import ModelError, RunError, StorageError
+from export.onnx_session import open_session
+from tpos_models.errors import ModelError, StorageError
 from tpos_models.network import Network, Run, Runner
+from tpos_models.precision import Precision
 
-_NUMPY = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(int64)": np.int64,
-    "tensor(double)": np.float64,
-}
-_TORCH = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(int64)": torch.int64}
+PRECISIONS = (Precision.FP32, Precision.INT8)
+"""What a CPU computes in; a graph in float16 it would only cast to float32 and back."""
+
+Notify = Callable[[], None]
 
 
-_FAILURES = (state.Fail, state.RuntimeException, state.EPFail, state.InvalidArgument, state.NotImplemented)
+def silent() -> None:
+    """Nobody hears that networks are being built."""
 
 
-def cores() -> int:
-    """Cores there are, at most 8, or $OMP_NUM_THREADS."""
-    chosen = os.environ.get("OMP_NUM_THREADS", "")
-    if chosen.isdecimal() and int(chosen) > 0:
-        return min(8, int(chosen))
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, here, psutil.cpu_count(logical=False) or here))
+def runner(precision: Precision = Precision.FP32, folder: Path | None = None, notify: Notify = silent) -> Runner:
+    """A runner that builds what the cache (`folder`, default `cache_folder()`) lacks, and anew what is damaged.
 
-
-def frames_at_once(beside_display: bool) -> int:
-    """Frames that are best computed side by side: two on a CPU, unless a core must be left to the display for it.
-
-    A network's operations are so short that threads which share them mostly wait for each other.
+    In int8 run the networks that have real inputs, in float32 the others. `notify` is called once, before the first
+    network that is built. A cache that cannot be written costs a build at every start, never the show, and never
+    changes the precision. Raises `ModelError` where int8 is asked for and not faithful.
     """
-    return 1 if len(providers()) > 1 else max(1, min(2, cores() - beside_display))
-
-
-def threads() -> int:
-    """Threads for each network of two frames at once; a core's worth is left to the display and the sound."""
-    return max(1, (cores() - 1) // 2)
-
-
-def threads_alone() -> int:
-    """Threads for a model that has one frame at a time; two cores are both taken, behind everybody else."""
-    return cores() if cores() <= 2 else cores() - 1
-
-
-def providers() -> list[str | tuple[str, dict[str, str]]]:
-    """CUDA where its package (onnxruntime-gpu) is installed, in full float32, and the CPU for what that cannot do."""
-    if "CUDAExecutionProvider" in ort.get_available_providers():
-        return [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
-
-
-def session_options() -> ort.SessionOptions:
-    """Threads that sleep rather than spin between calls: the display and the sound card need the cores then."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads()
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return options
-
-
-def open_session(path: Path, network: Network) -> Run:
-    """Load an ONNX file as a function of torch tensors; raises `ModelError` for a damaged or foreign file."""
-    try:
-        session = ort.InferenceSession(str(path), session_options(), providers=providers())
-    except Exception as error:
-        raise ModelError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:160]})") from error
-    for kind, found, wanted in (
-        ("inputs", session.get_inputs(), network.inputs),
-        ("outputs", session.get_outputs(), network.outputs),
-    ):
-        names = tuple(value.name for value in found)
-        if names != wanted:
-            raise ModelError(f"{path}: {kind} are {names}, {network.name} has {wanted}")
-    return _Bound(session, network.name)
-
-
-class _Bound:
-    """One session. Inputs are read where torch keeps them; outputs are allocated by torch, fresh for each call."""
-
-    def __init__(self, session: ort.InferenceSession, name: str) -> None:
-        self._session, self._name = session, name
-        self._inputs = [(i.name, i.type) for i in session.get_inputs()]
-        self._outputs = [(o.name, o.type, o.shape) for o in session.get_outputs()]
-
-    def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        binding = self._session.io_binding()
-        kept = [tensor.contiguous() for tensor in tensors]
-        for (name, kind), tensor in zip(self._inputs, kept, strict=True):
-            binding.bind_input(name, "cpu", 0, _NUMPY[kind], tuple(tensor.shape), tensor.data_ptr())
-        outputs = []
-        for name, kind, shape in self._outputs:
-            out = torch.empty((kept[0].shape[0], *shape[1:]), dtype=_TORCH[kind])
-            binding.bind_output(name, "cpu", 0, _NUMPY[kind], tuple(out.shape), out.data_ptr())
-            outputs.append(out)
-        try:
-            self._session.run_with_iobinding(binding)
-        except _FAILURES as error:
-            reason = str(error).splitlines()[0][:160]
-            raise RunError(f"{self._name}: ONNX Runtime failed ({reason})") from error
-        return tuple(outputs)
-
-
-def runner(folder: Path | None = None, building: Callable[[], None] = lambda: None) -> Runner:
-    """A runner that exports what the cache (`folder`, default `cache_folder()`) lacks and rebuilds what is damaged.
-
-    Networks with real inputs are kept in int8 where that pays on this machine. `building` is called once, before the
-    first network that is not ready. A cache that cannot be written costs a build at every start, never the show.
-    """
-    announce = cache(building)
+    announce = cache(notify)
 
     def run(network: Network) -> Run:
-        plain = cached_path(network, folder)
-        path = plain if network.real is None else cached_path(network, folder, "fastest")
-        if path.exists():
-            try:
-                return open_session(path, network)
-            except ModelError:
-                path.unlink(missing_ok=True)
-        announce()
+        chosen = precision if network.real else Precision.FP32
         try:
-            built = export(network, plain).path
-            return open_session(built if path == plain else int8.choose(built, path, network), network)
+            return _open(network, chosen, folder, announce)
         except StorageError:
-            return _build_in_memory(network)
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+                return _open(network, chosen, Path(elsewhere), announce)
 
     return run
 
 
-def _build_in_memory(network: Network) -> Run:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        return open_session(export(network, Path(folder) / f"{network.name}.onnx").path, network)
+def graph_path(network: Network, precision: Precision, folder: Path | None = None) -> Path:
+    """The file of a network's graph; its name says how it was made."""
+    return cached_path(network, folder, precision, int8.recipe_id(network) if precision is Precision.INT8 else "")
+
+
+def _open(network: Network, precision: Precision, folder: Path | None, notify: Notify) -> Run:
+    """From the cache, or built into it; raises `StorageError` where it is neither there nor can be written."""
+    path = graph_path(network, precision, folder)
+    if path.exists():
+        try:
+            return open_session(path, network)
+        except ModelError:
+            path.unlink(missing_ok=True)
+    notify()
+    if precision is Precision.INT8:
+        _open(network, Precision.FP32, folder, notify)
+        return open_session(int8.build(graph_path(network, Precision.FP32, folder), path, network), network)
+    return open_session(export(network, path).path, network)
+
+
+def fastest(networks: Iterable[Network], folder: Path | None = None, notify: Notify = silent) -> Precision:
+    """int8 where the networks that may be rounded are faithful in it and faster on this processor, else float32.
+
+    Measured once and remembered in the cache; a cache that cannot be written leaves float32.
+    """
+    rounded = [network for network in networks if network.real]
+    if not rounded:
+        return Precision.FP32
+    note = _note(rounded, folder)
+    with suppress(OSError, ValueError):
+        return PRECISIONS[PRECISIONS.index(Precision(note.read_text(encoding="utf-8")))]
+    announce = cache(notify)
+    try:
+        plain, quick = ([_open(one, precision, folder, announce) for one in rounded] for precision in PRECISIONS)
+        pays = int8.speedup(quick, plain, [network.example(1) for network in rounded]) >= int8.LEAST_SPEEDUP
+        choice = Precision.INT8 if pays else Precision.FP32
+    except ModelError:
+        choice = Precision.FP32
+    except StorageError:
+        return Precision.FP32
+    with suppress(StorageError), building(note) as temporary:
+        temporary.write_text(choice, encoding="utf-8")
+    return choice
+
+
+def _note(networks: Iterable[Network], folder: Path | None) -> Path:
+    """The file that remembers which precision is the fastest for these graphs on this processor."""
+    graphs = [graph_path(network, Precision.INT8, folder) for network in networks]
+    key = " ".join([*(graph.name for graph in graphs), platform.machine(), platform.processor(), _processor()])
+    return graphs[0].with_name(f"fastest-{hashlib.sha256(key.encode()).hexdigest()[:16]}.txt")
+
+
+def _processor() -> str:
+    """Its name and abilities where Linux tells them: a cache may be shared by machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return " ".join(dict.fromkeys(line for line in lines if line.startswith(("model name", "flags"))))

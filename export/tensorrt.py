@@ -19,25 +19,23 @@ from typing import Any, Literal
 
 import torch
 
-from export import cuda_graphs as cuda
-from export import onnx_export as onnx
+from export import cuda_graphs, onnx_export
 from export.cache import building, cache_folder
-from export.tensorrt_build import Log, build
+from export.tensorrt_build import Log, Progress, build
 from tpos_models.errors import DeviceError, InputError, MissingPart, ModelError, RunError, StorageError
 from tpos_models.network import Network, Run, Runner, Tensors
 
 Library = Literal["tensorrt_rtx", "tensorrt"]
 LIBRARIES: tuple[Library, ...] = ("tensorrt_rtx", "tensorrt")
 
-Tick = Callable[[float], None]
-Watch = Callable[[str], Tick]
-"""Told that a network is being built; what it returns is told the share done, 0..1."""
+Notify = Callable[[str], Progress]
+"""Called with the name of a network that is about to be built; gives who hears of its progress."""
 
 _MAGIC = b"tpos engine 1\n"
 
 
-def unwatched(_name: str) -> Tick:
-    """Nobody looks on."""
+def silent(_name: str) -> Progress:
+    """Nobody hears of it."""
     return lambda _share: None
 
 
@@ -59,7 +57,7 @@ def available(library: Library) -> tuple[bool, str]:
     """Whether a library can play here, and why not, or on what."""
     try:
         version = load_library(library).__version__
-        here, words = cuda.available()
+        here, words = cuda_graphs.available()
         if here:
             gpu_label(library, None)
     except (MissingPart, DeviceError) as error:
@@ -81,7 +79,7 @@ def gpu_label(library: Library, gpu: str | None) -> str:
     """
     known = gpus(library)
     if gpu is None:
-        here, words = cuda.available()
+        here, words = cuda_graphs.available()
         if not here:
             accepted = f"--gpu {', '.join(known)} builds for another" if known else "a machine with one is needed"
             raise DeviceError(f"no GPU to build for: {words}; {accepted}")
@@ -117,7 +115,7 @@ def identify(
 ) -> Identity:
     """The engine of a network for a GPU; raises `MissingPart` or `DeviceError`."""
     version = f"{library} {load_library(library).__version__}"
-    graph = onnx.cached_path(network, Path(), precision).name
+    graph = onnx_export.cached_path(network, Path(), precision).name
     return Identity(network.name, graph, version, gpu_label(library, gpu), network.max_batch, refittable)
 
 
@@ -160,7 +158,7 @@ def ensure_engine(
     precision: str = "fp16",
     folder: Path | None = None,
     refittable: bool = False,
-    watch: Watch = unwatched,
+    notify: Notify = silent,
 ) -> bytes:
     """The engine from the cache, built where it is not there, damaged or foreign.
 
@@ -172,31 +170,33 @@ def ensure_engine(
     try:
         return read_engine(path, identity)
     except (OSError, ModelError):
-        engine = _build(network, library, identity, precision, folder, watch(network.name))
+        engine = _build(network, library, identity, precision, folder, notify(network.name))
     with suppress(StorageError):
         write_engine(path, identity, engine)
     return bytes(engine)
 
 
 def _build(
-    network: Network, library: Library, identity: Identity, precision: str, folder: Path | None, tick: Tick
+    network: Network, library: Library, identity: Identity, precision: str, folder: Path | None, progress: Progress
 ) -> Any:
     """From the graph in the cache; a graph that does not parse is exported once more, one that does not fit the cache
     lives as long as the build."""
     target = gpus(library).get(identity.gpu)
     trt = load_library(library)
-    graph = onnx.cached_path(network, folder, precision)
+    graph = onnx_export.cached_path(network, folder, precision)
     try:
         if graph.is_file():
             try:
-                return build(trt, graph, network, target, identity.refittable, tick)
+                return build(trt, graph, network, target, identity.refittable, progress)
             except ModelError:
                 graph.unlink(missing_ok=True)
-        return build(trt, onnx.export(network, graph, precision).path, network, target, identity.refittable, tick)
+        return build(
+            trt, onnx_export.export(network, graph, precision).path, network, target, identity.refittable, progress
+        )
     except StorageError:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
-            graph = onnx.export(network, Path(elsewhere) / graph.name, precision).path
-            return build(trt, graph, network, target, identity.refittable, tick)
+            graph = onnx_export.export(network, Path(elsewhere) / graph.name, precision).path
+            return build(trt, graph, network, target, identity.refittable, progress)
 
 
 def runner(
@@ -204,12 +204,12 @@ def runner(
     precision: str = "fp16",
     folder: Path | None = None,
     refittable: bool = False,
-    watch: Watch = unwatched,
+    notify: Notify = silent,
 ) -> Runner:
     """A runner of engines for the GPU at hand, each call one replay of a CUDA graph; raises as `ensure_engine`."""
 
     def run(network: Network) -> Run:
-        engine = ensure_engine(network, library, None, precision, folder, refittable, watch)
+        engine = ensure_engine(network, library, None, precision, folder, refittable, notify)
         kept = cached_path(identify(network, library, None, precision, refittable), folder)
         return Engine(load_library(library), engine, network, kept.with_suffix(".kernels"))
 
@@ -233,7 +233,7 @@ class Engine:
         if self._context is None:
             raise RunError(f"{network.name}: no memory to run its engine in ({self._log.last})")
         self._dtypes = [_torch_dtype(trt, self._engine.get_tensor_dtype(name)) for name in network.outputs]
-        self._replayed = cuda.Replayed(self._enqueue)
+        self._replayed = cuda_graphs.Replayed(self._enqueue)
 
     def __call__(self, *tensors: torch.Tensor) -> Tensors:
         if len(tensors[0]) > self._network.max_batch:

@@ -1,4 +1,4 @@
-"""One ONNX graph to one TensorRT engine, with its progress told and its complaints in words."""
+"""One ONNX graph to one TensorRT engine, with its progress reported and its complaints in words."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 from tpos_models.errors import ModelError, RunError
 from tpos_models.network import Network
+
+Progress = Callable[[float], None]
+"""Called with the share done, 0..1."""
 
 
 class Log:
@@ -30,15 +33,15 @@ class Log:
         self.logger = Logger()
 
 
-class Progress:
-    """How far a build is, from the library's tree of phases; it may be told by several threads.
+class ProgressMonitor:
+    """How far a build is, from the library's tree of phases; several threads may report to it.
 
     Ctrl-C is noted and stops the build at its next step: an exception would not survive the way through C++.
     """
 
-    def __init__(self, tick: Callable[[float], None]) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.interrupted = False
-        self._tick = tick
+        self._progress = progress
         self._phases: dict[str, tuple[int, int]] = {}
         self._share = 0.0
         self._lock = threading.Lock()
@@ -59,7 +62,7 @@ class Progress:
                 share = min(1.0, (done + share) / steps)
             self._share = max(self._share, share)
         try:
-            self._tick(self._share)
+            self._progress(self._share)
         except KeyboardInterrupt:
             self.interrupted = True
         return not self.interrupted
@@ -68,33 +71,33 @@ class Progress:
         with self._lock:
             self._phases.pop(name, None)
 
-    def monitor(self, trt: Any) -> Any:
+    def adapt(self, trt: Any) -> Any:
         """As the library takes it."""
-        progress = self
+        monitor = self
 
         class Monitor(trt.IProgressMonitor):
             def __init__(self) -> None:
                 trt.IProgressMonitor.__init__(self)
 
             def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-                progress.start(phase_name, num_steps)
+                monitor.start(phase_name, num_steps)
 
             def step_complete(self, phase_name: str, step: int) -> bool:
-                return progress.step(phase_name, step)
+                return monitor.step(phase_name, step)
 
             def phase_finish(self, phase_name: str) -> None:
-                progress.finish(phase_name)
+                monitor.finish(phase_name)
 
         return Monitor()
 
 
-def build(trt: Any, graph: Path, network: Network, target: Any, refittable: bool, tick: Callable[[float], None]) -> Any:
+def build(trt: Any, graph: Path, network: Network, target: Any, refittable: bool, progress: Progress) -> Any:
     """A serialized engine (a buffer) of strong types for batches 1 to `max_batch`.
 
     `target` is the library's name of a compute capability, None for the GPU at hand. A refittable engine needs a GPU at
     hand. Raises `ModelError` where the graph is damaged or refused, `RunError` where the build fails.
     """
-    log, progress = Log(trt), Progress(tick)
+    log, monitor = Log(trt), ProgressMonitor(progress)
     builder = trt.Builder(log.logger)
     definition = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(definition, log.logger)
@@ -103,19 +106,19 @@ def build(trt: Any, graph: Path, network: Network, target: Any, refittable: bool
         raise ModelError(f"{graph}: TensorRT cannot read it ({reason.splitlines()[0][:160]})")
     config = builder.create_builder_config()
     config.add_optimization_profile(_batches(builder, definition, network.max_batch))
-    monitor = progress.monitor(trt)
-    config.progress_monitor = monitor
+    adapted = monitor.adapt(trt)
+    config.progress_monitor = adapted
     if target is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(target, 0)
     if refittable:
         config.set_flag(trt.BuilderFlag.REFIT)
     engine = builder.build_serialized_network(definition, config)
-    if progress.interrupted:
+    if monitor.interrupted:
         raise KeyboardInterrupt
     if engine is None:
         raise RunError(f"{network.name}: TensorRT cannot build it ({log.last})")
-    tick(1.0)
+    progress(1.0)
     return engine
 
 

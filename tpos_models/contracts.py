@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tpos_models.diffusion.guidance import Guidance
+from tpos_models.precision import Precision
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Schedule = Literal["rectified_flow", "scaled_linear"]
@@ -163,3 +164,4 @@ class Model:
     runner: str = "torch"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
+    precision: Precision = Precision.FP32

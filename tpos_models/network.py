@@ -5,7 +5,7 @@ torch, ONNX Runtime and TensorRT are runners: each turns a `Network` into a func
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +24,7 @@ class Network:
     `build()` gives the module in eval mode with its weights; it is called only by runners that need the module, so a
     compiled network starts without it. `example(batch)` gives inputs of real shapes. Every input and output has the
     batch in front, 1 to `max_batch`. `fingerprint` changes whenever the module or its weights do. `real()`, where a
-    network may be rounded to integers, gives inputs as a show makes them, one sample each.
+    network may be rounded to integers, gives inputs as a show makes them, one sample each, by timestep of the schedule.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Network:
     outputs: tuple[str, ...]
     fingerprint: str
     max_batch: int = MAX_BATCH
-    real: Callable[[], Sequence[Tensors]] | None = None
+    real: Callable[[], Mapping[int, Sequence[Tensors]]] | None = None
 
 
 Runner = Callable[[Network], Run]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tpos_models.contracts import Model
 from tpos_models.errors import InputError
 from tpos_models.network import Network, Runner, run_in_torch
+from tpos_models.precision import Precision
 
 POCKET = "pocket"
 SIDE_PX = 64
@@ -56,11 +57,12 @@ def load(
     runner_name: str = "torch",
     size_px: tuple[int, int] | None = None,
     additions: Additions = PLAIN,
+    precision: Precision = Precision.AUTO,
 ) -> Model:
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
     `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
-    takes no additions.
+    takes no additions. `precision` is what modules are built in where a runner runs them as they are.
     """
     if name == POCKET:
         from tpos_models.pocket import model
@@ -71,9 +73,9 @@ def load(
     from tpos_models.stable_diffusion.devices import choose_device, choose_precision
 
     device = choose_device()
-    precision = choose_precision("auto", device)
+    dtype = choose_precision(precision, device)
     loras = tuple(stable_diffusion.Lora.parse(lora) for lora in additions.loras)
-    return stable_diffusion.load(name, device, precision, loras, runner, runner_name, size_px, additions.ear)
+    return stable_diffusion.load(name, device, dtype, loras, runner, runner_name, size_px, additions.ear)
 
 
 def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:

@@ -13,8 +13,7 @@ from engine.core import console
 from engine.core.clock import VirtualClock
 from engine.core.messages import ShowState, SoundWindow
 from engine.inference.frame_pipeline import SamplingStage
-from export import onnx_export as onnx
-from export import tensorrt
+from export import onnx_export, tensorrt
 from tpos_models import registry
 from tpos_models.errors import DeviceError, InputError, MissingPart, StorageError
 from tpos_models.network import Network, Run, Tensors, run_in_torch
@@ -43,8 +42,8 @@ class BuildOptions:
     def __post_init__(self) -> None:
         if self.to not in TARGETS:
             raise InputError(f"--to {self.to}: {' or '.join(TARGETS)} would be accepted")
-        if self.precision not in (None, *onnx.TOLERANCE):
-            raise InputError(f"--precision {self.precision}: {' or '.join(onnx.TOLERANCE)} would be accepted")
+        if self.precision not in (None, *onnx_export.TOLERANCE):
+            raise InputError(f"--precision {self.precision}: {' or '.join(onnx_export.TOLERANCE)} would be accepted")
         if self.gpu is not None and self.to != "tensorrt":
             raise InputError(f"--gpu {self.gpu}: for --to tensorrt only; ONNX is the same everywhere")
 
@@ -79,7 +78,7 @@ def record(options: BuildOptions) -> Recorder:
     return recorder
 
 
-def build_model(options: BuildOptions, say: Callable[[str], None] | None) -> dict[str, Any]:
+def build_model(options: BuildOptions, notify: Callable[[str], None] | None) -> dict[str, Any]:
     """Build into `out`, or the cache that the live show starts from.
 
     Raises `ModelError` where a check fails, `DeviceError`, `MissingPart`, `StorageError`, `RunError`.
@@ -90,11 +89,11 @@ def build_model(options: BuildOptions, say: Callable[[str], None] | None) -> dic
     hears = any("beta" in network.outputs for network in recorder.networks.values())
     for network in (*recorder.networks.values(), *(() if hears else _ears(options.model))):
         start_s = time.monotonic()
-        with console.progress(f"building {network.name}", quiet=say is None) as tick:
-            row = build(network, recorder.inputs.get(network.name), tick)
+        with console.progress(f"building {network.name}", quiet=notify is None) as progress:
+            row = build(network, recorder.inputs.get(network.name), progress)
         rows.append({"network": network.name, **row, "seconds": round(time.monotonic() - start_s, 1)})
-        if say:
-            say(f"built {network.name} in {rows[-1]['seconds']} s")
+        if notify:
+            notify(f"built {network.name} in {rows[-1]['seconds']} s")
     return {"model": options.model, "to": options.to, "networks": rows}
 
 
@@ -114,10 +113,10 @@ Build = Callable[[Network, Tensors | None, console.Tick], dict[str, Any]]
 def _onnx(options: BuildOptions) -> Build:
     precision = options.precision or TARGETS["onnx"]
 
-    def build(network: Network, real: Tensors | None, _tick: console.Tick) -> dict[str, Any]:
-        kept = onnx.cached_path(network, precision=precision)
+    def build(network: Network, real: Tensors | None, _progress: console.Tick) -> dict[str, Any]:
+        kept = onnx_export.cached_path(network, precision=precision)
         path = options.out / f"{network.name}.onnx" if options.out else kept
-        exported = onnx.export(network, path, precision, [real] if real else [])
+        exported = onnx_export.export(network, path, precision, [real] if real else [])
         files = [path, path.with_suffix(".data")]
         size = sum(file.stat().st_size for file in files if file.exists())
         return {
@@ -136,12 +135,12 @@ def _tensorrt(options: BuildOptions) -> Build:
     library = choose_library(options.gpu)
     label = tensorrt.gpu_label(library, options.gpu)
 
-    def build(network: Network, real: Tensors | None, tick: console.Tick) -> dict[str, Any]:
+    def build(network: Network, real: Tensors | None, progress: console.Tick) -> dict[str, Any]:
         path = tensorrt.cached_path(tensorrt.identify(network, library, options.gpu, precision), options.out)
-        graph = onnx.cached_path(network, options.out, precision)
+        graph = onnx_export.cached_path(network, options.out, precision)
         if not graph.is_file():
-            onnx.export(network, graph, precision, [real] if real else [])
-        tensorrt.ensure_engine(network, library, options.gpu, precision, options.out, watch=lambda _name: tick)
+            onnx_export.export(network, graph, precision, [real] if real else [])
+        tensorrt.ensure_engine(network, library, options.gpu, precision, options.out, notify=lambda _name: progress)
         if not path.is_file():
             raise StorageError(f"{path}: cannot be written; --out with a folder with space would be accepted")
         return {

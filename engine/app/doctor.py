@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from engine.audio.portaudio import list_devices
-from engine.inference.fallback import ladder_of
+from engine.inference.fallback import backends_on
 from engine.inference.loading import passed_over, runners
 from engine.recording.session import default_root
-from export.onnx_export import cache_folder
+from export.cache import cache_folder
 from tpos_models.errors import TposError
 from tpos_models.pocket.model import check_weights
 from tpos_models.registry import POCKET, resizable
@@ -40,7 +40,7 @@ def examine(osc_port: int = 9000) -> list[Finding]:
         ("audio", _audio),
         ("picture", _gl),
         ("gpu", _gpu),
-        ("runner", _rungs),
+        ("runner", _backends),
         ("models", _models),
         ("osc port", lambda: _port(osc_port)),
         ("disk", _disk),
@@ -94,10 +94,10 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("gpu", "missing", "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
 
 
-def _rungs() -> Iterator[Finding]:
+def _backends() -> Iterator[Finding]:
     """Where each kind of model would play here, what it falls back to, and why on nothing better."""
     for part, model in (("runner of pocket", POCKET), ("runner of Stable Diffusion", "sd-turbo")):
-        best, *lower = ladder_of(runners(model), resizable(model))
+        best, *lower = backends_on(runners(model), resizable(model))
         words = f"{best}; if that fails: {', then '.join(map(str, lower))}"
         reasons = "; ".join(passed_over(model))
         yield Finding(part, "ok", f"{words}. Nothing better because {reasons}" if reasons else words)

@@ -30,15 +30,16 @@ from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState
 from engine.core.signals import ended_by_signals
-from engine.inference.fallback import Ladder
+from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import SamplingStage
-from engine.inference.loading import open_ladder
+from engine.inference.loading import choose_precision, open_chain
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
-from engine.render.pacing import Gaps, run
+from engine.render.pacing import RedrawTimes, redraw_loop
+from tpos_models.precision import Precision
 
 PROGRAM = f"tpos-live {engine.__version__}"
 FILM_FPS = 30.0
@@ -78,18 +79,19 @@ class Live:
         clock: Clock,
         *,
         picture: np.ndarray | None = None,
-        ladder: Ladder | None = None,
+        chain: FallbackChain | None = None,
     ) -> None:
         look = options.look
         self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
         self.tally = Tally()
         self.notices = Notices(self.tally, clock)
-        self._ladder = ladder or open_ladder(look.name, look.size_px, self.notices.post, look.additions)
+        precision = choose_precision(look.precision, look.name) or Precision.AUTO
+        self._chain = chain or open_chain(look.name, look.size_px, self.notices.post, look.additions, precision)
         if options.record is not None:
             show.set(recording=True)
         self.engine = Engine(
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status, max_fps=options.max_fps,
-            step_down=self._ladder.step_down,
+            step_down=self._chain.step_down,
         )  # fmt: skip
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
@@ -105,7 +107,7 @@ class Live:
             stack.callback(self.recording.stop)
             stack.enter_context(PresetWatcher(self.show.edit, self.notices.post, self.show.looks.current))
             over = self._over(started_s, stopping)
-            gaps = run(self.screen, self.redraw, self.clock, self.screen.rate_hz, over)
+            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, over)
             self.recording.sound()
         return self._summary(started_s, gaps)
 
@@ -145,21 +147,22 @@ class Live:
 
     def _open_pipeline(self) -> SamplingStage:
         """For the inference thread: the model in use, loaded where it is not yet."""
-        model, options = self._ladder.model, self.options
+        model, options = self._chain.model, self.options
         return SamplingStage(
-            model, self.clock, self._ladder.rung.most_steps, self.picture,
+            model, self.clock, self._chain.backend.most_steps, self.picture,
             options.look.reference_steps if options.look.is_reference else 0,
             stream_batch=options.stream_batch, beside_display=True,
         )  # fmt: skip
 
     def _about(self) -> About:
         """What the records say of this show; of the model what is known when it is loaded."""
-        look, model = self.options.look, self._ladder.loaded
+        look, model = self.options.look, self._chain.loaded
+        in_force = {"precision": model.precision} if model else {}
         return About(
             program=PROGRAM,
             model=look.name,
             spec=asdict(model.spec) if model else {},
-            options=look.model_record(),
+            options=look.model_record() | in_force,
             input=self.engine.capture.source.name,
             picture=self.picture,
         )
@@ -219,7 +222,7 @@ class Live:
             blackout=state.blackout,
         )
 
-    def _summary(self, started_s: float, gaps: Gaps) -> LiveSummary:
+    def _summary(self, started_s: float, gaps: RedrawTimes) -> LiveSummary:
         seconds, frames = self.clock.now() - started_s, self.engine.frames.count
         return LiveSummary(
             seconds=seconds,
@@ -235,12 +238,12 @@ class Live:
             restarts=self.engine.worker.restarts,
             troubles=tuple(self.tally.troubles),
             first_frame_s=self.tally.first_frame_s,
-            rung=str(self._ladder.rung),
+            rung=str(self._chain.backend),
         )
 
 
 @contextmanager
-def open_live(options: LiveOptions, clock: Clock | None = None, ladder: Ladder | None = None) -> Iterator[Live]:
+def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackChain | None = None) -> Iterator[Live]:
     """A show ready to run on the screen that `options` ask for.
 
     Raises what opening the presets, the sound, the start picture, the screen and the OSC port raises.
@@ -251,7 +254,7 @@ def open_live(options: LiveOptions, clock: Clock | None = None, ladder: Ladder |
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
     with open_screen(["headless" if options.headless else "window"], settings, picture) as screen:
-        live = Live(options, show, screen, source, clock, picture=picture, ladder=ladder)
+        live = Live(options, show, screen, source, clock, picture=picture, chain=chain)
         for trouble in troubles:
             live.notices.trouble(trouble)
         yield live

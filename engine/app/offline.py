@@ -25,7 +25,7 @@ from engine.core.console import Progress
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.core.signals import ended_by_signals
 from engine.inference.frame_pipeline import SamplingStage
-from engine.inference.loading import open_model
+from engine.inference.loading import choose_precision, open_model
 from engine.outputs.registry import FILM_PX
 from engine.outputs.screens import Screen, open_headless
 from engine.recording.session import Session
@@ -33,6 +33,7 @@ from engine.recording.start_picture import starting_picture
 from engine.render.picture import Size
 from export.media.video import VideoWriter
 from tpos_models.contracts import Model
+from tpos_models.precision import Precision
 
 StateAt = Callable[[float], ShowState]
 
@@ -143,7 +144,9 @@ def render_session(session: Session, film: FilmOptions, options: ModelOptions, p
 
 
 def _open_show(options: ModelOptions, picture: np.ndarray | None) -> OfflineShow:
-    model = open_model(options.name, options.size_px, options.additions)
+    asked = choose_precision(options.precision, options.name)
+    precision = None if asked is Precision.AUTO else asked  # nothing here may depend on how fast the machine is
+    model = open_model(options.name, options.size_px, options.additions, precision)
     return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0)
 
 

@@ -25,6 +25,7 @@ from engine.core.messages import ShowState
 from engine.core.parameters import Kind, Parameter
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
+from tpos_models.precision import Precision
 from tpos_models.registry import PLAIN, POCKET, Additions
 
 MAX_SIDE_PX = 8192
@@ -59,6 +60,10 @@ class ModelOptions:
     ear: Annotated[
         str | None, typer.Option(help="What hears for it: auto, pocket, clap, a folder of CLAP or an imported TPoS.")
     ] = None
+    precision: Annotated[
+        str | None,
+        typer.Option(help="auto, fp32, int8 (pocket) or fp16 (a GPU). A live show's auto takes the fastest."),
+    ] = None
     sampler: Annotated[
         str | None,
         typer.Option(help="few-step (the default), or reference: the paper's 50 PLMS steps, 3 evaluations each."),
@@ -67,6 +72,8 @@ class ModelOptions:
     def __post_init__(self) -> None:
         if self.model_size is not None:
             parse_size(self.model_size, "model-size")
+        if self.precision is not None:
+            Precision.parse(self.precision)
         if self.sampler not in (None, *SamplerChoice):
             raise InputError(f"--sampler {self.sampler}: {' or '.join(SamplerChoice)} would be accepted")
 

@@ -13,22 +13,24 @@ from typing import Any
 
 from engine.app.options import LookOptions
 from engine.bench.chart import draw_chart
-from engine.bench.latency import measure_delays
-from engine.bench.report import Bar, Say, hardware, peak_memory, table
+from engine.bench.latency import measure_latencies
+from engine.bench.precisions import measure_precisions
+from engine.bench.report import Bar, Notify, hardware, peak_memory, table
 from engine.bench.running import HEADER, Point, measure_point
-from engine.bench.stages import Stages, Watch, measure_stages
-from engine.inference.fallback import Ladder, ladder_of
-from engine.inference.loading import open_on, runners
+from engine.bench.stages import NetworkProfiler, Stages, measure_stages
+from engine.inference.fallback import Backend, FallbackChain, backends_on
+from engine.inference.loading import choose_precision, open_on, precisions, runners
 from engine.outputs.screens import open_headless
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.guidance import TIERS
-from tpos_models.errors import InputError
+from tpos_models.errors import InputError, ModelError
+from tpos_models.precision import Precision
 
 SWEPT_STEPS = (1, 2, 4)
 DRAWN_PX = (640, 360)
 SLOW_MS = 500.0
-"""Models slower than this are not asked for delays: too few frames come to tell."""
+"""Models slower than this are not asked for delays: too few frames come to notify."""
 
 FRAMES_PER_S = {
     ("pocket", "cpu"): {"blend": 25.0, "semantic": 15.0},
@@ -42,10 +44,7 @@ MOST_OVER_BARE = {"cpu": 1.2, "cuda": 1.15, "mps": 1.2}
 class BenchOptions:
     """What `tpos bench` was asked for; without `sweep` and `compare` it measures the show and its delays."""
 
-    model: str = "pocket"
-    size: tuple[int, int] | None = None
-    guidance: str | None = None
-    steps: int = 1
+    look: LookOptions = LookOptions()
     seconds: float = 10.0
     sweep: bool = False
     compare: str | None = None
@@ -53,35 +52,60 @@ class BenchOptions:
     soak_minutes: float | None = None
 
     def __post_init__(self) -> None:
-        LookOptions(guidance=self.guidance, steps=self.steps)
         if self.compare not in (None, "diffusers"):
             raise InputError(f"--compare {self.compare}: diffusers would be accepted")
         if self.size is not None and not registry.resizable(self.model):
             raise InputError(f"--size: {self.model} has one size only; a Stable Diffusion --model would be accepted")
 
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.look.name
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Of the model's pictures; None is its own."""
+        return self.look.size_px
+
+    @property
+    def precision(self) -> str | None:
+        """Asked for; None is a live show's."""
+        return self.look.precision
+
+    @property
+    def guidance(self) -> str | None:
+        """One tier, None for all."""
+        return self.look.settings.get("guidance")
+
+    @property
+    def steps(self) -> int:
+        """Sampling steps a frame."""
+        return int(self.look.settings.get("steps", 1))
+
 
 @dataclass
 class Bench:
-    """One run: the model, what was measured so far, and whom to tell."""
+    """One run: the model, what was measured so far, and whom to notify."""
 
     options: BenchOptions
-    tell: Say
+    notify: Notify
     model: Model
-    watch: Watch
+    profiler: NetworkProfiler
     bars: list[Bar] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
 
-def run_bench(options: BenchOptions, say: Say | None = None) -> tuple[dict[str, Any], list[str]]:
+def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict[str, Any], list[str]]:
     """Measure what `options` ask for: what `--json` prints, and the same for people."""
-    tell = say or (lambda line: None)
+    notify = notify or (lambda line: None)
     if options.soak_minutes is not None:
-        return _soak(options, tell)
-    tell(f"loading {options.model}")
-    watch = Watch()
-    model = _open(options, watch, tell)
-    bench = Bench(options, tell, model, watch)
+        return _soak(options, notify)
+    notify(f"loading {options.model}")
+    profiler = NetworkProfiler()
+    precision = choose_precision(options.precision, options.model) or Precision.AUTO
+    model = _open(options, profiler, notify, precision)
+    bench = Bench(options, notify, model, profiler)
     stages = _stages(bench)
     if options.compare:
         _compare(bench)
@@ -89,19 +113,23 @@ def run_bench(options: BenchOptions, say: Say | None = None) -> tuple[dict[str, 
         _points(bench, TIERS, SWEPT_STEPS)
     if not (options.compare or options.sweep):
         _points(bench, (options.guidance,) if options.guidance else TIERS, (options.steps,))
-        _delays(bench, stages)
+        _latencies(bench, stages)
+        _precisions(bench)
     return _summed_up(bench)
 
 
-def _open(options: BenchOptions, watch: Watch, tell: Say) -> Model:
-    rungs = ladder_of(runners(options.model), registry.resizable(options.model))
-    return Ladder(rungs, lambda rung: open_on(rung, options.model, options.size, watch), tell).model
+def _open(options: BenchOptions, profiler: NetworkProfiler, notify: Notify, precision: Precision) -> Model:
+    def open_backend(backend: Backend) -> Model:
+        return open_on(backend, options.model, options.size, profiler, precision=precision)
+
+    backends = backends_on(runners(options.model), registry.resizable(options.model))
+    return FallbackChain(backends, open_backend, notify).model
 
 
-def _soak(options: BenchOptions, tell: Say) -> tuple[dict[str, Any], list[str]]:
+def _soak(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[str]]:
     from engine.bench.soak import run_soak
 
-    bars = run_soak(options.soak_minutes or 0.0, options.model, tell)
+    bars = run_soak(options.soak_minutes or 0.0, options.model, notify)
     report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": _as_dicts(bars)}
     return report, [hardware(), *(bar.line() for bar in bars)]
 
@@ -113,33 +141,44 @@ def _as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:
 def _summed_up(bench: Bench) -> tuple[dict[str, Any], list[str]]:
     spec, memory = bench.model.spec, peak_memory()
     size = f"{spec.sample_size[1] * spec.scale}x{spec.sample_size[0] * spec.scale}"
-    head = {"hardware": hardware(), "model": spec.name, "size": size, "runner": bench.model.runner, **memory}
+    head = {
+        "hardware": hardware(),
+        "model": spec.name,
+        "size": size,
+        "runner": bench.model.runner,
+        "precision": bench.model.precision,
+        **memory,
+    }
     used = ", ".join(f"{name.removesuffix('_mib').replace('_', ' ')} {mib:.0f} MiB" for name, mib in memory.items())
-    lines = [hardware(), f"model {spec.name} {size} on {bench.model.runner}; {used}", *bench.lines]
+    lines = [
+        hardware(),
+        f"model {spec.name} {size} on {bench.model.runner} in {bench.model.precision}; {used}",
+        *bench.lines,
+    ]
     lines += [bar.line() for bar in bench.bars]
     return {**head, **bench.report, "bars": _as_dicts(bench.bars)}, lines
 
 
 @contextmanager
-def _progress(tell: Say, what: str, seconds: float) -> Iterator[Callable[[float], None]]:
+def _progress(notify: Notify, what: str, seconds: float) -> Iterator[Callable[[float], None]]:
     """Says now and then how far a long measurement is."""
-    tell(what)
+    notify(what)
     said = 0.0
 
     def progress(share: float) -> None:
         nonlocal said
         if share - said >= max(0.1, 5.0 / seconds):
             said = share
-            tell(f"{what}: {share:.0%}")
+            notify(f"{what}: {share:.0%}")
 
     yield progress
 
 
 def _stages(bench: Bench) -> Stages:
     options, spec = bench.options, bench.model.spec
-    state = replace(LookOptions(guidance=options.guidance, steps=options.steps).build_show()[0].state, rules=())
-    with open_headless(DRAWN_PX) as screen, _progress(bench.tell, "stage by stage", options.seconds) as tick:
-        stages = measure_stages(bench.model, state, bench.watch, options.seconds, screen, tick)
+    state = replace(options.look.build_show()[0].state, rules=())
+    with open_headless(DRAWN_PX) as screen, _progress(bench.notify, "stage by stage", options.seconds) as progress:
+        stages = measure_stages(bench.model, state, bench.profiler, options.seconds, screen, progress)
     bench.report |= stages.as_dict()
     bench.lines += stages.lines()
     device = bench.model.device.type
@@ -157,8 +196,8 @@ def _points(bench: Bench, tiers: Sequence[str], steps: Sequence[int]) -> None:
     points = []
     for tier in tiers:
         for n in steps:
-            bench.tell(f"engine and bare networks, {tier}, steps: {n}")
-            points.append(measure_point(bench.model, bench.watch, tier, n, bench.options.seconds))
+            bench.notify(f"engine and bare networks, {tier}, steps: {n}")
+            points.append(measure_point(bench.model, bench.profiler, tier, n, bench.options.seconds))
     bench.report["tiers"] = [asdict(point) for point in points]
     bench.lines += table(HEADER, [point.row() for point in points])
     for point in points:
@@ -176,19 +215,35 @@ def _rate_bars(bench: Bench, point: Point) -> list[Bar]:
     return bars
 
 
-def _delays(bench: Bench, stages: Stages) -> None:
+def _latencies(bench: Bench, stages: Stages) -> None:
     if stages.frame.median_ms > SLOW_MS:
         bench.lines.append(f"  delays are not measured: a frame takes {stages.frame.median_ms / 1000:.1f} s")
         return
-    bench.bars += measure_delays(bench.model, bench.options.seconds, bench.tell)
+    bench.bars += measure_latencies(bench.model, bench.options.seconds, bench.notify)
+
+
+def _precisions(bench: Bench) -> None:
+    """The same show in every precision that the model has here."""
+    options = bench.options
+    models, refused = {}, {}
+    for precision in precisions(options.model):
+        bench.notify(f"in {precision}")
+        try:
+            models[precision] = _open(options, NetworkProfiler(), bench.notify, precision)
+        except ModelError as error:
+            refused[precision] = str(error)
+    look = options.look
+    rates = measure_precisions(models, look, options.seconds, bench.model.precision, refused)
+    bench.report["precisions"] = rates.as_dict()
+    bench.lines += rates.lines()
 
 
 def _compare(bench: Bench) -> None:
-    from engine.bench.compare import measure_versus
+    from engine.bench.compare import measure_comparison
 
     options, model = bench.options, bench.model
-    versus = measure_versus(model, bench.watch.networks, options.steps, options.seconds, bench.tell)
-    bench.report["diffusers"] = versus.as_dict()
-    bench.lines += versus.lines(model.runner)
+    comparison = measure_comparison(model, bench.profiler.networks, options.steps, options.seconds, bench.notify)
+    bench.report["diffusers"] = comparison.as_dict()
+    bench.lines += comparison.lines(model.runner)
     if model.runner != "torch":
-        bench.bars.append(versus.bar(model.device.type))
+        bench.bars.append(comparison.bar(model.device.type))

@@ -16,11 +16,11 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from engine.bench.report import Bar, Say
-from engine.bench.stages import Hand, Watch
+from engine.bench.report import Bar, Notify
+from engine.bench.stages import NetworkProfiler, SteppedShow
 from engine.core.messages import Prompt, ShowState
 from engine.inference.priority import step_back
-from export.onnx_runner import threads_alone
+from export.onnx_session import threads_alone
 from tpos_models.contracts import Model, ModelSpec
 from tpos_models.network import Network
 
@@ -78,7 +78,7 @@ def build_pipeline(spec: ModelSpec, denoiser: Network, decoder: Network) -> Any:
 
 
 @dataclass(frozen=True)
-class Versus:
+class Comparison:
     """Frames a second of both, round by round, and the largest difference of their pictures, 0..255, at one step."""
 
     ours: list[float]
@@ -119,29 +119,29 @@ class Versus:
         ]
 
 
-def measure_versus(model: Model, networks: list[Network], steps: int, seconds: float, tell: Say) -> Versus:
+def measure_comparison(model: Model, networks: list[Network], steps: int, seconds: float, notify: Notify) -> Comparison:
     """Alternate both for `seconds` each in `ROUNDS` rounds, in a thread with the model's own priority."""
-    tell("building diffusers' pipeline")
+    notify("building diffusers' pipeline")
     denoiser, decoder = (next(n for n in networks if part in n.name) for part in ("denoiser", "decoder"))
     pipeline = build_pipeline(model.spec, denoiser, decoder)
     with ThreadPoolExecutor(1, initializer=step_back) as pool:
-        return pool.submit(_alternate, model, pipeline, steps, seconds, tell).result()
+        return pool.submit(_alternate, model, pipeline, steps, seconds, notify).result()
 
 
-def _alternate(model: Model, pipeline: Any, steps: int, seconds: float, tell: Say) -> Versus:
+def _alternate(model: Model, pipeline: Any, steps: int, seconds: float, notify: Notify) -> Comparison:
     state = ShowState(prompts=(Prompt(PROMPT),), guidance="blend", steps=steps)
-    hand = Hand(model, state, Watch())
+    show = SteppedShow(model, state, NetworkProfiler())
     theirs = _theirs(model, pipeline, steps)
     difference = _difference(model, _theirs(model, pipeline, 1))
     ours_fps, theirs_fps = [], []
     own_threads = torch.get_num_threads()
     for number in range(ROUNDS):
-        ours_fps.append(hand.play_for(seconds / ROUNDS))
+        ours_fps.append(show.play_for(seconds / ROUNDS))
         torch.set_num_threads(threads_alone())
         theirs_fps.append(_fps(theirs, seconds / ROUNDS))
         torch.set_num_threads(own_threads)
-        tell(f"round {number + 1} of {ROUNDS}: {ours_fps[-1]:.2f} against {theirs_fps[-1]:.2f} frames/s")
-    return Versus(ours_fps, theirs_fps, difference, steps)
+        notify(f"round {number + 1} of {ROUNDS}: {ours_fps[-1]:.2f} against {theirs_fps[-1]:.2f} frames/s")
+    return Comparison(ours_fps, theirs_fps, difference, steps)
 
 
 def _theirs(model: Model, pipeline: Any, steps: int) -> Callable[[], np.ndarray]:
@@ -169,7 +169,7 @@ def _theirs(model: Model, pipeline: Any, steps: int) -> Callable[[], np.ndarray]
 def _difference(model: Model, theirs: Callable[[], np.ndarray]) -> float:
     """How far the two first pictures of seed 0 are apart: one step, no sound, no motion."""
     still = ShowState(prompts=(Prompt(PROMPT),), guidance="blend", amount=0.0, motion=0.0, seed=0)
-    ours = Hand(model, still, Watch()).stage.frame(still).image
+    ours = SteppedShow(model, still, NetworkProfiler()).stage.frame(still).image
     return float(np.abs(255 * theirs() - ours).max())
 
 

@@ -11,8 +11,8 @@ from pythonosc.udp_client import SimpleUDPClient
 from engine.app.options import LookOptions
 from engine.audio import HOP_S, SAMPLE_RATE
 from engine.audio.sources import PacedSource
-from engine.bench.report import Bar, Say
-from engine.bench.running import Rig, running
+from engine.bench.report import Bar, Notify
+from engine.bench.running import RunningEngine, running
 from engine.core.clock import WallClock
 from engine.core.messages import Frame, ShaderAmounts
 from engine.outputs.screens import open_headless
@@ -24,15 +24,15 @@ DISPLAYS = (((640, 360), 36.0, 30.0), ((1280, 720), 20.0, 15.0))
 """Size, redraw rate asked for where the CPU draws, and the bar."""
 
 
-def measure_delays(model: Model, seconds: float, tell: Say) -> list[Bar]:
+def measure_latencies(model: Model, seconds: float, notify: Notify) -> list[Bar]:
     """All of them, `seconds` for each."""
-    return [*_displays(model, seconds, tell), *_clicks(model, seconds, tell), *_prompts(model, seconds, tell)]
+    return [*_displays(model, seconds, notify), *_clicks(model, seconds, notify), *_prompts(model, seconds, notify)]
 
 
-def _displays(model: Model, seconds: float, tell: Say) -> list[Bar]:
+def _displays(model: Model, seconds: float, notify: Notify) -> list[Bar]:
     bars = []
     for size, rate_hz, least in DISPLAYS:
-        tell(f"display {size[0]}x{size[1]} while the model runs")
+        notify(f"display {size[0]}x{size[1]} while the model runs")
         stats = _display(model, size, rate_hz, seconds)
         name = f"display {size[0]}x{size[1]} beside the model"
         bars.append(Bar(f"{name}: redraws", stats.per_s, "least", least, "/s"))
@@ -42,19 +42,19 @@ def _displays(model: Model, seconds: float, tell: Say) -> list[Bar]:
 
 def _display(model: Model, size: tuple[int, int], rate_hz: float, seconds: float) -> RedrawStats:
     """Redraws of the running engine's frames, each finished before it counts."""
-    with open_headless(size) as screen, running(model, LookOptions()) as rig:
+    with open_headless(size) as screen, running(model, LookOptions()) as engine:
         shown: Frame | None = None
-        end_s = rig.clock.now() + seconds
+        end_s = engine.clock.now() + seconds
 
         def redraw(now_s: float) -> None:
             nonlocal shown
-            frame = rig.frames.peek()
+            frame = engine.frames.peek()
             if frame is not None and frame is not shown:
                 shown = frame
                 screen.show(frame)
-            screen.render(rig.capture.latest, rig.director.state(), now_s)
+            screen.render(engine.capture.latest, engine.show.current(), now_s)
 
-        return redraw_loop(screen, redraw, rig.clock, rate_hz, lambda: rig.clock.now() > end_s).stats()
+        return redraw_loop(screen, redraw, engine.clock, rate_hz, lambda: engine.clock.now() > end_s).stats()
 
 
 class ClickSource(PacedSource):
@@ -85,42 +85,42 @@ class ClickSource(PacedSource):
             self.arrivals.append(self._clock.now())
 
 
-def _clicks(model: Model, seconds: float, tell: Say) -> list[Bar]:
+def _clicks(model: Model, seconds: float, notify: Notify) -> list[Bar]:
     """From a click's arrival in the ring to the first redraw, read back, and the first frame, that it changed."""
-    tell("from a click to the picture")
+    notify("from a click to the picture")
     clock = WallClock()
     source = ClickSource(clock)
-    look = LookOptions(amount=0.0, motion=0.0)
+    look = LookOptions(settings={"amount": 0.0, "motion": 0.0})
     frame_times: list[tuple[float, float]] = []
     changes: list[tuple[float, float]] = []
-    with open_headless((640, 360)) as screen, running(model, look, source) as rig:
-        rig.director.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0))
-        follower = threading.Thread(target=_follow, args=(rig, frame_times), daemon=True)
+    with open_headless((640, 360)) as screen, running(model, look, source) as engine:
+        engine.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0))
+        follower = threading.Thread(target=_follow, args=(engine, frame_times), daemon=True)
         follower.start()
-        frame = rig.frames.peek()
+        frame = engine.frames.peek()
         assert frame is not None
         screen.show(frame)
         end_s = clock.now() + 2 + max(seconds, 10.0)
 
         def redraw(now_s: float) -> None:
-            pixels = screen.render(rig.capture.latest, rig.director.state(), now_s)
+            pixels = screen.render(engine.capture.latest, engine.show.current(), now_s)
             changes.append((clock.now(), float(pixels[::4, ::4].astype(np.int16).mean())))
 
         redraw_loop(screen, redraw, clock, 36.0, lambda: clock.now() > end_s)
-        frame_s = float(np.median(list(rig.inference.frame_s)))
+        frame_s = float(np.median(list(engine.worker.frame_s)))
     shader_ms = [1000 * delay for click in source.arrivals if (delay := _first_change(changes, click)) is not None]
     frame_ms = [1000 * delay for click in source.arrivals if (delay := _first_frame(frame_times, click)) is not None]
-    tell(f"{len(source.arrivals)} clicks, {len(shader_ms)} seen by the shader layer")
+    notify(f"{len(source.arrivals)} clicks, {len(shader_ms)} seen by the shader layer")
     return [
         Bar("click to shader layer at 640x360, median", _median(shader_ms), "most", 45.0, "ms"),
         Bar("click to diffusion frame, median", _median(frame_ms), "most", 1000 * (2 * frame_s + HOP_S), "ms"),
     ]
 
 
-def _follow(rig: Rig, times: list[tuple[float, float]]) -> None:
-    count = rig.frames.count
-    while (frame := rig.frames.wait_newer(count, 2.0)) is not None:
-        count = rig.frames.count
+def _follow(engine: RunningEngine, times: list[tuple[float, float]]) -> None:
+    count = engine.frames.count
+    while (frame := engine.frames.wait_newer(count, 2.0)) is not None:
+        count = engine.frames.count
         times.append((frame.time_s, frame.audio_time_s))
 
 
@@ -143,21 +143,21 @@ def _median(values: list[float]) -> float:
     return float(np.median(values)) if values else float("inf")
 
 
-def _prompts(model: Model, seconds: float, tell: Say) -> list[Bar]:
-    tell("prompts over OSC")
+def _prompts(model: Model, seconds: float, notify: Notify) -> list[Bar]:
+    notify("prompts over OSC")
     waits: list[float] = []
-    with running(model, LookOptions(prompt="a beach")) as rig:
-        client = SimpleUDPClient(*rig.osc.address)
+    with running(model, LookOptions(prompt="a beach")) as engine:
+        client = SimpleUDPClient(*engine.osc.address)
         rng = np.random.default_rng(3)
         for i in range(max(10, round(seconds * 2))):
-            rig.clock.sleep(float(rng.uniform(0.1, 0.3)))
+            engine.clock.sleep(float(rng.uniform(0.1, 0.3)))
             prompt = f"a city at night {i}"
-            count, sent_s = rig.frames.count, rig.clock.now()
+            count, sent_s = engine.frames.count, engine.clock.now()
             client.send_message("/tpos/prompt", prompt)
-            while (frame := rig.frames.wait_newer(count, 5.0)) is not None and frame.prompt != prompt:
-                count = rig.frames.count
-            waits.append(rig.clock.now() - sent_s)
-        frame_s = float(np.median(list(rig.inference.frame_s)))
+            while (frame := engine.frames.wait_newer(count, 5.0)) is not None and frame.prompt != prompt:
+                count = engine.frames.count
+            waits.append(engine.clock.now() - sent_s)
+        frame_s = float(np.median(list(engine.worker.frame_s)))
     return [
         Bar("prompt over OSC to a frame sampled with it, median", _median(waits) / frame_s, "most", 2.0, "frame times")
     ]

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import torch
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)

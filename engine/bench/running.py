@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from engine.app.builder import Engine, OscOptions
 from engine.app.options import LookOptions
 from engine.audio import SAMPLE_RATE
-from engine.audio.capture import Capture
 from engine.audio.sources import Source, SynthSource
-from engine.bench.stages import Call, Watch, measure_stages, replay
-from engine.control.director import Director
-from engine.control.osc import OscServer
-from engine.control.queue import CommandQueue
+from engine.bench.stages import Call, NetworkProfiler, measure_stages, replay
 from engine.core.clock import WallClock
-from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, SoundWindow
 from engine.inference.frame_pipeline import Listener, SamplingStage
 from engine.inference.in_flight import Flight
-from engine.inference.worker import Inference
 from tpos_models.contracts import Model
 from tpos_models.errors import RunError
 from tpos_models.pocket.synth.sounds import synthesise
@@ -33,34 +27,25 @@ PATIENCE_S = 600.0
 TURNS = 5
 
 
-@dataclass
-class Rig:
-    """Capture, show, inference and OSC, running."""
+def measure_fps(engine: Engine, seconds: float) -> tuple[float, list[float]]:
+    """Sampled frames a second over the next `seconds` or more, from one frame to another, and each frame's delay.
 
-    capture: Capture
-    director: Director
-    inference: Inference
-    frames: Mailbox[Frame]
-    osc: OscServer
-    clock: WallClock
+    A delay is from the newest sound in a frame to the frame, in seconds.
+    """
+    frames, clock, delays_s = engine.frames, engine.clock, []
+    _next_frame(engine)
+    before, start_s = frames.count, clock.now()
+    while clock.now() - start_s < seconds or frames.count == before:
+        frame = _next_frame(engine)
+        delays_s.append(frame.time_s - frame.audio_time_s)
+    return (frames.count - before) / (clock.now() - start_s), delays_s
 
-    delays_s: list[float] = field(default_factory=list)
-    """From the newest sound in each frame that `fps` saw to the frame."""
 
-    def fps(self, seconds: float) -> float:
-        """Sampled frames a second over the next `seconds` or more, from one frame to another."""
-        self._next_frame()
-        before, start_s = self.frames.count, self.clock.now()
-        while self.clock.now() - start_s < seconds or self.frames.count == before:
-            frame = self._next_frame()
-            self.delays_s.append(frame.time_s - frame.audio_time_s)
-        return (self.frames.count - before) / (self.clock.now() - start_s)
-
-    def _next_frame(self) -> Frame:
-        frame = self.frames.wait_newer(self.frames.count, PATIENCE_S)
-        if frame is None:
-            raise RunError(self.inference.trouble or f"no frame came within {PATIENCE_S:g} s")
-        return frame
+def _next_frame(engine: Engine) -> Frame:
+    frame = engine.frames.wait_newer(engine.frames.count, PATIENCE_S)
+    if frame is None:
+        raise RunError(engine.worker.trouble or f"no frame came within {PATIENCE_S:g} s")
+    return frame
 
 
 @contextmanager
@@ -70,34 +55,19 @@ def running(
     source: Source | None = None,
     stream_batch: bool = False,
     beside_display: bool = True,
-) -> Iterator[Rig]:
+) -> Iterator[Engine]:
     """A running engine, warmed up."""
     clock = WallClock()
     show, _ = look.build_show()
     show.set(rules=())  # a rule adds evaluations to the reference tier that the bare networks do not make
-    capture = Capture(source or SynthSource(clock), clock)
-    director = Director(show, capture, CommandQueue())
-    frames: Mailbox[Frame] = Mailbox()
 
-    def stage() -> SamplingStage:
+    def pipeline() -> SamplingStage:
         return SamplingStage(model, clock, stream_batch=stream_batch, beside_display=beside_display)
 
-    inference = Inference(stage, capture, director.state, frames, clock)
-    osc = OscServer(director.queue, port=_free_port(), clock=clock)
-    with capture, osc:
-        inference.start()
-        try:
-            if frames.wait_newer(2, PATIENCE_S) is None:
-                raise RunError(inference.trouble or f"no frame came within {PATIENCE_S:g} s")
-            yield Rig(capture, director, inference, frames, osc, clock)
-        finally:
-            inference.stop(PATIENCE_S)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with Engine(show, source or SynthSource(clock), pipeline, clock, osc=OscOptions(port=0)) as engine:
+        for _ in range(2):
+            _next_frame(engine)
+        yield engine
 
 
 @dataclass(frozen=True)
@@ -135,16 +105,16 @@ HEADER = (
 )  # fmt: skip
 
 
-def measure_point(model: Model, watch: Watch, tier: str, steps: int, seconds: float) -> Point:
+def measure_point(model: Model, profiler: NetworkProfiler, tier: str, steps: int, seconds: float) -> Point:
     """One tier at one number of steps, a third of `seconds` for each part; engine and bare networks take turns."""
-    look = LookOptions(guidance=tier, steps=steps)
+    look = LookOptions(settings={"guidance": tier, "steps": steps})
     state = replace(look.build_show()[0].state, rules=())
-    stages = measure_stages(model, state, watch, seconds / 3)
+    stages = measure_stages(model, state, profiler, seconds / 3)
     plain, bare = [], []
     for _ in range(TURNS):
-        plain.append(_play(model, look, seconds / 3 / TURNS))
+        plain.append(play(model, look, seconds / 3 / TURNS))
         bare.append(bare_fps(model, stages.calls, stages.at_once, seconds / 3 / TURNS))
-    streamed = _play(model, look, seconds / 3, stream_batch=True) if steps > 1 else None
+    streamed = play(model, look, seconds / 3, stream_batch=True) if steps > 1 else None
     return Point(
         tier=tier,
         steps=steps,
@@ -169,11 +139,11 @@ class Played:
     sound_lost: int
 
 
-def _play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = False) -> Played:
-    with running(model, look, stream_batch=stream_batch, beside_display=False) as rig:
-        fps = rig.fps(seconds)
-        counters = rig.capture.counters()
-        return Played(fps, 1000 * float(np.median(rig.delays_s)), counters.overruns + counters.overflows)
+def play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = False) -> Played:
+    with running(model, look, stream_batch=stream_batch, beside_display=False) as engine:
+        fps, delays_s = measure_fps(engine, seconds)
+        counters = engine.capture.counters()
+        return Played(fps, 1000 * float(np.median(delays_s)), counters.overruns + counters.overflows)
 
 
 class RainLoop:

@@ -12,11 +12,12 @@ import numpy as np
 import psutil
 import soundfile as sf
 
-from engine.app.live import Live, LiveOptions
+from engine.app.builder import OscOptions
+from engine.app.live import LiveOptions, open_live
 from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.audio import SAMPLE_RATE
-from engine.bench.report import Bar, Say
+from engine.bench.report import Bar, Notify
 from engine.core.messages import ShaderAmounts
 from export.media.reading import read_frames, read_sound
 
@@ -25,14 +26,14 @@ WARM_UP_S = 60.0
 SAMPLE_S = 1.0
 
 
-def run_soak(minutes: float, model: str, tell: Say) -> list[Bar]:
+def run_soak(minutes: float, model: str, notify: Notify) -> list[Bar]:
     """Play clicks over soft noise for `minutes` and sum up what broke, grew, slipped or was lost."""
     with tempfile.TemporaryDirectory(prefix="tpos-soak-") as folder:
         track = Path(folder) / "clicks.wav"
         _write_clicks(track, minutes * 60)
-        tell(f"playing {minutes:g} minutes")
+        notify(f"playing {minutes:g} minutes")
         summary, memory = _play(track, Path(folder), model)
-        tell("reading the film back")
+        notify("reading the film back")
         offsets_ms = av_offsets_ms(summary.recordings[0].path / "video.mp4")
     counters = summary.recordings[0].counters
     unaccounted = counters.offered - counters.written - sum(counters.dropped.values())
@@ -98,12 +99,13 @@ def _write_clicks(path: Path, seconds: float) -> None:
 
 
 def _play(track: Path, folder: Path, model: str) -> tuple[LiveSummary, list[tuple[float, float]]]:
-    look = LookOptions(model=model, amount=0.0, motion=0.0, agc=False)
-    options = LiveOptions(look=look, source=str(track), headless=True, record=folder, size=(256, 256), osc_port=0)
-    live = Live(options)
-    live.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0), flash_limiter=False)
-    with live.open_screen() as screen, _memory() as memory:
-        return live.run(screen, threading.Event()), memory
+    look = LookOptions(model=model, settings={"amount": 0.0, "motion": 0.0, "agc": False, "flash_limiter": False})
+    options = LiveOptions(
+        look=look, source=str(track), headless=True, record=folder, size=(256, 256), osc=OscOptions(port=0)
+    )
+    with open_live(options) as live, _memory() as memory:
+        live.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0))
+        return live.run(threading.Event()), memory
 
 
 @contextmanager

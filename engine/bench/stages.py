@@ -1,4 +1,4 @@
-"""One show played by hand, stage after stage: what each costs, and how far a frame is from its networks alone.
+"""One show stepped through, stage after stage: what each costs, and how far a frame is from its networks alone.
 
 Nothing is simulated: the stages are the show's own, called in its order on one thread, each call timed. A frame's
 networks are then called again, alone, with the same tensors: the sum of those times is the floor a frame stands on.
@@ -50,33 +50,33 @@ class Call:
         return self.end_s - self.start_s
 
 
-class Watch:
-    """A runner's observer (see `loading.open_on`): knows all networks, keeps their calls while `watching`."""
+class NetworkProfiler:
+    """Wraps a runner (see `loading.open_on`): knows all networks, keeps their calls while `recording`."""
 
     def __init__(self) -> None:
         self.networks: list[Network] = []
         self.calls: list[Call] = []
-        self._watching = False
+        self._recording = False
 
     def __call__(self, runner: Runner) -> Runner:
-        def watched(network: Network) -> Run:
+        def profiled(network: Network) -> Run:
             self.networks.append(network)
-            return self._watched(network, runner(network))
+            return self._profiled(network, runner(network))
 
-        return watched
+        return profiled
 
     @contextmanager
-    def watching(self) -> Iterator[list[Call]]:
+    def recording(self) -> Iterator[list[Call]]:
         """The calls of the body, each waited for."""
-        self.calls, self._watching = [], True
+        self.calls, self._recording = [], True
         try:
             yield self.calls
         finally:
-            self._watching = False
+            self._recording = False
 
-    def _watched(self, network: Network, run: Run) -> Run:
+    def _profiled(self, network: Network, run: Run) -> Run:
         def call(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            if not self._watching:
+            if not self._recording:
                 return run(*tensors)
             start_s = now()
             out = run(*tensors)
@@ -101,11 +101,11 @@ def replay(calls: list[Call]) -> float:
     return now() - start_s
 
 
-class Hand:
-    """Plays a show by hand on a virtual clock, to the sound of rain."""
+class SteppedShow:
+    """A show called stage by stage, frame by frame, on a virtual clock, to the sound of rain."""
 
-    def __init__(self, model: Model, state: ShowState, watch: Watch) -> None:
-        self.model, self.state, self.watch = model, state, watch
+    def __init__(self, model: Model, state: ShowState, profiler: NetworkProfiler) -> None:
+        self.model, self.state, self.profiler = model, state, profiler
         self.clock = VirtualClock()
         self.stage = SamplingStage(model, self.clock)
         self.taken: defaultdict[str, list[float]] = defaultdict(list)
@@ -125,7 +125,7 @@ class Hand:
         """The next frame, every stage of it timed into `taken`, by name."""
         self.clock.sleep(FRAME_S)
         self._listen()
-        with self.watch.watching() as calls:
+        with self.profiler.recording() as calls:
             self.stage.apart = True
             start_s = now()
             picture = self.stage.frame(self.state, self._analyser.latest())
@@ -136,7 +136,7 @@ class Hand:
         return picture.image
 
     def plain_frame(self) -> tuple[float, int]:
-        """Seconds and evaluations of one more frame of the same moment, with nobody watching."""
+        """Seconds and evaluations of one more frame of the same moment, with nothing recorded."""
         start_s = now()
         frame = self.stage.frame(self.state, self._analyser.latest())
         return now() - start_s, frame.evaluations
@@ -173,7 +173,7 @@ class Hand:
             with self._timed("analysis, a hop"):
                 self._analyser.process(self._sound[at : at + HOP], self._sample / SAMPLE_RATE)
         start_s = now()
-        with self.watch.watching() as calls:
+        with self.profiler.recording() as calls:
             heard = self.stage.listen(self._analyser, self.state)
         if heard:
             self.taken["audio hop"].append(now() - start_s)
@@ -245,33 +245,33 @@ def _order(name: str) -> int:
 def measure_stages(
     model: Model,
     state: ShowState,
-    watch: Watch,
+    profiler: NetworkProfiler,
     seconds: float,
     screen: Screen | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Stages:
     """Play for `seconds`, at least `LEAST` frames; the frame and its bare networks take turns."""
-    hand = Hand(model, state, watch)
+    show = SteppedShow(model, state, profiler)
     if screen is not None:
-        screen.show(hand.stage.frame(state))
-    hand.frame()
-    hand.begin()
+        screen.show(show.stage.frame(state))
+    show.frame()
+    show.begin()
     frames: list[float] = []
     bare: list[float] = []
     evaluations: list[int] = []
     start_s = time.monotonic()
     while len(frames) < LEAST or time.monotonic() - start_s < seconds:
-        hand.frame()
-        seconds_taken, evaluated = hand.plain_frame()
+        show.frame()
+        seconds_taken, evaluated = show.plain_frame()
         frames.append(seconds_taken)
         evaluations.append(evaluated)
-        bare.append(replay(hand.calls))
-        hand.text(len(frames))
+        bare.append(replay(show.calls))
+        show.text(len(frames))
         if screen is not None:
-            hand.draw(screen)
+            show.draw(screen)
         progress(min(1.0, (time.monotonic() - start_s) / seconds))
-    stages = {name: Times.of(hand.taken[name]) for name in sorted(hand.taken, key=_order)}
+    stages = {name: Times.of(show.taken[name]) for name in sorted(show.taken, key=_order)}
     return Stages(
-        hand.stage.tier(state), state.steps, stages, Times.of(frames), Times.of(bare), float(np.mean(evaluations)),
-        hand.calls, hand.stage.at_once(state),
+        show.stage.tier(state), state.steps, stages, Times.of(frames), Times.of(bare), float(np.mean(evaluations)),
+        show.calls, show.stage.at_once(state),
     )  # fmt: skip

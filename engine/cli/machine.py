@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import parse_size, positive
+from engine.app.options import LookOptions, positive
 from engine.cli.app import Guidance, Json, Model, OscPort, app
 from engine.core import console
 
@@ -75,17 +75,16 @@ def bench(
         str | None, typer.Option(help="diffusers: its own pipeline on the same weights instead.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a chart of the stages, .png.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")] = None,
     soak: Annotated[float | None, typer.Option(help="Play and record for this many minutes instead.")] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
     from engine.bench import BenchOptions, run_bench
 
+    settings = {"steps": steps} | ({"guidance": guidance} if guidance else {})
     options = BenchOptions(
-        model=model,
-        size=parse_size(size) if size else None,
-        guidance=guidance,
-        steps=steps,
+        look=LookOptions(model, size, precision=precision, settings=settings),
         seconds=positive("seconds", seconds),
         sweep=sweep,
         compare=compare,

@@ -30,14 +30,13 @@ def build(
     options: ModelOptions,
     to: Annotated[str, typer.Option(help="onnx or tensorrt.")] = "onnx",
     out: Annotated[Path | None, typer.Option(help="Folder for the files; the cache otherwise.")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32 or fp16; TensorRT's default is fp16.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Build for another GPU, by its compute capability, as 8.9.")] = None,
     json: Json = False,
 ) -> None:
     """Build every network of a model: ONNX, checked against torch, or TensorRT engines."""
     from engine.app.build import BuildOptions, build_model, lines
 
-    wanted = BuildOptions(options.name, to, out, precision, gpu, options.size_px, options.additions)
+    wanted = BuildOptions(options.name, to, out, options.precision, gpu, options.size_px, options.additions)
     report = build_model(wanted, None if json else console.say)
     console.result(report, json, lines(report))
 

@@ -15,11 +15,11 @@ from tpos_models.contracts import Model
 from tpos_models.errors import InputError
 
 UNLIMITED = 1000
-"""Steps a frame where a rung does not limit them."""
+"""Steps a frame where a backend does not limit them."""
 
 
 @dataclass(frozen=True)
-class Rung:
+class Backend:
     """One way to run a model: on which runner, with at most how many steps a frame, its sides halved how often."""
 
     runner: str
@@ -32,15 +32,15 @@ class Rung:
         return f"{self.runner} at {' and '.join(words)}" if words else self.runner
 
 
-def ladder_of(runners: Sequence[str], resizable: bool) -> tuple[Rung, ...]:
-    """Every rung for a model that these runners can run, best first."""
-    rungs = [Rung(runner) for runner in runners]
-    fewer = replace(rungs[-1], most_steps=1)
-    return (*rungs, fewer, replace(fewer, halvings=1)) if resizable else (*rungs, fewer)
+def backends_on(runners: Sequence[str], resizable: bool) -> tuple[Backend, ...]:
+    """Every backend for a model that these runners can run, best first."""
+    full = [Backend(runner) for runner in runners]
+    fewer = replace(full[-1], most_steps=1)
+    return (*full, fewer, replace(fewer, halvings=1)) if resizable else (*full, fewer)
 
 
 def cause(error: Exception) -> str:
-    """Why a show should step down, in words; empty for an error that no other rung would cure."""
+    """Why a show should step down, in words; empty for an error that no other backend would cure."""
     if isinstance(error, InputError):
         return ""
     first_line = (str(error).splitlines() or [type(error).__name__])[0][:160]
@@ -53,21 +53,23 @@ def cause(error: Exception) -> str:
     return ""
 
 
-class Ladder:
-    """The model of one show, opened on the best rung that works. Owned by whoever builds the sampling stage.
+class FallbackChain:
+    """The model of one show, opened on the best backend that works. Owned by whoever builds the sampling stage.
 
-    `open` loads the model on a rung; `say` gets one line for each step down.
+    `open` loads the model on a backend; `notify` gets one line for each step down.
     """
 
-    def __init__(self, rungs: tuple[Rung, ...], open: Callable[[Rung], Model], say: Callable[[str], None]) -> None:
-        self._rungs, self._open, self._say = rungs, open, say
+    def __init__(
+        self, backends: tuple[Backend, ...], open: Callable[[Backend], Model], notify: Callable[[str], None]
+    ) -> None:
+        self._backends, self._open, self._notify = backends, open, notify
         self._at = 0
         self._model: Model | None = None
 
     @property
-    def rung(self) -> Rung:
-        """The rung in use."""
-        return self._rungs[self._at]
+    def backend(self) -> Backend:
+        """The backend in use."""
+        return self._backends[self._at]
 
     @property
     def loaded(self) -> Model | None:
@@ -76,35 +78,35 @@ class Ladder:
 
     @property
     def model(self) -> Model:
-        """The model, loaded when first asked for; raises what the last rung raised where none works."""
+        """The model, loaded when first asked for; raises what the last backend raised where none works."""
         while self._model is None:
             try:
-                self._model = self._open(self.rung)
+                self._model = self._open(self.backend)
             except (RuntimeError, OSError, ImportError, MemoryError) as error:
                 if not self.step_down(error):
                     raise
         return self._model
 
     def step_down(self, error: Exception, steps: int = UNLIMITED) -> str:
-        """Leave the rung that failed a show of `steps` a frame; what is said, empty where no other rung would help.
+        """Leave the backend that failed a show of `steps` a frame; the line for the operator, empty where none helps.
 
         The model goes at once, its memory with it; `model` loads the next.
         """
-        why, failed = cause(error), self.rung
-        below = [i for i in range(self._at + 1, len(self._rungs)) if _differs(self._rungs[i], failed, steps)]
+        why, failed = cause(error), self.backend
+        below = [i for i in range(self._at + 1, len(self._backends)) if _differs(self._backends[i], failed, steps)]
         if not why or not below:
             return ""
         self._at, self._model = below[0], None
         _release()
-        line = f"{failed}: {why}; going on with {self.rung}"
-        self._say(line)
+        line = f"{failed}: {why}; going on with {self.backend}"
+        self._notify(line)
         return line
 
 
-def _differs(rung: Rung, failed: Rung, steps: int) -> bool:
-    """Whether a show of `steps` a frame costs anything less, or runs elsewhere, on `rung`."""
-    same_place = (rung.runner, rung.halvings) == (failed.runner, failed.halvings)
-    return not same_place or min(steps, rung.most_steps) < min(steps, failed.most_steps)
+def _differs(backend: Backend, failed: Backend, steps: int) -> bool:
+    """Whether a show of `steps` a frame costs anything less, or runs elsewhere, on `backend`."""
+    same_place = (backend.runner, backend.halvings) == (failed.runner, failed.halvings)
+    return not same_place or min(steps, backend.most_steps) < min(steps, failed.most_steps)
 
 
 def _release() -> None:

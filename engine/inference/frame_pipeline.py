@@ -19,8 +19,8 @@ from engine.core.clock import Clock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.cuda_graph import WholeFrame, to_bytes
 from engine.inference.fallback import UNLIMITED
-from export import onnx_runner as onnx_runtime
 from export.cuda_graphs import to_host
+from export.onnx_session import frames_at_once
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.diffusion.guidance import Guidance, Tier
@@ -168,7 +168,7 @@ class SamplingStage:
         self.model = model
         self._reference_steps = reference_steps
         alone = stream_batch or model.runner != "onnx"
-        self._at_once = 1 if alone else onnx_runtime.frames_at_once(beside_display)
+        self._at_once = 1 if alone else frames_at_once(beside_display)
         self._stream: StreamBatch[Shaped] | None = StreamBatch(model.denoiser) if stream_batch else None
         self._picture = None if picture is None else encode_picture(model, picture)
         self._last_x0: torch.Tensor | None = None

@@ -1,43 +1,52 @@
-"""A model by name, on the best runner this machine has."""
+"""A model by name, on the best backend this machine has, in the precision that is asked for."""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from engine.core import console
-from engine.inference.fallback import Ladder, Rung, ladder_of
+from engine.inference.fallback import Backend, FallbackChain, backends_on
 from engine.inference.priority import step_back
-from export import cuda_graphs as cuda
-from export import onnx_runner as onnx_runtime
-from export import tensorrt
+from export import cuda_graphs, onnx_runner, tensorrt
+from export.onnx_session import threads_alone
 from tpos_models import registry
 from tpos_models.contracts import Model
+from tpos_models.errors import InputError
 from tpos_models.network import Runner, run_in_torch
+from tpos_models.precision import Precision
 from tpos_models.registry import PLAIN, Additions
 
-Watch = Callable[[Runner], Runner]
-"""Looks over a runner's shoulder: the benchmark times every network so."""
+Profiler = Callable[[Runner], Runner]
+"""Wraps a runner: the benchmark times every network so."""
+
+DEFAULT = "TPOS_PRECISION"
+"""The environment variable that says which precision a model that has it plays in where none is asked for."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of runner: `missing(model)` says why it cannot play a model here, empty where it can."""
+class RunnerKind:
+    """What networks can run on: `missing(model)` says why it cannot play a model here, empty where it can.
+
+    `precisions(model)` are what it computes in here, its own first; `make` gives the runner of one of them.
+    """
 
     name: str
     missing: Callable[[str], str]
-    make: Callable[[], Runner]
+    precisions: Callable[[str], tuple[Precision, ...]]
+    make: Callable[[Precision], Runner]
 
 
 def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
     def missing(model: str) -> str:
         if model == registry.POCKET:
             return "pocket lives on the CPU"
-        for needed in (cuda.available, here):
+        for needed in (cuda_graphs.available, here):
             found, words = needed()
             if not found:
                 return words
@@ -46,78 +55,144 @@ def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
     return missing
 
 
-def _tensorrt(library: tensorrt.Library) -> Kind:
+def _on_gpu(_model: str) -> tuple[Precision, ...]:
+    return Precision.FP16, Precision.FP32
+
+
+def _in_torch(model: str) -> tuple[Precision, ...]:
+    from tpos_models.stable_diffusion.devices import choose_device  # and all of diffusers with it
+
+    on_cpu = model == registry.POCKET or choose_device().type == "cpu"
+    return (Precision.FP32,) if on_cpu else _on_gpu(model)
+
+
+def _tensorrt(library: tensorrt.Library) -> RunnerKind:
     def building(network: str) -> Callable[[float], None]:
         console.say(f"building {network} for this GPU, once; minutes")
         return lambda share: None
 
-    return Kind(
+    return RunnerKind(
         library,
         _gpu_missing(lambda: tensorrt.available(library)),
-        lambda: tensorrt.runner(library, watch=building),
+        _on_gpu,
+        lambda precision: tensorrt.runner(library, precision, notify=building),
     )
 
 
-def _onnx_missing(model: str) -> str:
-    return "" if model == registry.POCKET else "ONNX Runtime plays pocket only"
+def _preparing() -> None:
+    console.say("preparing the model for this machine, once; under a minute")
 
 
-def _onnx() -> Runner:
-    return onnx_runtime.runner(
-        building=lambda: console.say("preparing the model for this machine, once; under a minute")
-    )
-
-
-KINDS: tuple[Kind, ...] = (
+RUNNERS: tuple[RunnerKind, ...] = (
     *(_tensorrt(library) for library in tensorrt.LIBRARIES),
-    Kind("cuda", _gpu_missing(cuda.available), cuda.runner),
-    Kind("onnx", _onnx_missing, _onnx),
-    Kind("torch", lambda model: "", lambda: run_in_torch),
+    RunnerKind("cuda", _gpu_missing(cuda_graphs.available), _on_gpu, lambda _: cuda_graphs.runner()),
+    RunnerKind(
+        "onnx",
+        lambda model: "" if model == registry.POCKET else "ONNX Runtime plays pocket only",
+        lambda _: onnx_runner.PRECISIONS,
+        lambda precision: onnx_runner.runner(precision, notify=_preparing),
+    ),
+    RunnerKind("torch", lambda _: "", _in_torch, lambda _: run_in_torch),
 )
 """Every kind of runner, best first."""
 
 
 def runners(name: str) -> tuple[str, ...]:
     """The runners that can play a model on this machine, best first."""
-    return tuple(kind.name for kind in KINDS if not kind.missing(name))
+    return tuple(kind.name for kind in RUNNERS if not kind.missing(name))
 
 
 def passed_over(name: str) -> tuple[str, ...]:
     """Why a model plays on no better runner here: what each of those lacks."""
-    lacking = itertools.takewhile(bool, (kind.missing(name) for kind in KINDS))
+    lacking = itertools.takewhile(bool, (kind.missing(name) for kind in RUNNERS))
     return tuple(dict.fromkeys(lacking))
 
 
-def open_ladder(
+def precisions(name: str) -> tuple[Precision, ...]:
+    """What a model can be computed in on this machine's best runner for it, that runner's own first."""
+    return _kind(runners(name)[0]).precisions(name)
+
+
+def choose_precision(asked: str | None, name: str) -> Precision | None:
+    """The precision asked for, else the environment's where the model has it here, else None: the runner's own.
+
+    Raises `InputError` for what is none, or asked for and not to be had here.
+    """
+    if asked is None:
+        default = os.environ.get(DEFAULT)
+        chosen = Precision.parse(default, DEFAULT) if default else None
+        return chosen if chosen is Precision.AUTO or chosen in precisions(name) else None
+    precision, here = Precision.parse(asked), precisions(name)
+    if precision is not Precision.AUTO and precision not in here:
+        accepted = " or ".join(("auto", *here))
+        raise InputError(f"--precision {asked}: {name} on {runners(name)[0]} has {accepted} here")
+    return precision
+
+
+def open_chain(
     name: str,
     size_px: tuple[int, int] | None = None,
-    say: Callable[[str], None] = console.say,
+    notify: Callable[[str], None] = console.say,
     additions: Additions = PLAIN,
-) -> Ladder:
-    """A model on the best rung that works here; `size_px` (width, height) where the model has no size of its own."""
-    rungs = ladder_of(runners(name), registry.resizable(name))
-    return Ladder(rungs, lambda rung: open_on(rung, name, size_px, additions=additions), say)
+    precision: Precision | None = None,
+) -> FallbackChain:
+    """A model on the best backend that works here; `size_px` (width, height) where the model has no size of its own.
+
+    `precision` None is the runner's own, the same on every run; AUTO may measure which is the fastest. A backend
+    further down that does not have it plays in its own.
+    """
+    backends = backends_on(runners(name), registry.resizable(name))
+    return FallbackChain(
+        backends, lambda one: open_on(one, name, size_px, additions=additions, precision=precision), notify
+    )
 
 
-def open_model(name: str, size_px: tuple[int, int] | None = None, additions: Additions = PLAIN) -> Model:
-    """Load a model ready to play; raises `ModelError` or `MissingFileError`."""
-    return open_ladder(name, size_px, additions=additions).model
+def open_model(
+    name: str,
+    size_px: tuple[int, int] | None = None,
+    additions: Additions = PLAIN,
+    precision: Precision | None = None,
+) -> Model:
+    """Load a model ready to play, arguments as `open_chain`; raises `ModelError` or `MissingFileError`."""
+    return open_chain(name, size_px, additions=additions, precision=precision).model
 
 
 def open_on(
-    rung: Rung,
+    backend: Backend,
     name: str,
     size_px: tuple[int, int] | None = None,
-    watch: Watch = lambda runner: runner,
+    profiler: Profiler = lambda runner: runner,
     additions: Additions = PLAIN,
+    precision: Precision | None = None,
 ) -> Model:
-    """Load a model on one rung; raises what its runner raises where that does not work."""
-    kind = next(kind for kind in KINDS if kind.name == rung.runner)
-    size_px = registry.smaller(name, size_px, rung.halvings)
-    runner = watch(kind.make())
+    """Load a model on one backend; raises what its runner raises where that does not work.
+
+    `Model.precision` says what it is computed in.
+    """
+    kind = _kind(backend.runner)
+    size_px = registry.smaller(name, size_px, backend.halvings)
+
+    def load() -> Model:
+        chosen = _resolve(kind, name, precision)
+        runner = profiler(kind.make(chosen))
+        model = registry.load(name, runner, kind.name, size_px, additions, chosen)
+        return replace(model, precision=chosen)
+
     if kind.name != "onnx":
-        torch.set_num_threads(onnx_runtime.threads_alone())
-        return registry.load(name, runner, kind.name, size_px, additions)
+        torch.set_num_threads(threads_alone())
+        return load()
     torch.set_num_threads(1)  # torch must keep no pool of its own spinning beside ONNX Runtime's
     with ThreadPoolExecutor(1, initializer=step_back) as behind:  # whose threads inherit its place
-        return behind.submit(registry.load, name, runner, kind.name, size_px, additions).result()
+        return behind.submit(load).result()
+
+
+def _kind(runner: str) -> RunnerKind:
+    return next(kind for kind in RUNNERS if kind.name == runner)
+
+
+def _resolve(kind: RunnerKind, name: str, asked: Precision | None) -> Precision:
+    """What is in force: the runner's own where it is not asked for anything, or for what it does not have."""
+    here = kind.precisions(name)
+    if asked is Precision.AUTO and Precision.INT8 in here:
+        return onnx_runner.fastest(registry.networks(name), notify=_preparing)
+    return asked if asked in here else here[0]

@@ -258,9 +258,11 @@ class _Running:
 
     def _write_record(self) -> None:
         state = SessionState.FAILED if self._error else SessionState.COMPLETE
+        about = self._about()
         done = replace(
             self.take.record,
-            spec=self._about().spec,
+            spec=about.spec,
+            options=about.options,
             state=state,
             error=self._error,
             duration_s=self.take.seconds,

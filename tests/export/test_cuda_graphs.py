@@ -7,15 +7,15 @@ import pytest
 import torch
 from small_networks import small
 
-from export import cuda_graphs as cuda
+from export import cuda_graphs
 from tpos_models.network import max_relative_error, run_in_torch
 
 
 @pytest.fixture
 def run():
     if not torch.cuda.is_available():
-        pytest.skip(cuda.available()[1])
-    return cuda.runner()(small())
+        pytest.skip(cuda_graphs.available()[1])
+    return cuda_graphs.runner()(small())
 
 
 @pytest.mark.gpu
@@ -46,11 +46,11 @@ def test_a_recorded_call_neither_waits_nor_asks_the_driver_for_memory(run):
 @pytest.mark.gpu
 def test_frames_leave_the_gpu_whole_and_keep_what_they_hold(run):
     pictures = [torch.randint(0, 256, (64, 48, 3), dtype=torch.uint8) for _ in range(8)]
-    frames = [cuda.to_host(picture.cuda()) for picture in pictures]
+    frames = [cuda_graphs.to_host(picture.cuda()) for picture in pictures]
     for frame, picture in zip(frames, pictures, strict=True):
         np.testing.assert_array_equal(frame, picture.numpy())
 
 
 def test_a_frame_that_is_on_the_host_already_stays_as_it_is():
     picture = torch.randint(0, 256, (8, 6, 3), dtype=torch.uint8)
-    np.testing.assert_array_equal(cuda.to_host(picture), picture.numpy())
+    np.testing.assert_array_equal(cuda_graphs.to_host(picture), picture.numpy())

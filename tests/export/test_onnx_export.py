@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import onnx as onnx_files
+import onnx
 import pytest
 import torch
 from small_networks import Small, small
 
-from export import onnx_export as onnx
-from export import onnx_runner as onnx_runtime
+from export import onnx_export, onnx_runner
+from export.onnx_session import open_session
 from tpos_models.errors import InputError, ModelError, StorageError
 from tpos_models.network import Network, Tensors, max_relative_error, run_in_torch
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> Path:
-    return onnx.export(small(), tmp_path_factory.mktemp("onnx") / "small.onnx").path
+    return onnx_export.export(small(), tmp_path_factory.mktemp("onnx") / "small.onnx").path
 
 
 def test_the_file_computes_what_torch_computes_at_every_batch(exported):
-    run, reference = onnx_runtime.open_session(exported, small()), run_in_torch(small())
+    run, reference = open_session(exported, small()), run_in_torch(small())
     for batch in (1, 2, 3, 4):
         example = small().example(batch)
         assert max_relative_error(run(*example), reference(*example)) < 1e-5
-    assert onnx.check(small(), exported) < 1e-3
+    assert onnx_export.check(small(), exported) < 1e-3
 
 
 def test_a_wrong_file_fails_its_check(exported):
@@ -39,7 +38,7 @@ def test_a_wrong_file_fails_its_check(exported):
             return y * 1.01, p
 
     with pytest.raises(ModelError, match="differs from torch by"):
-        onnx.check(small(Different), exported)
+        onnx_export.check(small(Different), exported)
 
 
 class FixedBatch(Small):
@@ -62,19 +61,19 @@ class Overflowing(Small):
 )
 def test_what_fails_its_check_is_never_kept(module, precision, words, tmp_path):
     with pytest.raises(ModelError, match=words):
-        onnx.export(small(module), tmp_path / "small.onnx", precision)
+        onnx_export.export(small(module), tmp_path / "small.onnx", precision)
     assert not list(tmp_path.iterdir())
 
 
 def test_half_precision_has_half_the_weights_and_takes_and_gives_float32(exported, tmp_path):
-    half = onnx.export(small(), tmp_path / "half.onnx", "fp16")
-    assert 1e-6 < half.error < onnx.TOLERANCE["fp16"]
-    run = onnx_runtime.open_session(half.path, small())
+    half = onnx_export.export(small(), tmp_path / "half.onnx", "fp16")
+    assert 1e-6 < half.error < onnx_export.TOLERANCE["fp16"]
+    run = open_session(half.path, small())
     assert {out.dtype for out in run(*small().example(3))} == {torch.float32}
-    weights = {tuple(w.dims): w.data_type for w in onnx_files.load(half.path).graph.initializer}
-    assert weights[4, 4, 3, 3] == onnx_files.TensorProto.FLOAT16
+    weights = {tuple(w.dims): w.data_type for w in onnx.load(half.path).graph.initializer}
+    assert weights[4, 4, 3, 3] == onnx.TensorProto.FLOAT16
     with pytest.raises(InputError, match="fp32 or fp16"):
-        onnx.export(small(), tmp_path / "other.onnx", "int3")
+        onnx_export.export(small(), tmp_path / "other.onnx", "int3")
 
 
 class Steep(torch.nn.Module):
@@ -94,7 +93,7 @@ def test_a_precise_part_stays_in_float32(precise):
     module = torch.nn.Sequential(Steep(precise)).eval()
     x = torch.linspace(-1, 1, 4096)
     with torch.no_grad():
-        error = max_relative_error(onnx._InHalf(module)(x), (module(x),))
+        error = max_relative_error(onnx_export._InHalf(module)(x), (module(x),))
     assert (error < 1e-3) == precise
     assert module[0].cut.dtype == torch.float32
 
@@ -104,33 +103,33 @@ def test_real_inputs_count(tmp_path):
         return tuple(tensor * torch.nan if tensor.is_floating_point() else tensor for tensor in tensors)
 
     network = small()
-    assert onnx.export(network, tmp_path / "good.onnx", real=[network.example(3)]).error < 1e-5
+    assert onnx_export.export(network, tmp_path / "good.onnx", real=[network.example(3)]).error < 1e-5
     with pytest.raises(ModelError, match="differs from torch by nan"):
-        onnx.export(network, tmp_path / "bad.onnx", real=[wild(network.example(1))])
+        onnx_export.export(network, tmp_path / "bad.onnx", real=[wild(network.example(1))])
 
 
 def test_weights_beside_the_graph_and_what_is_missing_is_built_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx, "_EXTERNAL_BYTES", 100)
-    monkeypatch.setattr(onnx, "_SMALLEST_EXTERNAL_BYTES", 100)
-    runner, example = onnx_runtime.runner(tmp_path), small().example(2)
+    monkeypatch.setattr(onnx_export, "_EXTERNAL_BYTES", 100)
+    monkeypatch.setattr(onnx_export, "_SMALLEST_EXTERNAL_BYTES", 100)
+    runner, example = onnx_runner.runner(folder=tmp_path), small().example(2)
     want = runner(small())(*example)
-    graph = onnx.cached_path(small(), tmp_path)
+    graph = onnx_export.cached_path(small(), tmp_path)
     beside = graph.with_suffix(".data")
     assert sorted(graph.parent.iterdir()) == [beside, graph]
-    assert onnx.export(small(), tmp_path / "again.onnx").path.stat().st_size < 4000
+    assert onnx_export.export(small(), tmp_path / "again.onnx").path.stat().st_size < 4000
     for harm in (beside.unlink, lambda: beside.write_bytes(b"cut")):
         harm()
         with pytest.raises(ModelError, match="cannot load"):
-            onnx_runtime.open_session(graph, small())
+            open_session(graph, small())
         assert max_relative_error(runner(small())(*example), want) < 1e-6
         assert beside.stat().st_size > 100
 
 
 def test_the_cache_is_used_and_a_damaged_file_is_rebuilt(tmp_path, monkeypatch):
     built = []
-    real = onnx.export
-    monkeypatch.setattr(onnx_runtime, "export", lambda network, path: built.append(path) or real(network, path))
-    runner = onnx_runtime.runner(tmp_path)
+    real = onnx_export.export
+    monkeypatch.setattr(onnx_runner, "export", lambda network, path: built.append(path) or real(network, path))
+    runner = onnx_runner.runner(folder=tmp_path)
     example = small().example(2)
     want = runner(small())(*example)
     assert len(built) == 1
@@ -146,8 +145,8 @@ def test_a_cache_that_cannot_be_written_costs_a_build_not_the_show(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     with pytest.raises(StorageError, match="TPOS_CACHE"):
-        onnx.export(small(), blocked / "onnx" / "small.onnx")
-    run = onnx_runtime.runner(blocked)(small())
+        onnx_export.export(small(), blocked / "onnx" / "small.onnx")
+    run = onnx_runner.runner(folder=blocked)(small())
     assert run(*small().example(1))[0].shape == (1, 4, 8, 8)
 
 
@@ -161,11 +160,12 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path):
             y, p = super().forward(x, t)
             return y + self.table.mean(), p
 
+    resource = pytest.importorskip("resource", reason="file size limits are POSIX")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, limits[1]))
     try:
         with pytest.raises(StorageError, match="TPOS_CACHE"):
-            onnx.export(small(Big), tmp_path / "big.onnx")
+            onnx_export.export(small(Big), tmp_path / "big.onnx")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
@@ -174,7 +174,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path):
 def test_two_processes_that_build_at_once_both_play(tmp_path):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from small_networks import small;"
-        "from export import onnx_runtime; run = onnx_runtime.runner(Path(sys.argv[2]))(small());"
+        "from export import onnx_runner; run = onnx_runner.runner(folder=Path(sys.argv[2]))(small());"
         "assert run(*small().example(2))[0].shape == (2, 4, 8, 8)"
     )
     command = [sys.executable, "-c", program, str(Path(__file__).parents[1] / "support"), str(tmp_path)]
@@ -182,20 +182,20 @@ def test_two_processes_that_build_at_once_both_play(tmp_path):
     for process in both:
         _, trouble = process.communicate(timeout=300)
         assert process.returncode == 0, trouble
-    assert [path.name for path in (tmp_path / "onnx").iterdir()] == [onnx.cached_path(small()).name]
+    assert [path.name for path in (tmp_path / "onnx").iterdir()] == [onnx_export.cached_path(small()).name]
 
 
 def test_a_foreign_file_is_refused(exported):
     other = Network("other", Small, small().example, ("latents",), ("y",), "f" * 64)
     with pytest.raises(ModelError, match="inputs are"):
-        onnx_runtime.open_session(exported, other)
+        open_session(exported, other)
     with pytest.raises(ModelError, match="outputs are"):
-        onnx_runtime.open_session(exported, replace(small(), outputs=("y", "q")))
+        open_session(exported, replace(small(), outputs=("y", "q")))
 
 
 def test_other_weights_or_another_torch_are_another_file(tmp_path, monkeypatch):
-    here = onnx.cached_path(small(), tmp_path)
-    assert here != onnx.cached_path(replace(small(), fingerprint="e" * 64), tmp_path)
-    assert here != onnx.cached_path(small(), tmp_path, "fp16")
+    here = onnx_export.cached_path(small(), tmp_path)
+    assert here != onnx_export.cached_path(replace(small(), fingerprint="e" * 64), tmp_path)
+    assert here != onnx_export.cached_path(small(), tmp_path, "fp16")
     monkeypatch.setattr(torch, "__version__", "2.99.0")
-    assert here != onnx.cached_path(small(), tmp_path)
+    assert here != onnx_export.cached_path(small(), tmp_path)

@@ -13,9 +13,7 @@ import pytest
 import torch
 from small_networks import small
 
-from export import cuda_graphs as cuda
-from export import onnx_export as onnx
-from export import tensorrt
+from export import cuda_graphs, onnx_export, tensorrt
 from export.cache import building
 from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
@@ -73,7 +71,7 @@ def graphs(tmp_path_factory) -> Path:
 def test_every_network_is_built_for_gpus_that_are_not_here(rtx, graphs, gpu, name):
     shares: list[float] = []
     network = every_network()[name]
-    engine = tensorrt.ensure_engine(network, rtx, gpu, folder=graphs, watch=lambda _: shares.append)
+    engine = tensorrt.ensure_engine(network, rtx, gpu, folder=graphs, notify=lambda _: shares.append)
     assert len(engine) > 10_000
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
@@ -84,7 +82,7 @@ def test_an_engine_that_is_there_is_not_built_again_and_a_harmed_one_is(kept, rt
     built: list[str] = []
 
     def ensure(gpu: str = "8.9") -> bytes:
-        return tensorrt.ensure_engine(small(), rtx, gpu, folder=kept, watch=lambda name: built.append(name) or print)
+        return tensorrt.ensure_engine(small(), rtx, gpu, folder=kept, notify=lambda name: built.append(name) or print)
 
     identity = tensorrt.identify(small(), rtx, "8.9")
     path = tensorrt.cached_path(identity, kept)
@@ -153,9 +151,9 @@ def test_a_cache_that_cannot_be_written_costs_a_build_not_the_show(rtx, tmp_path
 
 
 def test_a_graph_without_its_weights_is_exported_anew(rtx, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx, "_EXTERNAL_BYTES", 100)
-    monkeypatch.setattr(onnx, "_SMALLEST_EXTERNAL_BYTES", 100)
-    graph = onnx.export(small(), onnx.cached_path(small(), tmp_path, "fp16"), "fp16").path
+    monkeypatch.setattr(onnx_export, "_EXTERNAL_BYTES", 100)
+    monkeypatch.setattr(onnx_export, "_SMALLEST_EXTERNAL_BYTES", 100)
+    graph = onnx_export.export(small(), onnx_export.cached_path(small(), tmp_path, "fp16"), "fp16").path
     graph.with_suffix(".data").unlink()
     assert len(tensorrt.ensure_engine(small(), rtx, "8.9", folder=tmp_path)) > 10_000
     assert graph.with_suffix(".data").is_file()
@@ -166,7 +164,7 @@ def test_ctrl_c_stops_a_build_and_leaves_no_engine(rtx, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tensorrt.ensure_engine(small(), rtx, "8.9", folder=tmp_path, watch=lambda _: interrupt)
+        tensorrt.ensure_engine(small(), rtx, "8.9", folder=tmp_path, notify=lambda _: interrupt)
     assert not list(tmp_path.rglob("*.engine"))
 
 
@@ -204,7 +202,7 @@ def test_without_a_gpu_the_reason_and_the_way_out_are_told(rtx):
     found, why = tensorrt.available(rtx)
     assert not found
     assert "without CUDA" in why or "no NVIDIA driver" in why
-    assert not cuda.available()[0]
+    assert not cuda_graphs.available()[0]
     with pytest.raises(DeviceError, match=r"--gpu .*8\.9.* builds for another"):
         tensorrt.ensure_engine(small(), rtx)
 
@@ -255,7 +253,9 @@ class TestOnAGpu:
         for batch in (1, 2, 3, 4, 2):
             example = small().example(batch)
             got = run(*(tensor.cuda() for tensor in example))
-            assert max_relative_error(tuple(t.cpu() for t in got), reference(*example)) < onnx.TOLERANCE[precision]
+            assert (
+                max_relative_error(tuple(t.cpu() for t in got), reference(*example)) < onnx_export.TOLERANCE[precision]
+            )
 
     def test_a_damaged_engine_is_rebuilt_and_plays(self, library, tmp_path):
         tensorrt.runner(library, "fp16", tmp_path)(small())
@@ -279,5 +279,5 @@ class TestOnAGpu:
         example = small().example(2)
         engine(*example)
         other = replace(small(Other), fingerprint="b" * 64)
-        engine.refit(onnx.export(other, tmp_path / "other.onnx").path)
-        assert max_relative_error(engine(*example), run_in_torch(other)(*example)) < onnx.TOLERANCE["fp32"]
+        engine.refit(onnx_export.export(other, tmp_path / "other.onnx").path)
+        assert max_relative_error(engine(*example), run_in_torch(other)(*example)) < onnx_export.TOLERANCE["fp32"]

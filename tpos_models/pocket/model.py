@@ -13,6 +13,7 @@ import torch
 from tpos_models import weights
 from tpos_models.contracts import Encoder, Model, ModelSpec
 from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.scene import CONDITIONS, PLACES, scene, to_tokens
@@ -58,15 +59,24 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         tokens = torch.randn(batch, SPEC.tokens, SPEC.token_size, generator=torch.Generator().manual_seed(batch))
         return latents(batch), torch.full((batch,), SPEC.timesteps[0]), tokens
 
-    def evaluations() -> list[tuple[torch.Tensor, ...]]:
-        """Every place, under one condition after the other, each from a noise of its own."""
-        t = torch.full((1,), SPEC.timesteps[0])
+    @cache
+    def evaluations() -> dict[int, list[tuple[torch.Tensor, ...]]]:
+        """At every timestep: every place, under one condition after the other, each from a noise of its own."""
+        schedule, denoise = NoiseSchedule(SPEC), run_in_torch(denoiser)
         weather = itertools.cycle(CONDITIONS)
         tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
-        return [(z, t, one) for z, one in zip(latents(len(PLACES)).split(1), tokens, strict=True)]
+        noise = latents(len(PLACES)).split(1)
+        x_t, found = list(noise), {}
+        for i, step in enumerate(SPEC.timesteps):
+            if i:
+                last = found[SPEC.timesteps[i - 1]]
+                x_t = [schedule.add_noise(denoise(*one)[0], z, step) for one, z in zip(last, noise, strict=True)]
+            found[step] = [(x, torch.full((1,), step), one) for x, one in zip(x_t, tokens, strict=True)]
+        return found
 
-    def drawn(run: Run) -> list[tuple[torch.Tensor, ...]]:
-        return [run(*tensors) for tensors in evaluations()]
+    def drawn() -> dict[int, list[tuple[torch.Tensor, ...]]]:
+        denoise = run_in_torch(denoiser)
+        return {step: [denoise(*one) for one in inputs] for step, inputs in evaluations().items()}
 
     denoiser = Network(
         "pocket-denoiser",
@@ -84,7 +94,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         ("latents",),
         ("image",),
         _fingerprint(folder, "decoder"),
-        real=lambda: drawn(run_in_torch(denoiser)),
+        real=drawn,
     )
     return denoiser, decoder
 

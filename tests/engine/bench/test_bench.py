@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from engine.bench import BenchOptions, run_bench
-from engine.bench.stages import Watch, measure_stages
+from engine.bench.stages import NetworkProfiler, measure_stages
 from engine.core.messages import ShowState
-from engine.inference.fallback import Rung
+from engine.inference.fallback import Backend
 from engine.inference.loading import open_on
 from tpos_models.errors import InputError, StorageError
 
@@ -19,9 +19,9 @@ MODEL, SIZE_PX = "random:tiny-turbo", (64, 64)
 
 
 def test_a_frames_networks_are_the_ones_that_its_tier_and_steps_ask_for():
-    watch = Watch()
-    model = open_on(Rung("torch"), MODEL, SIZE_PX, watch)
-    stages = measure_stages(model, ShowState(guidance="reference", steps=2), watch, 0.01)
+    profiler = NetworkProfiler()
+    model = open_on(Backend("torch"), MODEL, SIZE_PX, profiler)
+    stages = measure_stages(model, ShowState(guidance="reference", steps=2), profiler, 0.01)
     assert [call.network.split("-")[0] for call in stages.calls] == ["denoiser", "denoiser", "decoder"]
     assert [len(call.tensors[0]) for call in stages.calls] == [3, 3, 1]
     assert [int(call.tensors[1][0]) for call in stages.calls[:2]] == [999, 499]

@@ -11,7 +11,7 @@ import torch
 
 from engine.app.live import Live, LiveOptions
 from engine.app.options import LookOptions
-from engine.inference.fallback import Ladder, Rung, cause, ladder_of
+from engine.inference.fallback import Backend, FallbackChain, backends_on, cause
 from engine.inference.loading import open_on, runners
 from engine.outputs.headless import HeadlessOutput, PlainFrames
 from engine.outputs.screens import Screen
@@ -40,7 +40,7 @@ class FailsAt(torch.nn.Module):
 def failing(calls: int, error: Exception) -> Callable[[Runner], Runner]:
     """A runner whose denoiser fails after so many calls."""
 
-    def watch(runner: Runner) -> Runner:
+    def profiler(runner: Runner) -> Runner:
         def run(network: Network) -> Run:
             if not network.name.startswith("denoiser"):
                 return runner(network)
@@ -48,13 +48,13 @@ def failing(calls: int, error: Exception) -> Callable[[Runner], Runner]:
 
         return run
 
-    return watch
+    return profiler
 
 
-def test_rungs_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture():
-    assert ladder_of(("onnx", "torch"), resizable=False) == (Rung("onnx"), Rung("torch"), Rung("torch", 1))
-    assert ladder_of(("torch",), resizable=True) == (Rung("torch"), Rung("torch", 1), Rung("torch", 1, 1))
-    assert [str(rung) for rung in ladder_of(("torch",), True)] == [
+def test_backends_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture():
+    assert backends_on(("onnx", "torch"), resizable=False) == (Backend("onnx"), Backend("torch"), Backend("torch", 1))
+    assert backends_on(("torch",), resizable=True) == (Backend("torch"), Backend("torch", 1), Backend("torch", 1, 1))
+    assert [str(backend) for backend in backends_on(("torch",), True)] == [
         "torch", "torch at 1 step a frame", "torch at 1 step a frame and half the size",
     ]  # fmt: skip
     assert runners("pocket")[-2:] == ("onnx", "torch")
@@ -75,11 +75,11 @@ def test_rungs_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture():
         (MissingFileError("no such file"), ""),
     ],
 )
-def test_what_another_rung_would_cure(error, words):
+def test_what_another_backend_would_cure(error, words):
     assert cause(error) == words
 
 
-def test_memory_that_really_runs_out_is_told_as_such():
+def test_memory_that_really_runs_out_is_named_as_such():
     with pytest.raises((RuntimeError, MemoryError)) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert cause(caught.value) == "out of memory"
@@ -87,47 +87,49 @@ def test_memory_that_really_runs_out_is_told_as_such():
 
 def test_a_network_that_fails_while_loading_is_left_and_the_users_mistake_is_not():
     said: list[str] = []
-    tried: list[Rung] = []
+    tried: list[Backend] = []
 
-    def open_or_fail(rung: Rung) -> Model:
-        tried.append(rung)
-        if rung.runner == "tensorrt":
+    def open_or_fail(backend: Backend) -> Model:
+        tried.append(backend)
+        if backend.runner == "tensorrt":
             raise ImportError("libnvinfer.so.10: no driver")
-        return open_on(rung, MODEL, SIZE_PX)
+        return open_on(backend, MODEL, SIZE_PX)
 
-    ladder = Ladder(ladder_of(("tensorrt", "torch"), True), open_or_fail, said.append)
-    assert ladder.model.runner == "torch"
-    assert tried == [Rung("tensorrt"), Rung("torch")]
+    chain = FallbackChain(backends_on(("tensorrt", "torch"), True), open_or_fail, said.append)
+    assert chain.model.runner == "torch"
+    assert tried == [Backend("tensorrt"), Backend("torch")]
     assert said == ["tensorrt: a library is missing (libnvinfer.so.10: no driver); going on with torch"]
 
-    def damaged(rung: Rung) -> Model:
+    def damaged(backend: Backend) -> Model:
         raise ModelError("SHA-256 differs")
 
     with pytest.raises(ModelError):
-        _ = Ladder(ladder_of(("onnx", "torch"), False), damaged, said.append).model
+        _ = FallbackChain(backends_on(("onnx", "torch"), False), damaged, said.append).model
 
 
-def test_a_rung_that_changes_nothing_is_passed_over():
+def test_a_backend_that_changes_nothing_is_passed_over():
     said: list[str] = []
-    ladder = Ladder(ladder_of(("torch",), True), lambda rung: open_on(rung, MODEL, SIZE_PX), said.append)
-    assert ladder.step_down(RuntimeError("kernel"), steps=1)
-    assert ladder.rung == Rung("torch", 1, 1)
-    spec = ladder.model.spec
+    chain = FallbackChain(backends_on(("torch",), True), lambda backend: open_on(backend, MODEL, SIZE_PX), said.append)
+    assert chain.step_down(RuntimeError("kernel"), steps=1)
+    assert chain.backend == Backend("torch", 1, 1)
+    spec = chain.model.spec
     assert spec.sample_size[0] * spec.scale == SIZE_PX[0] // 2
-    assert ladder.step_down(RuntimeError("kernel"), steps=1) == ""
+    assert chain.step_down(RuntimeError("kernel"), steps=1) == ""
     assert len(said) == 1
 
 
-def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_one_rung_lower(caplog):
+def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_backend(caplog):
     error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    def open_rung(rung: Rung) -> Model:
-        watch = failing(8, error) if rung == Rung("torch") else lambda runner: runner
-        return open_on(rung, MODEL, SIZE_PX, watch)
+    def open_backend(backend: Backend) -> Model:
+        profiler = failing(8, error) if backend == Backend("torch") else lambda runner: runner
+        return open_on(backend, MODEL, SIZE_PX, profiler)
 
     look = LookOptions(model=MODEL, guidance="blend", steps=4)
     options = LiveOptions(look=look, source="synth", headless=True, osc_port=0)
-    live = Live(options, Ladder(ladder_of(("torch",), True), open_rung, lambda line: live.news.append(line)))
+    live = Live(
+        options, FallbackChain(backends_on(("torch",), True), open_backend, lambda line: live.news.append(line))
+    )
     stopping = threading.Event()
     shown: list[int] = []
 

@@ -11,11 +11,13 @@ import pytest
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
-from export import onnx_runner as onnx_runtime
+from export import onnx_runner
+from export.onnx_session import frames_at_once
 from tpos_models.contracts import Model
 from tpos_models.diffusion.guidance import TIERS
 from tpos_models.pocket.model import load
 from tpos_models.pocket.synth.sounds import synthesise
+from tpos_models.precision import Precision
 
 RATE = 44_100
 BEACH = ShowState(prompts=(Prompt("a beach"),), motion=0.0, amount=1.0)
@@ -23,7 +25,7 @@ BEACH = ShowState(prompts=(Prompt("a beach"),), motion=0.0, amount=1.0)
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load(onnx_runtime.runner(), "onnx")
+    return load(onnx_runner.runner(Precision.FP32), "onnx")
 
 
 def hear(stage: SamplingStage, name: str, state: ShowState, seconds: float = 9.0) -> None:
@@ -143,7 +145,7 @@ def test_frames_side_by_side_are_those_one_by_one(model):
         return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
 
     stage, states = stage_and_states()
-    assert stage.at_once(states[0]) == onnx_runtime.frames_at_once(beside_display=False)
+    assert stage.at_once(states[0]) == frames_at_once(beside_display=False)
     alone = [stage.frame(state) for state in states]
     stage, states = stage_and_states()
     begun = [stage.begin(state) for state in states]

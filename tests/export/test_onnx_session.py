@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export import onnx_runner as onnx_runtime
+from export import onnx_session
 
 
 @pytest.mark.parametrize(
@@ -13,12 +13,12 @@ from export import onnx_runner as onnx_runtime
 )
 def test_a_core_is_left_to_the_display(monkeypatch, cores, frames, beside_display, threads, alone):
     monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
-    assert onnx_runtime.frames_at_once(beside_display=False) == frames
-    assert onnx_runtime.frames_at_once(beside_display=True) == beside_display
-    assert onnx_runtime.threads() == threads
-    assert onnx_runtime.threads_alone() == alone
+    assert onnx_session.frames_at_once(beside_display=False) == frames
+    assert onnx_session.frames_at_once(beside_display=True) == beside_display
+    assert onnx_session.threads() == threads
+    assert onnx_session.threads_alone() == alone
 
 
 def test_a_gpu_samples_one_frame_at_a_time(monkeypatch):
-    monkeypatch.setattr(onnx_runtime, "providers", lambda: [("CUDAExecutionProvider", {}), "CPUExecutionProvider"])
-    assert onnx_runtime.frames_at_once(beside_display=False) == 1
+    monkeypatch.setattr(onnx_session, "providers", lambda: [("CUDAExecutionProvider", {}), "CPUExecutionProvider"])
+    assert onnx_session.frames_at_once(beside_display=False) == 1
