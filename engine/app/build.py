@@ -11,7 +11,7 @@ from typing import Any
 from engine.audio import soundtrack
 from engine.core import console
 from engine.core.clock import VirtualClock
-from engine.core.messages import ShowState, SoundWindow
+from engine.core.messages import GuidanceTier, ShowState, SoundWindow
 from engine.inference.frame_pipeline import SamplingStage
 from export import onnx_export, tensorrt
 from tpos_models import registry
@@ -71,7 +71,7 @@ def record(options: BuildOptions) -> Recorder:
     recorder = Recorder()
     model = registry.load(options.model, recorder, "torch", options.size_px, options.additions)
     stage = SamplingStage(model, VirtualClock())
-    state = ShowState(guidance="semantic")
+    state = ShowState(guidance=GuidanceTier.SEMANTIC)
     sound = next(soundtrack.stream())
     stage.hear(SoundWindow(sound, len(sound), 0.0), state)
     stage.frame(state)
@@ -107,13 +107,13 @@ def _ears(name: str) -> tuple[Network, ...]:
     return random_tpos_networks(open_model(name).spec.token_size)
 
 
-Build = Callable[[Network, Tensors | None, console.Tick], dict[str, Any]]
+Build = Callable[[Network, Tensors | None, console.Progress], dict[str, Any]]
 
 
 def _onnx(options: BuildOptions) -> Build:
     precision = options.precision or TARGETS["onnx"]
 
-    def build(network: Network, real: Tensors | None, _progress: console.Tick) -> dict[str, Any]:
+    def build(network: Network, real: Tensors | None, _progress: console.Progress) -> dict[str, Any]:
         kept = onnx_export.cached_path(network, precision=precision)
         path = options.out / f"{network.name}.onnx" if options.out else kept
         exported = onnx_export.export(network, path, precision, [real] if real else [])
@@ -135,7 +135,7 @@ def _tensorrt(options: BuildOptions) -> Build:
     library = choose_library(options.gpu)
     label = tensorrt.gpu_label(library, options.gpu)
 
-    def build(network: Network, real: Tensors | None, progress: console.Tick) -> dict[str, Any]:
+    def build(network: Network, real: Tensors | None, progress: console.Progress) -> dict[str, Any]:
         path = tensorrt.cached_path(tensorrt.identify(network, library, options.gpu, precision), options.out)
         graph = onnx_export.cached_path(network, options.out, precision)
         if not graph.is_file():

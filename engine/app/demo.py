@@ -7,7 +7,7 @@ from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.audio.portaudio import list_devices
 from engine.core import console
-from engine.recording.session import default_root
+from engine.recording.folders import default_root
 from engine.render.window import has_screen
 from tpos_models.errors import DeviceError, MissingPart
 

@@ -16,7 +16,7 @@ import torch
 from engine.audio.portaudio import list_devices
 from engine.inference.fallback import backends_on
 from engine.inference.loading import passed_over, runners
-from engine.recording.session import default_root
+from engine.recording.folders import default_root
 from export.cache import cache_folder
 from tpos_models.errors import TposError
 from tpos_models.pocket.model import check_weights

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.app.hear import name_sounds
 from engine.core.console import Progress
-from engine.recording.session import RECORD, VIDEO, default_root, open_session
+from engine.recording.session import RECORD, VIDEO, open_session
 from export.media.reading import VideoInfo, read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, MediaError, MissingFileError
 from tpos_models.metrics.film import LEAST_FRAMES, Evaluation, HubClip, evaluate
@@ -55,7 +55,7 @@ def _find(source: str) -> tuple[Path, str]:
         return path / VIDEO, ""
     if not path.exists() and path.name != source:
         raise MissingFileError(f"{path}: no such file; a video, or a session's folder or name would be accepted")
-    session = open_session(path if path.is_dir() else source, default_root())
+    session = open_session(path if path.is_dir() else source)
     prompts = session.states[0][1].prompts if session.states else ()
     return session.info.path / VIDEO, ", ".join(prompt.text for prompt in prompts)
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from engine.bench.report import Bar, Notify
 from engine.bench.stages import NetworkProfiler, SteppedShow
-from engine.core.messages import Prompt, ShowState
+from engine.core.messages import GuidanceTier, Prompt, ShowState
 from engine.inference.priority import step_back
 from export.onnx_session import threads_alone
 from tpos_models.contracts import Model, ModelSpec
@@ -129,7 +129,7 @@ def measure_comparison(model: Model, networks: list[Network], steps: int, second
 
 
 def _alternate(model: Model, pipeline: Any, steps: int, seconds: float, notify: Notify) -> Comparison:
-    state = ShowState(prompts=(Prompt(PROMPT),), guidance="blend", steps=steps)
+    state = ShowState(prompts=(Prompt(PROMPT),), guidance=GuidanceTier.BLEND, steps=steps)
     show = SteppedShow(model, state, NetworkProfiler())
     theirs = _theirs(model, pipeline, steps)
     difference = _difference(model, _theirs(model, pipeline, 1))
@@ -168,7 +168,7 @@ def _theirs(model: Model, pipeline: Any, steps: int) -> Callable[[], np.ndarray]
 
 def _difference(model: Model, theirs: Callable[[], np.ndarray]) -> float:
     """How far the two first pictures of seed 0 are apart: one step, no sound, no motion."""
-    still = ShowState(prompts=(Prompt(PROMPT),), guidance="blend", amount=0.0, motion=0.0, seed=0)
+    still = ShowState(prompts=(Prompt(PROMPT),), guidance=GuidanceTier.BLEND, amount=0.0, motion=0.0, seed=0)
     ours = SteppedShow(model, still, NetworkProfiler()).stage.frame(still).image
     return float(np.abs(255 * theirs() - ours).max())
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 from pythonosc.udp_client import SimpleUDPClient
 
+from engine.app.builder import Engine
 from engine.app.options import LookOptions
 from engine.audio import HOP_S, SAMPLE_RATE
 from engine.audio.sources import PacedSource
 from engine.bench.report import Bar, Notify
-from engine.bench.running import RunningEngine, running
+from engine.bench.running import running
 from engine.core.clock import WallClock
 from engine.core.messages import Frame, ShaderAmounts
 from engine.outputs.screens import open_headless
@@ -117,7 +118,7 @@ def _clicks(model: Model, seconds: float, notify: Notify) -> list[Bar]:
     ]
 
 
-def _follow(engine: RunningEngine, times: list[tuple[float, float]]) -> None:
+def _follow(engine: Engine, times: list[tuple[float, float]]) -> None:
     count = engine.frames.count
     while (frame := engine.frames.wait_newer(count, 2.0)) is not None:
         count = engine.frames.count

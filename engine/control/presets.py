@@ -75,7 +75,7 @@ class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 def _value_type(parameter: Parameter) -> Any:
     if parameter.choices:
-        return Literal[parameter.choices]  # type: ignore[valid-type]
+        return Literal[parameter.choices]
     if parameter.kind is Kind.SWITCH:
         return bool
     if parameter.kind is Kind.TEXT:
@@ -112,7 +112,7 @@ def _tables(partial: bool) -> list[tuple[str, Any, Any]]:
 
 Cue = _struct("Cue", [*_keys(partial=True), *_tables(partial=True)], (CueKeys,))
 """One cue, key by key."""
-_Cues = Annotated[tuple[Cue, ...], Meta(max_length=MAX_CUES)]
+_Cues: Any = Annotated[tuple[Cue, ...], Meta(max_length=MAX_CUES)]  # type: ignore[valid-type]
 Look = _struct(
     "Look",
     [*_keys(partial=False), *_tables(partial=False), ("cues", _Cues, msgspec.field(default=(), name="cue"))],

@@ -206,7 +206,7 @@ def find_session(session: str | Path, root: Path | None = None) -> Path:
     """A folder by a session's name, under `root` or in any one known, or by its path; InputError, MissingFileError."""
     folder = Path(session).expanduser()
     if folder.name != str(session):
-        folders = (folder,)
+        folders: tuple[Path, ...] = (folder,)
     else:
         name = safe_name(str(session))
         folders = tuple(one / name for one in ((root,) if root else known_roots()))

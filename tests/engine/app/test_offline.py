@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from engine.app.offline import render_file
+from engine.app.offline import FilmOptions, render_file
 from engine.app.options import LookOptions
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.pocket.synth.sounds import synthesise
@@ -22,16 +22,16 @@ def thunder(tmp_path_factory):
     return path
 
 
-def film(path, audio, **look) -> list[np.ndarray]:
-    render_file(audio, path, LookOptions(prompt="a lake", **look), (128, 128), 10.0, None, lambda share: None)
+def film(path, audio, seed) -> list[np.ndarray]:
+    look = LookOptions(prompt="a lake", settings={"seed": seed})
+    render_file(audio, FilmOptions(path, (128, 128), 10.0), look, lambda share: None)
     return [frame for _, frame in read_frames(path)]
 
 
 def test_a_film_has_the_sounds_length_and_its_sound(thunder, tmp_path):
     shares: list[float] = []
-    summary = render_file(
-        thunder, tmp_path / "a.mp4", LookOptions(prompt="a lake"), (160, 96), 10.0, None, shares.append
-    )
+    options = FilmOptions(tmp_path / "a.mp4", (160, 96), 10.0)
+    summary = render_file(thunder, options, LookOptions(prompt="a lake"), shares.append)
     info = read_video_info(tmp_path / "a.mp4")
     assert (info.width, info.height, info.frames) == (160, 96, summary["frames"])
     assert info.duration_s == pytest.approx(1.5, abs=0.11)
@@ -52,5 +52,7 @@ def test_same_sound_same_look_same_film(thunder, tmp_path):
 
 
 def test_seconds_cut_the_film_short(thunder, tmp_path):
-    summary = render_file(thunder, tmp_path / "s.mp4", LookOptions(), (64, 64), 10.0, 0.5, lambda share: None)
+    summary = render_file(
+        thunder, FilmOptions(tmp_path / "s.mp4", (64, 64), 10.0, 0.5), LookOptions(), lambda share: None
+    )
     assert summary["frames"] == 5

@@ -15,7 +15,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from small_diffusers import pipelines
 
-from engine.app.live import Live, LiveOptions
+from engine.app.builder import OscOptions
+from engine.app.live import LiveOptions, open_live
 from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.cli import main
@@ -69,16 +70,15 @@ def tpos(capsys):
 def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
     """`tpos live`, until three frames were sampled, however long that takes on this machine."""
     options = LiveOptions(
-        look=look, source="synth", headless=True, osc_port=0, size=(64, 64), record=record, seconds=300.0
+        look=look, source="synth", headless=True, osc=OscOptions(port=0), size=(64, 64), record=record, seconds=300.0
     )
-    live = Live(options)
+    with open_live(options) as live:
 
-    class Enough(threading.Event):
-        def is_set(self) -> bool:
-            return live.frames.count >= 3
+        class Enough(threading.Event):
+            def is_set(self) -> bool:
+                return live.engine.frames.count >= 3
 
-    with live.open_screen() as screen:
-        return live.run(screen, Enough())
+        return live.run(Enough())
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm", "sample"])
@@ -108,8 +108,7 @@ def test_a_session_keeps_lora_picture_and_size_and_plays_again(tpos, thunder, tm
         lora=[f"{lora}:0.5"],
         ear="pocket",
         init_image=str(tmp_path / "red.png"),
-        strength=0.25,
-        feedback=0.3,
+        settings={"strength": 0.25, "feedback": 0.3},
     )
     session = open_session(play(look, tmp_path / "shows").recordings[0].path)
     assert session.record.options == {

@@ -8,20 +8,22 @@ import pytest
 import torch
 from PIL import Image
 
+from engine.app.options import LookOptions
 from engine.bench import BenchOptions, run_bench
 from engine.bench.stages import NetworkProfiler, measure_stages
-from engine.core.messages import ShowState
+from engine.core.messages import GuidanceTier, ShowState
 from engine.inference.fallback import Backend
 from engine.inference.loading import open_on
 from tpos_models.errors import InputError, StorageError
 
 MODEL, SIZE_PX = "random:tiny-turbo", (64, 64)
+LOOK = LookOptions(MODEL, "64x64", settings={"guidance": "blend", "steps": 1})
 
 
 def test_a_frames_networks_are_the_ones_that_its_tier_and_steps_ask_for():
     profiler = NetworkProfiler()
     model = open_on(Backend("torch"), MODEL, SIZE_PX, profiler)
-    stages = measure_stages(model, ShowState(guidance="reference", steps=2), profiler, 0.01)
+    stages = measure_stages(model, ShowState(guidance=GuidanceTier.REFERENCE, steps=2), profiler, 0.01)
     assert [call.network.split("-")[0] for call in stages.calls] == ["denoiser", "denoiser", "decoder"]
     assert [len(call.tensors[0]) for call in stages.calls] == [3, 3, 1]
     assert [int(call.tensors[1][0]) for call in stages.calls[:2]] == [999, 499]
@@ -32,7 +34,7 @@ def test_a_frames_networks_are_the_ones_that_its_tier_and_steps_ask_for():
 
 def test_beside_diffusers_pipeline_the_pictures_are_the_same(tmp_path):
     chart = tmp_path / "stages.png"
-    options = BenchOptions(MODEL, SIZE_PX, "blend", steps=1, seconds=0.3, compare="diffusers", plot=chart)
+    options = BenchOptions(LOOK, seconds=0.3, compare="diffusers", plot=chart)
     said: list[str] = []
     threads = torch.get_num_threads()
     report, lines = run_bench(options, said.append)
@@ -52,14 +54,19 @@ def test_beside_diffusers_pipeline_the_pictures_are_the_same(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"compare": "comfy"}, {"size": (64, 64)}, {"steps": 0}, {"guidance": "psychic"}],
+    [
+        lambda: BenchOptions(compare="comfy"),
+        lambda: BenchOptions(LookOptions(model_size="64x64")),
+        lambda: BenchOptions(LookOptions(settings={"steps": 0})),
+        lambda: BenchOptions(LookOptions(settings={"guidance": "psychic"})),
+    ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_loads(wrong):
     with pytest.raises(InputError, match="would be accepted"):
-        BenchOptions(**wrong)
+        wrong()
 
 
 def test_a_chart_that_cannot_be_written_says_so(tmp_path):
-    options = BenchOptions(MODEL, SIZE_PX, seconds=0.01, compare="diffusers", plot=tmp_path / "no" / "folder.png")
+    options = BenchOptions(LOOK, seconds=0.01, compare="diffusers", plot=tmp_path / "no" / "folder.png")
     with pytest.raises(StorageError, match=r"folder\.png"):
         run_bench(options)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from engine.control import presets
+from engine.control.addresses import parse
 from engine.control.hot_reload import PresetWatcher
-from engine.control.show import Show, parse
-from engine.core.messages import Prompt, ShaderAmounts, ShowState
+from engine.control.show import Show
+from engine.core.messages import Prompt, ShowState
 from tpos_models.errors import MissingFileError, PresetError
 
 SCENES = [
@@ -74,8 +75,6 @@ def test_defaults_are_those_of_the_show_state() -> None:
     state = presets.to_state(presets.parse(GOOD, "x"))
     expected = ShowState(preset="x", prompts=(Prompt("a beach"),), fade_s=2.0)
     assert state == expected
-    assert set(presets.Shader.__struct_fields__) == set(ShaderAmounts.__dataclass_fields__)
-    assert set(presets.ShaderPart.__struct_fields__) == set(ShaderAmounts.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(

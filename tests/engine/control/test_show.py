@@ -5,9 +5,12 @@ import threading
 import pytest
 
 from engine.control import presets
-from engine.control.queue import Command, CommandError, CommandQueue
-from engine.control.show import ADDRESSES, Effect, Looks, Show, apply, parse, parse_prompts
-from engine.core.messages import Prompt, ShowState
+from engine.control.addresses import ADDRESSES, parse
+from engine.control.arguments import CommandError
+from engine.control.changes import Looks, parse_prompts
+from engine.control.queue import Command, CommandQueue
+from engine.control.show import Effect, EffectKind, Show, apply
+from engine.core.messages import Fit, GuidanceTier, Prompt, ShowState
 
 LOOK = """
 schema = 1
@@ -42,23 +45,22 @@ def say(show: Show, address: str, *values: object) -> list[Effect]:
 
 
 def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
-    samples = {"s": "other", "f": 0.5, "i": 0, "b": True}
+    samples = {"s": "other", "f": 0.5, "i": 1, "b": True}
     for row in ADDRESSES:
         address = row.path.replace("/N/", "/3/")
-        command, clamped = parse(address, [samples[a.kind] for a in row.arguments])
+        command, clamped = parse(address, [a.choices[0] if a.choices else samples[a.kind] for a in row.arguments])
         assert not clamped
-        assert all(e.name != "problem" for e in show.apply(command)), address
+        assert all(e.kind is not EffectKind.PROBLEM for e in show.apply(command)), address
 
 
 @pytest.mark.parametrize("row", [a for a in ADDRESSES if a.applies not in ("event", "look", "cue", "prompts")])
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
-    values = {"f": 60.0, "i": 5, "b": True}
-    before = ShowState()
-    command, _ = parse(row.path, [values[row.arguments[0].kind]])
-    after = apply(before, command)
+    argument = row.arguments[0]
+    values = {"f": 60.0, "i": 5, "b": True, "s": argument.choices[-1] if argument.choices else "people"}
+    before = ShowState(amount=0.5, agc=False, flash_limiter=False)
+    after = apply(before, parse(row.path, [values[argument.kind]])[0])
     changed = {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
-    unchanged_default = row.applies == "amount"  # 60 clamps to 1, which is what it was
-    assert changed == (set() if unchanged_default else {row.applies, "revision"})
+    assert changed == {row.applies, "revision"}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,11 @@ def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> Non
         ("/tpos/audio/gain", 0, "audio_gain_db", -24.0),
         ("/tpos/tempo/bpm", 128, "tempo_bpm", 128.0),
         ("/tpos/tempo/bpm", 5, "tempo_bpm", 0.0),
+        ("/tpos/guidance", "Semantic", "guidance", GuidanceTier.SEMANTIC),
+        ("/tpos/fit", "fit", "fit", Fit.FIT),
+        ("/tpos/steps", 4.0, "steps", 4),
+        ("/tpos/guidance_scale", 7.5, "guidance_scale", 7.5),
+        ("/tpos/audio/agc", 0, "agc", False),
     ],
 )
 def test_numbers_and_booleans_are_coerced(address, value, field, expected) -> None:
@@ -101,6 +108,8 @@ def test_out_of_range_is_clamped_and_said(value, expected) -> None:
         ("/tpos/motion", []),
         ("/tpos/motion", [0.1, 0.2]),
         ("/tpos/prompt", [3]),
+        ("/tpos/guidance", ["strong"]),
+        ("/tpos/fit", [1]),
         ("/tpos/prompt", ["x" * 70_000]),
         ("/tpos/record", ["../../x"]),
         ("/tpos/snapshot", ["../../x"]),
@@ -157,7 +166,7 @@ def test_a_switch_without_argument_toggles() -> None:
 
 
 def test_a_button_released_does_nothing(show: Show) -> None:
-    assert say(show, "/tpos/snapshot", 1.0) == [Effect("snapshot")]
+    assert say(show, "/tpos/snapshot", 1.0) == [Effect(EffectKind.SNAPSHOT)]
     assert say(show, "/tpos/snapshot", 0.0) == []
     say(show, "/tpos/cue/go", 1.0)
     say(show, "/tpos/cue/go", 0.0)
@@ -190,9 +199,8 @@ def test_a_cue_leaves_alone_what_the_operator_moved_and_it_does_not_name(show: S
 def test_a_cue_that_is_not_there_is_a_problem_and_changes_nothing(show: Show) -> None:
     before = show.state
     (effect,) = say(show, "/tpos/cue", 7)
-    assert effect.name == "problem"
+    assert effect.kind is EffectKind.PROBLEM
     assert "0..3" in effect.text
-    assert effect.error is not None
     assert show.state is before
     for _ in range(5):
         say(show, "/tpos/cue/go")
@@ -202,30 +210,53 @@ def test_a_cue_that_is_not_there_is_a_problem_and_changes_nothing(show: Show) ->
 def test_switching_presets_keeps_what_belongs_to_the_stage(show: Show) -> None:
     say(show, "/tpos/audio/gain", 0.75)
     say(show, "/tpos/freeze", True)
-    assert say(show, "/tpos/preset", "other") == [Effect("preset", text="other")]
+    assert say(show, "/tpos/preset", "other") == [Effect(EffectKind.PRESET, "other")]
     assert (show.state.prompts, show.state.seed) == ((Prompt("a lake"),), 9)
     assert (show.state.audio_gain_db, show.state.freeze) == (12.0, True)
     assert show.looks.current is not None
     assert show.looks.current.name == "other"
-    assert say(show, "/tpos/cue", 1)[0].name == "problem"
+    assert say(show, "/tpos/cue", 1)[0].kind is EffectKind.PROBLEM
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "other.toml", "", "nope"])
 def test_presets_from_outside_are_names_never_paths(show: Show, name: str) -> None:
     before = show.state
     (effect,) = say(show, "/tpos/preset", name)
-    assert effect.name == "problem"
+    assert effect.kind is EffectKind.PROBLEM
     assert show.state is before
     with pytest.raises(CommandError, match=r"look.*other|other.*look"):
         show.check(parse("/tpos/preset", [name])[0])
 
 
-def test_events_come_back_as_effects_with_their_time(show: Show) -> None:
-    assert show.apply(parse("/tpos/tempo/tap", [], 12.5)[0]) == [Effect("tap", time_s=12.5)]
-    assert say(show, "/tpos/tempo/bpm", 120) == [Effect("tempo", 120.0)]
-    assert say(show, "/tpos/record", 1) == [Effect("record", 1.0)]
-    assert say(show, "/tpos/record", 1) == []
-    assert say(show, "/tpos/record", 0) == [Effect("record", 0.0)]
+def test_preset_names_are_found_in_any_case(show: Show) -> None:
+    assert say(show, "/tpos/preset", "OTHER") == [Effect(EffectKind.PRESET, "other")]
+    assert show.state.preset == "other"
+
+
+def tapped(state: ShowState, *times_s: float) -> ShowState:
+    for time_s in times_s:
+        state = apply(state, parse("/tpos/tempo/tap", [], time_s)[0])
+    return state
+
+
+def test_taps_are_kept_until_they_stop_or_a_tempo_is_set() -> None:
+    assert tapped(ShowState(), 10.0, 10.5, 11.0).taps_s == (10.0, 10.5, 11.0)
+    assert tapped(ShowState(), 10.0, 10.5, 13.0).taps_s == (13.0,)
+    assert tapped(ShowState(), 10.0, 10.1).taps_s == (10.1,)
+    assert tapped(ShowState(), *range(20)).taps_s == tuple(range(12, 20))
+    fixed = apply(tapped(ShowState(), 10.0, 10.5), parse("/tpos/tempo/bpm", [128.0])[0])
+    assert (fixed.taps_s, fixed.tempo_bpm) == ((), 128.0)
+    assert tapped(fixed, 20.0).tempo_bpm == 128.0
+    assert tapped(fixed, 20.0, 20.5).tempo_bpm == 0.0
+
+
+def test_a_failed_command_goes_back_to_whoever_sent_it(show: Show) -> None:
+    show.queue.put(parse("/tpos/cue", [50], sender=("10.0.0.7", 9001))[0], parse("/tpos/motion", [0.3])[0])
+    assert show.current().motion == 0.3
+    ((sender, error),) = show.queue.take_failures()
+    assert (sender, error.address) == (("10.0.0.7", 9001), "/tpos/cue")
+    assert "0..3" in error.accepted
+    assert show.queue.take_failures() == []
 
 
 def test_an_edit_replaces_only_what_changed_in_the_file(show: Show, preset: presets.Preset) -> None:

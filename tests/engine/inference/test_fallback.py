@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions
 from engine.app.options import LookOptions
+from engine.audio.sources import SynthSource
+from engine.core.clock import WallClock
 from engine.inference.fallback import Backend, FallbackChain, backends_on, cause
 from engine.inference.loading import open_on, runners
 from engine.outputs.headless import HeadlessOutput, PlainFrames
@@ -125,11 +128,8 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
         profiler = failing(8, error) if backend == Backend("torch") else lambda runner: runner
         return open_on(backend, MODEL, SIZE_PX, profiler)
 
-    look = LookOptions(model=MODEL, guidance="blend", steps=4)
-    options = LiveOptions(look=look, source="synth", headless=True, osc_port=0)
-    live = Live(
-        options, FallbackChain(backends_on(("torch",), True), open_backend, lambda line: live.news.append(line))
-    )
+    look = LookOptions(model=MODEL, settings={"guidance": "blend", "steps": 4})
+    options = LiveOptions(look=look, source="synth", headless=True, osc=OscOptions(port=0))
     stopping = threading.Event()
     shown: list[int] = []
 
@@ -144,13 +144,16 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
 
         def redraw(self, features, state, now_s):
             shown.append(self.index)
-            if live.frames.count > 6:
+            if live.engine.frames.count > 6:
                 stopping.set()
             return super().redraw(features, state, now_s)
 
+    chain = FallbackChain(backends_on(("torch",), True), open_backend, lambda line: live.notices.post(line))
+    screen, clock = Screen([HeadlessOutput((64, 64), None)], Watching((64, 64)), (64, 64)), WallClock()
+    live = Live(options, look.build_show()[0], screen, SynthSource(clock), clock, chain=chain)
     deadline = threading.Timer(120, stopping.set)
     deadline.start()
-    summary = live.run(Screen([HeadlessOutput((64, 64), None)], Watching((64, 64)), (64, 64)), stopping)
+    summary = live.run(stopping)
     deadline.cancel()
     line = "torch: out of memory; going on with torch at 1 step a frame"
     assert summary.troubles == (line,)
