@@ -104,9 +104,9 @@ def smaller(name: str, size_px: tuple[int, int] | None, halvings: int) -> tuple[
 def networks(name: str) -> tuple[Network, ...]:
     """Every network of a model, for export; raises as `load` does."""
     if name == POCKET:
-        from tpos_models.pocket import model
+        from tpos_models.pocket import networks
 
-        return model.networks()
+        return networks.networks()
     from tpos_models.stable_diffusion import open_model
 
     return open_model(name).networks()

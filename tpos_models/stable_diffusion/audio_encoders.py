@@ -251,14 +251,14 @@ def choose_ear(name: str = "auto", device: torch.device = CPU) -> Ear | Path:
 def default_ear() -> Ear:
     """The pocket encoder, which comes with this package; raises `MissingFileError` where its weights are absent."""
     from tpos_models.network import run_in_torch
-    from tpos_models.pocket.audio_encoder import PocketHearing
-    from tpos_models.pocket.model import WEIGHTS, hearing_networks
+    from tpos_models.pocket.audio_encoder import PocketAudioEncoder
+    from tpos_models.pocket.networks import WEIGHTS, audio_encoder_networks
     from tpos_models.pocket.text import PocketText
 
-    segment, temporal = (run_in_torch(network) for network in hearing_networks())
+    segment, temporal = (run_in_torch(network) for network in audio_encoder_networks())
 
     def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         tokens, joint, beta = temporal(features)
         return tokens, joint, beta
 
-    return ModelEar(PocketText.load(WEIGHTS), PocketHearing(lambda pictures: segment(pictures)[0], weigh, WEIGHTS))
+    return ModelEar(PocketText.load(WEIGHTS), PocketAudioEncoder(lambda pictures: segment(pictures)[0], weigh, WEIGHTS))

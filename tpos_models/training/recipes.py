@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpos_models.errors import InputError
-from tpos_models.pocket.model import WEIGHTS
+from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.training import loop
 from tpos_models.weights import read_record
 
 if TYPE_CHECKING:
     from tpos_models.contracts import TextSpace
-    from tpos_models.pocket.audio_encoder import HearingNet
+    from tpos_models.pocket.audio_networks import AudioEncoderNet
 
 STAGES = ("text", "hearing", "pictures")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
@@ -57,8 +57,10 @@ def train_for_stable_diffusion(
 
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
     """The numbers of the model card, from seeds and recordings held out of training."""
-    from tpos_models.pocket.audio_encoder import load_net
-    from tpos_models.pocket.model import load, load_codec, load_denoiser
+    from tpos_models.pocket.audio_networks import load_net
+    from tpos_models.pocket.codec import load_codec
+    from tpos_models.pocket.denoiser import load_denoiser
+    from tpos_models.pocket.model import load
     from tpos_models.pocket.text import PocketText
     from tpos_models.pocket.world.world import World
     from tpos_models.training.evaluate_show import evaluate_show
@@ -92,7 +94,7 @@ def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | 
     return _evaluate_hearing(net, weights, text, sounds)
 
 
-def _evaluate_hearing(net: HearingNet, weights: Path, text: TextSpace, sounds: Path | None) -> dict[str, Any]:
+def _evaluate_hearing(net: AudioEncoderNet, weights: Path, text: TextSpace, sounds: Path | None) -> dict[str, Any]:
     """The hearing rows; of `sounds` only the recordings that the network was not trained on."""
     from tpos_models.training.audio.evaluation import evaluate_hearing, never_trained_on
     from tpos_models.training.audio.hearing import joint_of

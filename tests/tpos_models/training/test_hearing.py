@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.pocket.audio_encoder import HearingNet
+from tpos_models.pocket.audio_networks import AudioEncoderNet
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training import loop
 from tpos_models.training.audio.data import (
@@ -108,7 +108,7 @@ def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip])
 
 def test_the_second_stage_learns_memory_and_attention_only() -> None:
     torch.manual_seed(0)
-    net = HearingNet()
+    net = AudioEncoderNet()
     only_memory(net)
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1.0)

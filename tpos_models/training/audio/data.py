@@ -17,7 +17,7 @@ import soxr
 
 from tpos_models.audio.spectrogram import columns_db, in_rows, mel_bands, relative
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.pocket.audio_encoder import WINDOW
+from tpos_models.pocket.audio_networks import WINDOW
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.synth.sounds import NAMES, synthesise
 
