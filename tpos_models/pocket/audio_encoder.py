@@ -12,13 +12,10 @@ from tpos_models import weights
 from tpos_models.audio.streaming import Listener, SegmentNet, TemporalNet
 from tpos_models.contracts import AudioEmbedding
 from tpos_models.pocket.audio_networks import NAME, WINDOW
+from tpos_models.toml_data import read_toml
 
-PHRASES = (
-    "crackling fire", "rain", "thunder", "footsteps in snow", "wind", "sea waves", "a foghorn", "cicadas at sunset",
-    "crickets at night", "birds singing", "underwater bubbles", "an explosion", "splashing water", "shimmering bells",
-    "a kick drum", "hi-hats", "a bass line", "a synth pad", "a voice singing", "a noise sweep", "a drum beat",
-)  # fmt: skip
-"""What `pocket` names on its own: every condition it can draw, and what a club plays."""
+PHRASES = tuple(read_toml(Path(__file__).with_name("sounds.toml"), dict[str, list[str]])["phrases"])
+"""What `pocket` names on its own."""
 
 
 class Recognition:
