@@ -107,3 +107,12 @@ def pipelines(tmp_path_factory) -> Callable[[str], tuple[Path, object]]:
         return made[kind]
 
     return get
+
+
+@pytest.fixture(autouse=True)
+def empty_hub(tmp_path, monkeypatch):
+    """No test sees the hub or what this machine has fetched from it."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

@@ -15,6 +15,7 @@ from tpos_models.pocket.audio_networks import NAME, AudioEncoderNet, TemporalPar
 from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.pocket.text import PocketText
+from tpos_models.training.audio.encoder import joint_of
 from tpos_models.training.audio.evaluation import (
     condition_bank,
     listen,
@@ -25,7 +26,6 @@ from tpos_models.training.audio.evaluation import (
     stream,
     strengths,
 )
-from tpos_models.training.audio.hearing import joint_of
 
 SEED = 20_000
 

@@ -17,14 +17,14 @@ from tpos_models.pocket.audio_encoder import Recognition
 from tpos_models.pocket.audio_networks import AudioEncoderNet, TemporalPart
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.training.audio.data import WINDOW, Recording, phrases, recordings
-from tpos_models.training.audio.hearing import Joint
+from tpos_models.training.audio.encoder import Joint
 
 UNSEEN_SEEDS = range(10_000, 10_005)
 """Seeds that training never draws."""
 HOP_SAMPLES = WINDOW.segment_samples // STEPS_PER_SEGMENT
 
 
-def evaluate_hearing(
+def evaluate_audio_encoder(
     net: AudioEncoderNet,
     joint: Joint,
     unheard: Sequence[Recording] = (),

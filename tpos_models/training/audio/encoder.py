@@ -51,7 +51,7 @@ def joint_of(text: TextSpace) -> Joint:
     return encode
 
 
-class HearingStage:
+class AudioEncoderStage:
     """One stage of `tpos_models.training.loop`: the whole encoder, end to end."""
 
     name = "hearing"
@@ -275,7 +275,7 @@ def draw_sheet(
     pyplot.close(figure)
 
 
-def train_hearing(
+def train_audio_encoder(
     runs: Path,
     weights_folder: Path,
     text: TextSpace,
@@ -293,7 +293,7 @@ def train_hearing(
     joint, started = joint_of(text), time.monotonic()
     recorded = [] if sounds is None else recorded_clips(sounds, held_out)
     torch.manual_seed(recipes[0].seed)
-    first = HearingStage(synthetic_clips(range(seeds), 5.0) + recorded, joint)
+    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + recorded, joint)
     net, whole = first.net, first.module
     whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
     second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + recorded, joint)
