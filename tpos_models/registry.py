@@ -18,12 +18,12 @@ SIDE_PX = 64
 class Additions:
     """What a Stable Diffusion model may be given beside its name.
 
-    `loras` are FILE or FILE:STRENGTH; `ear` is "auto" (CLAP where it was fetched, else pocket's), "pocket", "clap", or
-    a folder that holds CLAP or an imported TPoS checkpoint.
+    `loras` are FILE or FILE:STRENGTH; `audio_encoder` is "auto" (CLAP where it was fetched, else pocket's), "pocket",
+    "clap", or a folder that holds CLAP or an imported TPoS checkpoint.
     """
 
     loras: tuple[str, ...] = ()
-    ear: str = "auto"
+    audio_encoder: str = "auto"
 
 
 PLAIN = Additions()
@@ -75,13 +75,13 @@ def load(
     device = choose_device()
     dtype = choose_precision(precision, device)
     loras = tuple(stable_diffusion.Lora.parse(lora) for lora in additions.loras)
-    return stable_diffusion.load(name, device, dtype, loras, runner, runner_name, size_px, additions.ear)
+    return stable_diffusion.load(name, device, dtype, loras, runner, runner_name, size_px, additions.audio_encoder)
 
 
 def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:
     if size_px not in (None, (256, 256)):
         raise InputError(f"--model-size {size_px[0]}x{size_px[1]}: pocket draws 256x256 and nothing else")
-    if additions not in (PLAIN, Additions(ear=POCKET)):
+    if additions not in (PLAIN, Additions(audio_encoder=POCKET)):
         raise InputError("--lora and --ear: pocket has neither; a Stable Diffusion --model would be accepted")
 
 
@@ -106,9 +106,9 @@ def smaller(name: str, size_px: tuple[int, int] | None, halvings: int) -> tuple[
 def networks(name: str) -> tuple[Network, ...]:
     """Every network of a model, for export; raises as `load` does."""
     if name == POCKET:
-        from tpos_models.pocket import model
+        from tpos_models.pocket import networks
 
-        return model.networks()
+        return networks.networks()
     from tpos_models.stable_diffusion import open_model
 
     return open_model(name).networks()

@@ -17,7 +17,7 @@ from export import onnx_export, tensorrt
 from tpos_models import registry
 from tpos_models.errors import DeviceError, InputError, MissingPart, StorageError
 from tpos_models.network import Network, Run, Tensors, run_in_torch
-from tpos_models.pocket.model import hearing_networks
+from tpos_models.pocket.networks import audio_encoder_networks
 from tpos_models.registry import PLAIN, Additions
 from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.architectures import PREFIX
@@ -103,7 +103,7 @@ def _ears(name: str) -> tuple[Network, ...]:
     With `random:` models the paper's own leave, MAP among them.
     """
     if not name.startswith(PREFIX):
-        return hearing_networks()
+        return audio_encoder_networks()
     return random_tpos_networks(open_model(name).spec.token_size)
 
 

@@ -15,7 +15,8 @@ from engine.core.console import Progress
 from engine.recording.session import RECORD, VIDEO, open_session
 from export.media.reading import VideoInfo, read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, MediaError, MissingFileError
-from tpos_models.metrics.film import LEAST_FRAMES, Evaluation, HubClip, evaluate
+from tpos_models.metrics.clip import HubClip
+from tpos_models.metrics.film import LEAST_FRAMES, Evaluation, evaluate
 from tpos_models.stable_diffusion import hub
 
 

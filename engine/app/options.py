@@ -99,8 +99,8 @@ class ModelOptions:
 
     @property
     def additions(self) -> Additions:
-        """LoRAs and ear."""
-        return Additions(tuple(self.lora or ()), self.ear or PLAIN.ear)
+        """LoRAs and audio encoder."""
+        return Additions(tuple(self.lora or ()), self.ear or PLAIN.audio_encoder)
 
     def model_record(self) -> dict[str, Any]:
         """These fields for a session's record, files by their whole paths."""

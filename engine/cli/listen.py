@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """How well a film follows its sound: AV-Align, lagged correlation, warp error, CLIP direction."""
     from engine.app.evaluate import as_dict, evaluate_film
-    from tpos_models.metrics.film import plot as draw
+    from tpos_models.metrics.plot import plot as draw
 
     if plot is not None and not plot.parent.is_dir():
         raise InputError(f"--plot {plot}: no folder {plot.parent}; the name of a .png in one that is there is accepted")

@@ -57,7 +57,7 @@ def train(
 
     `accelerate launch -m engine.cli train ...` runs it on many GPUs or machines.
     """
-    from tpos_models.pocket.model import WEIGHTS
+    from tpos_models.pocket.networks import WEIGHTS
     from tpos_models.training import recipes
 
     if stage == "evaluate":

@@ -15,7 +15,7 @@ from export import int8, onnx_runner
 from export.onnx_session import open_session
 from tpos_models.errors import ModelError
 from tpos_models.network import Network, Run, run_in_torch
-from tpos_models.pocket.model import SPEC, picture_networks
+from tpos_models.pocket.networks import SPEC, picture_networks
 from tpos_models.precision import Precision
 
 

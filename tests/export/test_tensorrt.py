@@ -17,7 +17,7 @@ from export import cuda_graphs, onnx_export, tensorrt
 from export.cache import building
 from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
-from tpos_models.pocket import model as pocket
+from tpos_models.pocket import networks as pocket
 from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
 

@@ -31,14 +31,10 @@ def byte_pair_tokenizer():
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
 
 
-def make_pipeline(kind: str, tiny_vae: bool = True):
-    import diffusers
+def text_encoder(tokenizer):
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    unet_extra, scheduler_config, scheduler_name = SPELLING[kind]
-    torch.manual_seed(sum(map(ord, kind)))
-    tokenizer = byte_pair_tokenizer()
-    text = CLIPTextModel(
+    return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=32,
@@ -50,7 +46,12 @@ def make_pipeline(kind: str, tiny_vae: bool = True):
             eos_token_id=tokenizer.eos_token_id,
         )
     ).eval()
-    unet = diffusers.UNet2DConditionModel(
+
+
+def unet(extra):
+    import diffusers
+
+    made = diffusers.UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(32, 64),
         layers_per_block=1,
@@ -59,37 +60,51 @@ def make_pipeline(kind: str, tiny_vae: bool = True):
         attention_head_dim=8,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        **unet_extra,
+        **extra,
     ).eval()
     with torch.no_grad():  # untrained attention hardly listens to the prompt; make it matter
-        for name, parameter in unet.named_parameters():
+        for name, parameter in made.named_parameters():
             if "attn2" in name:
                 parameter *= 4
-    vae = (
-        diffusers.AutoencoderTiny(
+    return made
+
+
+def vae(tiny):
+    import diffusers
+
+    if tiny:
+        return diffusers.AutoencoderTiny(
             encoder_block_out_channels=(8,) * 4,
             decoder_block_out_channels=(8,) * 4,
             num_encoder_blocks=(1,) * 4,
             num_decoder_blocks=(1,) * 4,
-        )
-        if tiny_vae
-        else diffusers.AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(8,) * 4,
-            norm_num_groups=4,
-            layers_per_block=1,
-        )
+        ).eval()
+    return diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8,) * 4,
+        norm_num_groups=4,
+        layers_per_block=1,
     ).eval()
+
+
+def make_pipeline(kind: str, tiny_vae: bool = True):
+    import diffusers
+
+    unet_extra, scheduler_config, scheduler_name = SPELLING[kind]
+    torch.manual_seed(sum(map(ord, kind)))
+    tokenizer = byte_pair_tokenizer()
+    parts = {"text_encoder": text_encoder(tokenizer), "unet": unet(unet_extra), "vae": vae(tiny_vae)}
     scheduler = getattr(diffusers, scheduler_name)(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, **scheduler_config
     )
-    parts = {"vae": vae, "text_encoder": text, "tokenizer": tokenizer, "unet": unet, "scheduler": scheduler}
     extra = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     kinds = {"lcm": diffusers.LatentConsistencyModelPipeline}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return kinds.get(kind, diffusers.StableDiffusionPipeline)(**parts, **extra)
+        return kinds.get(kind, diffusers.StableDiffusionPipeline)(
+            **parts, tokenizer=tokenizer, scheduler=scheduler, **extra
+        )
 
 
 @pytest.fixture(scope="session")
@@ -107,3 +122,12 @@ def pipelines(tmp_path_factory) -> Callable[[str], tuple[Path, object]]:
         return made[kind]
 
     return get
+
+
+@pytest.fixture(autouse=True)
+def empty_hub(tmp_path, monkeypatch):
+    """No test sees the hub or what this machine has fetched from it."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)

@@ -1,123 +1,21 @@
-"""How `pocket` hears: the TPoS encoder at pocket size, MAP to clean scenes, and sounds named by phrases."""
+"""How `pocket` hears: its networks behind the contract, and sounds named by phrases."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from tpos_models import weights
-from tpos_models.audio.encoder import EncoderConfig, TokenMap, TPoSEncoder
 from tpos_models.audio.streaming import Listener, SegmentNet, TemporalNet
-from tpos_models.contracts import AudioEmbedding, AudioWindow
-from tpos_models.pocket import scene
+from tpos_models.contracts import AudioEmbedding
+from tpos_models.pocket.audio_networks import NAME, WINDOW
+from tpos_models.toml_data import read_toml
 
-WINDOW = AudioWindow(rows=64, scale="mel")
-POCKET = EncoderConfig(
-    size=128,
-    rows=WINDOW.rows,
-    widths=(16, 32, 64, 128),
-    mean_columns=2,
-    stem_stride=(2, 2),
-    recent_columns=1,
-    map_hidden=16 // 7 * 128,
-    map_out=len(scene.CONDITIONS),
-    dropout=0.05,
-)
-WEIGHTS = Path(__file__).parent / "weights"
-NAME = "hearing"
-
-PHRASES = (
-    "crackling fire", "rain", "thunder", "footsteps in snow", "wind", "sea waves", "a foghorn", "cicadas at sunset",
-    "crickets at night", "birds singing", "underwater bubbles", "an explosion", "splashing water", "shimmering bells",
-    "a kick drum", "hi-hats", "a bass line", "a synth pad", "a voice singing", "a noise sweep", "a drum beat",
-)  # fmt: skip
-"""What `pocket` names on its own: every condition it can draw, and what a club plays."""
-
-
-class HearingNet(nn.Module):
-    """Everything that is trained: encoder, MAP, and the three numbers that turn likeness into recognition.
-
-    MAP's last GELU leaves only numbers >= -0.17, and tokens need both signs, so MAP writes condition strengths and
-    `scene.to_tokens`, which is linear, spells them: the tokens are always those of a clean scene.
-    """
-
-    def __init__(self, config: EncoderConfig = POCKET) -> None:
-        super().__init__()
-        self.encoder = TPoSEncoder(config)
-        self.map = TokenMap(config)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(16.0)))
-        self.register_buffer("gate", torch.tensor([0.5, 0.1]))
-
-    gate: torch.Tensor
-    """Likeness at which a phrase counts as heard, and the width of that border."""
-
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """For training: pictures (B, N, rows, frames) to last state, joint, strengths, and the scale of likeness."""
-        return self.temporal(self.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2]))
-
-    def temporal(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The second half of `forward`, from features (B, N, size)."""
-        encoding = self.encoder.attend(features)
-        joint = nn.functional.normalize(encoding.weighted.sum(1), dim=-1)
-        return encoding.last, joint, self.strengths(encoding.weighted), self.log_scale.exp()
-
-    def strengths(self, weighted: torch.Tensor) -> torch.Tensor:
-        """Outputs weighted by attention (B, N, size) to condition strengths (B, conditions), about 0..1."""
-        return self.map(weighted.sum(1) * weighted.shape[-1] ** 0.5)
-
-
-class TemporalPart(nn.Module):
-    """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, size) of unit length, beta (B, N).
-
-    Strengths below `floor` count as nothing heard, so that silence is the encoding of "" exactly; above, they grow from
-    0 to 1, what is half sure to three quarters: a picture shows a thing or it does not. Next to a stronger one they
-    fade, to nothing below 0.4 of it, from 0.7 of it on not at all: such a rest is a sound that has just ended, or a
-    doubt. They say what sounds, not how loud: that is `conditioning.magnitude`'s.
-    """
-
-    def __init__(self, net: HearingNet, floor: float = 0.08) -> None:
-        super().__init__()
-        self.net, self.floor = net, floor
-
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        encoding = self.net.encoder.attend(features)
-        strengths = (self.net.strengths(encoding.weighted) - self.floor).clamp(0.0, 1 - self.floor) / (1 - self.floor)
-        strengths = 1 - (1 - strengths) ** 2
-        share = strengths / strengths.amax(-1, keepdim=True).clamp(min=1e-6)
-        strengths = strengths * ((share - 0.4) / 0.3).clamp(0.0, 1.0)
-        scenes = nn.functional.pad(strengths, (scene.CONDITION.start, scene.SCENE_SIZE - scene.CONDITION.stop))
-        return scene.to_tokens(scenes), nn.functional.normalize(encoding.weighted.sum(1), dim=-1), encoding.beta
-
-
-def load_net(folder: Path = WEIGHTS, name: str = NAME) -> HearingNet:
-    """The trained networks, in evaluation mode; raises ModelError or MissingFileError."""
-    tensors, record = weights.load(folder, name)
-    net = HearingNet(_config(record, f"{folder / name}.json"))
-    weights.load_into(net, tensors, str(folder / f"{name}.safetensors"))
-    return net.eval()
-
-
-def save_net(net: HearingNet, folder: Path, record: Mapping[str, object], name: str = NAME) -> None:
-    """Write weights and record; to the record are added the sizes that `load_net` builds from."""
-    config = asdict(net.encoder.config)
-    weights.save(folder, name, net.state_dict(), {"what": "pocket's audio encoder", "config": config, **record})
-
-
-def _config(record: Mapping[str, object], source: str) -> EncoderConfig:
-    sizes = record.get("config")
-    if not isinstance(sizes, dict) or sizes.keys() != asdict(POCKET).keys():
-        raise weights.ModelError(
-            f"{source}: no sizes of an audio encoder; expected a config with {', '.join(asdict(POCKET))}"
-        )
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
-    return EncoderConfig(**values)
+PHRASES = tuple(read_toml(Path(__file__).with_name("sounds.toml"), dict[str, list[str]])["phrases"])
+"""What `pocket` names on its own."""
 
 
 class Recognition:
@@ -128,7 +26,7 @@ class Recognition:
 
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor]) -> Recognition:
-        """From a HearingNet's state dict."""
+        """From a AudioEncoderNet's state dict."""
         return cls(tensors["log_scale"].exp().item(), *tensors["gate"].tolist())
 
     def __call__(self, joint: torch.Tensor, phrases_joint: torch.Tensor) -> torch.Tensor:
@@ -142,12 +40,12 @@ class Recognition:
         return (self.scale * likeness).softmax(-1) * gate
 
 
-class PocketHearing(Listener):
+class PocketAudioEncoder(Listener):
     """`pocket`'s AudioEncoder on any runner; one instance per stream (see `Listener` for the streaming contract)."""
 
     phrases: tuple[str, ...] = PHRASES
 
-    def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path = WEIGHTS) -> None:
+    def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path) -> None:
         super().__init__(segment, temporal, WINDOW, "segment")
         self._recognise = Recognition.of(weights.load(folder, NAME)[0])
 

@@ -1,16 +1,19 @@
 """Pictures to latents and back: 256 x 256 RGB to 4 x 32 x 32 of zero mean and unit variance.
 
-The decoder is sized for live use on two CPU cores; the encoder only runs in training and evaluation. Both are told
+The decoder is sized for live use on two CPU cores; the encoder only runs in training and evaluation. Both are given
 where in the picture each cell lies.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.world.canvas import CELLS, CHANNELS, COORDINATES, Crop, Lens
+from tpos_models import weights
+from tpos_models.pocket.noise_features import CELLS, CHANNELS, COORDINATES, Crop, NoiseFeatures
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -28,14 +31,14 @@ class Residual(nn.Module):
         return x + self.second(F.relu(self.first(F.relu(x))))
 
 
-class Placed(nn.Module):
+class WithCoordinates(nn.Module):
     """Base of both halves: the constant coordinate maps of the 32 x 32 cells."""
 
     coordinates: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("coordinates", Lens(CELLS).coordinates()[None], persistent=False)
+        self.register_buffer("coordinates", NoiseFeatures(CELLS).coordinates()[None], persistent=False)
 
     def beside(self, x: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
         """x (B, C, rows, columns) with the coordinates of its cells as further channels."""
@@ -43,7 +46,7 @@ class Placed(nn.Module):
         return torch.cat([x, where.expand(x.shape[0], -1, -1, -1)], 1)
 
 
-class Encoder(Placed):
+class Encoder(WithCoordinates):
     """RGB (B, 3, 256, 256) in 0..1 to latents (B, 4, 32, 32)."""
 
     def __init__(self, width: int = 32, deep: int = 96) -> None:
@@ -62,8 +65,8 @@ class Encoder(Placed):
         return self.out(F.relu(self.coarse(x)))
 
 
-def doubled(x: torch.Tensor) -> torch.Tensor:
-    """(B, 4 C, rows, columns) to (B, C, 2 rows, 2 columns): pixel_shuffle.
+def pixel_shuffle(x: torch.Tensor) -> torch.Tensor:
+    """(B, 4 C, rows, columns) to (B, C, 2 rows, 2 columns).
 
     An exporter gets it as two plain transpositions, which ONNX Runtime does four times faster than its DepthToSpace.
     """
@@ -74,7 +77,7 @@ def doubled(x: torch.Tensor) -> torch.Tensor:
     return x.transpose(2, 3).reshape(-1, channels, 2 * rows, 2 * columns)
 
 
-class Decoder(Placed):
+class Decoder(WithCoordinates):
     """Latents (B, 4, 32, 32) to RGB (B, 3, 256, 256), 0..1 once `eval()`; about 1.2 GFLOP."""
 
     def __init__(self, widths: tuple[int, int, int] = (64, 40, 16), blocks: tuple[int, int, int] = (3, 2, 1)) -> None:
@@ -94,9 +97,9 @@ class Decoder(Placed):
     def paint(self, latents: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
         """Whole latents, or the cells of `crop`, to pixels."""
         x = self.at_32(self.start(self.beside(latents, crop)))
-        x = self.at_64(doubled(self.to_64(F.relu(x))))
-        x = self.at_128(doubled(self.to_128(F.relu(x))))
-        picture = doubled(self.out(F.relu(x))) * 0.5 + 0.5
+        x = self.at_64(pixel_shuffle(self.to_64(F.relu(x))))
+        x = self.at_128(pixel_shuffle(self.to_128(F.relu(x))))
+        picture = pixel_shuffle(self.out(F.relu(x))) * 0.5 + 0.5
         return picture if self.training else picture.clamp(0, 1)
 
 
@@ -120,3 +123,11 @@ class Codec(nn.Module):
         for parameter in self.encoder.out.parameters():
             parameter.div_(std.view(-1, *[1] * (parameter.ndim - 1)))
         self.decoder.start.weight[:, :CHANNELS].mul_(std)
+
+
+def load_codec(folder: Path) -> Codec:
+    """Encoder and decoder, trained, in evaluation mode; raises `ModelError` or `MissingFileError`."""
+    codec = Codec()
+    for part in ("encoder", "decoder"):
+        weights.load_into(getattr(codec, part), weights.load(folder, part)[0], str(folder / f"{part}.safetensors"))
+    return codec.eval()

@@ -1,21 +1,20 @@
-"""How Stable Diffusion hears: an ear names the sound with phrases, and the phrases' CLIP tokens steer the picture.
+"""How Stable Diffusion hears: a sound is named with phrases, and the phrases' CLIP tokens steer the picture.
 
-| ear         | what it is                                       | joint space          |
-|-------------|--------------------------------------------------|----------------------|
-| `ModelEar`  | another model's audio encoder: `pocket`'s        | that model's phrases |
-| `ClapEar`   | CLAP (Wu et al. 2023), zero-shot                 | CLAP's text encoder  |
+| names sounds   | what it is                                       | joint space          |
+|----------------|--------------------------------------------------|----------------------|
+| `ModelEncoder` | another model's audio encoder: `pocket`'s        | that model's phrases |
+| `ClapEncoder`  | CLAP (Wu et al. 2023), zero-shot                 | CLAP's text encoder  |
 
-Both speak through `PhraseListener`, an AudioEncoder. An imported TPoS checkpoint's MAP writes tokens itself
-(`tpos_models.stable_diffusion.tpos`); where no phrase can be compared with what it hears, one of these ears names it
-(`NamedListener`).
+Both speak through `PhraseEncoder`, an AudioEncoder. An imported TPoS checkpoint's MAP writes tokens itself
+(`tpos_models.stable_diffusion.tpos`); where no phrase can be compared with what it hears, one of these names it
+(`NamedEncoder`).
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,7 +27,13 @@ from tpos_models.audio.streaming import loudness_db
 from tpos_models.contracts import AudioEmbedding, AudioEncoder, AudioWindow, TextSpace
 from tpos_models.diffusion.conditioning import mix
 from tpos_models.errors import ModelError
+from tpos_models.network import run_in_torch
+from tpos_models.pocket.audio_encoder import PocketAudioEncoder
+from tpos_models.pocket.networks import WEIGHTS, audio_encoder_networks
+from tpos_models.pocket.text import PocketText
+from tpos_models.stable_diffusion import hub, tpos
 from tpos_models.stable_diffusion.devices import CPU
+from tpos_models.stable_diffusion.phrases import Phrase, bank, stand_out
 
 CLAP_WINDOW = AudioWindow(sample_rate=44_100, n_fft=1024, hop_length=441, rows=64, frames=500, segments=5)
 """Five seconds: CLAP repeats them to the ten it was trained on, and half the past answers twice as fast."""
@@ -37,32 +42,15 @@ CLAP_HZ = 48_000
 SPOKEN = 4
 """Phrases whose tokens are mixed; weaker ones only blur the picture."""
 
-_BANK = Path(__file__).with_name("phrases.toml")
 
-
-@dataclass(frozen=True)
-class Phrase:
-    """A sound by name, and the picture worth drawing for it."""
-
-    hear: str
-    show: str
-
-
-@cache
-def bank() -> tuple[Phrase, ...]:
-    """The shipped bank of sounds and music."""
-    groups = tomllib.loads(_BANK.read_text(encoding="utf-8"))
-    return tuple(Phrase(hear, show) for group in groups.values() for hear, show in group.items())
-
-
-class Ear(Protocol):
+class JointEncoder(Protocol):
     """Sounds and phrases in one joint space. One instance belongs to one stream."""
 
     window: AudioWindow
     phrases: tuple[Phrase, ...]
     joint_size: int
 
-    def listen(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
+    def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """The newest window (see `contracts.AudioEncoder.hear`); its `tokens` mean nothing to Stable Diffusion."""
         ...
 
@@ -75,50 +63,50 @@ class Ear(Protocol):
         ...
 
 
-class PhraseListener:
-    """The AudioEncoder over an ear: tokens are those of the loudest phrases' pictures, mixed by weight.
+class PhraseEncoder:
+    """The AudioEncoder over a joint space: tokens are those of the loudest phrases' pictures, mixed by weight.
 
     Weights that sum to less than 1 leave the rest to "", so a sound that fits no phrase hardly steers.
     """
 
-    def __init__(self, ear: Ear, text: TextSpace) -> None:
-        self.window = ear.window
-        self.phrases = tuple(phrase.hear for phrase in ear.phrases)
-        self._ear, self._text = ear, text
-        self._hears = ear.joint(list(self.phrases))
+    def __init__(self, encoder: JointEncoder, text: TextSpace) -> None:
+        self.window = encoder.window
+        self.phrases = tuple(phrase.hear for phrase in encoder.phrases)
+        self._encoder, self._text = encoder, text
+        self._hears = encoder.joint(list(self.phrases))
         self._null = text.encode([""]).tokens[0]
         self._last: tuple[AudioEmbedding, AudioEmbedding] | None = None
 
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
-        """Encode the newest window (see `contracts.AudioEncoder`); the ear's unchanged answer costs nothing."""
-        heard = self._ear.listen(samples, end_index, time_s)
+        """Encode the newest window (see `contracts.AudioEncoder`); an unchanged answer costs nothing."""
+        heard = self._encoder.embed(samples, end_index, time_s)
         if self._last is None or self._last[0] is not heard:
-            self._last = heard, replace(heard, tokens=self._tokens(self._ear.score(heard, self._hears)))
+            self._last = heard, replace(heard, tokens=self._tokens(self._encoder.score(heard, self._hears)))
         return self._last[1]
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 of phrases joint (n, joint_size)."""
-        return self._ear.score(embedding, joint)
+        return self._encoder.score(embedding, joint)
 
     def _tokens(self, weights: np.ndarray) -> torch.Tensor:
         loudest = [int(i) for i in np.argsort(-weights)[:SPOKEN] if weights[i] > 0.01]
         if not loudest:
             return self._null
-        tokens = self._text.encode([self._ear.phrases[i].show for i in loudest]).tokens
+        tokens = self._text.encode([self._encoder.phrases[i].show for i in loudest]).tokens
         return mix(tokens, [float(weights[i]) for i in loudest], self._null)
 
 
-class NamedListener:
-    """The AudioEncoder of two: `draws` writes the tokens, the ear `names` what is heard."""
+class NamedEncoder:
+    """The AudioEncoder of two: `draws` writes the tokens, `names` says what is heard."""
 
-    def __init__(self, draws: AudioEncoder, names: Ear) -> None:
+    def __init__(self, draws: AudioEncoder, names: JointEncoder) -> None:
         self.window = draws.window
         self.phrases = tuple(phrase.hear for phrase in names.phrases)
         self._draws, self._names = draws, names
 
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
-        """Encode the newest window (see `contracts.AudioEncoder`); `joint` is the naming ear's."""
-        named = self._names.listen(samples, end_index, time_s)
+        """Encode the newest window (see `contracts.AudioEncoder`); `joint` is the naming encoder's."""
+        named = self._names.embed(samples, end_index, time_s)
         return replace(self._draws.hear(samples, end_index, time_s), joint=named.joint)
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
@@ -126,8 +114,8 @@ class NamedListener:
         return self._names.score(embedding, joint)
 
 
-class ModelEar:
-    """Another model's ear and phrases: its audio encoder hears, its text space places the phrases."""
+class ModelEncoder:
+    """Another model's joint space: its audio encoder hears, its text space places the phrases."""
 
     def __init__(self, text: TextSpace, audio: AudioEncoder, phrases: Sequence[Phrase] | None = None) -> None:
         self.window = audio.window
@@ -136,7 +124,7 @@ class ModelEar:
         self.joint_size = text.encode([""]).joint.shape[-1]
         self._text, self._audio = text, audio
 
-    def listen(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
+    def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """What the other model's encoder heard."""
         return self._audio.hear(samples, end_index, time_s)
 
@@ -149,8 +137,8 @@ class ModelEar:
         return self._audio.score(embedding, joint)
 
 
-class ClapEar:
-    """CLAP as an ear: sounds and phrases by a contrastive language-audio model in transformers' layout.
+class ClapEncoder:
+    """Sounds and phrases by CLAP, a contrastive language-audio model in transformers' layout.
 
     Raises `ModelError` for a folder that holds none.
     """
@@ -167,7 +155,7 @@ class ClapEar:
         self._background = self.joint([phrase.hear for phrase in self.phrases])
 
     @torch.inference_mode()
-    def listen(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
+    def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """The newest five seconds; attention is even, CLAP has none."""
         length = self.window.segments * self.window.segment_samples
         newest = np.nan_to_num(samples[-length:], posinf=0, neginf=0).astype(np.float32)
@@ -195,15 +183,6 @@ class ClapEar:
         return F.normalize(pooled, dim=-1)[0].float().cpu().clone()
 
 
-def stand_out(likeness: torch.Tensor, background: torch.Tensor, border: float = 2.0, width: float = 0.4) -> np.ndarray:
-    """Likeness (n,) of phrases to a sound as weights 0..1: a half at `border` deviations above the bank's mean.
-
-    A contrastive model's likeness has no absolute scale; the bank's spread for the same sound is its yardstick.
-    """
-    z = (likeness - background.mean()) / background.std().clamp_min(1e-6)
-    return ((z - border) / width).sigmoid().numpy()
-
-
 def _read_clap(folder: Path) -> tuple[Any, Any, Any]:
     import transformers
 
@@ -227,39 +206,34 @@ def _read_clap(folder: Path) -> tuple[Any, Any, Any]:
     return model.eval().requires_grad_(False), extract, tokenize
 
 
-def choose_ear(name: str = "auto", device: torch.device = CPU) -> Ear | Path:
-    """An ear by name: `pocket`, `clap` (once fetched), or a folder with CLAP or an imported TPoS checkpoint.
+def choose_audio_encoder(name: str = "auto", device: torch.device = CPU) -> JointEncoder | Path:
+    """What hears, by name: `pocket`, `clap` (once fetched), or a folder with CLAP or an imported TPoS checkpoint.
 
     "auto" is CLAP where it was fetched, else pocket's. The path of a TPoS checkpoint is returned as it is, as its
     networks need the text encoder. Raises `ModelError` or `MissingFileError`.
     """
-    from tpos_models.stable_diffusion import hub, tpos
-
     if name == "auto":
         name = "clap" if hub.cached(hub.CLAP) else "pocket"
     if name == "pocket":
-        return default_ear()
+        return pocket_encoder()
     folder = hub.cached(hub.CLAP) if name == "clap" else Path(name).expanduser()
     if folder is None:
         raise ModelError("clap: not on this machine; `tpos models fetch clap` downloads it")
     if not folder.is_dir():
         raise ModelError(
-            f"{name}: no such ear; auto, pocket, clap, a CLAP folder or an imported TPoS folder would be accepted"
+            f"{name}: no such audio encoder; auto, pocket, clap, a folder of CLAP or an imported TPoS would be accepted"
         )
-    return folder if tpos.is_tpos(folder) else ClapEar(folder, device)
+    return folder if tpos.is_tpos(folder) else ClapEncoder(folder, device)
 
 
-def default_ear() -> Ear:
+def pocket_encoder() -> JointEncoder:
     """The pocket encoder, which comes with this package; raises `MissingFileError` where its weights are absent."""
-    from tpos_models.network import run_in_torch
-    from tpos_models.pocket.audio_encoder import PocketHearing
-    from tpos_models.pocket.model import WEIGHTS, hearing_networks
-    from tpos_models.pocket.text import PocketText
-
-    segment, temporal = (run_in_torch(network) for network in hearing_networks())
+    segment, temporal = (run_in_torch(network) for network in audio_encoder_networks())
 
     def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         tokens, joint, beta = temporal(features)
         return tokens, joint, beta
 
-    return ModelEar(PocketText.load(WEIGHTS), PocketHearing(lambda pictures: segment(pictures)[0], weigh, WEIGHTS))
+    return ModelEncoder(
+        PocketText.load(WEIGHTS), PocketAudioEncoder(lambda pictures: segment(pictures)[0], weigh, WEIGHTS)
+    )

@@ -79,7 +79,7 @@ def cached(repo: str, file: str = "config.json") -> Path | None:
 def fetch(name: str, progress: Progress | None = None) -> Path:
     """Download a model, its LoRA and the tiny VAE into the hub's cache, and check what came; returns its folder.
 
-    Files that are there stay, a broken connection resumes where it broke. `clap` fetches the CLAP ear, `clip` the CLIP
+    Files that are there stay, a broken connection resumes where it broke. `clap` fetches CLAP, `clip` the CLIP
     that `tpos evaluate` looks with.
     Raises `ModelError` (unknown, refused, damaged, no answer) or `StorageError`.
     """

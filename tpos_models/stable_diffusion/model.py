@@ -16,7 +16,7 @@ from tpos_models.errors import InputError, ModelError
 from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.stable_diffusion import hub
 from tpos_models.stable_diffusion.architectures import PREFIX, Config, architecture
-from tpos_models.stable_diffusion.audio_encoders import Ear, NamedListener, PhraseListener, choose_ear
+from tpos_models.stable_diffusion.audio_encoders import JointEncoder, NamedEncoder, PhraseEncoder, choose_audio_encoder
 from tpos_models.stable_diffusion.devices import CPU
 from tpos_models.stable_diffusion.folder import read_folder
 from tpos_models.stable_diffusion.lora import Lora
@@ -24,7 +24,7 @@ from tpos_models.stable_diffusion.modules import Source
 from tpos_models.stable_diffusion.networks import Placement, Recipe
 from tpos_models.stable_diffusion.text import ClipText
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS, byte_tokenizer, read_tokenizer
-from tpos_models.stable_diffusion.tpos import TposListener, shares_joint_space
+from tpos_models.stable_diffusion.tpos import TposAudioEncoder, shares_joint_space
 
 FEW_STEPS = Guidance(guidance_scale=1.0, audio_scale=1.5, quantile=0.8)
 """Consistency and adversarially distilled models carry their guidance inside; 5 k over 5 % of the picture, the paper's
@@ -81,18 +81,19 @@ def load(
     runner: Runner = run_in_torch,
     runner_name: str = "",
     size_px: tuple[int, int] | None = None,
-    ear: Ear | Path | str = "auto",
+    audio_encoder: JointEncoder | Path | str = "auto",
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
     `dtype` is the networks' precision; latents stay float32. `runner_name` is what `Model.runner` says, by default
-    "torch" or "cuda". `ear` hears the sound: one of its own, or the name of one (see `ears.choose_ear`).
+    "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of one (see
+    `audio_encoders.choose_audio_encoder`).
     """
     opened = open_model(name, Placement(device, dtype), loras, size_px)
     clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
     (denoise, decode) = runner(opened.recipe.denoiser()), runner(opened.recipe.decoder())
     encode = cache(lambda: runner(opened.recipe.encoder()))  # only a show that starts from a picture needs it
-    text, audio = _hearing(clip, ear, device, runner)
+    text, audio = _audio_encoder(clip, audio_encoder, device, runner)
     return Model(
         spec=replace(opened.spec, joint_size=text.encode([""]).joint.shape[-1]),
         text=text,
@@ -111,19 +112,19 @@ def open_text(name: str, device: torch.device = CPU) -> ClipText:
     return ClipText(opened.tokenizer, run_in_torch(opened.recipe.text_encoder()), device)
 
 
-def _hearing(
-    clip: ClipText, ear: Ear | Path | str, device: torch.device, runner: Runner
+def _audio_encoder(
+    clip: ClipText, chosen: JointEncoder | Path | str, device: torch.device, runner: Runner
 ) -> tuple[TextSpace, AudioEncoder]:
-    if isinstance(ear, Path | str):
-        ear = choose_ear(str(ear), device)
-    if not isinstance(ear, Path):
-        return clip.heard_by(ear), PhraseListener(ear, clip)
-    listener = TposListener(ear, clip, device, runner)
-    if shares_joint_space(ear, clip):
-        return clip, listener
-    names = choose_ear("auto", device)
+    if isinstance(chosen, Path | str):
+        chosen = choose_audio_encoder(str(chosen), device)
+    if not isinstance(chosen, Path):
+        return clip.compared_in(chosen), PhraseEncoder(chosen, clip)
+    draws = TposAudioEncoder(chosen, clip, device, runner)
+    if shares_joint_space(chosen, clip):
+        return clip, draws
+    names = choose_audio_encoder("auto", device)
     assert not isinstance(names, Path)
-    return clip.heard_by(names), NamedListener(listener, names)
+    return clip.compared_in(names), NamedEncoder(draws, names)
 
 
 def _tiny_vae(root: Path) -> Path | None:

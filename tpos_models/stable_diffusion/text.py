@@ -17,7 +17,7 @@ REMEMBERED = 1024
 
 
 class PhraseSpace(Protocol):
-    """A joint space of phrases in which some ear compares sounds."""
+    """A joint space of phrases in which sounds are compared, too."""
 
     joint_size: int
 
@@ -27,23 +27,23 @@ class PhraseSpace(Protocol):
 
 
 class ClipText:
-    """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too or from `ear`, which hears the sounds.
+    """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too, or from `space`, that of the sounds.
 
     Prompts longer than 77 tokens are cut. Outputs are float32 on `device`.
     """
 
-    def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, ear: PhraseSpace | None = None) -> None:
-        self._tokenizer, self._run, self._device, self._ear = tokenizer, run, device, ear
+    def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, space: PhraseSpace | None = None) -> None:
+        self._tokenizer, self._run, self._device, self._space = tokenizer, run, device, space
         self._one = lru_cache(REMEMBERED)(self._encode_one)
 
-    def heard_by(self, ear: PhraseSpace) -> ClipText:
-        """The same prompts, their joint vectors in the space of another ear."""
-        return ClipText(self._tokenizer, self._run, self._device, ear)
+    def compared_in(self, space: PhraseSpace) -> ClipText:
+        """The same prompts, their joint vectors in another space."""
+        return ClipText(self._tokenizer, self._run, self._device, space)
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
         """Prompts of any length and script to tokens (B, 77, size) and joint (B, joint_size)."""
         pairs = [self._one(prompt) for prompt in prompts]
-        joint = self._ear.joint(prompts) if self._ear else torch.stack([pair[1] for pair in pairs])
+        joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
         return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
 
     def remembered(self) -> Any:

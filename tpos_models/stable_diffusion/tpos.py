@@ -21,8 +21,8 @@ from tpos_models.audio.streaming import STEPS_PER_SEGMENT, Listener
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextSpace
 from tpos_models.errors import MissingFileError, ModelError
 from tpos_models.network import Network, Runner, run_in_torch
-from tpos_models.stable_diffusion.audio_encoders import bank, stand_out
 from tpos_models.stable_diffusion.devices import CPU
+from tpos_models.stable_diffusion.phrases import bank, stand_out
 from tpos_models.stable_diffusion.text import ClipText
 
 M = TypeVar("M", bound=nn.Module)
@@ -184,7 +184,7 @@ def shares_joint_space(folder: Path, text: TextSpace) -> bool:
     return isinstance(known, list) and np.allclose(known, probe(text), atol=1e-3)
 
 
-class TposListener(Listener):
+class TposAudioEncoder(Listener):
     """The AudioEncoder of an imported checkpoint: MAP's own tokens, phrases scored in CLIP's joint space.
 
     Its pictures are measured against the loudest point of the window, as the checkpoint was trained. What is heard,

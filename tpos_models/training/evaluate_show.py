@@ -78,7 +78,7 @@ class Show:
 
 
 def painted_by(world: World, model: Model) -> Model:
-    """The model with the world in the place of its picture networks: what it misses then is the ear's doing."""
+    """The model with the world in the place of its picture networks: what it then misses is the encoder's doing."""
 
     def draw(x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         return world(x_t, from_tokens(tokens))
@@ -165,7 +165,7 @@ def takeovers(
 
 
 def evaluate_show(model: Model, world: World) -> dict[str, object]:
-    """The rows of the model card that need ear and picture together."""
+    """The rows of the model card that need sound and picture together."""
     ranks = louder_moves_further(model)
     found = takeovers(model, world)
     delays = [one.delay_s for one in found]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpos_models.errors import InputError
-from tpos_models.pocket.model import WEIGHTS
+from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.training import loop
 from tpos_models.weights import read_record
 
 if TYPE_CHECKING:
     from tpos_models.contracts import TextSpace
-    from tpos_models.pocket.audio_encoder import HearingNet
+    from tpos_models.pocket.audio_networks import AudioEncoderNet
 
 STAGES = ("text", "hearing", "pictures")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
@@ -33,7 +33,7 @@ def train(
         recipe = loop.Recipe(steps=steps, lr=2e-3, weight_decay=0.02, ema=0.99) if steps else None
         return dict(train_text(runs / "text", weights, recipe))
     if stage == "hearing":
-        return _train_hearing(runs / "hearing", weights, sounds, steps, held_out)
+        return _train_audio_encoder(runs / "hearing", weights, sounds, steps, held_out)
     if stage == "pictures":
         return _train_pictures(runs / "pictures", weights, steps)
     raise InputError(f"stage {stage}: {', '.join(STAGES)}, tpos or evaluate would be accepted")
@@ -51,14 +51,16 @@ def train_for_stable_diffusion(
     if sounds is None or out is None:
         raise InputError("train tpos: --sounds FOLDER, holding LABEL/NAME.wav, and --out FOLDER are needed")
     recipe = replace(RECIPE, steps=steps) if steps else RECIPE
-    ear = train_tpos(sounds, open_text(model), runs / "tpos", out, recipe, batch=batch)
-    return {"ear": str(ear), "steps": recipe.steps}
+    trained = train_tpos(sounds, open_text(model), runs / "tpos", out, recipe, batch=batch)
+    return {"ear": str(trained), "steps": recipe.steps}
 
 
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
     """The numbers of the model card, from seeds and recordings held out of training."""
-    from tpos_models.pocket.audio_encoder import load_net
-    from tpos_models.pocket.model import load, load_codec, load_denoiser
+    from tpos_models.pocket.audio_networks import load_net
+    from tpos_models.pocket.codec import load_codec
+    from tpos_models.pocket.denoiser import load_denoiser
+    from tpos_models.pocket.model import load
     from tpos_models.pocket.text import PocketText
     from tpos_models.pocket.world.world import World
     from tpos_models.training.evaluate_show import evaluate_show
@@ -74,31 +76,35 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, A
         **pictures.few_steps_fidelity(denoiser, codec.decoder, world),
         **pictures.conditions_shown(draw, world),
         **pictures.motion_error_ratio(draw, world),
-        **_evaluate_hearing(load_net(weights), weights, text, sounds),
+        **_evaluate_audio_encoder(load_net(weights), weights, text, sounds),
         **evaluate_show(load(folder=weights), world),
         **evaluate_text(text),
     }
 
 
-def _train_hearing(runs: Path, weights: Path, sounds: Path | None, steps: int | None, held_out: str) -> dict[str, Any]:
+def _train_audio_encoder(
+    runs: Path, weights: Path, sounds: Path | None, steps: int | None, held_out: str
+) -> dict[str, Any]:
     from dataclasses import replace
 
     from tpos_models.pocket.text import PocketText
-    from tpos_models.training.audio.hearing import SEGMENTS, TIME, train_hearing
+    from tpos_models.training.audio.encoder import SEGMENTS, TIME, train_audio_encoder
 
     text = PocketText.load(weights if (weights / "text.json").exists() else WEIGHTS)
     recipes = (replace(SEGMENTS, steps=steps), replace(TIME, steps=steps)) if steps else (SEGMENTS, TIME)
-    net = train_hearing(runs, weights, text, sounds, held_out, recipes)
-    return _evaluate_hearing(net, weights, text, sounds)
+    net = train_audio_encoder(runs, weights, text, sounds, held_out, recipes)
+    return _evaluate_audio_encoder(net, weights, text, sounds)
 
 
-def _evaluate_hearing(net: HearingNet, weights: Path, text: TextSpace, sounds: Path | None) -> dict[str, Any]:
+def _evaluate_audio_encoder(
+    net: AudioEncoderNet, weights: Path, text: TextSpace, sounds: Path | None
+) -> dict[str, Any]:
     """The hearing rows; of `sounds` only the recordings that the network was not trained on."""
-    from tpos_models.training.audio.evaluation import evaluate_hearing, never_trained_on
-    from tpos_models.training.audio.hearing import joint_of
+    from tpos_models.training.audio.encoder import joint_of
+    from tpos_models.training.audio.evaluation import evaluate_audio_encoder, never_trained_on
 
     unheard = never_trained_on(read_record(weights / "hearing.json"), sounds) if sounds else []
-    return dict(evaluate_hearing(net, joint_of(text), unheard))
+    return dict(evaluate_audio_encoder(net, joint_of(text), unheard))
 
 
 def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def test_the_command_line_of_live_takes_them_all(tpos, tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return registry.load("random:tiny-sd15", size_px=(64, 64), additions=Additions(ear="pocket"))
+    return registry.load("random:tiny-sd15", size_px=(64, 64), additions=Additions(audio_encoder="pocket"))
 
 
 def stage(model, **given) -> SamplingStage:

@@ -7,17 +7,10 @@ import pytest
 import torch
 
 from tpos_models.errors import InputError, ModelError
-from tpos_models.metrics.film import (
-    HubClip,
-    av_align,
-    clip_direction,
-    evaluate,
-    lagged_correlation,
-    onset_times,
-    peak_times,
-    plot,
-)
+from tpos_models.metrics.clip import HubClip, clip_direction
+from tpos_models.metrics.film import av_align, evaluate, lagged_correlation, onset_times, peak_times
 from tpos_models.metrics.optical_flow import optical_flow, warp
+from tpos_models.metrics.plot import plot
 
 FPS, RATE, SECONDS = 25.0, 16_000, 4
 

@@ -10,18 +10,12 @@ import torch
 from tpos_models.audio.encoder import SegmentHalf
 from tpos_models.errors import ModelError
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_encoder import (
-    NAME,
-    WEIGHTS,
-    HearingNet,
-    PocketHearing,
-    Recognition,
-    TemporalPart,
-    load_net,
-    save_net,
-)
+from tpos_models.pocket.audio_encoder import PocketAudioEncoder, Recognition
+from tpos_models.pocket.audio_networks import NAME, AudioEncoderNet, TemporalPart, load_net, save_net
+from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.pocket.text import PocketText
+from tpos_models.training.audio.encoder import joint_of
 from tpos_models.training.audio.evaluation import (
     condition_bank,
     listen,
@@ -32,14 +26,13 @@ from tpos_models.training.audio.evaluation import (
     stream,
     strengths,
 )
-from tpos_models.training.audio.hearing import joint_of
 
 SEED = 20_000
 
 
 @pytest.fixture(scope="module")
-def net() -> HearingNet:
-    return load_net()
+def net() -> AudioEncoderNet:
+    return load_net(WEIGHTS)
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +44,20 @@ def test_weights_are_small() -> None:
     assert (WEIGHTS / f"{NAME}.safetensors").stat().st_size <= 6_000_000
 
 
-def test_unseen_synthetic_conditions_are_named(net: HearingNet, bank: torch.Tensor) -> None:
+def test_unseen_synthetic_conditions_are_named(net: AudioEncoderNet, bank: torch.Tensor) -> None:
     named = [name_clip(net, synthesise(name, 3, SEED), bank) for name in scene.CONDITIONS]
     right = sum(i == k for k, i in enumerate(named))
     assert right >= 12, [scene.CONDITIONS[i] for i in named]
 
 
-def test_silence_hears_nothing(net: HearingNet) -> None:
+def test_silence_hears_nothing(net: AudioEncoderNet) -> None:
     assert silence_weight(net, joint_of(PocketText.load(WEIGHTS))) < 0.2
     heard = listen(stream(net), np.zeros(88_200, np.float32))[-1]
     torch.testing.assert_close(heard.tokens, scene.to_tokens(torch.zeros(scene.SCENE_SIZE)))
     assert heard.loudness_db == -90
 
 
-def test_louder_steers_further(net: HearingNet) -> None:
+def test_louder_steers_further(net: AudioEncoderNet) -> None:
     ranks = louder_steers_further(net, SEED, (-30, -20, -10, 0), ("fire", "thunder", "aurora"))
     assert min(ranks.values()) >= 0.9, ranks
 
@@ -72,14 +65,14 @@ def test_louder_steers_further(net: HearingNet) -> None:
 @pytest.mark.parametrize(
     ("new", "old", "seed"), [("fire", "wind", 20_002), ("waves", "sunset", 20_006), ("waves", "thunder", 20_009)]
 )
-def test_a_soft_sound_is_heard_over_the_end_of_a_loud_one(net: HearingNet, new: str, old: str, seed: int) -> None:
+def test_a_soft_sound_is_heard_over_the_end_of_a_loud_one(net: AudioEncoderNet, new: str, old: str, seed: int) -> None:
     clip = np.concatenate([synthesise(old, 3.0, seed), synthesise(new, 2.0, seed)])
     heard = [answer for answer in listen(stream(net), clip) if answer.time_s <= 4.0][-1]
     assert int(strengths(heard).argmax()) == scene.CONDITIONS.index(new)
 
 
 def test_half_sure_is_shown_at_three_quarters_and_doubts_beside_it_are_not(
-    net: HearingNet, monkeypatch: pytest.MonkeyPatch
+    net: AudioEncoderNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = torch.zeros(1, len(scene.CONDITIONS))
     said[0, :4] = torch.tensor([1.0, 0.5, 0.2, -0.1])
@@ -89,8 +82,8 @@ def test_half_sure_is_shown_at_three_quarters_and_doubts_beside_it_are_not(
     torch.testing.assert_close(shown[:4], torch.tensor([1.0, 0.75, 0.0, 0.0]), rtol=0, atol=1e-5)
 
 
-def test_the_answer_keeps_the_contract(net: HearingNet, bank: torch.Tensor) -> None:
-    hearing = PocketHearing(SegmentHalf(net.encoder), TemporalPart(net))
+def test_the_answer_keeps_the_contract(net: AudioEncoderNet, bank: torch.Tensor) -> None:
+    hearing = PocketAudioEncoder(SegmentHalf(net.encoder), TemporalPart(net), WEIGHTS)
     heard = listen(hearing, synthesise("rain", 2, SEED))[-1]
     assert heard.tokens.shape == (scene.TOKENS, scene.TOKEN_SIZE)
     assert heard.joint.norm().item() == pytest.approx(1, abs=1e-5)
@@ -110,7 +103,7 @@ def test_recognition_gates_what_resembles_no_phrase() -> None:
     assert recognise(far - far.mean(), phrases).max() < 0.01
 
 
-def test_weights_travel_with_their_sizes_and_foreign_records_are_refused(tmp_path: Path, net: HearingNet) -> None:
+def test_weights_travel_with_their_sizes_and_foreign_records_are_refused(tmp_path: Path, net: AudioEncoderNet) -> None:
     save_net(net, tmp_path, {"steps": 1})
     again = load_net(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))

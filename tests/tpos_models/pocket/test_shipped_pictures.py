@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tpos_models.pocket.codec import Codec
-from tpos_models.pocket.model import load_codec, load_denoiser
+from tpos_models.pocket.codec import Codec, load_codec
+from tpos_models.pocket.denoiser import load_denoiser
+from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.pocket.world.world import World
 from tpos_models.training.pictures import evaluation as evaluate
 
@@ -17,12 +18,12 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def codec() -> Codec:
-    return load_codec()
+    return load_codec(WEIGHTS)
 
 
 @pytest.fixture(scope="module")
 def draw(codec: Codec) -> evaluate.Draw:
-    return evaluate.in_one_step(load_denoiser(), codec.decoder)
+    return evaluate.in_one_step(load_denoiser(WEIGHTS), codec.decoder)
 
 
 def test_the_codec_rebuilds_pictures(codec: Codec, world: World) -> None:
@@ -42,12 +43,12 @@ def test_motion_explains_what_changes_as_in_the_world(draw: evaluate.Draw, world
 @pytest.mark.xfail(strict=True, reason="23.6 and 19.1 dB where one step has 30.8: the model card says to use one")
 def test_more_steps_are_no_worse(draw: evaluate.Draw, codec: Codec, world: World) -> None:
     one = evaluate.one_step_fidelity(draw, world, 6)["one_step_psnr_db"]
-    more = evaluate.few_steps_fidelity(load_denoiser(), codec.decoder, world, 6)
+    more = evaluate.few_steps_fidelity(load_denoiser(WEIGHTS), codec.decoder, world, 6)
     assert min(more.values()) > one - 1.0
 
 
 def test_more_steps_draw_the_scene_too(codec: Codec, world: World) -> None:
-    more = evaluate.few_steps_fidelity(load_denoiser(), codec.decoder, world, 6)
+    more = evaluate.few_steps_fidelity(load_denoiser(WEIGHTS), codec.decoder, world, 6)
     assert more["2_steps_psnr_db"] > 22
     assert more["4_steps_psnr_db"] > 17.5
 

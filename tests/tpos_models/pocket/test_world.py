@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tpos_models.pocket.noise_features import CELLS, COORDINATES, MAPS, NoiseFeatures
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACES, SCENE_SIZE, scene
-from tpos_models.pocket.world.canvas import CELLS, COORDINATES, MAPS, Lens
 from tpos_models.pocket.world.world import World
 
 SIZE = 64
@@ -73,7 +73,7 @@ def test_places_differ_with_z(world: World) -> None:
 
 
 def test_maps_of_noise_have_unit_variance() -> None:
-    maps = Lens().maps(noise(300))
+    maps = NoiseFeatures().maps(noise(300))
     assert maps.shape == (300, MAPS, CELLS, CELLS)
     drawn = maps[:, : MAPS - COORDINATES]
     torch.testing.assert_close(drawn.mean((0, 2, 3)), torch.zeros(drawn.shape[1]), rtol=0, atol=0.25)

@@ -1,17 +1,17 @@
-"""Fixtures of the small models, and an ear for them."""
+"""Fixtures of the small models, and an audio encoder for them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from small_diffusers import pipelines
+from small_diffusers import empty_hub, pipelines
 
 from tpos_models.contracts import AudioEmbedding, AudioWindow
 from tpos_models.stable_diffusion import load
-from tpos_models.stable_diffusion.audio_encoders import Phrase
+from tpos_models.stable_diffusion.phrases import Phrase
 
-__all__ = ["pipelines"]
+__all__ = ["empty_hub", "pipelines"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,29 +30,20 @@ def models(pipelines):
 
     def get(kind: str):
         if kind not in loaded:
-            loaded[kind] = load(str(pipelines(kind)[0]), ear=LoudnessEar())
+            loaded[kind] = load(str(pipelines(kind)[0]), audio_encoder=LoudnessEncoder())
         return loaded[kind]
 
     return get
 
 
-@pytest.fixture(autouse=True)
-def empty_hub(tmp_path, monkeypatch):
-    """No test sees the hub or what this machine has fetched from it."""
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-
-
-class LoudnessEar:
-    """An ear that knows two phrases: loud is thunder, quiet is rain."""
+class LoudnessEncoder:
+    """An encoder that knows two phrases: loud is thunder, quiet is rain."""
 
     window = AudioWindow()
     phrases = (Phrase("rain", "heavy rain"), Phrase("thunder", "lightning"))
     joint_size = 2
 
-    def listen(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def embed(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
         level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
         joint = torch.nn.functional.normalize(torch.tensor([0.3, level]), dim=0)
         return AudioEmbedding(torch.empty(0), joint, np.full(5, 0.2, np.float32), 20 * np.log10(level + 1e-9), time_s)
@@ -65,5 +56,5 @@ class LoudnessEar:
 
 
 @pytest.fixture
-def ear() -> LoudnessEar:
-    return LoudnessEar()
+def joint_encoder() -> LoudnessEncoder:
+    return LoudnessEncoder()

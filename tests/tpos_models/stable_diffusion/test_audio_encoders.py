@@ -1,4 +1,4 @@
-"""Ears: phrases to tokens, a small CLAP saved in the hub's layout, and an imported TPoS checkpoint."""
+"""Audio encoders: phrases to tokens, a small CLAP saved in the hub's layout, and an imported TPoS checkpoint."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from tpos_models.network import run_in_torch
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.stable_diffusion import load
 from tpos_models.stable_diffusion.audio_encoders import (
-    ClapEar,
-    ModelEar,
-    Phrase,
-    PhraseListener,
-    bank,
-    choose_ear,
-    stand_out,
+    ClapEncoder,
+    ModelEncoder,
+    PhraseEncoder,
+    choose_audio_encoder,
 )
-from tpos_models.stable_diffusion.tpos import Attention, Mapping, TposListener, import_tpos, is_tpos, load_tpos
+from tpos_models.stable_diffusion.phrases import Phrase, bank, stand_out
+from tpos_models.stable_diffusion.tpos import Attention, Mapping, TposAudioEncoder, import_tpos, is_tpos, load_tpos
 
 SMALL = EncoderConfig(size=16, widths=(4, 4, 8, 8), map_hidden=12, map_out=76 * 32)
 
@@ -59,12 +57,12 @@ def test_the_bank_is_large_and_every_phrase_unique():
     assert all(phrase.hear and phrase.show and len(phrase.show) < 60 for phrase in bank())
 
 
-def test_another_models_ear_speaks_through_its_phrases():
-    ear = ModelEar(Words(), Hearing())
-    assert ear.phrases[0] == next(phrase for phrase in bank() if phrase.hear == "rain")
-    assert ear.phrases[2] == Phrase("an unheard-of thing", "an unheard-of thing")
-    listener = PhraseListener(ear, Words())
-    rain, fire = (len(phrase.show) for phrase in ear.phrases[:2])
+def test_another_models_encoder_speaks_through_its_phrases():
+    joint_encoder = ModelEncoder(Words(), Hearing())
+    assert joint_encoder.phrases[0] == next(phrase for phrase in bank() if phrase.hear == "rain")
+    assert joint_encoder.phrases[2] == Phrase("an unheard-of thing", "an unheard-of thing")
+    listener = PhraseEncoder(joint_encoder, Words())
+    rain, fire = (len(phrase.show) for phrase in joint_encoder.phrases[:2])
     for share in (0.0, 0.25, 1.0):
         heard = listener.hear(np.array([share], np.float32), 1, 1.0)
         assert heard.tokens.shape == (77, 4)
@@ -72,7 +70,7 @@ def test_another_models_ear_speaks_through_its_phrases():
     assert listener.score(heard, Words().encode(["fire", "rain"]).joint).tolist() == [0, 1]
 
 
-def test_the_pocket_encoder_is_the_default_ear(pipelines):
+def test_the_pocket_encoder_is_the_default(pipelines):
     model = load(str(pipelines("sd15")[0]))
     shown = {phrase.hear for phrase in bank()}
     assert set(model.audio.phrases) <= shown
@@ -89,8 +87,8 @@ def test_what_fits_no_phrase_hardly_steers():
         def score(self, embedding, joint):
             return np.zeros(len(joint))
 
-    listener = PhraseListener(ModelEar(Words(), Deaf()), Words())
-    assert torch.equal(listener.hear(np.ones(4, np.float32), 4, 0.0).tokens, Words().encode([""]).tokens[0])
+    encoder = PhraseEncoder(ModelEncoder(Words(), Deaf()), Words())
+    assert torch.equal(encoder.hear(np.ones(4, np.float32), 4, 0.0).tokens, Words().encode([""]).tokens[0])
 
 
 def test_standing_out_is_measured_by_the_banks_spread():
@@ -132,8 +130,8 @@ def clap_folder(tmp_path_factory):
 
 
 def test_clap_hears_and_steers(clap_folder, pipelines):
-    ear = ClapEar(clap_folder)
-    model = load(str(pipelines("sd15")[0]), ear=ear)
+    joint_encoder = ClapEncoder(clap_folder)
+    model = load(str(pipelines("sd15")[0]), audio_encoder=joint_encoder)
     assert model.spec.joint_size == 12
     rate = model.audio.window.sample_rate
     t = np.arange(5 * rate) / rate
@@ -155,7 +153,7 @@ def test_clap_hears_and_steers(clap_folder, pipelines):
 def test_claps_joint_is_transformers_own(clap_folder):
     from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
 
-    ear = ClapEar(clap_folder)
+    joint_encoder = ClapEncoder(clap_folder)
     model = ClapModel.from_pretrained(clap_folder).eval()
     sound = np.random.default_rng(1).normal(0, 0.1, 5 * 44_100).astype(np.float32)
     at_its_rate = soxr.resample(sound, 44_100, 48_000)
@@ -165,27 +163,29 @@ def test_claps_joint_is_transformers_own(clap_folder):
     inputs |= dict(AutoTokenizer.from_pretrained(clap_folder)(["This is a sound of rain."], return_tensors="pt"))
     with torch.no_grad():
         out = model(**inputs)
-    torch.testing.assert_close(ear.listen(sound, sound.size, 0.0).joint, out.audio_embeds[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(ear.joint(["rain"])[0], out.text_embeds[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        joint_encoder.embed(sound, sound.size, 0.0).joint, out.audio_embeds[0], rtol=1e-4, atol=1e-5
+    )
+    torch.testing.assert_close(joint_encoder.joint(["rain"])[0], out.text_embeds[0], rtol=1e-4, atol=1e-5)
 
 
 def test_bad_clap_folders_are_refused(clap_folder, tmp_path):
     with pytest.raises(ModelError, match="no CLAP model"):
-        ClapEar(tmp_path)
+        ClapEncoder(tmp_path)
     copy = tmp_path / "copy"
     shutil.copytree(clap_folder, copy)
     tensors = load_file(copy / "model.safetensors")
     save_file({**tensors, "logit_scale_a": torch.tensor(torch.nan)}, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match="logit_scale_a holds NaN"):
-        ClapEar(copy)
+        ClapEncoder(copy)
     del tensors["text_projection.linear1.weight"]
     save_file(tensors, copy / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"weights miss text_projection.linear1.weight"):
-        ClapEar(copy)
+        ClapEncoder(copy)
     with pytest.raises(ModelError, match="tpos models fetch clap"):
-        choose_ear("clap")
-    with pytest.raises(ModelError, match="no such ear"):
-        choose_ear("nowhere")
+        choose_audio_encoder("clap")
+    with pytest.raises(ModelError, match="no such audio encoder"):
+        choose_audio_encoder("nowhere")
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_an_imported_checkpoint_gives_the_same_bits(released):
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
     assert torch.equal(map_again(got.weighted.sum(1)), mapping(want.weighted.sum(1)))
     assert is_tpos(out)
-    assert choose_ear(str(out)) == out
+    assert choose_audio_encoder(str(out)) == out
     assert json.loads((out / "tpos_map.json").read_text())["imported_from"] == "map.pth"
 
 
@@ -217,7 +217,7 @@ def test_an_imported_checkpoint_gives_the_same_bits(released):
 def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipelines):
     encoder, mapping, folder = released
     out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL)
-    model = load(str(pipelines("sd15")[0]), ear=out)
+    model = load(str(pipelines("sd15")[0]), audio_encoder=out)
     sound = np.random.default_rng(0).normal(0, 0.1, 10 * 44_100).astype(np.float32)
     heard = model.audio.hear(sound, sound.size, 10.0)
     null = model.text.encode([""]).tokens[0]
@@ -229,7 +229,9 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
     assert torch.equal(sound, encoding.weighted.sum(1))
     assert torch.equal(beta, encoding.beta)
     assert torch.equal(Mapping(mapping, null[0])(sound)[0, 1:].flatten(), mapping(5 * sound)[0])
-    silence = load(str(pipelines("sd15")[0]), ear=out).audio.hear(np.zeros(441_000, np.float32), 441_000, 20.0)
+    silence = load(str(pipelines("sd15")[0]), audio_encoder=out).audio.hear(
+        np.zeros(441_000, np.float32), 441_000, 20.0
+    )
     assert (silence.tokens - heard.tokens).abs().max() > 1e-6
 
 
@@ -248,7 +250,7 @@ def test_map_runs_once_per_segment_hop_on_a_cpu_and_once_per_hop_elsewhere(relea
 
         return call
 
-    listener = TposListener(out, models("sd15").text, runner=counting, map_every=every)
+    listener = TposAudioEncoder(out, models("sd15").text, runner=counting, map_every=every)
     sound = np.random.default_rng(0).normal(0, 0.1, 30 * 8704).astype(np.float32)
     for hop in range(20):
         for part in (0, 4000):  # twice in a hop: the second time nothing is new
@@ -258,12 +260,12 @@ def test_map_runs_once_per_segment_hop_on_a_cpu_and_once_per_hop_elsewhere(relea
     assert calls["tpos-map"] == maps
 
 
-def test_what_the_imported_checkpoint_draws_is_named_by_another_ear(released, pipelines):
+def test_what_the_imported_checkpoint_draws_is_named_by_another_encoder(released, pipelines):
     """Its joint space is CLIP's projected one, which no text encoder of Stable Diffusion reaches."""
     _, _, folder = released
     out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL)
-    model = load(str(pipelines("sd15")[0]), ear=out)
-    pocket = load(str(pipelines("sd15")[0]), ear="pocket")
+    model = load(str(pipelines("sd15")[0]), audio_encoder=out)
+    pocket = load(str(pipelines("sd15")[0]), audio_encoder="pocket")
     rain = synthesise("rain", 9.0, 3)
     heard, by_pocket = model.audio.hear(rain, rain.size, 9.0), pocket.audio.hear(rain, rain.size, 9.0)
     assert model.audio.phrases == pocket.audio.phrases
@@ -305,4 +307,4 @@ def test_a_checkpoint_for_another_text_encoder_is_refused(released, pipelines):
     torch.save(TPoSEncoder(odd).state_dict(), folder / "encoder.pth")
     out = import_tpos(folder / "encoder.pth", folder / "odd.pth", folder / "tpos", odd)
     with pytest.raises(ModelError, match="belongs to another text encoder"):
-        load(str(pipelines("sd15")[0]), ear=out)
+        load(str(pipelines("sd15")[0]), audio_encoder=out)

@@ -24,30 +24,32 @@ def edit(path, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def refused(folder, ear, match, error=ModelError):
+def refused(folder, joint_encoder, match, error=ModelError):
     with pytest.raises((error, MissingFileError), match=match) as caught:
-        load(str(folder), ear=ear)
+        load(str(folder), audio_encoder=joint_encoder)
     message = str(caught.value)
     assert "\n" not in message
     assert str(folder) in message
     assert "expected" in message or "accepted" in message
 
 
-def test_a_folder_that_is_no_model(tmp_path, ear):
-    refused(tmp_path, ear, "no model_index.json")
+def test_a_folder_that_is_no_model(tmp_path, joint_encoder):
+    refused(tmp_path, joint_encoder, "no model_index.json")
 
 
 @pytest.mark.parametrize(
     "missing", ["unet/config.json", "text_encoder/config.json", "vae/config.json", "scheduler/scheduler_config.json"]
 )
-def test_missing_configurations(folder, ear, missing):
+def test_missing_configurations(folder, joint_encoder, missing):
     (folder / missing).unlink()
-    refused(folder, ear, missing)
+    refused(folder, joint_encoder, missing)
 
 
-def test_missing_tokenizer(folder, ear):
+def test_missing_tokenizer(folder, joint_encoder):
     shutil.rmtree(folder / "tokenizer")
-    refused(folder, ear, r"tokenizer: no tokenizer; vocab.json and merges.txt, or tokenizer.json, were expected")
+    refused(
+        folder, joint_encoder, r"tokenizer: no tokenizer; vocab.json and merges.txt, or tokenizer.json, were expected"
+    )
 
 
 def test_damaged_tokenizer(folder):
@@ -56,59 +58,59 @@ def test_damaged_tokenizer(folder):
         open_model(str(folder))
 
 
-def test_unet_that_fits_neither_vae_nor_text(folder, ear):
+def test_unet_that_fits_neither_vae_nor_text(folder, joint_encoder):
     edit(folder / "unet" / "config.json", cross_attention_dim=48)
-    refused(folder, ear, r"unet/config.json: cross_attention_dim is 48, 32 expected.*text_encoder")
+    refused(folder, joint_encoder, r"unet/config.json: cross_attention_dim is 48, 32 expected.*text_encoder")
     edit(folder / "unet" / "config.json", cross_attention_dim=32, in_channels=9)
-    refused(folder, ear, r"unet/config.json: in_channels is 9, 4 expected.*vae/config.json")
+    refused(folder, joint_encoder, r"unet/config.json: in_channels is 9, 4 expected.*vae/config.json")
 
 
-def test_configuration_of_another_kind(folder, ear):
+def test_configuration_of_another_kind(folder, joint_encoder):
     (folder / "unet" / "config.json").write_text("[1]")
-    refused(folder, ear, "a JSON object was expected")
+    refused(folder, joint_encoder, "a JSON object was expected")
     (folder / "unet" / "config.json").write_text("{")
     with pytest.raises(ModelError, match=r"unet/config.json: not a JSON record"):
         open_model(str(folder))
 
 
-def test_sdxl_and_unknown_schedules(folder, ear):
+def test_sdxl_and_unknown_schedules(folder, joint_encoder):
     edit(folder / "scheduler" / "scheduler_config.json", prediction_type="flow")
-    refused(folder, ear, "prediction_type is flow; epsilon, v_prediction, sample would be accepted")
+    refused(folder, joint_encoder, "prediction_type is flow; epsilon, v_prediction, sample would be accepted")
     edit(folder / "unet" / "config.json", addition_embed_type="text_time")
     with pytest.raises(ModelError, match="SDXL"):
         open_model(str(folder))
 
 
-def test_unet_configuration_that_builds_nothing(folder, ear):
+def test_unet_configuration_that_builds_nothing(folder, joint_encoder):
     edit(folder / "unet" / "config.json", down_block_types=["NoSuchBlock", "DownBlock2D"])
     with pytest.raises(ModelError, match=r"unet/config.json: no such network .*NoSuchBlock"):
-        load(str(folder), ear=ear)
+        load(str(folder), audio_encoder=joint_encoder)
 
 
 @pytest.mark.parametrize(
     ("part", "file"),
     [("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model")],
 )
-def test_weights_missing_pickled_damaged_or_nan(folder, ear, part, file):
+def test_weights_missing_pickled_damaged_or_nan(folder, joint_encoder, part, file):
     path = folder / part / f"{file}.safetensors"
     tensors = load_file(path)
     path.unlink()
-    refused(folder, ear, f"{part}: no weights; {file}.safetensors was expected")
+    refused(folder, joint_encoder, f"{part}: no weights; {file}.safetensors was expected")
     path.with_suffix(".bin").write_bytes(b"pickled")
-    refused(folder, ear, rf"{file}.bin: pickled weights can run code.*{file}.safetensors was expected")
+    refused(folder, joint_encoder, rf"{file}.bin: pickled weights can run code.*{file}.safetensors was expected")
     path.write_bytes(b"damaged")
     with pytest.raises(ModelError, match="not a readable safetensors file"):
-        load(str(folder), ear=ear)
+        load(str(folder), audio_encoder=joint_encoder)
     name = next(iter(tensors))
     save_file({**tensors, name: torch.full_like(tensors[name], torch.nan)}, path)
     with pytest.raises(ModelError, match=f"{name} holds NaN or infinity"):
-        load(str(folder), ear=ear)
+        load(str(folder), audio_encoder=joint_encoder)
     save_file({key: value for key, value in tensors.items() if key != name}, path)
     with pytest.raises(ModelError, match=f"weights do not fit: missing {name}"):
-        load(str(folder), ear=ear)
+        load(str(folder), audio_encoder=joint_encoder)
 
 
-def test_names_of_older_checkpoints(pipelines, tmp_path, ear):
+def test_names_of_older_checkpoints(pipelines, tmp_path, joint_encoder):
     """Text encoders saved by transformers 4 and VAEs saved before diffusers 0.18 load to the same numbers."""
     source = pipelines("sd15-kl")[0]
     copy = tmp_path / "old"
@@ -127,28 +129,32 @@ def test_names_of_older_checkpoints(pipelines, tmp_path, ear):
         renamed[key] = value
     assert renamed.keys() != vae.keys()
     save_file(renamed, copy / "vae" / "diffusion_pytorch_model.safetensors")
-    first, again = load(str(source), ear=ear), load(str(copy), ear=ear)
+    first, again = load(str(source), audio_encoder=joint_encoder), load(str(copy), audio_encoder=joint_encoder)
     assert torch.equal(first.text.encode(["sea"]).tokens, again.text.encode(["sea"]).tokens)
     latents = torch.randn(1, 4, 8, 8)
     assert torch.equal(first.decoder(latents), again.decoder(latents))
 
 
-def test_a_tiny_vae_beside_the_model_is_preferred(pipelines, tmp_path, ear):
+def test_a_tiny_vae_beside_the_model_is_preferred(pipelines, tmp_path, joint_encoder):
     copy = tmp_path / "both"
     shutil.copytree(pipelines("sd15-kl")[0], copy)
     shutil.copytree(pipelines("sd15")[0] / "vae", copy / "taesd")
     latents = torch.randn(1, 4, 8, 8)
-    tiny = load(str(pipelines("sd15")[0]), ear=ear).decoder(latents)
-    assert torch.equal(load(str(copy), ear=ear).decoder(latents), tiny)
+    tiny = load(str(pipelines("sd15")[0]), audio_encoder=joint_encoder).decoder(latents)
+    assert torch.equal(load(str(copy), audio_encoder=joint_encoder).decoder(latents), tiny)
 
 
-def test_half_precision_files_are_found(folder, ear):
+def test_half_precision_files_are_found(folder, joint_encoder):
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
     save_file(
         {k: v.half() for k, v in load_file(path).items()}, path.with_name("diffusion_pytorch_model.fp16.safetensors")
     )
     path.unlink()
-    assert load(str(folder), ear=ear).denoiser(torch.zeros(1, 4, 8, 8), torch.tensor([9]), torch.zeros(1, 77, 32)).shape
+    assert (
+        load(str(folder), audio_encoder=joint_encoder)
+        .denoiser(torch.zeros(1, 4, 8, 8), torch.tensor([9]), torch.zeros(1, 77, 32))
+        .shape
+    )
 
 
 def test_fingerprints_follow_the_weights(folder):

@@ -91,13 +91,16 @@ def test_text_encoder_layers_are_fused(tmp_path):
     torch.testing.assert_close(dict(text.named_parameters())[key], want)
 
 
-def test_a_lora_changes_picture_and_fingerprint(tmp_path, ear):
+def test_a_lora_changes_picture_and_fingerprint(tmp_path, joint_encoder):
     path = tmp_path / "style.safetensors"
     save_file(kohya(), path)
     plain, styled = (open_model("random:tiny-sd15", loras=loras) for loras in ((), (Lora(path),)))
     assert plain.recipe.denoiser().fingerprint != styled.recipe.denoiser().fingerprint
     x = (torch.randn(1, 4, 16, 16), torch.tensor([999]), torch.randn(1, 77, 32))
-    a, b = load("random:tiny-sd15", ear=ear), load("random:tiny-sd15", loras=(Lora(path),), ear=ear)
+    a, b = (
+        load("random:tiny-sd15", audio_encoder=joint_encoder),
+        load("random:tiny-sd15", loras=(Lora(path),), audio_encoder=joint_encoder),
+    )
     assert (a.denoiser(*x) - b.denoiser(*x)).abs().max() > 1e-4
 
 
@@ -120,19 +123,19 @@ def test_a_lora_changes_picture_and_fingerprint(tmp_path, ear):
         ({f"unet.{LINEAR}.lora_A.weight": torch.full((2, 32), torch.nan)}, "NaN"),
     ],
 )
-def test_foreign_and_broken_files_are_refused(tmp_path, ear, tensors, match):
+def test_foreign_and_broken_files_are_refused(tmp_path, joint_encoder, tensors, match):
     path = tmp_path / "foreign.safetensors"
     save_file(tensors, path)
     with pytest.raises(ModelError, match=match) as caught:
-        load("random:tiny-sd15", loras=(Lora(path),), ear=ear)
+        load("random:tiny-sd15", loras=(Lora(path),), audio_encoder=joint_encoder)
     assert str(path) in str(caught.value)
 
 
-def test_pickled_loras_and_bad_arguments_are_refused(tmp_path, ear):
+def test_pickled_loras_and_bad_arguments_are_refused(tmp_path, joint_encoder):
     pickled = tmp_path / "style.pt"
     torch.save({}, pickled)
     with pytest.raises(ModelError, match="pickled files can run code"):
-        load("random:tiny-sd15", loras=(Lora(pickled),), ear=ear)
+        load("random:tiny-sd15", loras=(Lora(pickled),), audio_encoder=joint_encoder)
     path = tmp_path / "style.safetensors"
     save_file(kohya(), path)
     assert Lora.parse(f"{path}:0.8") == Lora(path, 0.8)

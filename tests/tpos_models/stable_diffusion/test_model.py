@@ -131,8 +131,8 @@ def test_sound_steers_every_kind_in_every_tier(models, kind, tier):
 
 
 @pytest.mark.parametrize("name", [f"random:{name}" for name in ARCHITECTURES if name.startswith("tiny")])
-def test_random_models_need_nothing_and_repeat_themselves(name, ear):
-    first, again = (load(name, ear=ear, size_px=(96, 64)) for _ in range(2))
+def test_random_models_need_nothing_and_repeat_themselves(name, joint_encoder):
+    first, again = (load(name, audio_encoder=joint_encoder, size_px=(96, 64)) for _ in range(2))
     noise = torch.randn(1, 4, 8, 12, generator=torch.Generator().manual_seed(1))
     a, b = (play(model, noise, plain(model))[1] for model in (first, again))
     assert a.shape == (1, 3, 64, 96)
@@ -140,10 +140,10 @@ def test_random_models_need_nothing_and_repeat_themselves(name, ear):
     assert a.std() > 0.001
 
 
-def test_half_precision_keeps_latents_in_float32(pipelines, ear):
+def test_half_precision_keeps_latents_in_float32(pipelines, joint_encoder):
     folder = str(pipelines("sd15")[0])
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    full, half = (load(folder, dtype=dtype, ear=ear) for dtype in (torch.float32, torch.bfloat16))
+    full, half = (load(folder, dtype=dtype, audio_encoder=joint_encoder) for dtype in (torch.float32, torch.bfloat16))
     (a, image), (b, rough) = (play(model, noise, plain(model)) for model in (full, half))
     assert a.x0.dtype == b.x0.dtype == rough.dtype == torch.float32
     assert 0 < (image - rough).abs().max() < 0.2

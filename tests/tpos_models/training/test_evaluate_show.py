@@ -1,4 +1,4 @@
-"""Ear and picture together, on the shipped ear; the world paints, so that a miss is the ear's."""
+"""Sound and picture together, on the shipped audio encoder; the world paints, so that a miss is the encoder's."""
 
 from dataclasses import replace
 

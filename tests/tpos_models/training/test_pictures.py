@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tpos_models.pocket import model
-from tpos_models.pocket.codec import Codec
+from tpos_models.pocket.codec import Codec, load_codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+from tpos_models.pocket.hypernetwork import MOST_CONDITIONS, SKETCH_CHANNELS, SketchHypernetwork, prompt_features
+from tpos_models.pocket.networks import WEIGHTS
+from tpos_models.pocket.noise_features import CELLS
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
-from tpos_models.pocket.sketch import SKETCH, TOGETHER, Sketcher, told
-from tpos_models.pocket.world.canvas import CELLS
 from tpos_models.pocket.world.world import World
 from tpos_models.training.pictures import evaluation as evaluate
 from tpos_models.training.pictures.pictures import CodecStage, DrawingStage, at_time, flicker, pixels, random_times
 from tpos_models.training.pictures.samples import LAST, MOST, random_scenes, two_moments
 from tpos_models.training.pictures.sketches import STRIDE, SketchStage
 
-SMALL = DenoiserShape((16,), 1, 32, 8, 8, 2, strokes=24, inks=4, sets=2)
+SMALL = DenoiserShape((16,), 1, 32, 8, 8, 2, sketch_hidden_width=24, sketch_alpha_layers=4, sketch_bias_maps=2)
 
 
 def noise(count: int, seed: int = 0) -> torch.Tensor:
@@ -69,38 +69,40 @@ def test_denoiser_contract() -> None:
 
 
 def test_a_crop_of_the_sketch_is_drawn_as_in_the_whole() -> None:
-    sketcher = Sketcher(24, 4, 2)
-    prompt = told(to_tokens(torch.stack([scene({"lake": 1.0}), scene()])), torch.tensor([999, 359]))
+    hypernetwork = SketchHypernetwork(24, 4, 2)
+    prompt = prompt_features(to_tokens(torch.stack([scene({"lake": 1.0}), scene()])), torch.tensor([999, 359]))
     with torch.no_grad():
-        whole = sketcher(noise(2), prompt)
-        part = sketcher(noise(2), prompt, (slice(0, 16), slice(8, 24)))
-    assert whole.shape == (2, SKETCH, CELLS, CELLS)
+        whole = hypernetwork(noise(2), prompt)
+        part = hypernetwork(noise(2), prompt, (slice(0, 16), slice(8, 24)))
+    assert whole.shape == (2, SKETCH_CHANNELS, CELLS, CELLS)
     torch.testing.assert_close(part, whole[:, :, :16, 8:24], rtol=0, atol=1e-5)
     assert (whole[0] - whole[1]).abs().max() > 1e-3
 
 
 def test_weather_that_is_not_there_changes_nothing_and_need_not_be_computed() -> None:
     torch.manual_seed(0)
-    sketcher = Sketcher(24, 4, 2)
-    torch.nn.init.normal_(sketcher.weather.grades)
+    hypernetwork = SketchHypernetwork(24, 4, 2)
+    torch.nn.init.normal_(hypernetwork.weather.grades)
     scenes = torch.stack([scene({"lake": 1.0}, {"rain": 0.4, "night": 1.0, "waves": 0.7}), scene({"city": 1.0})])
-    prompt, pixels = told(to_tokens(scenes), torch.tensor([999, 999])), (slice(0, 64, 4), slice(1, 64, 4))
-    maps = sketcher.maps(noise(2))[:, :, *pixels].flatten(2)
+    prompt, pixels = prompt_features(to_tokens(scenes), torch.tensor([999, 999])), (slice(0, 64, 4), slice(1, 64, 4))
+    maps = hypernetwork.maps(noise(2))[:, :, *pixels].flatten(2)
     with torch.no_grad():
-        every, few = (sketcher.colours(maps, prompt, pixels, most) for most in (len(CONDITIONS), MOST))
-        dry, _ = sketcher.ground(maps[1:], torch.cat([prompt[1:, PLACE], prompt[1:, -1:]], 1), pixels)
+        every, few = (hypernetwork.colours(maps, prompt, pixels, most) for most in (len(CONDITIONS), MOST))
+        dry, _ = hypernetwork.ground(maps[1:], torch.cat([prompt[1:, PLACE], prompt[1:, -1:]], 1), pixels)
     torch.testing.assert_close(few, every, rtol=0, atol=1e-5)
     torch.testing.assert_close(every[1:], 1.5 * dry, rtol=0, atol=1e-5)
-    assert (every[:1] - 1.5 * sketcher.ground(maps[:1], prompt[:1, [*range(18), -1]], pixels)[0]).abs().max() > 0.1
+    assert (every[:1] - 1.5 * hypernetwork.ground(maps[:1], prompt[:1, [*range(18), -1]], pixels)[0]).abs().max() > 0.1
 
 
 def test_of_many_conditions_the_strongest_are_drawn() -> None:
     torch.manual_seed(0)
-    sketcher, strengths = Sketcher(24, 4, 2), {name: 0.1 + 0.05 * i for i, name in enumerate(CONDITIONS)}
-    strongest = dict(list(strengths.items())[-TOGETHER:])
+    hypernetwork, strengths = SketchHypernetwork(24, 4, 2), {name: 0.1 + 0.05 * i for i, name in enumerate(CONDITIONS)}
+    strongest = dict(list(strengths.items())[-MOST_CONDITIONS:])
     tokens = to_tokens(torch.stack([scene({"lake": 1.0}, said) for said in (strengths, strongest)]))
     with torch.no_grad():
-        all_said, some_said = sketcher(noise(1).expand(2, -1, -1, -1), told(tokens, torch.tensor([999, 999])))
+        all_said, some_said = hypernetwork(
+            noise(1).expand(2, -1, -1, -1), prompt_features(tokens, torch.tensor([999, 999]))
+        )
     torch.testing.assert_close(all_said, some_said, rtol=0, atol=1e-5)
 
 
@@ -108,7 +110,7 @@ def test_prompts_that_ask_for_too_much_are_kept_to_what_the_world_draws() -> Non
     asked = scene({"lake": 2.0, "city": 2.0}, {"rain": 4.0, "fire": -1.0}, (3.0, 0.0, -3.0))
     kept = scene({"lake": 0.5, "city": 0.5}, {"rain": 1.5}, (1.0, 0.0, -1.0))
     t = torch.tensor([999])
-    torch.testing.assert_close(told(to_tokens(asked)[None], t), told(to_tokens(kept)[None], t))
+    torch.testing.assert_close(prompt_features(to_tokens(asked)[None], t), prompt_features(to_tokens(kept)[None], t))
 
 
 def test_every_condition_is_painted_once() -> None:
@@ -117,7 +119,7 @@ def test_every_condition_is_painted_once() -> None:
 
 def test_the_phases_of_a_sketch_make_it_whole() -> None:
     torch.manual_seed(0)
-    stage = SketchStage(Sketcher(24, 4, 2), batch=2, pool=2)
+    stage = SketchStage(SketchHypernetwork(24, 4, 2), batch=2, pool=2)
     (_, _, drawing), (row, column) = stage.make_batch(0, torch.Generator().manual_seed(0))
     drawings = stage._pool.rows(0, 2, torch.Generator().manual_seed(0))[0][2]
     whole = torch.nn.functional.pixel_shuffle(drawings.flatten(1, 2).unflatten(2, (16, 16)), STRIDE).float()
@@ -126,7 +128,7 @@ def test_the_phases_of_a_sketch_make_it_whole() -> None:
 
 def test_a_little_training_sketches_better() -> None:
     torch.manual_seed(0)
-    history = trained(SketchStage(Sketcher(24, 4, 2), batch=4, pool=4), 30)
+    history = trained(SketchStage(SketchHypernetwork(24, 4, 2), batch=4, pool=4), 30)
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
     assert history[-1]["psnr"] > history[0]["psnr"]
 
@@ -202,7 +204,7 @@ def test_the_codec_learns() -> None:
 @pytest.mark.parametrize("tune", [False, True])
 def test_a_little_training_lowers_every_loss(tune: bool) -> None:
     torch.manual_seed(0)
-    codec = Codec() if tune else model.load_codec().train()
+    codec = Codec() if tune else load_codec(WEIGHTS).train()
     before = {name: value.clone() for name, value in codec.state_dict().items()}
     history = trained(DrawingStage(Denoiser(SMALL), codec, batch=2, pool=2, tune=tune), 30)
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
@@ -235,11 +237,3 @@ def test_a_model_that_ignores_the_condition_is_found_out() -> None:
 
     assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
     assert not any(evaluate.strengths_monotone(deaf, place=0).values())
-
-
-def test_other_code_makes_other_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    networks = model.networks()
-    assert [one.fingerprint for one in networks] == [one.fingerprint for one in model.networks()]
-    monkeypatch.setattr(model, "_code", lambda: "another denoiser, on the same weights")
-    changed = model.networks()
-    assert all(a.fingerprint != b.fingerprint for a, b in zip(networks, changed, strict=True))

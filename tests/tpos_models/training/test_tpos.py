@@ -9,7 +9,7 @@ import torch
 
 from tpos_models.audio.encoder import EncoderConfig
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.stable_diffusion import load
+from tpos_models.stable_diffusion import load, open_text
 from tpos_models.stable_diffusion.tpos import load_tpos
 from tpos_models.training.audio.tpos import TposStage, config_for, labelled_sounds, to_segments, train_tpos
 from tpos_models.training.loop import Recipe, Trainer
@@ -35,8 +35,8 @@ def mean_loss(stage):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_a_small_clip_is_learned_and_then_heard_through(sounds, models, pipelines, tmp_path):
-    text = models("sd15").text
+def test_a_small_clip_is_learned_and_then_heard_through(sounds, pipelines, tmp_path):
+    text = open_text(str(pipelines("sd15")[0]))
     clip = type(text)(text._tokenizer, text._run)
     assert config_for(clip, SMALL).map_out == 76 * 32
     stage = TposStage(labelled_sounds(sounds), clip, SMALL, batch=4)
@@ -48,7 +48,7 @@ def test_a_small_clip_is_learned_and_then_heard_through(sounds, models, pipeline
     out = train_tpos(sounds, clip, tmp_path / "runs", tmp_path / "out", recipe, SMALL, batch=4)
     encoder, _ = load_tpos(out)
     assert encoder.config.size == 32
-    model = load(str(pipelines("sd15")[0]), ear=out)
+    model = load(str(pipelines("sd15")[0]), audio_encoder=out)
     heard = model.audio.hear(np.random.default_rng(1).normal(0, 0.1, 400_000).astype(np.float32), 400_000, 9.0)
     assert model.spec.joint_size == 32  # the text encoder's own: what it was trained on
     weights = model.audio.score(heard, model.text.encode(["wind", "a high tone"]).joint)

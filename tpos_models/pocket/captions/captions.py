@@ -5,46 +5,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 import torch
 
 from tpos_models.pocket.captions import words
 from tpos_models.pocket.captions.words import Strengths
 from tpos_models.pocket.scene import CONDITIONS, PLACES, SCENE_SIZE, scene
+from tpos_models.toml_data import read_toml
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(" ".join(item.split()) for item in text.split("|"))
+class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """templates.toml: how captions put words together, {} or {0} and {1} standing for them."""
+
+    negations: list[str]
+    double_negations: list[str]
+    contrasts: list[str]
+    place_contrasts: list[str]
+    unseen: list[str]
+    tints: list[str]
+    joints: list[str]
+    links: list[str]
+    after: list[str]
+    articles: list[str]
+    doings: list[str]
+    where: list[str]
+    copulas: list[str]
+    bare: dict[str, str]
 
 
-NEGATIONS = _split("""no {} | without {} | without any {} | not a trace of {} | no {} at all | free of {} | with no {} |
-    but no {} | but without {} | not {} | there is no {} | never {} | no more {} | {} is over |
-    {} has stopped | minus {}""")
-DOUBLE_NEGATIONS = _split("neither {} nor {} | no {} and no {} | no {} or {} | without {} or {} | no {}, no {}")
-CONTRASTS = _split("""not {0} but {1} | {1} instead of {0} | {1}, not {0} | {1} without {0} | no {0}, just {1} |
-    no {0}, only {1} | {1} but no {0} | after the {0}, {1} | the {0} is over, {1}""")
-PLACE_CONTRASTS = _split("not {} but {} | no {}, {} | {1} instead of {0} | {1}, not {0}")
-BARE = {
-    "rain": "rain",
-    "snow": "snow",
-    "fog": "cloud",
-    "wind": "wind",
-    "waves": "wave",
-    "night": "moon",
-    "fire": "flame",
-}
-UNSEEN = _split("people | cars | text | humans | animals | watermark | buildings | logo | words | faces")
-TINTS = _split("""in {} light | in {} | {} tones | bathed in {} | {} lighting | {} colors | all in {} | with {} light |
-    {} tint | {} everywhere | under {} light | tinted {} | {} palette | made of {} light""")
-JOINTS = _split("""{} and {} | {} with {} | {} by the {} | {} near a {} | {} in front of {} | {} at the edge of the {} |
-    {} turning into {} | {}, {} | {} beside {} | {} behind the {} | {} meets {} | {} in the {} | {} above the {}""")
-LINKS = _split(
-    "over the | over | on the | in the | at the | in a | above the | across the | near the | in front of | hits the"
-)
-AFTER = _split("with | and | , | in | under | during | full of | during a | plus")
-ARTICLES = _split("|| a | the | an empty | some | my | a beautiful | a big | the old | a lonely | wide")
-DOINGS = _split("|| standing | walking | alone | dancing | lost | waiting | running | sleeping | playing")
-WHERE = _split("in | on | at | near | by | inside | over | in front of")
-COPULAS = _split("{} where it is {} | {} that is {} | the {} is {} | {} looking {} | {}, {} | {} getting {}")
+TEMPLATES = read_toml(words.FOLDER / "templates.toml", Templates)
+EVENTS, IMPLIED = words.PHRASES.events, words.PHRASES.implied
+OTHERS, GRADED = words.PHRASES.others, words.PHRASES.strengths
 
 
 @dataclass
@@ -90,21 +81,21 @@ def caption(rng: Random) -> tuple[str, torch.Tensor]:
     if rng.random() < 0.14:
         parts.append(_tint(rng, meaning))
     if rng.random() < 0.35:
-        parts += rng.sample(words.STYLES, rng.choice((1, 1, 2, 3)))
+        parts += rng.sample(OTHERS.styles, rng.choice((1, 1, 2, 3)))
     if rng.random() < 0.08:
         parts.append(_unrelated(rng))
     return _join(rng, parts), meaning.scene()
 
 
 def _unrelated(rng: Random) -> str:
-    text = rng.choice((*words.UNRELATED, *words.SUBJECTS))
-    return f"{text}, {rng.choice(words.STYLES)}" if rng.random() < 0.3 else text
+    text = rng.choice((*OTHERS.unrelated, *OTHERS.subjects))
+    return f"{text}, {rng.choice(OTHERS.styles)}" if rng.random() < 0.3 else text
 
 
 def _join(rng: Random, parts: list[str]) -> str:
     text = rng.choice((", ", ", ", " ", ". ", " - ")).join(part for part in parts if part)
     if rng.random() < 0.2:
-        text = f"{rng.choice(words.LEADS)} {text}"
+        text = f"{rng.choice(OTHERS.leads)} {text}"
     return " ".join(text.split())
 
 
@@ -114,26 +105,30 @@ def _place(rng: Random, meaning: Meaning) -> str:
     if kind < 0.2:
         return ""
     if kind < 0.32:
-        phrase = rng.choice(list(words.IMPLIED))
-        meaning.add(*words.IMPLIED[phrase])
+        phrase = rng.choice(list(IMPLIED))
+        _imply(meaning, phrase)
         return phrase
     first, second = rng.sample(PLACES, 2)
     phrase = _place_word(rng, meaning, first, 1.0)
     if kind < 0.9:
         return phrase
     if rng.random() < 0.2:
-        return rng.choice(PLACE_CONTRASTS).format(rng.choice(words.PLACE_WORDS[second]).partition("+")[0], phrase)
-    return rng.choice(JOINTS).format(phrase, _place_word(rng, meaning, second, 0.6))
+        return rng.choice(TEMPLATES.place_contrasts).format(rng.choice(words.PLACE_WORDS[second]).text, phrase)
+    return rng.choice(TEMPLATES.joints).format(phrase, _place_word(rng, meaning, second, 0.6))
+
+
+def _imply(meaning: Meaning, phrase: str) -> None:
+    implied = IMPLIED[phrase]
+    meaning.add(implied.places, implied.conditions)
 
 
 def _place_word(rng: Random, meaning: Meaning, name: str, weight: float) -> str:
     """One synonym; the place's own name and its first synonyms come more often."""
     choices = words.PLACE_WORDS[name]
     index = min(int(rng.expovariate(3.0 / len(choices))), len(choices) - 1) if rng.random() < 0.5 else None
-    word, _, implied = (rng.choice(choices) if index is None else choices[index]).partition("+")
-    condition, _, strength = implied.partition(":")
-    meaning.add({name: weight}, {condition: float(strength)} if implied else {})
-    return word
+    word = rng.choice(choices) if index is None else choices[index]
+    meaning.add({name: weight}, word.conditions)
+    return word.text
 
 
 def _decorate(rng: Random, meaning: Meaning, place: str, names: list[str]) -> str:
@@ -159,8 +154,8 @@ def _attach(rng: Random, phrase: str, nouns: list[str]) -> str:
     if not phrase:
         return listing
     if rng.random() < 0.35:
-        return f"{listing} {rng.choice((*LINKS, ',', ',', 'and'))} {phrase}"
-    return f"{phrase} {rng.choice(AFTER)} {listing}"
+        return f"{listing} {rng.choice((*TEMPLATES.links, ',', ',', 'and'))} {phrase}"
+    return f"{phrase} {rng.choice(TEMPLATES.after)} {listing}"
 
 
 def _around(rng: Random, meaning: Meaning, place: str, name: str) -> str:
@@ -173,21 +168,21 @@ def _around(rng: Random, meaning: Meaning, place: str, name: str) -> str:
         return _attach(rng, subject, [noun])
     if kind < 0.7:
         adjective = _adjective(rng, meaning, name)
-        return rng.choice(COPULAS).format(place, adjective) if rng.random() < 0.3 else f"{adjective} {place}"
+        return rng.choice(TEMPLATES.copulas).format(place, adjective) if rng.random() < 0.3 else f"{adjective} {place}"
     phrase = _pick(rng, meaning, name, forms.phrases)
     return f"{phrase}, {subject}" if rng.random() < 0.25 else f"{subject} {phrase}"
 
 
 def _with_subject(rng: Random, place: str) -> str:
     if not place:
-        return rng.choice(words.SUBJECTS) if rng.random() < 0.15 else ""
-    place = f"{rng.choice(ARTICLES)} {place}"
+        return rng.choice(OTHERS.subjects) if rng.random() < 0.15 else ""
+    place = f"{rng.choice(TEMPLATES.articles)} {place}"
     if rng.random() < 0.8:
         return place
-    subject = rng.choice(words.SUBJECTS)
+    subject = rng.choice(OTHERS.subjects)
     if rng.random() < 0.3:
         return f"{place} with {subject}"
-    return f"{subject} {rng.choice(DOINGS)} {rng.choice(WHERE)} {place}"
+    return f"{subject} {rng.choice(TEMPLATES.doings)} {rng.choice(TEMPLATES.where)} {place}"
 
 
 def _pick(rng: Random, meaning: Meaning, name: str, choices: Strengths) -> str:
@@ -201,13 +196,21 @@ def _noun(rng: Random, meaning: Meaning, name: str) -> str:
     nouns = words.CONDITION_WORDS[name].nouns
     plain = [word for word, strength in nouns.items() if strength == words.PLAIN]
     word = rng.choice(plain[:3]) if rng.random() < 0.3 else rng.choice(list(nouns))
-    return _strengthen(rng, meaning, name, word, nouns[word], words.LIGHT_WORDS, words.HEAVY_WORDS)
+    return _strengthen(rng, meaning, name, word, nouns[word], GRADED.light_words, GRADED.heavy_words)
 
 
 def _adjective(rng: Random, meaning: Meaning, name: str) -> str:
     adjectives = words.CONDITION_WORDS[name].adjectives
     word = rng.choice(list(adjectives))
-    return _strengthen(rng, meaning, name, word, adjectives[word], words.LIGHT_ADVERBS, words.HEAVY_ADVERBS)
+    return _strengthen(
+        rng,
+        meaning,
+        name,
+        word,
+        adjectives[word],
+        GRADED.light_adverbs,
+        GRADED.heavy_adverbs,
+    )
 
 
 def _strengthen(
@@ -227,11 +230,11 @@ def _strengthen(
 def _event(rng: Random, meaning: Meaning) -> str:
     """A thunderstorm, a blizzard, a wildfire..."""
     if rng.random() < 0.3:
-        phrase = rng.choice(list(words.IMPLIED))
-        meaning.add(*words.IMPLIED[phrase])
+        phrase = rng.choice(list(IMPLIED))
+        _imply(meaning, phrase)
         return phrase
-    event = rng.choice(list(words.EVENTS))
-    meaning.add({}, words.EVENTS[event])
+    event = rng.choice(list(EVENTS))
+    meaning.add({}, EVENTS[event])
     return event
 
 
@@ -240,18 +243,20 @@ def _negation(rng: Random, meaning: Meaning) -> str:
     denied, other = rng.sample([name for name in CONDITIONS if name not in meaning.conditions], 2)
     kind = rng.random()
     if kind < 0.55:
-        return rng.choice(NEGATIONS).format(_deniable(rng, meaning, denied))
+        return rng.choice(TEMPLATES.negations).format(_deniable(rng, meaning, denied))
     if kind < 0.7:
-        return rng.choice(DOUBLE_NEGATIONS).format(_deniable(rng, meaning, denied), _deniable(rng, meaning, other))
+        return rng.choice(TEMPLATES.double_negations).format(
+            _deniable(rng, meaning, denied), _deniable(rng, meaning, other)
+        )
     if kind < 0.76:
-        return rng.choice(NEGATIONS).format(rng.choice(UNSEEN))
-    if kind < 0.86 and denied in BARE:
-        return f"{BARE[denied]}less"
-    return rng.choice(CONTRASTS).format(_deniable(rng, meaning, denied), _noun(rng, meaning, other))
+        return rng.choice(TEMPLATES.negations).format(rng.choice(TEMPLATES.unseen))
+    if kind < 0.86 and denied in TEMPLATES.bare:
+        return f"{TEMPLATES.bare[denied]}less"
+    return rng.choice(TEMPLATES.contrasts).format(_deniable(rng, meaning, denied), _noun(rng, meaning, other))
 
 
 def _deniable(rng: Random, meaning: Meaning, name: str) -> str:
-    events = [event for event, strengths in words.EVENTS.items() if not strengths.keys() & meaning.conditions.keys()]
+    events = [event for event, strengths in EVENTS.items() if not strengths.keys() & meaning.conditions.keys()]
     if events and rng.random() < 0.12:
         return rng.choice(events)
     return rng.choice(list(words.CONDITION_WORDS[name].nouns))
@@ -260,4 +265,4 @@ def _deniable(rng: Random, meaning: Meaning, name: str) -> str:
 def _tint(rng: Random, meaning: Meaning) -> str:
     word = rng.choice(list(words.TINT_WORDS))
     meaning.tint = words.TINT_WORDS[word]
-    return rng.choice(TINTS).format(word)
+    return rng.choice(TEMPLATES.tints).format(word)

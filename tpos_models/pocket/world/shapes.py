@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import torch
 
-from tpos_models.pocket.world.canvas import FLOW, LIFE, SKY, TERRAIN, Canvas, blob, paint, rgb
+from tpos_models.pocket.noise_features import FLOW, LIFE, SKY, TERRAIN
+from tpos_models.pocket.world.canvas import Canvas, blob, paint, rgb
 
 Colours = dict[str, torch.Tensor]
 Shape = Callable[[Canvas, torch.Tensor, Colours, torch.Tensor], torch.Tensor]

@@ -1,4 +1,4 @@
-"""The fourteen conditions over any picture. Each takes the canvas, the picture, its `Stage` and a strength (B, 1, 1)
+"""The fourteen conditions over any picture. Each takes the canvas, the picture, its `Geometry` and a strength (B, 1, 1)
 that already saturates; more strength always means further from the picture without it."""
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
-from tpos_models.pocket.world.canvas import FLOW, LIFE, SKY, TERRAIN, Canvas, blob, paint, rgb
+from tpos_models.pocket.noise_features import FLOW, LIFE, SKY, TERRAIN
+from tpos_models.pocket.world.canvas import Canvas, blob, paint, rgb
 from tpos_models.pocket.world.shapes import burn, stars, tongues
 
 
 @dataclass(frozen=True)
-class Stage:
+class Geometry:
     """What weather needs to know of the place: where sky is, how deep each pixel lies, what lies open to snow."""
 
     sky: torch.Tensor
@@ -30,18 +31,18 @@ class Stage:
         """Sky, depth and flat, each (B, size, size)."""
         return self.sky, self.depth, self.flat
 
-    def covered(self, change: torch.Tensor) -> Stage:
+    def covered(self, change: torch.Tensor) -> Geometry:
         """Something was painted: where the picture changed clearly, the sky no longer shows and snow does not lie."""
         open_ = 1 - (change * 8 - 0.4).clamp(0.0, 1.0)
         lies = 0.35 + 0.65 * open_
-        return Stage(self.sky * open_, torch.minimum(self.depth, lies), self.flat * lies, self.horizon)
+        return Geometry(self.sky * open_, torch.minimum(self.depth, lies), self.flat * lies, self.horizon)
 
-    def of(self, rows: torch.Tensor) -> Stage:
+    def of(self, rows: torch.Tensor) -> Geometry:
         """The same for some of the batch."""
-        return Stage(self.sky[rows], self.depth[rows], self.flat[rows], self.horizon[rows])
+        return Geometry(self.sky[rows], self.depth[rows], self.flat[rows], self.horizon[rows])
 
 
-Weather = Callable[[Canvas, torch.Tensor, Stage, torch.Tensor], torch.Tensor]
+ConditionPainter = Callable[[Canvas, torch.Tensor, Geometry, torch.Tensor], torch.Tensor]
 
 
 def grade(picture: torch.Tensor, dark: str, light: str, amount: torch.Tensor) -> torch.Tensor:
@@ -61,33 +62,33 @@ def there(s: torch.Tensor) -> torch.Tensor:
     return (s * 8).clamp(0.0, 1.0)
 
 
-def sunset(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def sunset(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#3b1538", "#ffb066", s * 0.68)
-    picture = ink(picture, "#8a2c62", stage.sky * s * 0.7 * (1 - canvas.y / stage.horizon).clamp(0.0, 1.0))
-    picture = ink(picture, "#f9944f", stage.sky * s * 0.7 * (canvas.y / stage.horizon).clamp(0.0, 1.0))
-    glow = (1 - (canvas.y - stage.horizon).abs() * 2.6).clamp(0.0, 1.0)
-    picture = ink(picture, "#ff7a3c", glow * s * (0.25 + 0.4 * stage.sky))
+    picture = ink(picture, "#8a2c62", geometry.sky * s * 0.7 * (1 - canvas.y / geometry.horizon).clamp(0.0, 1.0))
+    picture = ink(picture, "#f9944f", geometry.sky * s * 0.7 * (canvas.y / geometry.horizon).clamp(0.0, 1.0))
+    glow = (1 - (canvas.y - geometry.horizon).abs() * 2.6).clamp(0.0, 1.0)
+    picture = ink(picture, "#ff7a3c", glow * s * (0.25 + 0.4 * geometry.sky))
     x0 = 0.5 + 0.16 * canvas.mood(TERRAIN)
-    disc = canvas.disc(x0, stage.horizon - 0.05, 0.05 + 0.10 * s)
+    disc = canvas.disc(x0, geometry.horizon - 0.05, 0.05 + 0.10 * s)
     bar = canvas.edge(
-        torch.remainder((canvas.y - stage.horizon) * 24, 1) * 0.04
-        - (canvas.y - stage.horizon + 0.10).clamp(0.0, 1.0) * 0.16
+        torch.remainder((canvas.y - geometry.horizon) * 24, 1) * 0.04
+        - (canvas.y - geometry.horizon + 0.10).clamp(0.0, 1.0) * 0.16
     )
-    return ink(picture, "#ffe07a", disc * (0.25 + 0.75 * stage.sky) * bar * (s * 1.6).clamp(0.0, 1.0))
+    return ink(picture, "#ffe07a", disc * (0.25 + 0.75 * geometry.sky) * bar * (s * 1.6).clamp(0.0, 1.0))
 
 
-def night(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def night(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#04081c", "#4a63a0", s * 0.88)
-    picture = ink(picture, "#0b1435", stage.sky * s * 0.72)
+    picture = ink(picture, "#0b1435", geometry.sky * s * 0.72)
     shining = stars(canvas, 1.75 - 0.6 * s) * (1.1 - canvas.y * 1.3).clamp(0.0, 1.0)
-    picture = ink(picture, "#fdf6d8", shining * s * (0.3 + 0.7 * stage.sky))
+    picture = ink(picture, "#fdf6d8", shining * s * (0.3 + 0.7 * geometry.sky))
     moon = canvas.disc(0.76, 0.19, 0.085) * (1 - canvas.disc(0.725, 0.17, 0.072))
-    return ink(picture, "#fff3c9", moon * s * (0.5 + 0.5 * stage.sky))
+    return ink(picture, "#fff3c9", moon * s * (0.5 + 0.5 * geometry.sky))
 
 
-def sunny(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def sunny(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = (picture * (1 + 0.22 * s[:, None])).clamp(0.0, 1.0)
-    picture = ink(picture, "#59c3ea", stage.sky * s * 0.8 * (1 - canvas.y))
+    picture = ink(picture, "#59c3ea", geometry.sky * s * 0.8 * (1 - canvas.y))
     x0, y0 = 0.22, 0.17
     r = canvas.distance(x0, y0)
     ray = blob(torch.cos(torch.atan2(canvas.y - y0, canvas.x - x0) * 12), 0.25, 4)
@@ -103,13 +104,13 @@ def sunny(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) 
     return picture
 
 
-def fog(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
-    picture = ink(picture, "#d9dee0", s * (0.30 + 0.52 * stage.depth))
+def fog(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
+    picture = ink(picture, "#d9dee0", s * (0.30 + 0.52 * geometry.depth))
     banks = blob(canvas.field(SKY, 1.0, 6.0) * 0.7 + canvas.field(SKY, 3.0) * 0.5, 0.25, 1.6)
     return ink(picture, "#f3f5f4", banks * s * 0.62 * (1 - (canvas.y - 0.6).abs() * 1.3).clamp(0.0, 1.0))
 
 
-def rain(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def rain(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#12202e", "#8fa6b5", s * 0.62)
     across = torch.remainder((canvas.x + 0.5 * canvas.y) * 16, 1) - 0.5
     drops = blob(canvas.field(LIFE, 3.0, 1.0), 0.55 - 0.75 * s, 4)
@@ -117,7 +118,7 @@ def rain(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -
     return ink(picture, "#e4f1f8", streak * drops * (0.25 + 0.7 * s) * there(s))
 
 
-def thunder(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def thunder(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#150a2b", "#8d7cc0", s * 0.72)
     storm = blob(canvas.field(SKY, 3.0) + 0.5 * canvas.field(SKY, 1.5), 0.0, 4) * (1 - canvas.y * 2.2).clamp(0.0, 1.0)
     picture = ink(picture, "#1b0f38", storm * s * 0.9)
@@ -134,16 +135,16 @@ def thunder(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor
     return ink(picture, "#fffbe6", canvas.edge(torch.maximum(bolt, fork)) * (s * 2).clamp(0.0, 1.0))
 
 
-def snow(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def snow(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#3c5068", "#eef4fa", s * 0.55)
-    picture = ink(picture, "#f4f8fc", stage.flat * s * 0.85)
+    picture = ink(picture, "#f4f8fc", geometry.flat * s * 0.85)
     drift = canvas.edge(canvas.y - 0.97 + 0.10 * s + 0.02 * canvas.smooth(3, 3.0))
     picture = ink(picture, "#ffffff", drift * (s * 2).clamp(0.0, 1.0))
     flakes = blob(canvas.field(LIFE, 0.7), 2.05 - 0.5 * s, 4)
     return ink(picture, "#ffffff", flakes * (0.3 + 0.7 * s) * there(s))
 
 
-def wind(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def wind(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     stream = canvas.y * 8 + 0.42 * canvas.field(SKY, 1.0, 6.0) + 0.35 * torch.sin(canvas.x * 6.2832)
     picture = grade(picture, "#3d4f49", "#e6eedd", s * 0.42)
     gust = blob(canvas.field(SKY, 3.0), 0.9 - 1.3 * s, 1.5)
@@ -153,7 +154,7 @@ def wind(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -
     return ink(picture, "#d9822b", leaf * (s * 1.3).clamp(0.0, 1.0))
 
 
-def waves(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     roll = (canvas.y - 0.54) / 0.125 + 0.30 * canvas.field(FLOW, 3.0) + 0.22 * torch.sin(canvas.x * 12.566)
     above = roll - 3.5 * (1 - s)
     inside = (above * 9 + 0.5).clamp(0.0, 1.0)
@@ -170,7 +171,7 @@ def waves(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) 
     return ink(picture, "#fdfefe", crest * (s * 2).clamp(0.0, 1.0))
 
 
-def splash(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def splash(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     x0, y0 = 0.5, 0.80
     height = 0.10 + 0.40 * s
     v = ((y0 - canvas.y) / height).clamp_min(-0.2)
@@ -185,7 +186,7 @@ def splash(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor)
     return ink(picture, "#eafaff", spray * (s * 1.3).clamp(0.0, 1.0))
 
 
-def bubbles(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def bubbles(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#032f45", "#5fd6cf", s * 0.78)
     ray = blob(torch.sin((canvas.x - 0.4) / (canvas.y + 0.6) * 16), 0.4, 1.6) * (1 - canvas.y * 1.3).clamp(0.0, 1.0)
     picture = ink(picture, "#b9f5ea", ray * s * 0.45)
@@ -204,7 +205,7 @@ def bubbles(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor
     return picture
 
 
-def explosion(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def explosion(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     x0, y0 = 0.5 + 0.1 * canvas.mood(LIFE), 0.46
     u, v = canvas.x - x0, canvas.y - y0
     r, angle = (u**2 + v**2).sqrt(), torch.atan2(v, u)
@@ -217,7 +218,7 @@ def explosion(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tens
     return picture
 
 
-def fire(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def fire(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#2b0d0a", "#ff9a4a", s * 0.45)
     picture = ink(picture, "#ff6a1f", ((canvas.y - 0.25) * 1.1).clamp(0.0, 1.0) ** 2 * s * 0.7)
     picture = burn(canvas, picture, tongues(canvas, 1.06, 0.12 + 0.54 * s), (s * 2.2).clamp(0.0, 1.0))
@@ -225,9 +226,9 @@ def fire(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -
     return ink(picture, "#ffd36b", sparks * (s * 1.3).clamp(0.0, 1.0))
 
 
-def aurora(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor) -> torch.Tensor:
+def aurora(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     picture = grade(picture, "#06122b", "#3f7f88", s * 0.66)
-    high = 0.25 + 0.75 * stage.sky
+    high = 0.25 + 0.75 * geometry.sky
     for level, foot, code in ((0.5, 0.42, "#a06bff"), (0.0, 0.36, "#2fe6a0")):
         bottom = foot + 0.07 * torch.sin(canvas.x * 7 + 3 * level) + 0.05 * canvas.field(SKY, 6.0)
         up = (bottom - canvas.y) / 0.40
@@ -238,10 +239,10 @@ def aurora(canvas: Canvas, picture: torch.Tensor, stage: Stage, s: torch.Tensor)
         )
         picture = ink(picture, code, curtain * high * s * 1.15)
     shining = stars(canvas, 1.5) * (1 - canvas.y * 1.5).clamp(0.0, 1.0)
-    return ink(picture, "#f4fff4", shining * s * stage.sky)
+    return ink(picture, "#f4fff4", shining * s * geometry.sky)
 
 
-CONDITION_PAINTERS: dict[str, Weather] = {
+CONDITION_PAINTERS: dict[str, ConditionPainter] = {
     "fire": fire, "rain": rain, "thunder": thunder, "snow": snow, "wind": wind, "waves": waves, "fog": fog,
     "sunset": sunset, "night": night, "sunny": sunny, "bubbles": bubbles, "explosion": explosion, "splash": splash,
     "aurora": aurora,

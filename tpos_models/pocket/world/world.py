@@ -12,11 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tpos_models.pocket.noise_features import FLOW, SKY, TERRAIN, NoiseFeatures
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, TINTS
-from tpos_models.pocket.world.canvas import FLOW, SKY, TERRAIN, Canvas, Lens, blob, paint
+from tpos_models.pocket.world.canvas import Canvas, blob, paint
 from tpos_models.pocket.world.places import AMOUNTS, COLOURS, amount_table, colour_table
 from tpos_models.pocket.world.shapes import SHAPES, Colours
-from tpos_models.pocket.world.weather import CONDITION_PAINTERS, Stage
+from tpos_models.pocket.world.weather import CONDITION_PAINTERS, Geometry
 
 PRINT_PX = 256
 """The size at which pictures are learned."""
@@ -42,22 +43,22 @@ class World(nn.Module):
 
     def __init__(self, size: int = 256) -> None:
         super().__init__()
-        self.lens = Lens(size)
+        self.features = NoiseFeatures(size)
         self.register_buffer("colours", colour_table(), persistent=False)
         self.register_buffer("amounts", amount_table(), persistent=False)
 
     @torch.no_grad()
     def forward(self, z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
-        canvas = Canvas(self.lens, z)
+        canvas = Canvas(self.features, z)
         colours, amounts = self.mixed(scenes)
-        picture, stage = landscape(canvas, colours, amounts)
+        picture, geometry = landscape(canvas, colours, amounts)
         for name, shape in SHAPES.items():
             rows = (amounts[name].flatten() > VISIBLE).nonzero().flatten()
             if len(rows):
                 some = {key: value[rows] for key, value in colours.items()}
                 after = shape(canvas.of(rows), picture[rows], some, amounts[name][rows])
                 for old, new in zip(
-                    stage.maps, stage.of(rows).covered((after - picture[rows]).abs().amax(1)).maps, strict=True
+                    geometry.maps, geometry.of(rows).covered((after - picture[rows]).abs().amax(1)).maps, strict=True
                 ):
                     old[rows] = new
                 picture[rows] = after
@@ -65,7 +66,9 @@ class World(nn.Module):
             strength = shown(scenes[:, CONDITION.start + CONDITIONS.index(name)])[:, None, None]
             rows = (strength.flatten() > VISIBLE).nonzero().flatten()
             if len(rows):
-                picture[rows] = CONDITION_PAINTERS[name](canvas.of(rows), picture[rows], stage.of(rows), strength[rows])
+                picture[rows] = CONDITION_PAINTERS[name](
+                    canvas.of(rows), picture[rows], geometry.of(rows), strength[rows]
+                )
         return printed(tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0))
 
     def mixed(self, scenes: torch.Tensor) -> tuple[Colours, dict[str, torch.Tensor]]:
@@ -96,7 +99,7 @@ def printed(picture: torch.Tensor) -> torch.Tensor:
     return flat.view_as(picture)
 
 
-def landscape(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Stage]:
+def landscape(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Geometry]:
     """Sky, sun, clouds, two ridges, ground or water, near ground: what every place stands on."""
     horizon = a["horizon"] + 0.03 * canvas.mood(FLOW)
     picture = _sky(canvas, c, a, horizon)
@@ -108,7 +111,7 @@ def landscape(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor]) -> tuple[t
     below = (1 - (canvas.y - horizon) * 2.2).clamp(0.0, 1.0)
     depth = torch.maximum(sky, depth * (1 - ground)) + ground * below * 0.75
     flat = torch.maximum(ground * (1 - 0.7 * a["water"]), near)
-    return picture, Stage(sky, depth * (1 - near), flat, horizon)
+    return picture, Geometry(sky, depth * (1 - near), flat, horizon)
 
 
 def _sky(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor], horizon: torch.Tensor) -> torch.Tensor:

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import soundfile
 import soxr
 
 from tpos_models.audio.spectrogram import columns_db, in_rows, mel_bands, relative
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.pocket.audio_encoder import WINDOW
+from tpos_models.pocket.audio_networks import WINDOW
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.synth.sounds import NAMES, synthesise
+from tpos_models.toml_data import read_toml
 
 BINS = WINDOW.n_fft // 2 + 1
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -29,46 +31,20 @@ AUDIBLE_DB = 25.0
 CENTRES = mel_bands(WINDOW.rows, BINS) @ np.arange(BINS)
 """Where each row lies, in bins."""
 
-PHRASES: dict[str, tuple[str, ...]] = {
-    "fire": ("fire", "crackling fire", "a campfire burning", "flames", "burning wood"),
-    "rain": ("rain", "rain falling", "heavy rain", "rainfall", "a rain shower"),
-    "thunder": ("thunder", "thunder and lightning", "a thunderclap", "a thunderstorm rumbling"),
-    "snow": ("snow", "footsteps in snow", "walking on crunching snow", "snowfall"),
-    "wind": ("wind", "strong wind blowing", "wind howling", "a gust of wind"),
-    "waves": ("waves", "sea waves", "ocean waves", "waves on the beach"),
-    "fog": ("fog", "a foghorn", "a ship's horn in the fog", "mist"),
-    "sunset": ("sunset", "cicadas at sunset", "a warm evening", "dusk"),
-    "night": ("night", "crickets at night", "an owl at night", "crickets chirping"),
-    "sunny": ("sunny", "birds singing", "birdsong on a sunny day", "birds chirping", "sunny weather"),
-    "bubbles": ("bubbles", "underwater bubbles", "bubbling water", "under water"),
-    "explosion": ("explosion", "an explosion", "a volcano erupting", "a bomb blast"),
-    "splash": ("splash", "water splashing", "splashing water", "something falls into water"),
-    "aurora": ("aurora", "northern lights", "shimmering bells", "wind chimes"),
-    "kick": ("kick drum", "a kick drum", "a bass drum", "drums"),
-    "hats": ("hi-hats", "cymbals", "a hi-hat"),
-    "bass": ("bass line", "a bass line", "a bass guitar", "a synth bass"),
-    "pad": ("synth pad", "a synth pad", "a synthesizer chord", "a sustained synthesizer"),
-    "voice": ("voice", "a voice singing", "a person singing", "a human voice"),
-    "sweep": ("noise sweep", "a noise sweep", "a whoosh"),
-    "beat": ("dance music", "a drum beat", "a techno beat", "club music"),
-    "silence": ("silence", "a quiet room", "quiet"),
-    "baby_cry": ("crying baby", "a baby crying", "baby cry"),
-    "chainsaw": ("chainsaw", "a chainsaw cutting wood", "a chainsaw"),
-    "clock_tick": ("clock ticking", "a ticking clock", "clock tick"),
-    "dog_bark": ("dog barking", "a barking dog", "dog bark", "dog"),
-    "helicopter": ("helicopter", "a helicopter flying", "a helicopter"),
-    "rooster": ("rooster crowing", "a rooster", "rooster"),
-    "sneeze": ("sneezing", "a person sneezing", "a sneeze"),
-}
-"""What each label is called; a label without a line here is called by its own name."""
 
-SAME_AS = {"fire_crackling": "fire", "sea_waves": "waves"}
-"""Labels of recordings that name a sound we already have."""
+class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """labels.toml: what each label is called, and labels of recordings that name a sound we already have."""
+
+    phrases: dict[str, tuple[str, ...]]
+    same_as: dict[str, str]
+
+
+LABELS = read_toml(Path(__file__).with_name("labels.toml"), Labels)
 
 
 def phrases(label: str) -> tuple[str, ...]:
     """The phrases a label is trained with, its plainest first."""
-    return PHRASES.get(label, (label.replace("_", " "),))
+    return LABELS.phrases.get(label, (label.replace("_", " "),))
 
 
 @dataclass(frozen=True)
@@ -126,7 +102,7 @@ def recordings(folder: Path) -> list[Recording]:
     paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise MissingFileError(f"{folder}: no labelled sounds; LABEL/NAME{', '.join(SUFFIXES)} would be accepted")
-    return [Recording(path, SAME_AS.get(path.parent.name, path.parent.name)) for path in paths]
+    return [Recording(path, LABELS.same_as.get(path.parent.name, path.parent.name)) for path in paths]
 
 
 def recorded_clips(folder: Path, held_out: str = "") -> list[Clip]:

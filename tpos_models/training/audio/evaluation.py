@@ -1,4 +1,4 @@
-"""What the audio encoder can do, measured as the show uses it: hop by hop, through `PocketHearing`."""
+"""What the audio encoder can do, measured as the show uses it: hop by hop, through `PocketAudioEncoder`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from tpos_models.audio.streaming import STEPS_PER_SEGMENT, Listener
 from tpos_models.contracts import AudioEmbedding, AudioEncoder
 from tpos_models.diffusion.conditioning import magnitude
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_encoder import HearingNet, Recognition, TemporalPart
+from tpos_models.pocket.audio_encoder import Recognition
+from tpos_models.pocket.audio_networks import AudioEncoderNet, TemporalPart
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.training.audio.data import WINDOW, Recording, phrases, recordings
-from tpos_models.training.audio.hearing import Joint
+from tpos_models.training.audio.encoder import Joint
 
 UNSEEN_SEEDS = range(10_000, 10_005)
 """Seeds that training never draws."""
 HOP_SAMPLES = WINDOW.segment_samples // STEPS_PER_SEGMENT
 
 
-def evaluate_hearing(
-    net: HearingNet,
+def evaluate_audio_encoder(
+    net: AudioEncoderNet,
     joint: Joint,
     unheard: Sequence[Recording] = (),
     seeds: Sequence[int] = UNSEEN_SEEDS,
@@ -45,7 +46,7 @@ def evaluate_hearing(
     return numbers
 
 
-def stream(net: HearingNet) -> Listener:
+def stream(net: AudioEncoderNet) -> Listener:
     """A new stream through a trained network."""
     return Listener(SegmentHalf(net.eval().encoder), TemporalPart(net), WINDOW, "segment")
 
@@ -57,7 +58,7 @@ def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioE
     return [hearing.hear(samples[max(0, end - kept) : end], end, end / WINDOW.sample_rate) for end in ends]
 
 
-def name_clip(net: HearingNet, samples: np.ndarray, bank: torch.Tensor) -> int:
+def name_clip(net: AudioEncoderNet, samples: np.ndarray, bank: torch.Tensor) -> int:
     """The phrase that a whole clip resembles most: likeness averaged over the hops, silent ones left out."""
     answers = listen(stream(net), samples)
     loudest_db = max(heard.loudness_db for heard in answers)
@@ -70,7 +71,7 @@ def condition_bank(joint: Joint) -> torch.Tensor:
     return joint([phrases(name)[1] for name in scene.CONDITIONS])
 
 
-def named_conditions(net: HearingNet, joint: Joint, seeds: Sequence[int]) -> float:
+def named_conditions(net: AudioEncoderNet, joint: Joint, seeds: Sequence[int]) -> float:
     """Share of unseen synthetic conditions that the phrases of all conditions name rightly."""
     bank = condition_bank(joint)
     clips = [(i, seed) for i in range(len(scene.CONDITIONS)) for seed in seeds]
@@ -78,7 +79,7 @@ def named_conditions(net: HearingNet, joint: Joint, seeds: Sequence[int]) -> flo
     return float(np.mean(right))
 
 
-def shown_conditions(net: HearingNet, seeds: Sequence[int]) -> float:
+def shown_conditions(net: AudioEncoderNet, seeds: Sequence[int]) -> float:
     """Share of unseen synthetic conditions that are the strongest in MAP's answer, after 4 s."""
     right = []
     for i, name in enumerate(scene.CONDITIONS):
@@ -93,7 +94,7 @@ def strengths(heard: AudioEmbedding) -> torch.Tensor:
     return scene.from_tokens(heard.tokens)[scene.CONDITION]
 
 
-def takeover_s(net: HearingNet, joint: Joint, seeds: Sequence[int], before_s: float = 3.0) -> list[float]:
+def takeover_s(net: AudioEncoderNet, joint: Joint, seeds: Sequence[int], before_s: float = 3.0) -> list[float]:
     """Seconds from a sound's onset until it leads phrases and MAP, after another one; 3 s where it never does."""
     bank, delays = condition_bank(joint), []
     count = len(scene.CONDITIONS)
@@ -119,7 +120,7 @@ def steering(heard: AudioEmbedding) -> float:
 
 
 def louder_steers_further(
-    net: HearingNet,
+    net: AudioEncoderNet,
     seed: int,
     gains_db: Sequence[float] = range(-30, 1, 5),
     names: Sequence[str] = scene.CONDITIONS,
@@ -140,7 +141,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())) / spread) if spread else 0.0
 
 
-def silence_weight(net: HearingNet, joint: Joint) -> float:
+def silence_weight(net: AudioEncoderNet, joint: Joint) -> float:
     """The largest weight that any condition's phrase gets in digital silence and in a quiet room's noise."""
     bank = condition_bank(joint)
     room = 10 ** (-75 / 20) * np.random.default_rng(0).standard_normal(3 * WINDOW.sample_rate).astype(np.float32)
@@ -148,7 +149,7 @@ def silence_weight(net: HearingNet, joint: Joint) -> float:
     return float(Recognition.of(net.state_dict())(torch.stack([heard.joint for heard in answers]), bank).max())
 
 
-def named_recordings(net: HearingNet, joint: Joint, found: Sequence[Recording]) -> float:
+def named_recordings(net: AudioEncoderNet, joint: Joint, found: Sequence[Recording]) -> float:
     """Share of recordings whose label's phrase is the likeliest among all their labels' phrases."""
     labels = sorted({recording.label for recording in found})
     bank = joint([phrases(label)[0] for label in labels])

@@ -150,7 +150,7 @@ def train_tpos(
     base: EncoderConfig = PAPER,
     batch: int = 32,
 ) -> Path:
-    """Train on labelled sounds; `out` then plays as an ear of Stable Diffusion. Resumes what `runs` holds."""
+    """Train on labelled sounds; `out` then plays as an audio encoder of Stable Diffusion. Resumes what `runs` holds."""
     stage = TposStage(labelled_sounds(sounds), text, base, batch)
     tensors = loop.run(stage, runs, recipe)
     record = {

@@ -12,9 +12,9 @@ from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.lcm import sample
 from tpos_models.diffusion.noise_motion import Drift
 from tpos_models.diffusion.schedule import NoiseSchedule
-from tpos_models.metrics.film import follow
+from tpos_models.metrics.motion import follow
 from tpos_models.pocket.codec import Codec
-from tpos_models.pocket.model import SPEC
+from tpos_models.pocket.networks import SPEC
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.world.world import World
 from tpos_models.training.pictures.pictures import slopes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,8 +11,8 @@ from torch.nn import functional as F
 from tpos_models import weights as files
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
+from tpos_models.pocket.noise_features import CELLS, Crop
 from tpos_models.pocket.scene import to_tokens
-from tpos_models.pocket.world.canvas import CELLS, Crop
 from tpos_models.pocket.world.world import World
 from tpos_models.training import loop
 from tpos_models.training.pictures.samples import (
@@ -239,7 +238,7 @@ Recipes = tuple[loop.Recipe, loop.Recipe, loop.Recipe, loop.Recipe]
 
 
 def train_pictures(runs: Path, weights: Path, recipes: Recipes = (CODEC, SKETCH, DRAWING, FINISH)) -> None:
-    """Codec; sketcher; denoiser on the frozen codec; then all of it on whole pictures. Each resumes what is in `runs`.
+    """Codec; sketch; denoiser on the frozen codec; then all of it on whole pictures. Each resumes what is in `runs`.
 
     Batches are shared by the processes of `accelerate launch`.
     """
@@ -277,7 +276,7 @@ def ship(folder: Path, average: dict[str, torch.Tensor], shape: DenoiserShape, r
     In float16, which loses less than training does from one step to the next.
     """
     for part in ("denoiser", "decoder", "encoder"):
-        extra = {"shape": asdict(shape)} if part == "denoiser" else {}
+        extra = {"shape": shape.record()} if part == "denoiser" else {}
         files.save(
             folder, part, {key: value.half() for key, value in part_of(average, part).items()}, {**record, **extra}
         )

@@ -1,4 +1,4 @@
-"""The stage that learns composition: the sketcher against the world's own small drawings, pixel by pixel."""
+"""The stage that learns composition: the hypernetwork against the world's own small drawings, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from tpos_models.pocket.hypernetwork import PIXELS_PER_CELL, SKETCH_PX, SketchHypernetwork, prompt_features
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, to_tokens
-from tpos_models.pocket.sketch import FINER, SKETCH_PX, Sketcher, told
 from tpos_models.pocket.world.world import World
 from tpos_models.training.pictures.samples import (
     LAST,
@@ -42,11 +42,11 @@ def _by_phase(maps: torch.Tensor) -> torch.Tensor:
 
 
 class _Colours(torch.nn.Module):
-    """The sketcher as it is trained: on the pixels of one phase."""
+    """The hypernetwork as it is trained: on the pixels of one phase."""
 
-    def __init__(self, sketcher: Sketcher) -> None:
+    def __init__(self, hypernetwork: SketchHypernetwork) -> None:
         super().__init__()
-        self.sketcher = sketcher
+        self.sketcher = hypernetwork  # as the weights call it
 
     def forward(self, maps: torch.Tensor, prompt: torch.Tensor, phase: tuple[int, int]) -> torch.Tensor:
         rows, columns = (slice(start, None, STRIDE) for start in phase)
@@ -54,15 +54,15 @@ class _Colours(torch.nn.Module):
 
 
 class SketchStage:
-    """Trains the sketcher on z alone: t = 999."""
+    """Trains the hypernetwork on z alone: t = 999."""
 
     name = "sketch"
 
     def __init__(
-        self, sketcher: Sketcher, batch: int = 192, pool: int = 1536, device: str = "cpu", seed: int = 5
+        self, hypernetwork: SketchHypernetwork, batch: int = 192, pool: int = 1536, device: str = "cpu", seed: int = 5
     ) -> None:
-        self._sketcher = sketcher.to(device)
-        self.module: torch.nn.Module = _Colours(sketcher)
+        self._hypernetwork = hypernetwork.to(device)
+        self.module: torch.nn.Module = _Colours(hypernetwork)
         self.batch, self.world = batch, World(SKETCH_PX).to(device)
         self._pool = Pool(lambda g: self._samples(pool, g), period=max(1, 12 * pool // batch), seed=seed)
 
@@ -71,9 +71,9 @@ class SketchStage:
         """Maps of z in half precision, prompts and the world's drawings, their pixels by phase."""
         z, scenes = random_noise(count, generator), _often_hard(count, generator)
         parts = zip(z.split(16), scenes.split(16), strict=True)
-        pairs = [(_by_phase(self._sketcher.maps(a)).half(), _by_phase(self.world(a, b)).half()) for a, b in parts]
+        pairs = [(_by_phase(self._hypernetwork.maps(a)).half(), _by_phase(self.world(a, b)).half()) for a, b in parts]
         maps, drawings = (torch.cat(part) for part in zip(*pairs, strict=True))
-        return maps, told(to_tokens(scenes), torch.full((count,), LAST, device=z.device)), drawings
+        return maps, prompt_features(to_tokens(scenes), torch.full((count,), LAST, device=z.device)), drawings
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[Tensors, tuple[int, int]]:
         """Maps, prompts and drawings of one phase; and the phase."""
@@ -92,6 +92,6 @@ class SketchStage:
     def sheet(self, path: Path) -> None:
         """World above, sketch below."""
         z, scenes = held_out(next(self.module.parameters()).device)
-        prompt = told(to_tokens(scenes), torch.full((len(z),), LAST, device=z.device))
-        sketch = F.pixel_shuffle(self._sketcher(z, prompt), FINER) / 3 + 0.5
+        prompt = prompt_features(to_tokens(scenes), torch.full((len(z),), LAST, device=z.device))
+        sketch = F.pixel_shuffle(self._hypernetwork(z, prompt), PIXELS_PER_CELL) / 3 + 0.5
         write_sheet([F.interpolate(rows, scale_factor=4.0) for rows in (self.world(z, scenes), sketch)], path)

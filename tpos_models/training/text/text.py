@@ -24,7 +24,7 @@ from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, TINT,
 from tpos_models.pocket.text import JOINT_SIZE, PADDING, PocketText, Reading, TextNet, Vocabulary, pad, split_words
 from tpos_models.training import loop
 from tpos_models.training.text.heldout import PROMPTS, HeldOut
-from tpos_models.training.text.phrases import pairs, sound_phrases
+from tpos_models.training.text.phrases import PHRASES, sound_phrases
 
 FREQUENT_WORDS = 25_000
 WHITENING = 0.5  # exponent: 0 keeps the encoder's own variances, 1 whitens; 0.5 parts the names and keeps paraphrases
@@ -87,8 +87,9 @@ def domain_words() -> list[str]:
     forms = [
         text for f in words.CONDITION_WORDS.values() for part in (f.nouns, f.adjectives, f.phrases) for text in part
     ]
-    places = [text.partition("+")[0] for texts in words.PLACE_WORDS.values() for text in texts]
-    texts = [*places, *forms, *words.EVENTS, *words.IMPLIED, *words.TINT_WORDS, *PLACES, *CONDITIONS]
+    places = [word.text for known in words.PLACE_WORDS.values() for word in known]
+    phrases = words.PHRASES
+    texts = [*places, *forms, *phrases.events, *phrases.implied, *words.TINT_WORDS, *PLACES, *CONDITIONS]
     return sorted({word for text in texts for word in split_words(text.replace("_", " ")) if len(word) > 1})
 
 
@@ -96,7 +97,8 @@ def vocabulary_entries(pieces: list[str]) -> list[str]:
     """Row 0, the captions' and phrases' words, frequent English words, the encoder's own words and word tails."""
     dictionary = package_folder("symspellpy") / "frequency_dictionary_en_82_765.txt"
     frequent = [line.split()[0] for line in dictionary.read_text("utf-8-sig").splitlines()[:FREQUENT_WORDS]]
-    others = [*words.STYLES, *words.LEADS, *words.SUBJECTS, *words.UNRELATED, *words.LIGHT_WORDS, *words.HEAVY_WORDS]
+    said, graded = words.PHRASES.others, words.PHRASES.strengths
+    others = [*said.styles, *said.leads, *said.subjects, *said.unrelated, *graded.light_words, *graded.heavy_words]
     captions, _ = sample_captions(20_000, torch.Generator().manual_seed(1))
     spoken = [word for text in (*others, *captions, *sound_phrases(0)) for word in split_words(text)]
     own = [piece for piece in pieces if re.fullmatch("[a-z]{2,}|[0-9]{1,2}|[a-z]", piece)]
@@ -258,7 +260,7 @@ def judge(row: HeldOut, scene: torch.Tensor) -> tuple[bool, bool]:
     """Whether place and conditions (all that must show, none that must not) are right."""
     place, conditions = shown(scene)
     expected = row.conditions <= conditions <= row.conditions | row.tolerated
-    return row.places is None or place in row.places, expected
+    return place in row.places, expected
 
 
 def share(flags: list[bool]) -> float:
@@ -285,6 +287,7 @@ def evaluate_text(text: PocketText) -> dict[str, float]:
 
 def paraphrases_found(text: PocketText) -> list[bool]:
     """For each pair, whether the paraphrase lies nearest its own name among all names."""
-    names = list(dict.fromkeys(name for name, _ in pairs()))
-    nearest = (text.joint([other for _, other in pairs()]) @ text.joint(names).T).argmax(-1)
-    return [names[i] == name for i, (name, _) in zip(nearest.tolist(), pairs(), strict=True)]
+    pairs = PHRASES.paraphrases
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    nearest = (text.joint([other for _, other in pairs]) @ text.joint(names).T).argmax(-1)
+    return [names[i] == name for i, (name, _) in zip(nearest.tolist(), pairs, strict=True)]

@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.pocket.audio_encoder import HearingNet
+from tpos_models.pocket.audio_networks import AudioEncoderNet
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training import loop
 from tpos_models.training.audio.data import (
@@ -18,8 +18,8 @@ from tpos_models.training.audio.data import (
     strength_of,
     synthetic_clips,
 )
+from tpos_models.training.audio.encoder import AudioEncoderStage, TemporalStage, only_memory, self_contrast
 from tpos_models.training.audio.evaluation import never_trained_on
-from tpos_models.training.audio.hearing import HearingStage, TemporalStage, only_memory, self_contrast
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_views_of_one_scene_attract_and_equal_labels_do_not_repel() -> None:
 
 def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip]) -> None:
     torch.manual_seed(0)
-    first = HearingStage(clips, joint, batch=8)
+    first = AudioEncoderStage(clips, joint, batch=8)
     trained = lowers_every_loss(first, tmp_path / "segments", quick(48, lr=1e-3))
     first.module.load_state_dict(trained)
     second = TemporalStage(first.net, clips, joint, scenes=64, batch=32)
@@ -108,7 +108,7 @@ def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip])
 
 def test_the_second_stage_learns_memory_and_attention_only() -> None:
     torch.manual_seed(0)
-    net = HearingNet()
+    net = AudioEncoderNet()
     only_memory(net)
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1.0)
@@ -127,8 +127,8 @@ def test_the_second_stage_learns_memory_and_attention_only() -> None:
 
 
 def test_training_that_stopped_goes_on(tmp_path: Path, clips: list[Clip]) -> None:
-    loop.run(HearingStage(clips, joint, batch=4), tmp_path, quick(2))
-    again = loop.Trainer(HearingStage(clips, joint, batch=4), tmp_path, quick(3))
+    loop.run(AudioEncoderStage(clips, joint, batch=4), tmp_path, quick(2))
+    again = loop.Trainer(AudioEncoderStage(clips, joint, batch=4), tmp_path, quick(3))
     assert again.step == 2
     again.run()
     assert again.step == 3

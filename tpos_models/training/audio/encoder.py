@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from tpos_models.contracts import TextSpace
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_encoder import HearingNet, save_net
+from tpos_models.pocket.audio_networks import AudioEncoderNet, save_net
 from tpos_models.training import loop
 from tpos_models.training.audio.data import (
     WINDOW,
@@ -51,13 +51,13 @@ def joint_of(text: TextSpace) -> Joint:
     return encode
 
 
-class HearingStage:
+class AudioEncoderStage:
     """One stage of `tpos_models.training.loop`: the whole encoder, end to end."""
 
     name = "hearing"
 
     def __init__(self, clips: Sequence[Clip], joint: Joint, segments: int = 1, batch: int = 40) -> None:
-        self.net = HearingNet()
+        self.net = AudioEncoderNet()
         self.composer = Composer(clips, segments)
         self.module: nn.Module = loop.channels_last(_Whole(self.net, len(self.composer.bank)))
         self._batch, self._twice = batch, batch // 4
@@ -109,7 +109,9 @@ class TemporalStage:
 
     name = "hearing-time"
 
-    def __init__(self, net: HearingNet, clips: Sequence[Clip], joint: Joint, scenes: int = 10_000, batch: int = 96):
+    def __init__(
+        self, net: AudioEncoderNet, clips: Sequence[Clip], joint: Joint, scenes: int = 10_000, batch: int = 96
+    ):
         self.composer = Composer(clips, WINDOW.segments, real_share=0.5, changes=0.5)
         self.net, self._batch = net, batch
         self.module: nn.Module = _Temporal(net)
@@ -169,7 +171,7 @@ class TemporalStage:
         self.net.gate.copy_(torch.stack([(low + high) / 2, ((high - low) / 6).clamp(min=0.03)]))
 
 
-def only_memory(net: HearingNet) -> None:
+def only_memory(net: AudioEncoderNet) -> None:
     """Leave to training what the first stage, which sees one segment, cannot teach: recurrence, forgetting, attention.
 
     The LSTM starts with hardly a memory (no recurrence, forget gates at 0.12), so that it answers to every segment much
@@ -188,9 +190,9 @@ def only_memory(net: HearingNet) -> None:
 
 
 class _Whole(nn.Module):
-    """A HearingNet and, in training only, a plain classifier on the newest segment, which speeds the backbone up."""
+    """The networks and, in training only, a plain classifier on the newest segment, which speeds the backbone up."""
 
-    def __init__(self, net: HearingNet, labels: int) -> None:
+    def __init__(self, net: AudioEncoderNet, labels: int) -> None:
         super().__init__()
         self.net, self.head = net, nn.Linear(net.encoder.config.size, labels)
 
@@ -201,9 +203,9 @@ class _Whole(nn.Module):
 
 
 class _Temporal(nn.Module):
-    """The part of a HearingNet that the second stage trains; shares its parameters."""
+    """The part of a AudioEncoderNet that the second stage trains; shares its parameters."""
 
-    def __init__(self, net: HearingNet) -> None:
+    def __init__(self, net: AudioEncoderNet) -> None:
         super().__init__()
         self.lstm, self.cnn, self.map = net.encoder.lstm, net.encoder.cnn, net.map
         self.log_scale = net.log_scale
@@ -214,7 +216,7 @@ class _Temporal(nn.Module):
 
 
 @torch.no_grad()
-def featured(net: HearingNet, composer: Composer, scenes: int, seed: int) -> tuple[torch.Tensor, ...]:
+def featured(net: AudioEncoderNet, composer: Composer, scenes: int, seed: int) -> tuple[torch.Tensor, ...]:
     """Features (scenes, N, size), labels and strengths of composed scenes."""
     rng, parts = np.random.default_rng(seed), []
     device = next(net.parameters()).device
@@ -273,7 +275,7 @@ def draw_sheet(
     pyplot.close(figure)
 
 
-def train_hearing(
+def train_audio_encoder(
     runs: Path,
     weights_folder: Path,
     text: TextSpace,
@@ -281,7 +283,7 @@ def train_hearing(
     held_out: str = "",
     recipes: tuple[Recipe, Recipe] = (SEGMENTS, TIME),
     seeds: int = 12,
-) -> HearingNet:
+) -> AudioEncoderNet:
     """Train both stages on synthesised sounds and, with `sounds`, labelled recordings; save hearing.safetensors.
 
     The second stage meets synthesised sounds that the first has not heard. Recordings whose file names start with
@@ -291,7 +293,7 @@ def train_hearing(
     joint, started = joint_of(text), time.monotonic()
     recorded = [] if sounds is None else recorded_clips(sounds, held_out)
     torch.manual_seed(recipes[0].seed)
-    first = HearingStage(synthetic_clips(range(seeds), 5.0) + recorded, joint)
+    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + recorded, joint)
     net, whole = first.net, first.module
     whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
     second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + recorded, joint)

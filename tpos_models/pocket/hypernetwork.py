@@ -1,0 +1,238 @@
+"""The hypernetwork that sketches: the prompt becomes the weights of small per-pixel networks, and these draw.
+
+Its sketch is the denoiser's first idea of a picture (hypernetworks: Ha et al., ICLR 2017). The world draws a pixel from
+what it sees of z there, so the sketch is learned pixel by pixel: on few pixels of very many pictures, which is what
+teaches composition fastest. As in TPoS, the place is one thing and its weather another: the place's network draws a
+picture, then each condition's own small network composites its colours over it. Where an attribute is called otherwise
+than what it holds, its name is a key of the weights on disk.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tpos_models.pocket.noise_features import CELLS, MAPS, Crop, NoiseFeatures
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, PLACES, SCENE_SIZE, TINTS, from_tokens
+
+SKETCH_PX = 64
+PIXELS_PER_CELL = SKETCH_PX // CELLS
+SKETCH_CHANNELS = 3 * PIXELS_PER_CELL**2
+"""Channels of a sketch on the denoiser's cells: its colours, the pixels of a cell beside each other."""
+
+PROMPT_SIZE = SCENE_SIZE + len(CONDITIONS) + 1
+"""Prompt features: the scene, its strengths once more as saturating amounts, and how far x_t has left z."""
+
+
+def prompt_features(tokens: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Tokens (B, 17, 32) and timesteps (B,) to prompt features (B, PROMPT_SIZE).
+
+    Kept to what prompts spell, as the world keeps it: several whole places share the picture, strengths end at 1.5. A
+    rule's `show` beside a prompt can ask for more.
+    """
+    scenes = from_tokens(tokens)
+    place, strengths = scenes[:, PLACE].clamp_min(0.0), scenes[:, CONDITION].clamp(0.0, 1.5)
+    place = place / place.sum(1, keepdim=True).clamp_min(1.0)
+    left = 1 - t.to(scenes)[:, None] / 999
+    return torch.cat([place, strengths, scenes[:, TINTS].clamp(-1.0, 1.0), 1 - torch.exp(-2 * strengths), left], 1)
+
+
+FIRST_GAIN = 4.0
+"""First layers' weights are stored divided by this: an outline is then one pixel of 64 wide."""
+MOST_CONDITIONS = 6
+"""So many conditions are drawn at once, the strongest of a picture."""
+ANGULAR_FREQUENCIES = (1, 2, 3, 6, 9)
+POLAR = 4 + 2 * len(ANGULAR_FREQUENCIES)
+INPUTS = MAPS + POLAR + 1
+"""What a pixel is drawn from: the noise features, where it lies, and 1, which offsets multiply."""
+
+
+def _polar(features: NoiseFeatures) -> torch.Tensor:
+    """Constant maps (POLAR + 1, 64, 64) for steep outlines: x, y, distance from the middle, angle around it; and 1."""
+    x, y = features.x - 0.5, features.y - 0.5
+    radius, angle = (x**2 + y**2).sqrt(), torch.atan2(y, x)
+    waves = [wave(k * angle) for k in ANGULAR_FREQUENCIES for wave in (torch.sin, torch.cos)]
+    return torch.stack(
+        [16 * x, 16 * y, 4 * radius - 1, torch.log(radius.clamp_min(0.02)) + 1, *waves, torch.ones_like(x)]
+    )
+
+
+def affine(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Weights (..., rows, columns + 1), the last of them an offset, times x (..., columns, n)."""
+    return weights[..., :-1] @ x + weights[..., -1:]
+
+
+def sin_tanh(x: torch.Tensor, rows: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A first layer's activation along `dim`: sine of a third of its rows, for what repeats; tanh of the others, for
+    outlines."""
+    waves, outlines = x.split((rows // 3, rows - rows // 3), dim)
+    return torch.sin(waves), torch.tanh(outlines)
+
+
+def alpha_composite(alphas: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Alphas (..., layers, n), each layer over the ones before: the share of the background (..., 1, n), of each layer.
+
+    The over operator (Porter & Duff, SIGGRAPH 1984).
+    """
+    *below, top = alphas.split(1, -2)
+    background, shares = 1 - top, [top]
+    for alpha in reversed(below):
+        shares.append(alpha * background)
+        background = background - shares[-1]
+    return background, torch.cat(shares[::-1], -2)
+
+
+class PlaceNetwork(nn.Module):
+    """Maps to the picture of a place, and to the geometry its conditions are drawn by (where is sky, what lies far).
+
+    Weights of four layers are linear in the place weights: each place has its own way to cut the same noise into
+    ridges, shores and trees. The last layer gives alphas and colours, composited one over the other. `backdrops` are
+    bias maps that depend on the place alone: what always stands at the same spot.
+    """
+
+    def __init__(self, hidden_width: int, alpha_layers: int, bias_maps: int, geometry: int) -> None:
+        super().__init__()
+        prompt_size = len(PLACES) + 1
+        self.backdrops = nn.Parameter(torch.zeros(prompt_size, bias_maps, SKETCH_PX, SKETCH_PX))
+        self._outputs = (3, alpha_layers, 3 * alpha_layers, geometry)
+        columns = (INPUTS + bias_maps, hidden_width + 1, hidden_width + 1, hidden_width + 1)
+        self._sizes = tuple(zip((hidden_width,) * 3 + (sum(self._outputs),), columns, strict=True))
+        self.layers = nn.ModuleList(nn.Linear(prompt_size, rows * columns) for rows, columns in self._sizes)
+        for layer, std in zip(self.layers, (0.2 / FIRST_GAIN, 0.1, 0.1, 0.04), strict=True):
+            for parameter in layer.parameters():
+                nn.init.normal_(parameter, std=std)
+
+    def forward(
+        self, maps: torch.Tensor, place: torch.Tensor, pixels: tuple[slice, slice]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps (B, INPUTS, n), place (B, 19) -> colours (B, 3, n), geometry (B, geometry, n)."""
+        bias_maps = self.backdrops[:, :, *pixels].flatten(2)
+        bias_maps = (3 * place @ bias_maps.flatten(1)).view(-1, *bias_maps.shape[1:])
+        first, second, third, last = (
+            layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
+        )
+        first = FIRST_GAIN * first
+        on_maps = torch.cat([first[..., : INPUTS - 1], first[..., -1:]], -1)
+        x = on_maps @ maps + first[..., INPUTS - 1 : -1] @ bias_maps
+        x = F.silu(affine(second, torch.cat(sin_tanh(x, self._sizes[0][0], 1), 1)))
+        x = affine(last, x + F.silu(affine(third, x)))
+        picture, alphas, colours, geometry = x.split(self._outputs, 1)
+        background, shares = alpha_composite(torch.sigmoid(4 * alphas))
+        colours = colours.view(-1, self._outputs[1], 3, bias_maps.shape[2])
+        return picture * background + (shares[:, :, None] * colours).sum(1), torch.tanh(geometry)
+
+
+class ConditionNetworks(nn.Module):
+    """Each condition's own way to change a picture: its colours graded, then layers of colour composited over them.
+
+    Weights are linear in (1, strength, saturating strength); at strength 0 a condition does exactly nothing.
+    """
+
+    painted: torch.Tensor
+
+    def __init__(self, first_width: int, hidden_width: int, alpha_layers: int, bias_maps: int, geometry: int) -> None:
+        super().__init__()
+        self._sizes = (
+            (first_width, INPUTS),
+            (first_width, bias_maps),
+            (hidden_width, first_width + geometry + 1),
+            (alpha_layers, hidden_width + 1),
+            (alpha_layers, 3),
+        )
+        count, scale = len(CONDITIONS), (0.13 / FIRST_GAIN, 0.3 / FIRST_GAIN, 0.2, 0.1, 0.3)
+        self.backdrops = nn.Parameter(torch.zeros(count, bias_maps, SKETCH_PX, SKETCH_PX))
+        self.layers = nn.ParameterList(
+            torch.randn(count, 3, rows * columns) * std for (rows, columns), std in zip(self._sizes, scale, strict=True)
+        )
+        self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
+        self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
+
+    def forward(
+        self,
+        maps: torch.Tensor,
+        geometry: torch.Tensor,
+        picture: torch.Tensor,
+        strengths: torch.Tensor,
+        pixels: tuple[slice, slice],
+        most: int,
+    ) -> torch.Tensor:
+        """Maps (B, INPUTS, n), geometry, picture (B, 3, n), strengths (B, 14) in 0..1.5 -> the picture under them.
+
+        `most`: how many conditions of a picture are drawn, the strongest ones.
+        """
+        strengths = strengths[:, self.painted]
+        strongest = strengths.topk(most, 1).indices
+        strongest = strongest.gather(1, strongest.float().topk(most, 1, largest=False).indices)  # as they are painted
+        which, strengths = self.painted[strongest], strengths.gather(1, strongest)
+        amounts = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
+        codes = F.pad(amounts, (1, 0), value=1.0)
+        first, own, second, third, inks = (
+            (codes @ layer[which]).view(-1, most, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
+        )
+        rows, bias_maps = self._sizes[0][0], 3 * FIRST_GAIN * self.backdrops[:, :, *pixels].flatten(2)
+        x = (FIRST_GAIN * first).view(-1, most * rows, INPUTS) @ maps
+        x = x.view(-1, most, rows, bias_maps.shape[2]) + own @ bias_maps[which]
+        x = torch.cat([*sin_tanh(x, rows, 2), geometry[:, None].expand(-1, most, -1, -1)], 2)
+        alphas = torch.sigmoid(4 * affine(third, F.silu(affine(second, x))))
+        alphas = alphas * (1 - torch.exp(-8 * strengths))[..., None, None]
+        background, shares = alpha_composite(alphas)
+        matrices, offsets = (amounts @ self.grades[which]).view(-1, most, 3, 4).split((3, 1), 3)
+        matrices = matrices + torch.eye(3, device=matrices.device, dtype=matrices.dtype)
+        colours = inks.transpose(-1, -2) @ shares + offsets * background
+        picture = picture[:, None]
+        for matrix, left, colour in zip(matrices.split(1, 1), background.split(1, 1), colours.split(1, 1), strict=True):
+            picture = matrix @ picture * left + colour
+        return picture[:, 0]
+
+
+class SketchHypernetwork(nn.Module):
+    """Noise features and prompt features to colours, pixel by pixel: the place, its conditions over it, a tint over
+    both."""
+
+    around: torch.Tensor
+    precise = True
+    """Its first layers are steeper than float16 can follow."""
+
+    def __init__(self, hidden_width: int, alpha_layers: int, bias_maps: int) -> None:
+        super().__init__()
+        self.features = NoiseFeatures(SKETCH_PX)
+        self.register_buffer("around", _polar(self.features), persistent=False)
+        self.ground = PlaceNetwork(hidden_width, alpha_layers, bias_maps, geometry=8)
+        self.weather = ConditionNetworks(first_width=12, hidden_width=16, alpha_layers=4, bias_maps=2, geometry=8)
+        self.tints = nn.Linear(2 * len(range(SCENE_SIZE)[TINTS]), 3 * 4, bias=False)
+        nn.init.zeros_(self.tints.weight)
+
+    def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """x_t (B, 4, 32, 32), prompt (B, PROMPT_SIZE) -> (B, SKETCH_CHANNELS, 32, 32): the pixels of each cell beside
+        each other.
+
+        Values are about -1.5..1.5. With `crop`, only these rows and columns of cells are drawn.
+        """
+        whole = slice(0, CELLS)
+        rows, columns = (
+            slice(PIXELS_PER_CELL * cells.start, PIXELS_PER_CELL * cells.stop) for cells in crop or (whole, whole)
+        )
+        maps = self.maps(x_t)[:, :, rows, columns]
+        colours = self.colours(maps.flatten(2), prompt, (rows, columns))
+        down, across = ((part.stop - part.start) // PIXELS_PER_CELL for part in (rows, columns))
+        # pixel_unshuffle, in words every exporter knows
+        cells = colours.view(-1, 3, down, PIXELS_PER_CELL, across, PIXELS_PER_CELL)
+        return cells.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+    def maps(self, x_t: torch.Tensor) -> torch.Tensor:
+        """What each pixel is drawn from: (B, 4, 32, 32) to (B, INPUTS, 64, 64)."""
+        return torch.cat([self.features.maps(x_t), self.around.expand(x_t.shape[0], -1, -1, -1)], 1)
+
+    def colours(
+        self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, slice], most: int = MOST_CONDITIONS
+    ) -> torch.Tensor:
+        """Maps (B, INPUTS, n) of the n pixels that two slices pick, prompt (B, PROMPT_SIZE) -> colours (B, 3, n).
+
+        `most`: see `ConditionNetworks`.
+        """
+        place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
+        picture, geometry = self.ground(maps, place, pixels)
+        picture = self.weather(maps, geometry, picture, prompt[:, CONDITION], pixels, most)
+        push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
+        return (picture + affine(push, picture)) * 1.5
