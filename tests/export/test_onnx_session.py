@@ -55,5 +55,9 @@ def test_onnx_runtime_leaves_nothing_in_the_users_folders(tmp_path):
 def test_only_the_sessions_file_imports_onnx_runtime():
     root = Path(onnx_session.__file__).parents[1]
     files = [path for room in ("engine", "export", "tpos_models") for path in (root / room).rglob("*.py")]
-    importing = {path.name for path in files if re.search(r"^\s*(import|from) onnxruntime", path.read_text(), re.M)}
+    importing = {
+        path.name
+        for path in files
+        if re.search(r"^\s*(import|from) onnxruntime", path.read_text(encoding="utf-8"), re.M)
+    }
     assert importing == {"onnx_session.py"}

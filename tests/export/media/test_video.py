@@ -169,7 +169,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 DISK_FULL = """
 import resource, sys
 import numpy as np
-from export.video import VideoWriter
+from export.media.video import VideoWriter
 from tpos_models.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 writer = VideoWriter(sys.argv[1], (160, 120), 30, 44_100, 1, live=sys.argv[2] == "live")
