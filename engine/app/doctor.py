@@ -24,10 +24,8 @@ from tpos_models.registry import POCKET, resizable
 
 LOW_DISK_BYTES = 5 * 2**30
 _TORCH = torch.__version__.partition("+")[0]
-TORCH_CUDA = (
-    f"pip install torch=={_TORCH}+cu130 --index-url https://download.pytorch.org/whl/cu130 gets one that is not"
-)
-"""On Windows the wheel that PyPI has is for the CPU alone; the local version makes pip replace it with the same torch."""
+TORCH_CUDA = f"pip install torch=={_TORCH}+cu130 --index-url https://download.pytorch.org/whl/cu130"
+"""On Windows PyPI's wheel is for the CPU alone; with the local version named, pip replaces it by the same torch."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,8 @@ def _gpu() -> Iterator[Finding]:
     elif torch.backends.mps.is_available():
         yield Finding("gpu", "ok", "Apple GPU through Metal")
     elif torch.version.cuda is None and (card := nvidia_card()):
-        yield Finding(
-            "gpu", "missing", f"{card} is here, torch {torch.__version__} is built without CUDA; {TORCH_CUDA}"
-        )
+        lack = f"torch {torch.__version__} is built without CUDA"
+        yield Finding("gpu", "missing", f"{card} is here, {lack}; this gets one that has it: {TORCH_CUDA}")
     else:
         yield Finding("gpu", "missing", "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
 
