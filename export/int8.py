@@ -52,7 +52,7 @@ depend on how fast this machine is, or how busy."""
 
 def recipe_id(network: Network) -> str:
     """What an int8 graph depends on beside its network: this file, whoever gives the real inputs, ONNX Runtime."""
-    sources = (__file__, inspect.getsourcefile(network.real) if network.real else None)
+    sources = (__file__, inspect.getsourcefile(inspect.unwrap(network.real)) if network.real else None)
     return f"{_digest(*sources)[:8]}-ort{VERSION}"
 
 

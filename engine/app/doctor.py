@@ -23,6 +23,9 @@ from tpos_models.pocket.model import check_weights
 from tpos_models.registry import POCKET, resizable
 
 LOW_DISK_BYTES = 5 * 2**30
+_TORCH = torch.__version__.partition("+")[0]
+TORCH_CUDA = f"pip install torch=={_TORCH}+cu130 --index-url https://download.pytorch.org/whl/cu130"
+"""On Windows PyPI's wheel is for the CPU alone; with the local version named, pip replaces it by the same torch."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,32 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("gpu", "ok", f"{name}, compute capability {major}.{minor}, {memory:.0f} GiB")
     elif torch.backends.mps.is_available():
         yield Finding("gpu", "ok", "Apple GPU through Metal")
+    elif torch.version.cuda is None and (card := nvidia_card()):
+        lack = f"torch {torch.__version__} is built without CUDA"
+        yield Finding("gpu", "missing", f"{card} is here, {lack}; this gets one that has it: {TORCH_CUDA}")
     else:
         yield Finding("gpu", "missing", "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
+
+
+def nvidia_card() -> str:
+    """The NVIDIA card whose driver is installed, whatever torch can do with it; empty where there is none."""
+    try:
+        asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        done = None
+    if done and done.returncode == 0 and done.stdout.strip():
+        return done.stdout.strip().splitlines()[0]
+    return "an NVIDIA card" if any(_driver_files()) else ""
+
+
+def _driver_files() -> Iterator[Path]:
+    """One for each card on Linux; the CUDA driver's library on Windows."""
+    if sys.platform == "win32":
+        library = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "nvcuda.dll"
+        yield from [library] * library.is_file()
+    else:
+        yield from Path("/proc/driver/nvidia/gpus").glob("*")
 
 
 def _backends() -> Iterator[Finding]:

@@ -51,11 +51,13 @@ def test_int8_is_near_float32_and_takes_any_batch(tmp_path):
 @pytest.fixture(scope="module")
 def signals() -> dict[str, dict[int, float]]:
     """Of pocket's own picture networks, on inputs that they were not calibrated with."""
-    found = {}
+    found, threads = {}, torch.get_num_threads()
+    torch.set_num_threads(1)
     for network in picture_networks():
         run, reference = onnx_runner.runner(Precision.INT8)(network), run_in_torch(network)
         _, unseen = int8.split(network.real())
         found[network.name] = {step: powers_db(run, reference, inputs) for step, inputs in unseen.items()}
+    torch.set_num_threads(threads)
     return found
 
 
@@ -154,6 +156,15 @@ def test_a_cache_that_cannot_be_written_does_not_change_the_precision(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
     assert not torch.equal(got[0], run_in_torch(network)(*example)[0])
     assert onnx_runner.fastest([network], blocked) is Precision.FP32
+
+
+def test_two_builds_are_the_same_bytes(tmp_path):
+    network = with_real_inputs()
+    graphs = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        onnx_runner.runner(Precision.INT8, folder)(network)
+        graphs.append(onnx_runner.graph_path(network, Precision.INT8, folder).read_bytes())
+    assert graphs[0] == graphs[1]
 
 
 def test_another_recipe_or_onnx_runtime_is_another_file(tmp_path, monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,3 +78,17 @@ def test_a_disk_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):
         weights.save(tmp_path / "file", "net", {}, {})
+
+
+def test_a_write_that_breaks_off_leaves_the_old_file_whole(folder, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write = Path.write_bytes
+
+    def half(path, data):
+        write(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(StorageError, match="No space left"):
+        weights.save(folder, "net", {"weight": torch.zeros(3, 2)}, {})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -72,6 +72,10 @@ def test_backends_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture
         (MemoryError(), "out of memory"),
         (ImportError("libnvinfer.so.10: cannot open"), "a library is missing (libnvinfer.so.10: cannot open)"),
         (RunError("denoiser: the kernel failed\nmore"), "a network failed (denoiser: the kernel failed)"),
+        (
+            OSError("libcudnn.so.9: cannot open shared object file"),
+            "a network failed (libcudnn.so.9: cannot open shared object file)",
+        ),
         (RuntimeError(), "a network failed (RuntimeError)"),
         (KeyError("a mistake of ours"), ""),
         (ModelError("weights are damaged"), ""),

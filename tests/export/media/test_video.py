@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -166,10 +167,49 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
             VideoWriter(folder / "x.mp4", (64, 48), FPS)
 
 
+def top_boxes(path: Path) -> list[tuple[str, bytes]]:
+    """ISO/IEC 14496-12, 4.2: a box is its size in four bytes (1: in the eight that follow the type), its type, ..."""
+    data, at, boxes = path.read_bytes(), 0, []
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        size = struct.unpack_from(">Q", data, at + 8)[0] if size == 1 else size
+        assert 8 <= size <= len(data) - at
+        boxes.append((kind.decode("ascii"), data[at : at + size]))
+        at += size
+    return boxes
+
+
+def test_at_any_moment_of_a_live_film_all_but_its_last_half_second_plays(tmp_path: Path) -> None:
+    path = tmp_path / "show.mp4"
+    rng = np.random.default_rng(0)
+    lost = []
+    with VideoWriter(path, (64, 48), FPS, RATE, live=True) as writer:
+        for k in range(3 * FPS):
+            writer.write_video(rng.integers(0, 255, (48, 64, 3)).astype(np.uint8), k / FPS)
+            writer.write_audio(np.zeros((RATE // FPS, 2), np.float32), k * RATE // FPS)
+            if k >= FPS:
+                lost.append(k + 1 - sum(1 for _ in read_frames(path)))
+        assert "moof" in dict(top_boxes(path))
+    assert max(lost) <= 0.5 * FPS + 4, "half a second, and what the interleaving holds back"
+    assert sum(1 for _ in read_frames(path)) == 3 * FPS
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_closed_film_is_plain(tmp_path: Path, live: bool) -> None:
+    path = tmp_path / "show.mp4"
+    write_show(path, live=live)
+    boxes = top_boxes(path)
+    kinds = [kind for kind, _ in boxes]
+    assert kinds[0] == "ftyp"
+    assert kinds.count("moov") == kinds.count("mdat") == 1
+    assert set(kinds) <= {"ftyp", "free", "moov", "mdat"}
+    assert b"mvex" not in dict(boxes)["moov"], "its index does not speak of fragments either"
+
+
 DISK_FULL = """
 import resource, sys
 import numpy as np
-from export.video import VideoWriter
+from export.media.video import VideoWriter
 from tpos_models.errors import StorageError
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 writer = VideoWriter(sys.argv[1], (160, 120), 30, 44_100, 1, live=sys.argv[2] == "live")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import resource
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -197,6 +196,7 @@ def test_a_full_disk_leaves_nothing_half_written(small_hub, monkeypatch):
 
 
 def test_a_disk_that_fills_in_mid_download(small_hub):
+    resource = pytest.importorskip("resource", reason="file size limits are POSIX")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # a real write fails, as on a full disk
     try:

@@ -1,0 +1,135 @@
+"""Which precision plays: live may measure, offline never; what was in force is recorded and used again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from typer.testing import CliRunner
+
+from engine.app import offline
+from engine.app.live import Live, LiveOptions
+from engine.app.options import LookOptions, ModelOptions
+from engine.cli import app
+from engine.inference.loading import choose_precision, open_chain, precisions
+from engine.outputs.screens import NoScreen
+from engine.recording.session import open_session
+from export import int8, onnx_runner
+from export.media.reading import read_frames
+from tpos_models.errors import InputError
+from tpos_models.pocket.synth.sounds import synthesise
+from tpos_models.precision import Precision
+
+RENDER = """
+import sys
+from pathlib import Path
+from engine.app.offline import render_file
+from engine.app.options import LookOptions
+from export import int8
+int8.speedup = lambda *_: float(sys.argv[3])
+look = LookOptions(prompt="a lake", seed=4, steps=2, precision=sys.argv[4] or None)
+render_file(Path(sys.argv[1]), Path(sys.argv[2]), look, (128, 128), 10.0, 0.4, lambda share: None)
+"""
+
+
+@pytest.fixture(scope="module")
+def thunder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "thunder.wav"
+    sf.write(path, synthesise("thunder", 1.0, 1), 44_100)
+    return path
+
+
+def test_two_renders_with_caches_of_their_own_are_the_same_bytes_whichever_precision_is_faster(thunder, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TPOS_PRECISION"}
+    running = []
+    for name, times, asked in (("plain", "0.1", ""), ("int8-wins", "100", "auto")):
+        command = [sys.executable, "-c", RENDER, str(thunder), str(tmp_path / f"{name}.mp4"), times, asked]
+        own = environment | {"TPOS_CACHE": str(tmp_path / name)}
+        running.append(subprocess.Popen(command, env=own, stderr=subprocess.PIPE, text=True))
+    for process in running:
+        _, trouble = process.communicate(timeout=300)
+        assert process.returncode == 0, trouble
+    films = [list(read_frames(tmp_path / f"{name}.mp4")) for name in ("plain", "int8-wins")]
+    assert len(films[0]) == 4
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(*films, strict=True))
+
+
+@pytest.fixture
+def unset(monkeypatch):
+    monkeypatch.delenv("TPOS_PRECISION", raising=False)
+
+
+def test_only_auto_measures_and_what_is_in_force_is_said(unset, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(onnx_runner, "fastest", lambda *_, **__: asked.append(1) or Precision.FP32)
+    assert open_chain("pocket", precision=None).model.precision is Precision.FP32
+    assert not asked
+    assert open_chain("pocket", precision=Precision.AUTO).model.precision is Precision.FP32
+    assert len(asked) == 1
+
+
+def test_a_show_records_the_precision_in_force_and_its_export_uses_it(unset, monkeypatch, tmp_path, thunder):
+    monkeypatch.setattr(int8, "speedup", lambda *_: 2.0)
+    options = LiveOptions(look=LookOptions(), source=str(thunder), headless=True, osc_port=0, record=tmp_path)
+    summary = Live(options).run(NoScreen((64, 64)), threading.Event())
+    folder = summary.recordings[0].path
+    assert '"precision":"int8"' in "".join(p.read_text().replace(" ", "") for p in folder.glob("*.json"))
+    wanted: list[Precision | None] = []
+    real = offline.open_model
+    monkeypatch.setattr(offline, "open_model", lambda *given: wanted.append(given[3]) or real(*given))
+    for option in (None, "fp32"):
+        session = open_session(str(folder), tmp_path)
+        offline.render_session(
+            session, tmp_path / "x.mp4", ModelOptions(precision=option), (64, 64), 10.0, lambda share: None
+        )
+    assert wanted == [Precision.INT8, Precision.FP32]
+
+
+def test_the_environment_says_what_is_taken_where_nothing_is_asked_for(monkeypatch):
+    monkeypatch.setenv("TPOS_PRECISION", "int8")
+    assert choose_precision(None, "pocket") is Precision.INT8
+    assert choose_precision("fp32", "pocket") is Precision.FP32
+    assert choose_precision(None, "random:tiny-lcm") is None, "which has no int8 and is not refused for it"
+    monkeypatch.setenv("TPOS_PRECISION", "int3")
+    with pytest.raises(InputError, match="TPOS_PRECISION int3: auto, fp32, int8 or fp16 would be accepted"):
+        choose_precision(None, "pocket")
+    monkeypatch.delenv("TPOS_PRECISION")
+    assert choose_precision(None, "pocket") is None
+
+
+def test_what_a_machine_does_not_compute_in_is_refused_in_a_line():
+    assert precisions("pocket") == (Precision.FP32, Precision.INT8)
+    with pytest.raises(InputError, match="--precision fp16: pocket on onnx has auto or fp32 or int8 here"):
+        choose_precision("fp16", "pocket")
+    with pytest.raises(InputError, match="--precision int3: auto, fp32, int8 or fp16 would be accepted"):
+        LookOptions(precision="int3")
+
+
+@pytest.mark.parametrize("command", [["live"], ["render"], ["sessions", "export"], ["bench"], ["build"]])
+def test_every_playing_command_has_the_option(command):
+    shown = CliRunner().invoke(app, [*command, "--help"], terminal_width=200).output
+    assert shown.count("--precision") == 1
+
+
+def test_bench_says_frames_per_second_of_both(unset, tmp_path, monkeypatch):
+    monkeypatch.setattr(int8, "speedup", lambda *_: 2.0)
+    from engine.bench import Bench, BenchOptions, _precisions
+    from engine.bench.stages import NetworkProfiler
+    from engine.inference.loading import open_model
+
+    model = open_model("pocket", precision=Precision.AUTO)
+    bench = Bench(BenchOptions(seconds=0.2), lambda line: None, model, NetworkProfiler())
+    _precisions(bench)
+    report = json.loads(json.dumps(bench.report["precisions"]))
+    assert report["precision"] == "int8"
+    assert set(report["precisions_fps"]) == {"fp32", "int8"}
+    assert min(report["precisions_fps"].values()) > 0
+    assert "fp32" in bench.lines[-1]
+    assert bench.lines[-1].endswith("the show takes int8")

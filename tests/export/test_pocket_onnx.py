@@ -1,0 +1,48 @@
+"""The shipped weights in what plays: ONNX Runtime draws the pictures that the world draws, as torch does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from export import onnx_runner
+from tpos_models.network import Run, run_in_torch
+from tpos_models.pocket.model import SPEC, picture_networks
+from tpos_models.pocket.world.world import World
+from tpos_models.precision import Precision
+from tpos_models.training.pictures import evaluation
+
+LEAST_PSNR_DB = {Precision.FP32: 26.0, Precision.INT8: 25.5}
+
+
+def runs(precision: Precision) -> tuple[Run, Run]:
+    denoiser, decoder = (onnx_runner.runner(precision)(network) for network in picture_networks())
+    return denoiser, decoder
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """ONNX Runtime's threads and torch's would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("precision", LEAST_PSNR_DB)
+def test_one_step_draws_what_the_world_draws(precision):
+    denoiser, decoder = runs(precision)
+    draw = evaluation.in_one_step(lambda *tensors: denoiser(*tensors)[0], lambda latents: decoder(latents)[0])
+    assert evaluation.one_step_fidelity(draw, World(), 12)["one_step_psnr_db"] >= LEAST_PSNR_DB[precision]
+
+
+def test_every_step_ends_in_torchs_picture_to_one_level_of_255():
+    denoiser, decoder = runs(Precision.FP32)
+    networks = picture_networks()
+    reference, reference_decoder = (run_in_torch(network) for network in networks)
+    for step in SPEC.timesteps:
+        for inputs in networks[0].real()[step][::6]:
+            got, want = decoder(*denoiser(*inputs))[0], reference_decoder(*reference(*inputs))[0]
+            assert float((255 * (got - want)).abs().max()) < 1
