@@ -35,6 +35,7 @@ from engine.core.messages import Frame, Heard, ShowState
 from engine.inference.fallback import Ladder
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_ladder
+from engine.inference.plan import choose_plan
 from engine.inference.worker import Inference
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import Filming
@@ -202,7 +203,8 @@ class Live:
 
     def _new_stage(self) -> SamplingStage:
         limit, stream = self._ladder.rung.most_steps, self.options.stream_batch
-        return SamplingStage(self.model, self.clock, limit, self.picture, stream_batch=stream, beside_display=True)
+        plan = choose_plan(self.model, stream_batch=stream)
+        return SamplingStage(self.model, self.clock, plan, limit, self.picture, beside_display=True)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
         seconds = self.options.seconds

@@ -27,6 +27,7 @@ from engine.core.console import Tick
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import open_model
+from engine.inference.plan import choose_plan
 from engine.outputs.screens import FILM_PX, Screen, open_headless
 from engine.recording.session import Session
 from engine.recording.start_picture import starting_picture
@@ -38,11 +39,11 @@ StateAt = Callable[[float], ShowState]
 
 
 class OfflineShow:
-    """One show fed by hand; arguments as `SamplingStage`. Owned by the loop that calls `begin`."""
+    """One show fed by hand; arguments as `SamplingStage` and `choose_plan`. Owned by the loop that calls `begin`."""
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
         self.clock = VirtualClock()
-        self.stage = SamplingStage(model, self.clock, picture=picture, reference_steps=reference_steps)
+        self.stage = SamplingStage(model, self.clock, choose_plan(model, reference_steps), picture=picture)
         self.analyser = Analyser()
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:

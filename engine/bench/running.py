@@ -24,6 +24,7 @@ from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, SoundWindow
 from engine.inference.frame_pipeline import Listener, SamplingStage
 from engine.inference.in_flight import Flight
+from engine.inference.plan import choose_plan
 from engine.inference.worker import Inference
 from tpos_models.contracts import Model
 from tpos_models.errors import RunError
@@ -80,7 +81,7 @@ def running(
     frames: Mailbox[Frame] = Mailbox()
 
     def stage() -> SamplingStage:
-        return SamplingStage(model, clock, stream_batch=stream_batch, beside_display=beside_display)
+        return SamplingStage(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
 
     inference = Inference(stage, capture, director.state, frames, clock)
     osc = OscServer(director.queue, port=_free_port(), clock=clock)
