@@ -33,6 +33,7 @@ from engine.core.signals import ended_by_signals
 from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import choose_precision, open_chain
+from engine.inference.plan import choose_plan
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
@@ -148,11 +149,10 @@ class Live:
     def _open_pipeline(self) -> SamplingStage:
         """For the inference thread: the model in use, loaded where it is not yet."""
         model, options = self._chain.model, self.options
-        return SamplingStage(
-            model, self.clock, self._chain.backend.most_steps, self.picture,
-            options.look.reference_steps if options.look.is_reference else 0,
-            stream_batch=options.stream_batch, beside_display=True,
-        )  # fmt: skip
+        steps = options.look.reference_steps if options.look.is_reference else 0
+        plan = choose_plan(model, steps, options.stream_batch)
+        limit = self._chain.backend.most_steps
+        return SamplingStage(model, self.clock, plan, limit, self.picture, beside_display=True)
 
     def _about(self) -> About:
         """What the records say of this show; of the model what is known when it is loaded."""

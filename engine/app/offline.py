@@ -26,6 +26,7 @@ from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.core.signals import ended_by_signals
 from engine.inference.frame_pipeline import SamplingStage
 from engine.inference.loading import choose_precision, open_model
+from engine.inference.plan import choose_plan
 from engine.outputs.registry import FILM_PX
 from engine.outputs.screens import Screen, open_headless
 from engine.recording.session import Session
@@ -49,11 +50,11 @@ class FilmOptions:
 
 
 class OfflineShow:
-    """One show fed by hand; arguments as `SamplingStage`. Owned by the loop that calls `begin`."""
+    """One show fed by hand; arguments as `SamplingStage` and `choose_plan`. Owned by the loop that calls `begin`."""
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
         self.clock = VirtualClock()
-        self.stage = SamplingStage(model, self.clock, picture=picture, reference_steps=reference_steps)
+        self.stage = SamplingStage(model, self.clock, choose_plan(model, reference_steps), picture=picture)
         self.analyser = Analyser()
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:

@@ -19,6 +19,7 @@ from engine.core.clock import WallClock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, SoundWindow
 from engine.inference.frame_pipeline import Listener, SamplingStage
 from engine.inference.in_flight import Flight
+from engine.inference.plan import choose_plan
 from tpos_models.contracts import Model
 from tpos_models.errors import RunError
 from tpos_models.pocket.synth.sounds import synthesise
@@ -62,7 +63,7 @@ def running(
     show.set(rules=())  # a rule adds evaluations to the reference tier that the bare networks do not make
 
     def pipeline() -> SamplingStage:
-        return SamplingStage(model, clock, stream_batch=stream_batch, beside_display=beside_display)
+        return SamplingStage(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
 
     with Engine(show, source or SynthSource(clock), pipeline, clock, osc=OscOptions(port=0)) as engine:
         for _ in range(2):

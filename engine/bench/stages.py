@@ -23,6 +23,7 @@ from engine.core.clock import VirtualClock
 from engine.core.messages import Frame, ShowState
 from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
 from engine.inference.in_flight import Flight
+from engine.inference.plan import choose_plan, eager_plan
 from engine.outputs.screens import Screen
 from tpos_models.contracts import Model
 from tpos_models.network import Network, Run, Runner
@@ -107,7 +108,8 @@ class SteppedShow:
     def __init__(self, model: Model, state: ShowState, profiler: NetworkProfiler) -> None:
         self.model, self.state, self.profiler = model, state, profiler
         self.clock = VirtualClock()
-        self.stage = SamplingStage(model, self.clock)
+        self._plan, self._apart = choose_plan(model), eager_plan(model)
+        self.stage = SamplingStage(model, self.clock, self._plan)
         self.taken: defaultdict[str, list[float]] = defaultdict(list)
         self.calls: list[Call] = []
         """Those of the newest frame."""
@@ -126,11 +128,11 @@ class SteppedShow:
         self.clock.sleep(FRAME_S)
         self._listen()
         with self.profiler.recording() as calls:
-            self.stage.apart = True
+            self.stage.plan = self._apart
             start_s = now()
             picture = self.stage.frame(self.state, self._analyser.latest())
             end_s = now()
-            self.stage.apart = False
+            self.stage.plan = self._plan
         self.calls = calls
         self._split(start_s, end_s)
         return picture.image

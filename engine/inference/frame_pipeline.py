@@ -17,19 +17,15 @@ import torch
 
 from engine.core.clock import Clock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, Heard, Prompt, Rule, ShowState, SoundWindow
-from engine.inference.cuda_graph import WholeFrame, to_bytes
 from engine.inference.fallback import UNLIMITED
+from engine.inference.plan import Plan
 from export.cuda_graphs import to_host
 from export.onnx_session import frames_at_once
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, crossfade, magnitude, mix
 from tpos_models.diffusion.guidance import Guidance, Tier
-from tpos_models.diffusion.lcm import sample, trajectory
 from tpos_models.diffusion.noise_motion import Drift, Start, feed_back
-from tpos_models.diffusion.plms import sample_plms
-from tpos_models.diffusion.schedule import NoiseSchedule
-from tpos_models.diffusion.stream_batch import StreamBatch
-from tpos_models.errors import InputError
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.image import fit_picture
 
 HEAR_EVERY_S = 0.2
@@ -146,39 +142,30 @@ class Shaped:
 class SamplingStage:
     """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it.
 
-    A frame takes as many steps as the show asks for, the model knows and `most_steps` allows; with `reference_steps`
-    it takes those, as the paper does (`diffusion.plms`). `picture`, RGB uint8 (H, W, 3), is what
-    every frame starts from, or with feedback the first. `stream_batch` takes one step of several successive frames in
-    one call (`diffusion.stream_batch`): a frame of n steps then comes n - 1 frames later. `beside_display`: a core is
-    left to whatever draws.
+    A frame takes as many steps as the show asks for, the model knows and `most_steps` allows. `picture`, RGB uint8
+    (H, W, 3), is what every frame starts from, or with feedback the first. `beside_display`: a core is left to whatever
+    draws.
     """
 
     def __init__(
         self,
         model: Model,
         clock: Clock,
+        plan: Plan,
         most_steps: int = UNLIMITED,
         picture: np.ndarray | None = None,
-        reference_steps: int = 0,
-        stream_batch: bool = False,
         beside_display: bool = False,
     ) -> None:
-        if reference_steps and model.spec.schedule != "scaled_linear":
-            raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
         self.model = model
-        self._reference_steps = reference_steps
-        alone = stream_batch or model.runner != "onnx"
-        self._at_once = 1 if alone else frames_at_once(beside_display)
-        self._stream: StreamBatch[Shaped] | None = StreamBatch(model.denoiser) if stream_batch else None
+        self.plan = plan
+        """How frames are made; its owner may give another between two."""
+        self._at_once = frames_at_once(beside_display) if model.runner == "onnx" else 1
         self._picture = None if picture is None else encode_picture(model, picture)
         self._last_x0: torch.Tensor | None = None
         self._last_index = 0
         self._finishing = threading.Lock()
         self._clock = clock
         self._most_steps = min(most_steps, len(model.spec.timesteps))
-        self._schedule = NoiseSchedule(model.spec)
-        one_graph = model.device.type == "cuda" and not (stream_batch or reference_steps)
-        self._whole = WholeFrame(model, self._schedule) if one_graph else None
         self._listener = Listener(model)
         self._prompts = PromptFader(model)
         self._rules: tuple[Rule, ...] = ()
@@ -188,8 +175,6 @@ class SamplingStage:
         self._seed: int | None = None
         self._last_s: float | None = None
         self._index = 0
-        self.apart = False
-        """Whether networks are called one by one even where a frame is one CUDA graph: for whoever times them."""
 
     def listen(self, source: SoundSource, state: ShowState) -> bool:
         """Hear the source's newest window if enough of it is new (every `HEAR_EVERY_S`); whether it was heard."""
@@ -209,7 +194,7 @@ class SamplingStage:
 
     def at_once(self, state: ShowState) -> int:
         """How many frames may be sampled side by side: one where each needs the one before."""
-        return 1 if state.feedback > 0 else self._at_once
+        return self._at_once if self.plan.sampler.concurrent and state.feedback == 0 else 1
 
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
         """Sample one frame with everything known now."""
@@ -233,46 +218,25 @@ class SamplingStage:
             heard=self._heard,
             seed=state.seed,
         )
-        return partial(self._draw, self._index, state, conditions, start, shaped)
+        tier, guidance, steps = self.tier(state), self._guidance(state), min(state.steps, self._most_steps)
+        request = SampleRequest(
+            start.noise, conditions, tier, guidance, steps, start.latents, start.strength, metadata=shaped
+        )
+        return partial(self._draw, self._index, request)
 
-    def _draw(self, index: int, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped) -> Frame:
-        if self._whole and not self.apart:
-            drawn = self._whole(start, conditions, self.tier(state), self._guidance(state), self._steps(state))
-            x0, pixels, evaluations = drawn.x0, drawn.pixels, drawn.evaluations
-        else:
-            x0, evaluations, shaped = self._sample(state, conditions, start, shaped)
-            pixels = to_bytes(self.model.decoder(x0))
+    def _draw(self, index: int, request: SampleRequest) -> Frame:
+        sampled = self.plan.sampler(request)
+        pixels = self.plan.decode(sampled.x0)
         with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
             if index > self._last_index:
-                self._last_x0, self._last_index = x0, index
+                self._last_x0, self._last_index = sampled.x0, index
         image = to_host(pixels)
         image.flags.writeable = False
+        shaped: Shaped = sampled.request.metadata
         return Frame(
             index, image, shaped.audio_time_s, self._clock.now(), shaped.revision, shaped.prompt, shaped.heard,
-            shaped.seed, evaluations,
+            shaped.seed, sampled.evaluations,
         )  # fmt: skip
-
-    def _sample(
-        self, state: ShowState, conditions: Conditions, start: Start, shaped: Shaped
-    ) -> tuple[torch.Tensor, int, Shaped]:
-        """x0, the evaluations it took, and what shaped it: this moment, or with a stream batch an earlier one."""
-        denoiser, schedule = self.model.denoiser, self._schedule
-        steps = self._steps(state)
-        few = (schedule, start.noise, conditions, self.tier(state), self._guidance(state), steps, None)
-        if self._stream is not None:
-            before = self._stream.evaluations
-            kind = (steps, start.latents is None, start.strength)
-            begin = partial(trajectory, *few, start.latents, start.strength)
-            x0, shaped = self._stream.push(begin, shaped, kind)
-            return x0, self._stream.evaluations - before, shaped
-        if self._reference_steps:
-            result = sample_plms(
-                denoiser, schedule, start.noise, conditions, Guidance(), self._reference_steps, start.latents,
-                start.strength,
-            )  # fmt: skip
-        else:
-            result = sample(denoiser, *few, start.latents, start.strength)
-        return result.x0, result.evaluations, shaped
 
     def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
         """Noise alone, the last frame as far as it is fed back, or the picture."""
@@ -287,9 +251,6 @@ class SamplingStage:
         if state.guidance == "auto":
             return "blend" if self.model.runner in SLOW_RUNNERS else "semantic"
         return state.guidance  # type: ignore[return-value]
-
-    def _steps(self, state: ShowState) -> int:
-        return min(state.steps, self._most_steps)
 
     def _guidance(self, state: ShowState) -> Guidance:
         """The model's own strengths, with the operator's guidance scale where it asks for more than none."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 import torch
 
 from tpos_models.contracts import Denoiser
-from tpos_models.diffusion.conditioning import Conditions
-from tpos_models.diffusion.guidance import Guidance, Momentum
-from tpos_models.diffusion.lcm import ConditionsAt, Evaluator, Sample, predict
+from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.prediction import Evaluator, GuidedPrediction, Trajectory, follow
+from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 
 STEPS = 50
+PAPER = Guidance()
 
 _ADAMS_BASHFORTH = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 """Weights of the newest predictions, newest first."""
@@ -31,42 +32,51 @@ def plms_timesteps(steps: int, train: int = 1000) -> list[int]:
     return [1 + i * (train // steps) for i in reversed(range(steps))]
 
 
-def sample_plms(
-    denoiser: Denoiser,
-    schedule: NoiseSchedule,
-    noise: torch.Tensor,
-    conditions: Conditions | ConditionsAt,
-    guidance: Guidance,
-    steps: int = STEPS,
-    start: torch.Tensor | None = None,
-    strength: float = 1.0,
-) -> Sample:
-    """Sample one frame as the paper does; arguments as `tpos_models.diffusion.lcm.sample`, tier `reference`.
+class PlmsSampler:
+    """The paper's `Sampler`; `steps` and the strengths are its own, whatever a request says, and its tier is reference.
 
-    `conditions(i)` is asked at step i of 0..steps-1. The sound is silent until t < (1 - warmup) of the schedule (the
-    paper: t < 800), while its momentum gathers. `Guidance()` has the paper's strengths.
+    `request.at(i)` is asked at step i of 0..steps-1. The sound is silent until t < (1 - warmup) of the schedule (the
+    paper: t < 800), while its momentum gathers. Raises `ValueError` for impossible `steps`.
     """
-    timesteps = plms_timesteps(steps, schedule.spec.num_train_timesteps)
-    dt = timesteps[0] - timesteps[1]
-    first = 0 if start is None else min(steps - 1, int((1 - strength) * steps))
-    x_t = noise if start is None else schedule.add_noise(start, noise, timesteps[first])
-    evaluate, momentum = Evaluator(denoiser), Momentum(guidance)
 
-    def epsilon(x: torch.Tensor, t: int, i: int) -> torch.Tensor:
-        now = conditions if isinstance(conditions, Conditions) else conditions(i)
-        guided = t < (1 - guidance.warmup) * schedule.spec.num_train_timesteps
-        return schedule.to_epsilon(predict(evaluate, x, t, now, "reference", guidance, momentum, guided), x, t)
+    concurrent = True
 
-    past: list[torch.Tensor] = []
-    for i in range(first, steps):
-        t = timesteps[i]
-        past = [epsilon(x_t, t, i), *past[:3]]
-        e = sum(weight * e_past for weight, e_past in zip(_ADAMS_BASHFORTH[len(past) - 1], past, strict=True))
-        if i == first:
-            ahead = transfer(schedule, x_t, past[0], t, t - dt)
-            e = (past[0] + epsilon(ahead, max(t - dt, timesteps[-1]), min(i + 1, steps - 1))) / 2
-        x_t = transfer(schedule, x_t, torch.as_tensor(e), t, t - dt)
-    return Sample(x_t, evaluate.count)
+    def __init__(
+        self, denoiser: Denoiser, schedule: NoiseSchedule, steps: int = STEPS, guidance: Guidance = PAPER
+    ) -> None:
+        self._denoiser, self._schedule, self._guidance = denoiser, schedule, guidance
+        self._timesteps = plms_timesteps(steps, schedule.spec.num_train_timesteps)
+
+    def __call__(self, request: SampleRequest) -> Sampled:
+        """Sample the request's frame."""
+        evaluate = Evaluator(self._denoiser)
+        return Sampled(follow(self._trajectory(request), evaluate), evaluate.count, request)
+
+    def _trajectory(self, request: SampleRequest) -> Trajectory:
+        schedule, timesteps = self._schedule, self._timesteps
+        steps, dt = len(timesteps), timesteps[0] - timesteps[1]
+        first = 0 if request.start is None else min(steps - 1, int((1 - request.strength) * steps))
+        noise = request.noise
+        x_t = noise if request.start is None else schedule.add_noise(request.start, noise, timesteps[first])
+        predict = GuidedPrediction("reference", self._guidance)
+
+        def epsilon(x: torch.Tensor, t: int, i: int) -> Trajectory:
+            guided = t < (1 - self._guidance.warmup) * schedule.spec.num_train_timesteps
+            prediction = yield from predict(x, t, request.at(i), guided)
+            return schedule.to_epsilon(prediction, x, t)
+
+        past: list[torch.Tensor] = []
+        for i in range(first, steps):
+            t = timesteps[i]
+            newest = yield from epsilon(x_t, t, i)
+            past = [newest, *past[:3]]
+            e = sum(weight * e_past for weight, e_past in zip(_ADAMS_BASHFORTH[len(past) - 1], past, strict=True))
+            if i == first:
+                ahead = transfer(schedule, x_t, newest, t, t - dt)
+                again = yield from epsilon(ahead, max(t - dt, timesteps[-1]), min(i + 1, steps - 1))
+                e = (newest + again) / 2
+            x_t = transfer(schedule, x_t, torch.as_tensor(e), t, t - dt)
+        return x_t
 
 
 def transfer(schedule: NoiseSchedule, x_t: torch.Tensor, e: torch.Tensor, t: int, to: int) -> torch.Tensor:

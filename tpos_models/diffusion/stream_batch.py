@@ -1,70 +1,74 @@
 """Stream batch: one step of several successive frames in one call of the network, after StreamDiffusion.
 
 A frame of n steps leaves n - 1 frames after it came in; each call then makes one step of n frames instead of n steps
-of one (Kodaira et al. 2023). The pictures are those of `tpos_models.diffusion.lcm.sample`, later.
+of one (Kodaira et al. 2023). The pictures are those of `tpos_models.diffusion.lcm`, later.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import torch
 
 from tpos_models.contracts import Denoiser
-from tpos_models.diffusion.lcm import Evaluator, Request, Steps
-
-About = TypeVar("About")
+from tpos_models.diffusion.lcm import trajectory
+from tpos_models.diffusion.prediction import Evaluation, Evaluator, Trajectory
+from tpos_models.diffusion.sampler import Sampled, SampleRequest
+from tpos_models.diffusion.schedule import NoiseSchedule
 
 
 @dataclass
-class _Flight(Generic[About]):
-    """A frame under way, and what it waits for."""
+class _InFlight:
+    """A frame under way, and the evaluation it waits for."""
 
-    steps: Steps
-    request: Request
-    about: About
+    trajectory: Trajectory
+    evaluation: Evaluation
+    request: SampleRequest
 
 
-class StreamBatch(Generic[About]):
-    """The frames under way of one show. Not shared between threads."""
+class StreamBatch:
+    """The `Sampler` of the frames under way of one show; owned by one thread.
 
-    def __init__(self, denoiser: Denoiser) -> None:
+    Each call takes in one frame and gives one, and counts the evaluations it made, whichever frames they were for.
+    """
+
+    concurrent = False
+
+    def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule) -> None:
+        self._schedule = schedule
         self._evaluate = Evaluator(denoiser)
-        self._flights: deque[_Flight[About]] = deque()
-        self._kind: Hashable = None
+        self._in_flight: deque[_InFlight] = deque()
+        self._path: tuple[int, bool, float] | None = None
 
-    @property
-    def evaluations(self) -> int:
-        """Network evaluations so far."""
-        return self._evaluate.count
+    def __call__(self, request: SampleRequest) -> Sampled:
+        """Take in a frame; the one that is finished, with its own request.
 
-    def push(self, begin: Callable[[], Steps], about: About, kind: Hashable) -> tuple[torch.Tensor, About]:
-        """Take in a frame, `begin()` its trajectory; x0 (1, C, h, w) of the frame that is finished, and its `about`.
-
-        Frames of another `kind`, with another number of steps, are dropped. A line that is not full is filled with the
-        new frame, so that every call gives one.
+        Frames on another path than the new one, of other steps or another start, are dropped. A line that is not full
+        is filled with the new frame, so that every call gives one.
         """
-        if kind != self._kind:
-            self._flights.clear()
-            self._kind = kind
+        path = request.steps, request.start is None, request.strength
+        if path != self._path:
+            self._in_flight.clear()
+            self._path = path
+        before = self._evaluate.count
         while True:
-            steps = begin()
-            self._flights.append(_Flight(steps, next(steps), about))
+            steps = trajectory(self._schedule, request)
+            self._in_flight.append(_InFlight(steps, next(steps), request))
             finished = self._advance()
             if finished is not None:
-                return finished
+                x0, finished_request = finished
+                return Sampled(x0, self._evaluate.count - before, finished_request)
 
-    def _advance(self) -> tuple[torch.Tensor, About] | None:
-        answers = self._evaluate.together([flight.request for flight in self._flights])
+    def _advance(self) -> tuple[torch.Tensor, SampleRequest] | None:
+        """One step of every frame; the first of them, if that was its last."""
+        answers = self._evaluate.together([frame.evaluation for frame in self._in_flight])
         finished = None
-        for flight, answer in zip(tuple(self._flights), answers, strict=True):
+        for frame, answer in zip(tuple(self._in_flight), answers, strict=True):
             try:
-                flight.request = flight.steps.send(answer)
+                frame.evaluation = frame.trajectory.send(answer)
             except StopIteration as done:
-                finished = done.value, flight.about
+                finished = done.value, frame.request
         if finished is not None:
-            self._flights.popleft()
+            self._in_flight.popleft()
         return finished

@@ -14,8 +14,9 @@ import torch
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, magnitude
 from tpos_models.diffusion.guidance import Tier
-from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.noise_motion import Drift
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.pocket.scene import CONDITIONS, PLACES, from_tokens
 from tpos_models.pocket.synth.sounds import synthesise
@@ -45,7 +46,7 @@ class Show:
 
     def __init__(self, model: Model, tier: Tier = "semantic") -> None:
         self._model, self._tier = model, tier
-        self._schedule = NoiseSchedule(model.spec)
+        self._sample = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
         self._null = model.text.encode([""]).tokens[0]
 
     @torch.no_grad()
@@ -73,7 +74,7 @@ class Show:
     @torch.no_grad()
     def _draw(self, conditions: Conditions, z: torch.Tensor) -> torch.Tensor:
         model = self._model
-        latents = sample(model.denoiser, self._schedule, z, conditions, self._tier, model.spec.guidance).x0
+        latents = self._sample(SampleRequest(z, conditions, self._tier, model.spec.guidance)).x0
         return model.decoder(latents)[0]
 
 

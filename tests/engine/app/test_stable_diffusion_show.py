@@ -23,6 +23,7 @@ from engine.cli import main
 from engine.core.clock import VirtualClock
 from engine.core.messages import Prompt, ShowState, SoundWindow
 from engine.inference.frame_pipeline import SamplingStage, encode_picture
+from engine.inference.plan import choose_plan
 from engine.recording.session import open_session
 from engine.recording.start_picture import starting_picture
 from export.media.reading import read_frames, read_last_frame, read_video_info
@@ -146,21 +147,24 @@ def tiny():
     return registry.load("random:tiny-sd15", size_px=(64, 64), additions=Additions(audio_encoder="pocket"))
 
 
-def stage(model, **given) -> SamplingStage:
-    return SamplingStage(model, VirtualClock(), **given)
+def stage(model, reference_steps=0, **given) -> SamplingStage:
+    return SamplingStage(model, VirtualClock(), choose_plan(model, reference_steps), **given)
 
 
-def latents(model, played: SamplingStage, state: ShowState) -> torch.Tensor:
+def latents(played: SamplingStage, state: ShowState) -> torch.Tensor:
+    """What the next frame is decoded from."""
+    decoded, plan = [], played.plan
+    played.plan = replace(plan, decode=lambda x0: decoded.append(x0) or plan.decode(x0))
     played.frame(state)
-    return played._last_x0
+    played.plan = plan
+    return decoded[0]
 
 
 def test_strength_is_how_far_a_frame_leaves_the_picture(tiny):
     picture = np.random.default_rng(0).integers(0, 255, (80, 80, 3), np.uint8)
     start = encode_picture(tiny, picture)
     distances = [
-        float((latents(tiny, stage(tiny, picture=picture), replace(SEA, strength=s)) - start).norm())
-        for s in (0.0, 0.5, 1.0)
+        float((latents(stage(tiny, picture=picture), replace(SEA, strength=s)) - start).norm()) for s in (0.0, 0.5, 1.0)
     ]
     assert distances == sorted(distances)
     assert distances[0] < distances[2] / 2
@@ -169,19 +173,19 @@ def test_strength_is_how_far_a_frame_leaves_the_picture(tiny):
 def test_feedback_keeps_the_last_frame_and_fresh_noise_keeps_it_alive(tiny):
     def kept(feedback):
         clock = VirtualClock()
-        played = SamplingStage(tiny, clock)
-        first = latents(tiny, played, SEA)
+        played = SamplingStage(tiny, clock, choose_plan(tiny))
+        first = latents(played, SEA)
         clock.sleep(20.0)  # the noise moves on
-        second = latents(tiny, played, replace(SEA, motion=0.8, feedback=feedback))
+        second = latents(played, replace(SEA, motion=0.8, feedback=feedback))
         return float(torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1])
 
     assert kept(0.0) < kept(0.5) < kept(1.0)
     still = stage(tiny)
     feeding = replace(SEA, feedback=0.8)
-    frames = [latents(tiny, still, feeding) for _ in range(12)]
+    frames = [latents(still, feeding) for _ in range(12)]
     assert (frames[-1] - frames[-2]).abs().mean() < 0.2 * (frames[1] - frames[0]).abs().mean()
     moving = stage(tiny)
-    frames = [latents(tiny, moving, replace(feeding, motion=1.0)) for _ in range(12)]
+    frames = [latents(moving, replace(feeding, motion=1.0)) for _ in range(12)]
     assert (frames[-1] - frames[-2]).abs().mean() > 0.05, "no fresh noise"
     assert frames[-1].std() < 3
 

@@ -1,4 +1,4 @@
-"""A frame as one function of tensors: on the CPU without a graph, on a GPU with one."""
+"""A frame's halves as functions of tensors: on the CPU without a graph, on a GPU with one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from engine.inference.cuda_graph import MOST, WholeFrame, to_bytes
+from engine.inference.cuda_graph import MOST, CapturedSampler
+from engine.inference.plan import captured, choose_plan, eager_plan, to_bytes
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import TIERS, Guidance
-from tpos_models.diffusion.lcm import sample
-from tpos_models.diffusion.noise_motion import Start
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.network import Run, run_in_torch
 from tpos_models.pocket.model import load
@@ -35,7 +36,7 @@ def noise(model: Model) -> torch.Tensor:
 
 
 class Recorder:
-    """Counts what is recorded; plays it by calling it again."""
+    """Counts what is captured; plays it by calling it again."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -45,65 +46,71 @@ class Recorder:
         return draw
 
 
+def eager(model: Model) -> LcmSampler:
+    return LcmSampler(model.denoiser, NoiseSchedule(model.spec))
+
+
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("weights", [(), (0.7, 0.0), (0.7, 0.3)])
-def test_it_is_the_frame_that_the_sampler_draws(model, tier, weights):
-    schedule, guidance = NoiseSchedule(model.spec), Guidance(guidance_scale=2.0, quantile=0.8)
-    now, start = conditions(model, *weights), Start(None, noise(model), 1.0)
-    want = sample(model.denoiser, schedule, start.noise, now, tier, guidance, 2)
-    drawn = WholeFrame(model, schedule, Recorder())(start, now, tier, guidance, 2)
-    torch.testing.assert_close(drawn.x0, want.x0, rtol=1e-4, atol=1e-4)
-    assert drawn.evaluations == want.evaluations
-    assert (drawn.pixels.int() - to_bytes(model.decoder(want.x0)).int()).abs().max() <= 1
+def test_captured_it_is_the_frame_that_the_sampler_makes(model, tier, weights):
+    guidance = Guidance(guidance_scale=2.0, quantile=0.8)
+    request = SampleRequest(noise(model), conditions(model, *weights), tier, guidance, 2)
+    want = eager(model)(request)
+    plan = captured(eager_plan(model), Recorder())
+    got = plan.sampler(request)
+    torch.testing.assert_close(got.x0, want.x0, rtol=1e-4, atol=1e-4)
+    assert got.evaluations == want.evaluations
+    assert got.request is request
+    assert (plan.decode(got.x0).int() - to_bytes(model.decoder(want.x0)).int()).abs().max() <= 1
 
 
 def test_it_starts_from_latents_as_far_as_it_is_told(model):
-    schedule, guidance, now = NoiseSchedule(model.spec), Guidance(), conditions(model, 0.5, 0.0)
-    whole, latents = WholeFrame(model, schedule, Recorder()), 0.5 * noise(model).flip(-1)
+    sampler, latents = CapturedSampler(eager(model), Recorder()), 0.5 * noise(model).flip(-1)
     for strength in (0.5, 1.0):
-        want = sample(model.denoiser, schedule, noise(model), now, "blend", guidance, 4, None, latents, strength)
-        drawn = whole(Start(latents, noise(model), strength), now, "blend", guidance, 4)
-        torch.testing.assert_close(drawn.x0, want.x0, rtol=1e-4, atol=1e-4)
+        request = SampleRequest(
+            noise(model), conditions(model, 0.5, 0.0), "blend", Guidance(), 4, start=latents, strength=strength
+        )
+        torch.testing.assert_close(sampler(request).x0, eager(model)(request).x0, rtol=1e-4, atol=1e-4)
 
 
-def test_a_kind_is_recorded_when_it_comes_twice_in_a_row_and_few_are_kept(model):
-    recorder, start, now = Recorder(), Start(None, noise(model), 1.0), conditions(model, 0.5, 0.0)
-    whole = WholeFrame(model, NoiseSchedule(model.spec), recorder)
+def test_a_key_is_captured_when_it_comes_twice_in_a_row_and_few_are_kept(model):
+    recorder, z, now = Recorder(), noise(model), conditions(model, 0.5, 0.0)
+    sampler = CapturedSampler(eager(model), recorder)
 
-    def draw(scale: float) -> torch.Tensor:
-        return whole(start, now, "blend", Guidance(guidance_scale=scale), 1).pixels
+    def sample(scale: float) -> torch.Tensor:
+        return sampler(SampleRequest(z, now, "blend", Guidance(guidance_scale=scale), 1)).x0
 
     for scale in (1.0, 1.5, 2.0, 1.0):
-        draw(scale)
-    assert recorder.count == 0, "a moving fader is not recorded"
-    frames = [draw(1.0) for _ in range(3)]
+        sample(scale)
+    assert recorder.count == 0, "a moving fader is not captured"
+    frames = [sample(1.0) for _ in range(3)]
     assert recorder.count == 1
     assert all(torch.equal(one, other) for one, other in pairwise(frames))
     for scale in range(MOST):
-        draw(2.0 + scale)
-        draw(2.0 + scale)
+        sample(2.0 + scale)
+        sample(2.0 + scale)
     assert recorder.count == 1 + MOST
     for scale in range(100):
-        draw(10.0 + scale)
-    assert len(whole._evaluations) <= MOST + 1, "a fader moved all night leaves nothing behind"
-    draw(1.0)
-    draw(1.0)
+        sample(10.0 + scale)
+    assert len(sampler._evaluations) <= MOST + 1, "a fader moved all night leaves nothing behind"
+    sample(1.0)
+    sample(1.0)
     assert recorder.count == 2 + MOST, "the oldest was let go"
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_graph_of_the_whole_frame_follows_prompt_sound_and_noise(tier):
+def test_graphs_of_a_frames_halves_follow_prompt_sound_and_noise(tier):
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU")
     from export import cuda_graphs as cuda
 
     model = registry.load("random:tiny-lcm", cuda.runner(), "cuda")
-    schedule, guidance = NoiseSchedule(model.spec), Guidance(guidance_scale=2.0)
-    whole = WholeFrame(model, schedule)
+    plan = choose_plan(model)
     for weight in (0.2, 0.2, 0.9, 0.5):
         z = torch.randn(1, 4, *model.spec.sample_size, device="cuda")
-        now = conditions(model, weight, 0.0)
-        want = sample(model.denoiser, schedule, z, now, tier, guidance)
-        drawn = whole(Start(None, z, 1.0), now, tier, guidance, 1)
-        torch.testing.assert_close(drawn.x0, want.x0, rtol=2e-2, atol=2e-2)
+        request = SampleRequest(z, conditions(model, weight, 0.0), tier, Guidance(guidance_scale=2.0))
+        want, got = eager(model)(request), plan.sampler(request)
+        torch.testing.assert_close(got.x0, want.x0, rtol=2e-2, atol=2e-2)
+        drawn = to_bytes(model.decoder(want.x0)).int()
+        assert (plan.decode(got.x0).int() - drawn).abs().float().mean() < 2

@@ -9,7 +9,8 @@ import torch
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend, crossfade, mix
 from tpos_models.diffusion.guidance import TIERS, Guidance, keep_largest, warmup_steps
-from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 
 SPEC = ModelSpec(
@@ -29,6 +30,10 @@ def conditions(weights: tuple[float, ...], seed: int = 0) -> Conditions:
     tokens = torch.randn(3 + len(weights), 3, 4, generator=g, dtype=torch.float64)
     terms = tuple(AudioTerm(tokens[3 + i], w) for i, w in enumerate(weights))
     return Conditions(tokens[0], tokens[1], tokens[2], terms)
+
+
+def sample(*request, **start) -> Sampled:
+    return LcmSampler(denoiser, NoiseSchedule(SPEC))(SampleRequest(*request, **start))
 
 
 def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, steps: int, weights) -> np.ndarray:
@@ -89,7 +94,7 @@ def test_sampler_matches_the_formulas(tier, steps, weights):
     guidance = Guidance(guidance_scale=1.7, audio_scale=2.0, quantile=0.8, warmup=0.25)
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     c = conditions(weights)
-    got = sample(denoiser, NoiseSchedule(SPEC), noise, c, tier, guidance, steps).x0.numpy()
+    got = sample(noise, c, tier, guidance, steps).x0.numpy()
     want = plain_statement(noise.numpy(), c, tier, guidance, steps, [weights] * steps)
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
@@ -100,7 +105,7 @@ def test_amount_may_change_in_mid_frame(tier):
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     amounts = [(1.0, 0.2), (0.6, 0.4), (0.3, 0.9), (0.1, 0.5)]
     at = [conditions(weights) for weights in amounts]
-    got = sample(denoiser, NoiseSchedule(SPEC), noise, lambda i: at[i], tier, guidance, 4).x0.numpy()
+    got = sample(noise, lambda i: at[i], tier, guidance, 4).x0.numpy()
     want = plain_statement(noise.numpy(), at[0], tier, guidance, 4, amounts)
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
@@ -109,8 +114,8 @@ def test_amount_may_change_in_mid_frame(tier):
 def test_amount_zero_is_the_plain_prompt_exactly(tier):
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
     guidance = Guidance(guidance_scale=1.0)
-    silent = sample(denoiser, NoiseSchedule(SPEC), noise, conditions((0.0, 0.0)), tier, guidance, 4)
-    plain = sample(denoiser, NoiseSchedule(SPEC), noise, conditions(()), "blend", guidance, 4)
+    silent = sample(noise, conditions((0.0, 0.0)), tier, guidance, 4)
+    plain = sample(noise, conditions(()), "blend", guidance, 4)
     assert torch.equal(silent.x0, plain.x0)
     assert silent.evaluations == 4
 
@@ -118,11 +123,10 @@ def test_amount_zero_is_the_plain_prompt_exactly(tier):
 @pytest.mark.parametrize("tier", TIERS)
 def test_guidance_grows_with_amount(tier):
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3))
-    schedule, guidance = NoiseSchedule(SPEC), Guidance(guidance_scale=1.0, audio_scale=1.0, quantile=0.5)
-    plain = sample(denoiser, schedule, noise, conditions((0.0,)), tier, guidance, 1).x0
+    guidance = Guidance(guidance_scale=1.0, audio_scale=1.0, quantile=0.5)
+    plain = sample(noise, conditions((0.0,)), tier, guidance, 1).x0
     distances = [
-        float((sample(denoiser, schedule, noise, conditions((w,)), tier, guidance, 1).x0 - plain).norm())
-        for w in (0.1, 0.2, 0.4, 0.8)
+        float((sample(noise, conditions((w,)), tier, guidance, 1).x0 - plain).norm()) for w in (0.1, 0.2, 0.4, 0.8)
     ]
     assert distances == sorted(distances)
     assert distances[0] > 0
@@ -130,9 +134,7 @@ def test_guidance_grows_with_amount(tier):
 
 def test_evaluations_per_step_are_the_tiers_promise():
     noise = torch.randn(SHAPE)
-    counts = [
-        sample(denoiser, NoiseSchedule(SPEC), noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in TIERS
-    ]
+    counts = [sample(noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in TIERS]
     assert counts == [2, 4, 6]
 
 
@@ -152,9 +154,7 @@ def test_threshold_keeps_the_largest_share_per_channel():
 
 def test_start_latents_skip_the_noisiest_steps():
     noise, start = torch.randn(SHAPE), torch.randn(SHAPE)
-    few = sample(
-        denoiser, NoiseSchedule(SPEC), noise, conditions(()), "blend", Guidance(), 4, start=start, strength=0.5
-    )
+    few = sample(noise, conditions(()), "blend", Guidance(), 4, start=start, strength=0.5)
     assert few.evaluations == 2
 
 

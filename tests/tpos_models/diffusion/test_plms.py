@@ -11,7 +11,8 @@ import torch
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import Guidance
-from tpos_models.diffusion.plms import plms_timesteps, sample_plms
+from tpos_models.diffusion.plms import PlmsSampler, plms_timesteps
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 
 SPEC = ModelSpec("test", prediction_type="epsilon", schedule="scaled_linear", tokens=3, token_size=4)
@@ -33,6 +34,12 @@ def conditions(weights, dtype=torch.float64):
 
 def noise(dtype=torch.float64):
     return torch.randn(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+
+
+def play(start_noise, c, guidance, steps=50, spec=SPEC, **start):
+    """The frame as the reference sampler makes it; what a request says of tier, strengths and steps is not asked."""
+    sampler = PlmsSampler(denoiser, NoiseSchedule(spec), steps, guidance)
+    return sampler(SampleRequest(start_noise, c, "blend", Guidance(9.0, 9.0), 1, **start))
 
 
 def plain_statement(x, c, g, steps, weights, prediction_type="epsilon"):
@@ -87,7 +94,7 @@ def plain_statement(x, c, g, steps, weights, prediction_type="epsilon"):
 @pytest.mark.parametrize("weights", [(1.0,), (0.7, 0.4)])
 def test_fifty_steps_are_the_papers(weights, prediction_type, dtype):
     spec, guidance = replace(SPEC, prediction_type=prediction_type), Guidance(guidance_scale=2.0, audio_scale=1.0)
-    got = sample_plms(denoiser, NoiseSchedule(spec), noise(dtype), conditions(weights, dtype), guidance)
+    got = play(noise(dtype), conditions(weights, dtype), guidance, spec=spec)
     want = plain_statement(noise().numpy(), conditions(weights), guidance, 50, [weights] * 50, prediction_type)
     assert got.evaluations == 51 * (2 + len(weights))
     if dtype == torch.float64:
@@ -101,7 +108,7 @@ def test_amount_changes_in_mid_frame():
     weights = [(i / 20, 1 - i / 20) for i in range(20)]
     at = [conditions(w) for w in weights]
     guidance = Guidance(guidance_scale=2.0, audio_scale=1.0, quantile=0.9)
-    got = sample_plms(denoiser, NoiseSchedule(SPEC), noise(), lambda i: at[i], guidance, 20).x0.numpy()
+    got = play(noise(), lambda i: at[i], guidance, 20).x0.numpy()
     want = plain_statement(noise().numpy(), at[0], guidance, 20, weights)
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
@@ -118,14 +125,12 @@ def test_silent_it_is_diffusers_own_plms():
     for t in scheduler.timesteps:
         e_u, e_t = (denoiser(x, t[None], tokens[None]) for tokens in (c.uncond, c.text))
         x = scheduler.step(e_u + 2.0 * (e_t - e_u), t, x).prev_sample
-    got = sample_plms(denoiser, NoiseSchedule(SPEC), noise(torch.float32), c, guidance).x0
+    got = play(noise(torch.float32), c, guidance).x0
     torch.testing.assert_close(got, x, rtol=1e-3, atol=1e-4)
 
 
 def test_an_image_skips_the_noisiest_steps():
-    got = sample_plms(
-        denoiser, NoiseSchedule(SPEC), noise(), conditions(()), Guidance(), 20, start=noise() * 0.5, strength=0.3
-    )
+    got = play(noise(), conditions(()), Guidance(), 20, start=noise() * 0.5, strength=0.3)
     assert got.evaluations == 7 * 2
 
 

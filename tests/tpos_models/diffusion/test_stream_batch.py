@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.guidance import TIERS, Guidance
-from tpos_models.diffusion.lcm import sample, trajectory
+from tpos_models.diffusion.guidance import TIERS, Guidance, Tier
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.stream_batch import StreamBatch
 from tpos_models.network import MAX_BATCH
@@ -36,44 +35,43 @@ class Net:
         return torch.tanh(self.conv(x_t) * (1 + wave[:, :, None, None]))
 
 
-def moment(seed: int) -> tuple[torch.Tensor, Conditions]:
-    """Noise and conditions of one frame of a moving show."""
+def moment(seed: int, tier: Tier = "blend", steps: int = 4) -> SampleRequest:
+    """One frame of a moving show."""
     random = torch.Generator().manual_seed(seed)
     text, null, uncond, sound = torch.randn(4, 3, 5, generator=random).double()
-    return torch.randn(1, 4, 6, 6, generator=random).double(), Conditions(text, null, uncond, (AudioTerm(sound, 0.8),))
+    noise = torch.randn(1, 4, 6, 6, generator=random).double()
+    conditions = Conditions(text, null, uncond, (AudioTerm(sound, 0.8),))
+    return SampleRequest(noise, conditions, tier, SPEC.guidance, steps, metadata=seed)
 
 
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize("steps", [1, 2, 4])
 def test_frames_are_the_plain_samplers_later(tier, steps):
     net, schedule = Net(), NoiseSchedule(SPEC)
-    stream: StreamBatch[int] = StreamBatch(net)
+    stream, plain = StreamBatch(net, schedule), LcmSampler(net, schedule)
     for k in range(7):
-        begin = partial(trajectory, schedule, *moment(k), tier, SPEC.guidance, steps)
-        x0, which = stream.push(begin, k, steps)
+        sampled = stream(moment(k, tier, steps))
+        which = sampled.request.metadata
         assert which == max(0, k - (steps - 1))
-        plain = sample(net, schedule, *moment(which), tier, SPEC.guidance, steps)
-        torch.testing.assert_close(x0, plain.x0, atol=1e-9, rtol=1e-9)
+        torch.testing.assert_close(sampled.x0, plain(moment(which, tier, steps)).x0, atol=1e-9, rtol=1e-9)
 
 
 def test_a_frame_costs_one_call_as_long_as_a_batch_holds_it():
-    net, schedule = Net(), NoiseSchedule(SPEC)
-    stream: StreamBatch[int] = StreamBatch(net)
-    for k in range(8):
-        stream.push(partial(trajectory, schedule, *moment(k), "blend", SPEC.guidance, 4), k, 4)
+    net = Net()
+    stream = StreamBatch(net, NoiseSchedule(SPEC))
+    evaluations = [stream(moment(k)).evaluations for k in range(8)]
     assert net.batches == [1, 2, 3, 4] + [4] * 7
-    assert stream.evaluations == sum(net.batches)
+    assert evaluations == [1 + 2 + 3 + 4] + [4] * 7
     net.batches.clear()
-    stream.push(partial(trajectory, schedule, *moment(9), "reference", SPEC.guidance, 4), 9, 4)
+    stream(moment(9, "reference"))
     assert max(net.batches) == MAX_BATCH
     assert sum(net.batches) == 3 + 3, "one frame of three evaluations beside three of one"
 
 
 def test_another_number_of_steps_begins_anew():
     net, schedule = Net(), NoiseSchedule(SPEC)
-    stream: StreamBatch[str] = StreamBatch(net)
-    stream.push(partial(trajectory, schedule, *moment(0), "blend", SPEC.guidance, 4), "old", 4)
-    x0, which = stream.push(partial(trajectory, schedule, *moment(1), "blend", SPEC.guidance, 2), "new", 2)
-    assert which == "new"
-    plain = sample(net, schedule, *moment(1), "blend", SPEC.guidance, 2)
-    torch.testing.assert_close(x0, plain.x0, atol=1e-9, rtol=1e-9)
+    stream = StreamBatch(net, schedule)
+    stream(moment(0, steps=4))
+    sampled = stream(moment(1, steps=2))
+    assert sampled.request.metadata == 1
+    torch.testing.assert_close(sampled.x0, LcmSampler(net, schedule)(moment(1, steps=2)).x0, atol=1e-9, rtol=1e-9)

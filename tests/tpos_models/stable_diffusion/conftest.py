@@ -43,7 +43,7 @@ class LoudnessEncoder:
     phrases = (Phrase("rain", "heavy rain"), Phrase("thunder", "lightning"))
     joint_size = 2
 
-    def embed(self, samples: np.ndarray, time_s: float) -> AudioEmbedding:
+    def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
         joint = torch.nn.functional.normalize(torch.tensor([0.3, level]), dim=0)
         return AudioEmbedding(torch.empty(0), joint, np.full(5, 0.2, np.float32), 20 * np.log10(level + 1e-9), time_s)

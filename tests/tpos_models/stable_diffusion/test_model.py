@@ -11,7 +11,8 @@ import torch
 
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import TIERS, Guidance
-from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.errors import InputError
 from tpos_models.stable_diffusion import load, open_model
@@ -34,9 +35,8 @@ def noises(shape, count, seed=7):
 def play(model, noise, conditions, tier="reference", steps=1, guidance=None, renoise=None):
     guidance = guidance or model.spec.guidance
     with torch.inference_mode():
-        result = sample(
-            model.denoiser, NoiseSchedule(model.spec), noise, conditions, tier, guidance, steps, renoise=renoise
-        )
+        sampler = LcmSampler(model.denoiser, NoiseSchedule(model.spec), renoise)
+        result = sampler(SampleRequest(noise, conditions, tier, guidance, steps))
         return result, model.decoder(result.x0)
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.guidance import Guidance
-from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.image import SIDE_PX, fit_picture, read_picture
@@ -87,16 +88,8 @@ def test_strength_decides_how_much_of_the_picture_stays(models):
     kept = []
     for strength in (0.25, 0.5, 1.0):
         with torch.inference_mode():
-            got = sample(
-                model.denoiser,
-                NoiseSchedule(model.spec),
-                noise,
-                Conditions(null, null, null),
-                "blend",
-                Guidance(),
-                4,
-                start=start,
-                strength=strength,
+            got = LcmSampler(model.denoiser, NoiseSchedule(model.spec))(
+                SampleRequest(noise, Conditions(null, null, null), "blend", Guidance(), 4, start, strength)
             )
         assert got.evaluations == {0.25: 3, 0.5: 4, 1.0: 4}[strength]  # of 12 timesteps
         kept.append(torch.corrcoef(torch.stack([got.x0.flatten(), start.flatten()]))[0, 1].item())

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.conditioning import Conditions
-from tpos_models.diffusion.lcm import sample
+from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.noise_motion import Drift
+from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.metrics.motion import follow
 from tpos_models.pocket.codec import Codec
@@ -51,13 +52,13 @@ def in_one_step(denoiser: torch.nn.Module, decoder: torch.nn.Module) -> Draw:
 
 def in_steps(denoiser: Denoiser, decoder: torch.nn.Module, steps: int) -> Draw:
     """The same through the show's sampler, with as many steps."""
-    schedule, nothing = NoiseSchedule(SPEC), to_tokens(scene())
+    sample, nothing = LcmSampler(denoiser, NoiseSchedule(SPEC)), to_tokens(scene())
 
     @torch.no_grad()
     def draw(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
         said = [Conditions(text, nothing, nothing) for text in to_tokens(scenes)]
         drawn = [
-            sample(denoiser, schedule, one[None], conditions, "blend", SPEC.guidance, steps).x0
+            sample(SampleRequest(one[None], conditions, "blend", SPEC.guidance, steps)).x0
             for one, conditions in zip(z, said, strict=True)
         ]
         return decoder(torch.cat(drawn))

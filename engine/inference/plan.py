@@ -1,0 +1,68 @@
+"""How a frame is made of a request: the two functions of tensors, steps and decode, that are compiled and captured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from engine.inference.cuda_graph import Capture, CapturedSampler
+from export.cuda_graphs import Replayed
+from tpos_models.contracts import Decoder, Model
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.plms import PlmsSampler
+from tpos_models.diffusion.sampler import Sampler
+from tpos_models.diffusion.schedule import NoiseSchedule
+from tpos_models.diffusion.stream_batch import StreamBatch
+from tpos_models.errors import InputError
+
+Decode = Callable[[torch.Tensor], torch.Tensor]
+"""Latents x0 (1, C, h, w) to RGB uint8 (H, W, 3), where they lie."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A frame's steps, from a request to x0, and its decode, from x0 to pixels."""
+
+    sampler: Sampler
+    decode: Decode
+
+
+def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = False) -> Plan:
+    """The plan of a show: few steps a frame, captured where the model lies on an NVIDIA GPU.
+
+    `reference_steps` > 0 takes the paper's sampler with so many steps, `stream_batch` one step of several successive
+    frames in one call: a frame of n steps then comes n - 1 frames later. Raises `InputError` for reference steps on a
+    model that knows few steps only.
+    """
+    if reference_steps:
+        if model.spec.schedule != "scaled_linear":
+            raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
+        return Plan(PlmsSampler(model.denoiser, NoiseSchedule(model.spec), reference_steps), decoding(model.decoder))
+    if stream_batch:
+        return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model.decoder))
+    plan = eager_plan(model)
+    return captured(plan) if model.device.type == "cuda" else plan
+
+
+def eager_plan(model: Model) -> Plan:
+    """Few steps a frame, network by network."""
+    return Plan(LcmSampler(model.denoiser, NoiseSchedule(model.spec)), decoding(model.decoder))
+
+
+def captured(plan: Plan, capture: Capture = Replayed) -> Plan:
+    """The same plan, each of its halves captured as a CUDA graph; owned by one thread."""
+    decode = capture(lambda x0: (plan.decode(x0),))
+    return Plan(CapturedSampler(plan.sampler, capture), lambda x0: decode(x0)[0])
+
+
+def decoding(decoder: Decoder) -> Decode:
+    """A decoder's pictures as bytes."""
+    return lambda x0: to_bytes(decoder(x0))
+
+
+def to_bytes(image: torch.Tensor) -> torch.Tensor:
+    """RGB (1, 3, h, w) in 0..1 to uint8 (h, w, 3), where it lies."""
+    colours = (image[0] * 255).clamp_(0, 255).round_().to(torch.uint8)
+    return torch.stack(colours.unbind(0), -1)

@@ -1,0 +1,86 @@
+"""One guided prediction, and the network's evaluations it asks for: apart, so that several frames can share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import torch
+
+from tpos_models.contracts import Denoiser
+from tpos_models.diffusion.conditioning import Conditions, blend
+from tpos_models.diffusion.guidance import Guidance, Momentum, Tier, audio_direction, classifier_free
+from tpos_models.network import MAX_BATCH
+
+Evaluation = tuple[torch.Tensor, int, list[torch.Tensor]]
+"""x_t (1, C, h, w), t, and the tokens of each condition that the network is to be evaluated with."""
+Trajectory = Generator[Evaluation, list[torch.Tensor], torch.Tensor]
+"""Asks for evaluations, is sent a prediction (1, C, h, w) for each condition, returns its result."""
+Evaluate = Callable[[torch.Tensor, int, list[torch.Tensor]], list[torch.Tensor]]
+
+
+def follow(trajectory: Trajectory, evaluate: Evaluate) -> torch.Tensor:
+    """Run a trajectory to its end; its result."""
+    evaluation = next(trajectory)
+    while True:
+        try:
+            evaluation = trajectory.send(evaluate(*evaluation))
+        except StopIteration as done:
+            return done.value
+
+
+class GuidedPrediction:
+    """Guided predictions of one frame in one tier (formulas: `diffusion.guidance`); holds the frame's momentum."""
+
+    def __init__(self, tier: Tier, guidance: Guidance) -> None:
+        self._tier, self._guidance = tier, guidance
+        self._momentum = Momentum(guidance)
+
+    def __call__(self, x_t: torch.Tensor, t: int, conditions: Conditions, guided: bool = True) -> Trajectory:
+        """The prediction at x_t (1, C, h, w); unless `guided` it stays plain, while momentum gathers.
+
+        Conditions without sound take the plain prompt's path in every tier.
+        """
+        sounds = conditions.sounds
+        if self._tier == "blend":
+            (e,) = yield x_t, t, [blend(conditions)]
+            return e
+        if (self._tier == "semantic" or self._guidance.guidance_scale == 1) and not sounds:
+            (e,) = yield x_t, t, [conditions.text]
+            return e
+        if self._tier == "semantic":
+            e_t, e_a = yield x_t, t, [conditions.text, blend(conditions)]
+            g = self._momentum(audio_direction(e_t, [e_a], [1.0], self._guidance))
+            return e_t + g if guided else e_t
+        e_u, e_t, *e_audio = yield x_t, t, [conditions.uncond, conditions.text, *(term.tokens for term in sounds)]
+        plain = classifier_free(e_u, e_t, self._guidance.guidance_scale)
+        if not sounds:
+            return plain
+        g = self._momentum(audio_direction(e_u, e_audio, [term.weight for term in sounds], self._guidance))
+        return plain + g if guided else plain
+
+
+class Evaluator:
+    """Runs the network for several conditions as one batch, of `MAX_BATCH` at most, and counts evaluations."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self._denoiser = denoiser
+        self.count = 0
+
+    def __call__(self, x_t: torch.Tensor, t: int, tokens: list[torch.Tensor]) -> list[torch.Tensor]:
+        return self.together([(x_t, t, tokens)])[0]
+
+    def together(self, evaluations: list[Evaluation]) -> list[list[torch.Tensor]]:
+        """The predictions of each evaluation, a tensor (1, C, h, w) for each of its conditions."""
+        counts = [len(tokens) for _, _, tokens in evaluations]
+        self.count += sum(counts)
+        device = evaluations[0][0].device
+        x_t = _joined([x_t.expand(n, -1, -1, -1) for (x_t, _, _), n in zip(evaluations, counts, strict=True)])
+        t = _joined([torch.full((n,), t, device=device) for (_, t, _), n in zip(evaluations, counts, strict=True)])
+        tokens = torch.stack([condition for _, _, tokens in evaluations for condition in tokens]).to(x_t)
+        parts = zip(x_t.split(MAX_BATCH), t.split(MAX_BATCH), tokens.split(MAX_BATCH), strict=True)
+        predictions = iter(_joined([self._denoiser(*part) for part in parts]).split(1))
+        return [[next(predictions) for _ in range(n)] for n in counts]
+
+
+def _joined(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
