@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import numpy as np
 
@@ -96,8 +98,20 @@ def block_frames(sample_rate: int) -> int:
     return BLOCK_FRAMES * max(1, round(sample_rate / 48_000))
 
 
+class Monitor(Protocol):
+    """Who makes a paced source heard: see `engine.audio.playback`."""
+
+    def begin(self) -> float:
+        """Get ready, for a second or two at most; returns how long before it is to be heard it wants a block."""
+        ...
+
+    def push(self, block: np.ndarray, end_s: float) -> None:
+        """Let `block` be heard so that it ends at `end_s`. Never waits for a device, never raises."""
+        ...
+
+
 class PacedSource(Source):
-    """Plays `blocks()` into the ring in real time on the given clock.
+    """Plays `blocks()` into the ring in real time on the given clock, and aloud where there is a `monitor`.
 
     Its thread is the ring's writer. Where it was held up it catches up, and it waits for a reader that is seconds
     behind instead of overwriting: a file can wait.
@@ -106,7 +120,10 @@ class PacedSource(Source):
     def __init__(self, name: str, sample_rate: int, channels: int, clock: Clock | None, loop: bool) -> None:
         super().__init__(name, sample_rate, channels)
         self._clock = clock or WallClock()
+        self.monitor: Monitor | None = None
         self._blocks = self.blocks(loop)
+        self._ahead: deque[np.ndarray] = deque()
+        """Blocks that the monitor has and the ring has not."""
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -130,16 +147,35 @@ class PacedSource(Source):
         return SourceCounters(blocks=self.ring.written)
 
     def _feed(self) -> None:
-        due_s = None
+        monitor = self.monitor
+        lead_s = monitor.begin() if monitor else 0.0
+        heard_s: float | None = None
+        due_s = 0.0
         for block in self._blocks:
-            if due_s is None:  # a decoder or synthesiser may have taken its time to begin
-                due_s = self._clock.now()
-            due_s += len(block) / self.sample_rate
-            self._wait_until(due_s)
-            self.ring.write(block, due_s, self._clock.now())
-            if self._stopping.is_set():
-                return
-        self.state = SourceState.ENDED
+            if heard_s is None:  # a decoder or synthesiser may have taken its time to begin
+                heard_s = due_s = self._clock.now() + lead_s
+            heard_s += len(block) / self.sample_rate
+            if monitor:
+                monitor.push(block, heard_s)
+            self._ahead.append(block)
+            while heard_s - due_s > lead_s and self._ahead:
+                due_s = self._deliver(due_s)
+                if self._stopping.is_set():
+                    self._blocks = chain(self._ahead, self._blocks)
+                    self._ahead = deque()
+                    return
+        while self._ahead and not self._stopping.is_set():
+            due_s = self._deliver(due_s)
+        if not self._ahead:
+            self.state = SourceState.ENDED
+
+    def _deliver(self, due_s: float) -> float:
+        """Write the oldest block, which begins at `due_s`, when it is over; returns that time."""
+        block = self._ahead.popleft()
+        end_s = due_s + len(block) / self.sample_rate
+        self._wait_until(end_s)
+        self.ring.write(block, end_s, self._clock.now())
+        return end_s
 
     def _wait_until(self, due_s: float) -> None:
         while not self._stopping.is_set():

@@ -215,6 +215,21 @@ def test_the_full_look_stays_mild():
     assert np.corrcoef(drawn.ravel(), image.ravel())[0, 1] > 0.85
 
 
+@pytest.mark.parametrize("gap_s", [1.0, 600.0])
+def test_after_a_pause_the_effects_go_on_from_where_they_were(gap_s):
+    """A window that was dragged, a laptop that slept: no more than a quarter of a second passes for the effects."""
+
+    def after(pause_s: float) -> np.ndarray:
+        renderer = renderer_of(picture())
+        state = ShowState(shader=ShaderAmounts(1, 1, 1, 1, 0, 0), flash_limiter=False)
+        for k in range(6):
+            draw(renderer, state, k / 30, LOUD)
+        return draw(renderer, state, 5 / 30 + pause_s, SILENCE)
+
+    assert np.array_equal(after(gap_s), after(0.25))
+    assert not np.array_equal(after(0.25), after(0.1))
+
+
 def test_features_are_asked_for_once_a_redraw():
     asked: list[int] = []
 

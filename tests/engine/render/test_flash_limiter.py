@@ -19,11 +19,36 @@ RATE_HZ = 60
 COLUMNS, ROWS = 24, 15
 
 
-def relative_luminance(code: np.ndarray) -> np.ndarray:
+def linear_light(code: np.ndarray) -> np.ndarray:
     """WCAG 2.x, from uint8 RGB."""
     c = code / 255.0
-    light = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def relative_luminance(code: np.ndarray) -> np.ndarray:
+    """WCAG 2.x, from uint8 RGB."""
+    light = linear_light(code)
     return 0.2126 * light[..., 0] + 0.7152 * light[..., 1] + 0.0722 * light[..., 2]
+
+
+def red_change_times(colours: list[np.ndarray]) -> list[int]:
+    """Indices at which one cell, uint8 RGB, completed a transition of WCAG 2.x's red flash against the one before.
+
+    "If, for either or both states involved in each transition, R/(R+G+B) >= 0.8, and the change in the value of
+    (R-G-B)x320 is > 20 (negative values of (R-G-B)x320 are set to zero) for both transitions", R, G, B in linear light.
+    """
+    light = [linear_light(colour) for colour in colours]
+    saturated = [bool(r >= 0.8 * (r + g + b) > 0) for r, g, b in light]
+    values = [max(0.0, 320 * (r - g - b)) for r, g, b in light]
+    times, extreme, direction = [], 0, 0
+    for now, value in enumerate(values):
+        moved = value - values[extreme]
+        if abs(moved) > 20 and (saturated[now] or saturated[extreme]) and np.sign(moved) != direction:
+            times.append(now)
+            direction, extreme = int(np.sign(moved)), now
+        elif direction and np.sign(moved) == direction:
+            extreme = now
+    return times
 
 
 def change_times(values: list[float], step: float = 0.1, dark: float = 0.8) -> list[int]:
@@ -60,8 +85,9 @@ def film(
     state_at: Callable[[float], ShowState],
     seconds: float = 2.0,
     features_at: Callable[[float], AudioFeatures] = lambda _: SILENCE,
+    size: tuple[int, int] = (COLUMNS, ROWS),
 ) -> list[np.ndarray]:
-    renderer = Renderer(CONTEXT, (COLUMNS, ROWS))
+    renderer = Renderer(CONTEXT, size)
     pictures = []
     for k in range(round(seconds * RATE_HZ)):
         now_s = k / RATE_HZ
@@ -145,19 +171,57 @@ def test_after_a_strobe_the_live_picture_returns():
     assert np.array_equal(pictures[-1], free[-1])
 
 
-def test_red_flashes_are_held():
-    """Dark red against dark green: the luminance hardly changes, the red does."""
+@pytest.mark.parametrize("red", [(150, 0, 0), (188, 58, 58), (200, 60, 0)], ids=["pure", "0.85", "0.93"])
+def test_red_flashes_are_held(red):
+    """Red, pure or with that share of it in the light, against a green of the same luminance: only the red flashes."""
+    grey = float(relative_luminance(np.array(red)))
+    greens = [np.array((0, green, 40)) for green in range(256)]
+    green = min(greens, key=lambda colour: abs(float(relative_luminance(colour)) - grey))
 
     def at(now_s: float) -> np.ndarray:
-        image = np.zeros((45, 72, 3), np.uint8)
-        image[..., int(16 * now_s) % 2] = 150 if int(16 * now_s) % 2 == 0 else 75
+        return np.full((45, 72, 3), red if int(16 * now_s) % 2 == 0 else green, np.uint8)
+
+    def reds(state: ShowState) -> int:
+        return len(red_change_times([p[5, 5] for p in film(at, lambda _: state, 1.0)]))
+
+    assert reds(STILL) > 12
+    assert reds(LIMITED) <= 6
+
+
+def test_the_counter_of_reds_counts():
+    red, green, pink = np.array((150, 0, 0)), np.array((0, 75, 0)), np.array((255, 180, 180))
+    assert red_change_times([red, green] * 3) == [1, 2, 3, 4, 5]
+    assert red_change_times([pink, green] * 3) == []
+    assert red_change_times([red, red]) == []
+
+
+def test_a_strobe_between_bright_and_brighter_is_held():
+    """The darker state's luminance is 0.63: below 0.8, so that it counts."""
+    bright = strobe(10, low=208, high=255)
+    assert 0.6 < float(relative_luminance(np.array([208, 208, 208]))) < 0.66
+    assert worst_field(film(bright, lambda _: STILL)) == 1.0
+    assert worst_field(film(bright, lambda _: LIMITED)) < 0.25
+
+
+def test_where_the_darker_state_is_bright_nothing_flashes():
+    """From a luminance of 0.83 to white is no flash, however often."""
+    dazzling = strobe(10, low=235, high=255)
+    assert float(relative_luminance(np.array([235, 235, 235]))) > 0.82
+    free = film(dazzling, lambda _: STILL)
+    assert all(np.array_equal(a, b) for a, b in zip(film(dazzling, lambda _: LIMITED), free, strict=True))
+
+
+def test_what_is_watched_is_what_is_seen():
+    """A strobe that is small in the model's picture but large in the part of it that the screen shows is held."""
+
+    def at(now_s: float) -> np.ndarray:
+        image = np.full((90, 90, 3), 60, np.uint8)
+        image[41:49, 0:20] = 255 if int(20 * now_s + 1e-6) % 2 else 0
         return image
 
-    def reds(pictures: list[np.ndarray]) -> list[float]:
-        return [float(redness(p[5, 5] / 255.0)) for p in pictures]
-
-    assert len(change_times(reds(film(at, lambda _: STILL, 1.0)), 1 / 16, np.inf)) > 12
-    assert len(change_times(reds(film(at, lambda _: LIMITED, 1.0)), 1 / 16, np.inf)) <= 6
+    wide = (48, 16)
+    assert worst_field(film(at, lambda _: STILL, size=wide)) > 0.4
+    assert worst_field(film(at, lambda _: LIMITED, size=wide)) < 0.25
 
 
 def test_luminance_and_redness_have_the_standards_values():

@@ -1,0 +1,222 @@
+"""The soundtrack of a show played aloud through a real sound system, recorded there and compared with the file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import sounddevice as sd
+import soundfile as sf
+from virtual_audio import VirtualMixer
+
+from engine.audio import SAMPLE_RATE
+from engine.audio.capture import Capture
+from engine.audio.inputs import open_source
+from engine.audio.output_devices import find_output, list_outputs
+from engine.audio.playback import Playback, PlaybackState, open_playback
+from engine.audio.sources import FileSource
+from tpos_models.errors import DeviceError
+
+
+def noise(seconds: float, rate: int = SAMPLE_RATE, channels: int = 2) -> np.ndarray:
+    """Sound that is like itself at no other time."""
+    return np.random.default_rng(5).uniform(-0.5, 0.5, (round(seconds * rate), channels)).astype(np.float32)
+
+
+def saved(folder: Path, samples: np.ndarray, rate: int = SAMPLE_RATE) -> Path:
+    sf.write(folder / "set.wav", samples, rate, subtype="FLOAT")
+    return folder / "set.wav"
+
+
+class Ear:
+    """Records the mixer's monitor: every block with the time of its end on the wall's clock."""
+
+    def __init__(self) -> None:
+        self.blocks: list[np.ndarray] = []
+        self.ends: list[float] = []
+        self._stream = sd.InputStream(
+            samplerate=SAMPLE_RATE, channels=2, blocksize=512, latency=0.05, device="default", callback=self._callback
+        )
+
+    def _callback(self, samples, frames, times, status) -> None:
+        now_s = time.monotonic()
+        self.blocks.append(samples.copy())
+        self.ends.append(now_s - (times.currentTime - times.inputBufferAdcTime) + frames / SAMPLE_RATE)
+
+    def __enter__(self) -> Ear:
+        self._stream.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.stop()
+        self._stream.close()
+
+    def sound(self) -> tuple[np.ndarray, float]:
+        """All of it, and when its first sample was captured."""
+        counts = np.cumsum([len(block) for block in self.blocks])
+        start_s = float(np.median(np.array(self.ends) - counts / SAMPLE_RATE))
+        return np.concatenate(self.blocks), start_s
+
+
+def where(heard: np.ndarray, played: np.ndarray) -> tuple[int, float]:
+    """Offset of `played` in `heard` by cross-correlation, and how alike they are there, 0..1."""
+    size = 1 << (len(heard) + len(played)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size)), size)
+    offset = int(np.argmax(np.abs(product[: len(heard)])))
+    part = heard[offset : offset + len(played)]
+    return offset, float(np.corrcoef(part, played[: len(part)])[0, 1])
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
+def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
+    virtual_mixer: VirtualMixer, tmp_path: Path, rate: int, channels: int
+) -> None:
+    source = FileSource(saved(tmp_path, noise(4.0, rate, channels), rate))
+    playback = open_playback(source)
+    assert playback is not None
+    capture = Capture(source)
+    with Ear() as ear:
+        playback.start()
+        with capture:
+            while not capture.ended:
+                time.sleep(0.02)
+            seen, first = capture.raw(0)
+            seen_s = capture.time_of(first)
+        time.sleep(0.4)
+        playback.close()
+    heard, heard_s = ear.sound()
+    late_s = []
+    for at_s in np.arange(0.5, 3.5, 0.25):
+        at = round(at_s * SAMPLE_RATE)
+        offset, alike = where(heard[:, 0], seen[at : at + SAMPLE_RATE // 5, 0])
+        if alike > 0.7:
+            late_s.append(heard_s + offset / SAMPLE_RATE - (seen_s + at_s))
+    assert len(late_s) > 6, "a busy machine may cost a moment of sound, not most of it"
+    assert np.abs(late_s).max() < 0.03
+
+
+class Hand:
+    """A device turned by hand: it plays `rate_hz` frames a second of a clock that stands still by itself."""
+
+    def __init__(self, playback: Playback, monkeypatch: pytest.MonkeyPatch, rate_hz: float) -> None:
+        self.now_s, self._called_s, self._rate_hz = 1000.0, 1000.0, rate_hz
+        self.playback, self.out = playback, [np.zeros((0, 2), np.float32)]
+        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
+        playback.state = PlaybackState.PLAYING
+
+    def turn(self, seconds: float, frames: int = 1024) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        while self._called_s <= self.now_s:
+            buffer = np.empty((frames, 2), np.float32)
+            times = SimpleNamespace(outputBufferDacTime=0.1, currentTime=0.0)
+            now_s, self.now_s = self.now_s, self._called_s
+            self.playback._callback(buffer, frames, times, SimpleNamespace(output_underflow=False))
+            self.now_s, self._called_s = now_s, self._called_s + frames / self._rate_hz
+            self.out.append(buffer)
+
+
+@pytest.mark.parametrize("drift", [-0.001, 0.001])
+def test_a_device_whose_clock_drifts_is_followed_without_a_click(
+    virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drift: float
+) -> None:
+    """A thousandth fast or slow: 30 ms apart after 30 s if nobody cared."""
+    source = FileSource(saved(tmp_path, noise(0.1)))
+    hand = Hand(Playback(source, find_output("default")), monkeypatch, SAMPLE_RATE * (1 + drift))
+    hand.turn(0.2)
+    blocks, step = 30 * SAMPLE_RATE // 256, 256 / SAMPLE_RATE
+    wave = 0.5 * np.sin(2 * np.pi * 100 * np.arange(blocks * 256) / SAMPLE_RATE).astype(np.float32)
+    offsets_ms = []
+    for k in range(blocks):
+        block = np.repeat(wave[k * 256 : k * 256 + 256, None], 2, axis=1)
+        hand.playback.push(block, hand.now_s + 0.25 + step)
+        hand.turn(step)
+        offsets_ms.append(hand.playback.counters().offset_ms)
+    counters = hand.playback.counters()
+    assert np.abs(offsets_ms).max() < 5.0
+    assert counters.corrected == pytest.approx(30 * SAMPLE_RATE * drift, abs=200)
+    assert counters.underruns == counters.dropped == 0
+    heard = np.concatenate(hand.out)[SAMPLE_RATE : 29 * SAMPLE_RATE, 0]
+    steepest = 0.5 * 2 * np.pi * 100 / SAMPLE_RATE
+    assert np.abs(np.diff(heard)).max() < 1.05 * steepest
+    assert np.abs(heard).max() > 0.49
+
+
+def test_a_feed_that_is_held_up_costs_silence_and_then_is_in_time_again(
+    virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = FileSource(saved(tmp_path, noise(0.1)))
+    hand = Hand(Playback(source, find_output("default")), monkeypatch, SAMPLE_RATE)
+    hand.turn(0.2)
+    sound, step = noise(4.0), 256 / SAMPLE_RATE
+    start_s = hand.now_s + 0.25
+    for k in range(len(sound) // 256):
+        if k == 200:
+            hand.turn(1.0)  # the blocks of this second come at once, most of them too late
+        hand.playback.push(sound[k * 256 : k * 256 + 256], start_s + (k + 1) * step)
+        hand.turn(max(0.0, start_s - 0.25 + (k + 1) * step - hand.now_s))
+    counters = hand.playback.counters()
+    assert counters.underruns == 1
+    assert counters.dropped == pytest.approx(0.85 * SAMPLE_RATE, rel=0.1)
+    heard = np.concatenate(hand.out)[:, 0]
+    offset, alike = where(heard, sound[3 * SAMPLE_RATE : -SAMPLE_RATE // 2, 0])
+    assert alike > 0.999
+    assert offset / SAMPLE_RATE == pytest.approx(0.2 + 0.25 + 3.0 - 0.1, abs=0.03)
+
+
+def test_a_device_that_vanishes_leaves_the_show_alone_and_is_found_again(
+    virtual_mixer: VirtualMixer, tmp_path: Path
+) -> None:
+    source = FileSource(saved(tmp_path, noise(8.0)))
+    playback = Playback(source, find_output("default"))
+    capture = Capture(source)
+    playback.start()
+    try:
+        with capture:
+            started_s = time.monotonic()
+            wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+            virtual_mixer.stop()
+            wait_for(lambda: playback.state is PlaybackState.LOST)
+            assert "vanished; the show goes on unheard" in playback.trouble
+            virtual_mixer.start()
+            wait_for(lambda: playback.state is PlaybackState.PLAYING)
+            assert playback.trouble == ""
+            wait_for(lambda: capture.ended)
+            took_s = time.monotonic() - started_s
+        assert np.array_equal(capture.raw(0)[0], noise(8.0))
+        assert took_s < 11.0
+        assert playback.counters().losses == 1
+    finally:
+        playback.close()
+
+
+def wait_for(what: Callable[[], bool], patience_s: float = 30.0) -> None:
+    until_s = time.monotonic() + patience_s
+    while not what():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
+def test_outputs_are_found_by_name_number_and_default(virtual_mixer: VirtualMixer) -> None:
+    outputs = list_outputs()
+    mixer = find_output("MIXER")
+    assert mixer.pulse_sink == "mixer"
+    assert find_output(str(mixer.index)) == mixer
+    assert find_output("default").name == "default"
+    assert len({device.index for device in outputs}) == len(outputs)
+    with pytest.raises(DeviceError, match=r"no audio output 'no such'; .* would be accepted"):
+        find_output("no such")
+
+
+def test_what_is_not_played_aloud(virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = FileSource(saved(tmp_path, noise(0.1)))
+    assert open_playback(file, mute=True) is None
+    assert open_playback(open_source("default")) is None
+    monkeypatch.setattr(sd, "query_devices", lambda: sd.DeviceList())
+    assert open_playback(file) is None
+    with pytest.raises(DeviceError, match="no audio output 'speakers': this machine has none"):
+        open_playback(file, "speakers")
