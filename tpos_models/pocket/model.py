@@ -129,7 +129,7 @@ def _fingerprint(folder: Path, part: str) -> str:
 @cache
 def _code() -> str:
     here = Path(__file__).parent
-    files = (*sorted(here.glob("*.py")), here.parent / "audio_encoder.py")
+    files = (*sorted(here.glob("*.py")), here.parent / "audio" / "encoder.py")
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
