@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 from pythonosc.osc_message import OscMessage
@@ -123,8 +123,9 @@ def test_a_server_that_was_held_up_does_not_make_up_for_it(stack: ExitStack) -> 
     assert heartbeat(sender) == 1
     rig.clock.now_s += 5.0
     sender.settimeout(0.3)
-    beats = [heartbeat(sender)]
-    with pytest.raises(TimeoutError):
-        while True:
-            beats.append(heartbeat(sender))
-    assert len(beats) <= 2, "fifty reports were missed"
+    assert heartbeat(sender) == 2
+    last = 2
+    with suppress(TimeoutError):
+        last = heartbeat(sender)
+        last = heartbeat(sender)
+    assert last <= 3, "fifty reports were missed"
