@@ -24,7 +24,8 @@ from tpos_models.errors import InputError
 
 _BT709 = 1  # H.273's code for the matrix, the primaries and the transfer function alike
 _LIVE_X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "21", "threads": "1"}
-_FINISHED_X264 = {"preset": "veryfast", "crf": "16"}
+_FINISHED_X264 = {"preset": "veryfast", "crf": "16", "mbtree": "0"}
+"""Without x264's macroblock tree: with AVX-512 it makes another file of the same pictures at every run."""
 _LIVE_MP4 = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe", "frag_duration": "500000", "flush_packets": "1"}
 _FINISHED_MP4 = {"movflags": "faststart"}
 _INTERLEAVE_US = "500000"  # a stalled sound stream holds back at most this much picture

@@ -285,6 +285,20 @@ def test_states() -> None:
     assert Analyser().process(np.zeros(512, np.float32), 0.0, lost=True)[0].state == "lost"
 
 
+@pytest.mark.parametrize(("peak_db", "state"), [(1.0, "clipping"), (0.1, "clipping"), (-0.1, "ok")])
+def test_a_mixer_a_decibel_too_loud_clips(peak_db: float, state: str) -> None:
+    wave = 10 ** (peak_db / 20) * np.sin(2 * np.pi * 440 * seconds(0.5))
+    assert hear(np.clip(wave, -1, 1))[-1].state == state
+
+
+def test_one_sample_at_full_scale_is_a_crackle_not_a_clipping_mixer() -> None:
+    sound = 0.3 * np.sin(2 * np.pi * 440 * seconds(0.5))
+    sound[10_000] = 1.0
+    assert {f.state for f in hear(sound)} == {"ok"}
+    sound[10_000:10_003] = -1.0
+    assert hear(sound)[-1].state == "clipping"
+
+
 def test_loudness_is_of_the_input_in_full_scale_decibels() -> None:
     features = hear(0.1 * np.sin(2 * np.pi * 441 * seconds(2)))
     assert features[-1].loudness_db == pytest.approx(-23.0, abs=0.1)

@@ -79,6 +79,35 @@ def test_nothing_is_torn_while_both_sides_run() -> None:
     assert ring.overruns == lost
 
 
+class LappedCopy(np.ndarray):
+    """Slots whose copy takes so long that `meanwhile` happens in the middle of it."""
+
+    def copy(self, order: str = "C") -> np.ndarray:
+        half = len(self) // 2
+        first = np.array(self[:half])
+        LappedCopy.meanwhile()
+        return np.concatenate([first, np.array(self[half:])])
+
+    @staticmethod
+    def meanwhile() -> None:
+        """What the writer does meanwhile."""
+
+
+@pytest.mark.parametrize("more", [7, 8, 9, 20])
+def test_a_block_that_is_overwritten_while_it_is_copied_is_lost_not_torn(
+    more: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = BlockRing(8, 4, 2)
+    ring._samples = ring._samples.view(LappedCopy)
+    ring.write(numbered(1), 1, 1)
+    coming = iter(range(2, 2 + more))
+    monkeypatch.setattr(LappedCopy, "meanwhile", lambda: [ring.write(numbered(n), n, n) for n in coming])
+    blocks = drain(ring)
+    assert all(np.all(b.samples == b.captured_s) for b in blocks)
+    assert len(blocks) + sum(b.lost_frames for b in blocks) // 4 == 1 + more
+    assert ring.overruns == 1 + more - len(blocks) > 0
+
+
 def test_history_gives_the_newest_and_says_where_it_starts() -> None:
     history = History(10)
     for start in range(0, 24, 4):

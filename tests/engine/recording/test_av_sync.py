@@ -51,6 +51,18 @@ def test_samples_lost_without_a_trace_leave_a_hole(hole_s: float) -> None:
     assert places[-1] + CHUNK == pytest.approx((3.0 + hole_s) * RATE, abs=0.01 * RATE)
 
 
+@pytest.mark.parametrize(("hole_s", "patience_s"), [(0.4, 0.5), (0.9, 0.5), (1.2, 0.0), (3.0, 0.0)])
+def test_how_soon_a_hole_is_believed(hole_s: float, patience_s: float) -> None:
+    """A hole of more than a second at the first chunk after it, a smaller one after half a second of doubt."""
+    axis = SoundAxis(0.0, RATE)
+    index, _ = feed(axis, 0.0, 1.0)
+    _, places = feed(axis, 1.0 + hole_s, 2.0, index=index)
+    expected = [(1.0 + hole_s) * RATE + k * CHUNK for k in range(len(places))]
+    right = np.abs(np.array(places) - expected) < 0.002 * RATE
+    assert int(np.argmax(right)) * CHUNK / RATE == pytest.approx(patience_s, abs=0.03)
+    assert right[int(np.argmax(right)) :].all()
+
+
 def test_forgetting_anchors_by_the_clock() -> None:
     axis = SoundAxis(0.0, RATE)
     index, _ = feed(axis, 0.0, 1.0)

@@ -231,9 +231,9 @@ SHOW = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from engine.clock import WallClock
-from engine.recording import Recorder
-from engine.types import ShowState
+from engine.core.clock import WallClock
+from engine.recording.recorder import Recorder
+from engine.core.messages import ShowState
 clock = WallClock()
 recorder = Recorder(Path(sys.argv[1]), (160, 120), 30, 44_100, 1, clock, min_free_mib=1)
 recorder.start("show")
