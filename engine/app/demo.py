@@ -14,13 +14,16 @@ from tpos_models.errors import DeviceError, MissingPart
 HEADLESS_S = 20.0
 
 
-def run_demo(preset: str, seconds: float | None, headless: bool, quiet: bool = False) -> LiveSummary:
+def run_demo(
+    preset: str, seconds: float | None, headless: bool, mute: bool = False, quiet: bool = False
+) -> LiveSummary:
     """Play: a window where there is a screen, else headless; a microphone if there is one, else the soundtrack."""
     headless = headless or not has_screen()
     options = LiveOptions(
         look=LookOptions(preset=preset),
         source=_source(),
         headless=headless,
+        mute=mute,
         record=default_root(),
         seconds=seconds or (HEADLESS_S if headless else None),
     )
@@ -34,7 +37,7 @@ def run_demo(preset: str, seconds: float | None, headless: bool, quiet: bool = F
         if headless:
             raise
         console.say(f"tpos: {error}; going on without a window")
-        return run_demo(preset, seconds, True, quiet)
+        return run_demo(preset, seconds, True, mute, quiet)
 
 
 def _source() -> str:

@@ -21,6 +21,7 @@ from engine.app.options import LookOptions
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
 from engine.audio.inputs import open_source
+from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
@@ -48,7 +49,10 @@ FILM_FPS = 30.0
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once."""
+    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once.
+
+    A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
+    """
 
     look: LookOptions = LookOptions()
     source: str = "default"
@@ -60,6 +64,8 @@ class LiveOptions:
     osc: OscOptions = OscOptions()
     record: Path | None = None
     size: tuple[int, int] | None = None
+    mute: bool = False
+    monitor: str | None = None
     max_fps: float = 0.0
     stream_batch: bool = False
     seconds: float | None = None
@@ -80,10 +86,12 @@ class Live:
         clock: Clock,
         *,
         picture: np.ndarray | None = None,
+        playback: Playback | None = None,
         chain: FallbackChain | None = None,
     ) -> None:
         look = options.look
         self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
+        self.playback = playback
         self.tally = Tally()
         self.notices = Notices(self.tally, clock)
         precision = choose_precision(look.precision, look.name) or Precision.AUTO
@@ -104,6 +112,9 @@ class Live:
         """Play until the time is over, the file has ended, the window is closed, or `stopping` is set."""
         started_s = self.clock.now()
         with ExitStack() as stack:
+            if self.playback is not None:
+                stack.callback(self.playback.close)
+                self.playback.start()
             stack.enter_context(self.engine)
             stack.callback(self.recording.stop)
             stack.enter_context(PresetWatcher(self.show.edit, self.notices.post, self.show.looks.current))
@@ -124,7 +135,8 @@ class Live:
             self._read_back(redrawn.shaped_s)
         self.recording.sound()
         self.notices.collect()
-        for trouble in (self.engine.worker.trouble, self.recording.trouble):
+        heard = self.playback.trouble if self.playback else ""
+        for trouble in (self.engine.worker.trouble, self.recording.trouble, heard):
             if trouble:
                 self.notices.trouble(trouble)
 
@@ -251,10 +263,11 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     clock = clock or WallClock()
     show, troubles = options.look.build_show()
     source = open_source(options.source, options.channels or (), options.loop, clock)
+    playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
     with open_screen(["headless" if options.headless else "window"], settings, picture) as screen:
-        live = Live(options, show, screen, source, clock, picture=picture, chain=chain)
+        live = Live(options, show, screen, source, clock, picture=picture, playback=playback, chain=chain)
         for trouble in troubles:
             live.notices.trouble(trouble)
         yield live

@@ -1,4 +1,4 @@
-"""The built-in soundtrack: weather and water, then a beat; 80 s, the same on every machine, and it loops."""
+"""The built-in soundtrack: a morning, a fire, rain, a beat, and on; 80 s, the same on every machine, and it loops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.audio import SAMPLE_RATE
 from tpos_models.pocket.synth.sounds import synthesise
 
 _SEED = 7
-_FADE_S = 1.5
+_FADE_S = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,14 @@ class Section:
 
 
 SECTIONS = (
-    Section("rain", 0.0, 11.0, 0.8),
-    Section("thunder", 11.0, 21.0),
-    Section("fire", 21.0, 32.0, 0.9),
-    Section("waves", 32.0, 43.0, 0.9),
-    Section("wind", 43.0, 52.0, 0.8),
-    Section("sunny", 52.0, 61.0, 0.85),  # birds
+    Section("sunny", 0.0, 3.0, 0.85),  # birds
+    Section("fire", 3.0, 7.0, 0.95),
+    Section("rain", 7.0, 11.0, 0.9),
+    Section("beat", 11.0, 27.0),
+    Section("thunder", 27.0, 36.0),
+    Section("waves", 36.0, 45.0, 0.9),
+    Section("wind", 45.0, 53.0, 0.8),
+    Section("night", 53.0, 61.0, 0.8),  # crickets
     Section("beat", 61.0, 80.0),
 )
 DURATION_S = SECTIONS[-1].end_s
@@ -45,7 +47,7 @@ def soundtrack() -> np.ndarray:
 
 
 def stream(loop: bool = True) -> Iterator[np.ndarray]:
-    """The piece section by section, each crossfaded over 1.5 s with the one before, the first with the last.
+    """The piece section by section, each crossfaded with the one before, the first with the last.
 
     The next section is synthesised in a thread of its own while the caller plays this one.
     """

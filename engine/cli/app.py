@@ -54,6 +54,7 @@ InputName = Annotated[
 ]
 Channels = Annotated[str | None, typer.Option(help="Channels of the device from 1, such as 3,4.")]
 OscPort = Annotated[int, typer.Option(help="UDP port for OSC.")]
+Mute = Annotated[bool, typer.Option("--mute", help="Do not play a file or the soundtrack aloud.")]
 Headless = Annotated[bool, typer.Option(help="No window.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]

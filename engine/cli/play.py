@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.app.options import DEFAULT_PRESET, LookOptions, parse_channels, parse_size, positive, with_options
-from engine.cli.app import Channels, Fps, Headless, InputName, Json, OscPort, Preset, Seconds, Size, app
+from engine.cli.app import Channels, Fps, Headless, InputName, Json, Mute, OscPort, Preset, Seconds, Size, app
 from engine.core import console
 
 
@@ -17,12 +17,13 @@ def demo(
     preset: Preset = DEFAULT_PRESET,
     seconds: Seconds = None,
     headless: Headless = False,
+    mute: Mute = False,
     json: Json = False,
 ) -> None:
     """See sound move pictures: a microphone if there is one, else the built-in soundtrack; recorded."""
     from engine.app.demo import run_demo
 
-    summary = run_demo(preset, seconds, headless, quiet=json)
+    summary = run_demo(preset, seconds, headless, mute, quiet=json)
     console.result(summary.as_dict(), json, summary.lines())
 
 
@@ -33,6 +34,10 @@ def live(
     input: InputName = "default",
     channels: Channels = None,
     loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
+    mute: Mute = False,
+    monitor: Annotated[
+        str | None, typer.Option(help="Output that plays a file or synth aloud: index, or part of its name.")
+    ] = None,
     headless: Headless = False,
     fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False,
     display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0,
@@ -57,6 +62,8 @@ def live(
         source=input,
         channels=parse_channels(channels) if channels else None,
         loop=loop,
+        mute=mute,
+        monitor=monitor,
         headless=headless,
         fullscreen=fullscreen,
         display=display,

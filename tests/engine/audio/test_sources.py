@@ -1,4 +1,4 @@
-"""Files and the soundtrack as sources; what cannot be read; the way to 44.1 kHz."""
+"""Files as sources; what cannot be read; the way to 44.1 kHz."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from engine.audio.capture import Capture
 from engine.audio.inputs import looks_like_file, open_source
 from engine.audio.resample import Intake, mono, read_sound
 from engine.audio.sound_file import AudioFile
-from engine.audio.soundtrack import DURATION_S, SECTIONS, soundtrack
 from engine.audio.sources import FileSource, SynthSource
 from engine.core.clock import VirtualClock
 from tpos_models.errors import DeviceError, MediaError, MissingFileError
@@ -188,25 +187,3 @@ def test_what_input_names() -> None:
     assert looks_like_file("nowhere/set")
     assert not looks_like_file("alsa_output.pci-0000_00_1f.3.analog-stereo.monitor")
     assert isinstance(open_source("synth"), SynthSource)
-
-
-def test_the_soundtrack_is_whole_and_always_the_same() -> None:
-    piece = soundtrack()
-    assert piece.shape == (round(DURATION_S * SAMPLE_RATE),)
-    assert np.abs(piece).max() <= 1
-    assert [s.name for s in SECTIONS] == ["rain", "thunder", "fire", "waves", "wind", "sunny", "beat"]
-    for section in SECTIONS:
-        part = piece[round((section.start_s + 2) * SAMPLE_RATE) : round(section.end_s * SAMPLE_RATE)]
-        assert 20 * np.log10(np.sqrt((part**2).mean())) > -32, section.name
-    steps = np.abs(np.diff(piece))
-    for section in SECTIONS[1:]:
-        seam = round(section.start_s * SAMPLE_RATE)
-        assert steps[seam - 2 : seam + 2].max() <= np.quantile(steps[seam - 20_000 : seam + 20_000], 0.9999) + 1e-3
-
-
-def test_the_soundtrack_plays() -> None:
-    with Capture(SynthSource()) as capture:
-        deadline_s = time.monotonic() + 30
-        while not capture.latest().level > 0.3:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.02)

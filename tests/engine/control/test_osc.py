@@ -80,7 +80,7 @@ def test_a_bundle_with_a_foreign_time_tag_is_carried_out_at_once_and_together(st
     assert stage.show.state.amount == 0.75
 
 
-@pytest.mark.parametrize("when", [0, time.time() + 3600])
+@pytest.mark.parametrize("when", [0, time.time() + 3600], ids=["at once", "in an hour"])
 def test_nested_bundles_from_python_osc(stage: Stage, when: float) -> None:
     outer, inner = OscBundleBuilder(when), OscBundleBuilder(when)
     inner.add_content(build_msg("/tpos/seed", 42.0))
