@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ BLOCK_FRAMES = 256
 RING_S = 5.0
 
 
-class SourceState(Enum):
+class SourceState(StrEnum):
     """LOST: a device that vanished and is being looked for; ENDED: a file that is over."""
 
     OK = "ok"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ _SOUNDS, _LINES = 4096, 4096
 _MIB = 2**20
 
 
-class RecorderState(Enum):
+class RecorderState(StrEnum):
     """Whether a recorder records."""
 
     IDLE = "idle"

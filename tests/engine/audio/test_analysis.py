@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from engine.audio import HOP, HOP_S, SAMPLE_RATE
-from engine.audio.analysis import Analyser
-from engine.core.messages import AudioFeatures
+from engine.audio.analysis import DEFAULT, Analyser
+from engine.core.messages import AudioFeatures, ShowState
 
 LISTEN_S = 12.0
 
@@ -20,13 +20,15 @@ def seconds(duration_s: float) -> np.ndarray:
     return np.arange(round(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
 
 
-def hear(samples: np.ndarray, block: int = 4096, analyser: Analyser | None = None) -> list[AudioFeatures]:
+def hear(
+    samples: np.ndarray, block: int = 4096, analyser: Analyser | None = None, state: ShowState = DEFAULT
+) -> list[AudioFeatures]:
     analyser = analyser or Analyser()
     samples = samples.astype(np.float32)
     features = []
     for start in range(0, len(samples), block):
         part = samples[start : start + block]
-        features += analyser.process(part, (start + len(part)) / SAMPLE_RATE)
+        features += analyser.process(part, (start + len(part)) / SAMPLE_RATE, state)
     return features
 
 
@@ -167,30 +169,26 @@ def test_a_tempo_is_forgotten_when_the_music_stops_and_changed_when_it_changes()
 
 
 def test_taps_set_tempo_and_phase_until_the_music_is_followed_again() -> None:
-    analyser = Analyser()
-    for tap_s in (0.1, 0.6, 1.1, 1.6):
-        hear_until(analyser, tap_s)
-        analyser.tap(tap_s)
-    features = hear_until(analyser, 4.0)
+    analyser, taps_s = Analyser(), (0.1, 0.6, 1.1, 1.6)
+    for number, tap_s in enumerate(taps_s):
+        hear_until(analyser, tap_s, ShowState(taps_s=taps_s[:number]))
+    features = hear_until(analyser, 4.0, ShowState(taps_s=taps_s))
     assert features[-1].bpm == pytest.approx(120, rel=1e-3)
     assert features[-1].tempo_confidence == 1
     assert phase_errors_ms([replace(f, time_s=f.time_s - 0.1) for f in features], 120).max() < 15
-    analyser.set_bpm(90)
-    assert hear_until(analyser, 5.0)[-1].bpm == pytest.approx(90)
-    analyser.set_bpm(0)
-    assert hear_until(analyser, 6.0)[-1].bpm == 0
+    assert hear_until(analyser, 5.0, ShowState(tempo_bpm=90))[-1].bpm == pytest.approx(90)
+    assert hear_until(analyser, 6.0, ShowState())[-1].bpm == 0
 
 
-def hear_until(analyser: Analyser, end_s: float) -> list[AudioFeatures]:
+def hear_until(analyser: Analyser, end_s: float, state: ShowState) -> list[AudioFeatures]:
     """Silence up to `end_s`."""
     start_s = analyser.window(0.01).time_s
-    return analyser.process(np.zeros(round((end_s - start_s) * SAMPLE_RATE), np.float32), end_s)
+    return analyser.process(np.zeros(round((end_s - start_s) * SAMPLE_RATE), np.float32), end_s, state)
 
 
 def test_a_fixed_tempo_finds_the_phase_of_the_music() -> None:
-    analyser = Analyser()
-    analyser.set_bpm(100)
-    features = settled(hear(np.concatenate([np.zeros(10_000), click_track(100)]), analyser=analyser))
+    sound = np.concatenate([np.zeros(10_000), click_track(100)])
+    features = settled(hear(sound, state=ShowState(tempo_bpm=100)))
     shifted = [replace(f, time_s=f.time_s - 10_000 / SAMPLE_RATE) for f in features]
     assert phase_errors_ms(shifted, 100).max() < 50
 
@@ -256,11 +254,11 @@ def test_gain_leaves_silence_and_noise_floors_alone() -> None:
 
 
 def test_windows_share_samples_by_number() -> None:
-    analyser = Analyser(agc=False)
+    analyser, plain = Analyser(), ShowState(agc=False)
     sound = np.random.default_rng(0).uniform(-0.1, 0.1, 40 * HOP + 100).astype(np.float32)
-    analyser.process(sound[: 20 * HOP + 7], 1.0)
+    analyser.process(sound[: 20 * HOP + 7], 1.0, plain)
     first = analyser.window(0.1)
-    analyser.process(sound[20 * HOP + 7 :], 1.5)
+    analyser.process(sound[20 * HOP + 7 :], 1.5, plain)
     second = analyser.window(12.0)
     assert (first.end_index, second.end_index) == (20 * HOP, 40 * HOP)  # what fills no hop yet is not counted
     np.testing.assert_allclose(second.samples, sound[: 40 * HOP], atol=1e-6)
@@ -271,8 +269,8 @@ def test_windows_share_samples_by_number() -> None:
 
 def test_trim_and_agc_switch() -> None:
     sound = 0.1 * np.sin(2 * np.pi * 440 * seconds(4))
-    analyser = Analyser(agc=False, trim_db=6.0)
-    hear(sound, analyser=analyser)
+    analyser = Analyser()
+    hear(sound, analyser=analyser, state=ShowState(agc=False, audio_gain_db=6.0))
     assert np.abs(analyser.window(1.0).samples).max() == pytest.approx(0.1 * 10 ** (6 / 20), rel=0.01)
 
 

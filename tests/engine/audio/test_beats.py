@@ -7,7 +7,9 @@ import pytest
 
 from engine.audio import HOP, HOP_S, SAMPLE_RATE
 from engine.audio.analysis import Analyser
-from engine.core.messages import AudioFeatures
+from engine.control.addresses import parse
+from engine.control.show import apply
+from engine.core.messages import AudioFeatures, ShowState
 
 SETTLED_S = 8.0
 
@@ -51,17 +53,18 @@ class Tapped:
 
     def __init__(self) -> None:
         self.analyser = Analyser()
+        self.state = ShowState()
         self.now_s = 0.0
 
     def silence_until(self, end_s: float) -> list[AudioFeatures]:
         hops = int((end_s - self.now_s) / HOP_S)
         self.now_s += hops * HOP_S
-        return self.analyser.process(np.zeros(hops * HOP, np.float32), self.now_s)
+        return self.analyser.process(np.zeros(hops * HOP, np.float32), self.now_s, self.state)
 
     def taps(self, times_s: list[float], late_s: float) -> None:
         for tap_s in times_s:
             self.silence_until(tap_s + late_s)
-            self.analyser.tap(tap_s)
+            self.state = apply(self.state, parse("/tpos/tempo/tap", [], tap_s)[0])
 
 
 @pytest.mark.parametrize("late_s", [0.02, 0.1, 0.17])

@@ -16,10 +16,10 @@ def programme(*parts: tuple[float, float]) -> np.ndarray:
     return np.concatenate([np.full(round(s * HOPS_PER_S), 10 ** (level_db / 10)) for level_db, s in parts])
 
 
-def gains_db(powers: np.ndarray, gain: AutoGain | None = None) -> np.ndarray:
+def gains_db(powers: np.ndarray, enabled: bool = True, trim_db: float = 0.0) -> np.ndarray:
     """What the gain was after each hop, from the factor it gave."""
-    gain = gain or AutoGain()
-    return np.array([20 * np.log10(gain.update(float(power))) for power in powers])
+    gain = AutoGain()
+    return np.array([20 * np.log10(gain.update(float(power), enabled, trim_db)) for power in powers])
 
 
 def slopes_db_per_s(gains: np.ndarray, over_s: float = 0.25) -> np.ndarray:
@@ -75,6 +75,5 @@ def test_it_stays_within_its_range() -> None:
 
 
 def test_what_is_switched_off_leaves_the_trim() -> None:
-    gain = AutoGain(enabled=False, trim_db=-4.5)
-    assert gains_db(programme((-40, 10)), gain) == pytest.approx(-4.5)
-    assert gains_db(programme((-26, 20)), AutoGain(trim_db=3.0))[-1] == pytest.approx(13, abs=0.1)
+    assert gains_db(programme((-40, 10)), enabled=False, trim_db=-4.5) == pytest.approx(-4.5)
+    assert gains_db(programme((-26, 20)), trim_db=3.0)[-1] == pytest.approx(13, abs=0.1)

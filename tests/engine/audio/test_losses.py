@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from engine.audio import HOP_S, SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.capture import Capture
-from engine.audio.sources import Source, SourceCounters
-from engine.core.messages import AudioFeatures
+from engine.audio.sources import Source, SourceCounters, SourceState
+from engine.core.messages import AudioFeatures, ShowState
 
 BLOCK = 256
 BLOCK_S = BLOCK / SAMPLE_RATE
@@ -65,13 +66,13 @@ class HeldAnalyser(Analyser):
     """An analysis that the test can hold up, as a busy machine would."""
 
     def __init__(self) -> None:
-        super().__init__(agc=False)
+        super().__init__()
         self.going = threading.Event()
         self.going.set()
 
-    def process(self, samples: np.ndarray, end_time_s: float, lost: bool = False) -> list[AudioFeatures]:
+    def process(self, samples: np.ndarray, end_time_s: float, state: ShowState, lost: bool) -> list[AudioFeatures]:
         self.going.wait(20)
-        return super().process(samples, end_time_s, lost)
+        return super().process(samples, end_time_s, replace(state, agc=False), lost)
 
 
 class Rig:
@@ -153,13 +154,13 @@ def test_a_gap_nobody_would_notice_is_left_alone(rig: Rig) -> None:
 def test_while_the_device_is_gone_time_passes_as_silence_marked_lost(rig: Rig) -> None:
     rig.source.give(200)
     rig.taken()
-    rig.source.state = "lost"
+    rig.source.state = SourceState.LOST
     for _ in range(50):
         rig.clock.now_s += 0.02
         rig.until(lambda: rig.capture.latest().time_s > rig.clock.now_s - 3 * HOP_S)
     assert rig.capture.latest().state == "lost"
     assert rig.capture.counters().filled / SAMPLE_RATE == pytest.approx(1.0, abs=0.03)
-    rig.source.state = "ok"
+    rig.source.state = SourceState.OK
     rig.source.give(200)
     rig.taken()
     assert rig.capture.latest().state != "lost"
@@ -172,11 +173,11 @@ def test_while_the_device_is_gone_time_passes_as_silence_marked_lost(rig: Rig) -
 def test_an_hour_asleep_is_not_an_hour_of_silence(rig: Rig) -> None:
     rig.source.give(100)
     rig.taken()
-    rig.source.state = "lost"
+    rig.source.state = SourceState.LOST
     rig.clock.now_s += 3600
     rig.until(lambda: rig.capture.latest().time_s > 3600)
     assert rig.capture.counters().filled < SAMPLE_RATE
-    rig.source.state = "ok"
+    rig.source.state = SourceState.OK
     rig.source.give(100)
     rig.taken()
     assert rig.capture.time_of(rig.capture.counters().samples) == pytest.approx(rig.clock.now_s, abs=0.02)

@@ -7,7 +7,7 @@ import pytest
 
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
-from engine.core.messages import AudioFeatures
+from engine.core.messages import AudioFeatures, ShowState
 
 BANDS_HZ = ((20, 150), (150, 1500), (1500, 6000), (6000, 16000))
 """As `AudioFeatures.bands` documents them."""
@@ -18,7 +18,7 @@ FAINT = 0.02
 
 def hear(samples: np.ndarray) -> list[AudioFeatures]:
     """The features of a sound that is left as loud as it is."""
-    return Analyser(agc=False).process(samples.astype(np.float32), len(samples) / SAMPLE_RATE)
+    return Analyser().process(samples.astype(np.float32), len(samples) / SAMPLE_RATE, ShowState(agc=False))
 
 
 def sine(hz: float, seconds: float = 0.5, amplitude: float = 0.3) -> np.ndarray:

@@ -132,7 +132,7 @@ def test_a_whole_session(tmp_path: Path) -> None:
     assert recorder.status.state == "idle"
     assert not recorder.offer(flat(0), 1000.0)
     about = About("tpos 0.1", "pocket", {"scale": 8}, preset="schema = 1\n", input="synth")
-    folder = recorder.start("my set", about)
+    folder = recorder.start("my set", lambda: about)
     assert recorder.log_state(clock.now(), ShowState(seed=11))
     with pytest.raises(RunError, match="already recording my set"):
         recorder.start()

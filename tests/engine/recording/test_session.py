@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 
 from engine.core.messages import Prompt, Rule, ShaderAmounts, ShowState
+from engine.recording.folders import default_root, new_folder, safe_name
 from engine.recording.session import (
     LOG,
     RECORD,
     SessionRecord,
-    default_root,
     list_sessions,
-    new_folder,
     open_session,
-    safe_name,
     state_from_json,
     state_to_json,
     write_record,
