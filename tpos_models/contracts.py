@@ -7,7 +7,7 @@ Implementations may run in torch, ONNX Runtime or TensorRT: what crosses these c
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -96,11 +96,26 @@ class TextEmbedding:
     joint: torch.Tensor
 
 
+class UnknownWord(NamedTuple):
+    """A word of a prompt that a model cannot draw, and the nearest thing that it can; "" where nothing is near."""
+
+    word: str
+    nearest: str
+
+    def line(self, model: str) -> str:
+        """One line for a person, such as: pocket does not draw "cat"; nearest: "meadow"."""
+        return f'{model} does not draw "{self.word}"' + (f'; nearest: "{self.nearest}"' if self.nearest else "")
+
+
 class TextSpace(Protocol):
     """Prompts to conditioning. `encode([""])` is the unconditional branch."""
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
         """Encode prompts of any length and script; never fails on text."""
+        ...
+
+    def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
+        """The words of a prompt that mean nothing to the picture, in their order; never fails on text."""
         ...
 
 

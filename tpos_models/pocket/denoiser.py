@@ -57,7 +57,7 @@ class DenoiserShape:
         if not isinstance(found, dict) or found.keys() != keys:
             raise ModelError(f"{source}: no sizes of a denoiser; expected a shape with {', '.join(keys)}")
         names = {key: name for name, key in _RECORD_KEYS.items()}
-        sizes: dict[str, Any] = {names.get(key, key): value for key, value in found.items()}
+        sizes: dict[str, Any] = {names.get(str(key), str(key)): value for key, value in found.items()}
         return cls(**{**sizes, "widths": tuple(sizes["widths"])})
 
 

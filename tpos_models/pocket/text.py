@@ -19,9 +19,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models import weights
-from tpos_models.contracts import TextEmbedding
+from tpos_models.contracts import TextEmbedding, UnknownWord
 from tpos_models.errors import ModelError
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINT, TINTS, to_tokens
+from tpos_models.pocket.unknown_words import UnknownWords
 
 JOINT_SIZE = 128
 MAX_WORDS = 64
@@ -38,7 +39,7 @@ _ENDINGS = (
 
 def split_words(prompt: str) -> list[str]:
     """Lower-case ASCII words and commas; emoji become their Unicode names, other scripts fall away."""
-    named = "".join(_spell(character) for character in prompt[:MAX_CHARACTERS])
+    named = "".join(_spell(character) for character in prompt[:MAX_CHARACTERS]).replace("ß", "ss")
     plain = unicodedata.normalize("NFKD", named).encode("ascii", "ignore").decode().lower()
     plain = re.sub(r"n't\b", " not", plain).replace("'s", "").replace("'", "")
     return _WORDS.findall(re.sub(r"[.;:!?|()\[\]\n]+", ",", plain))
@@ -83,6 +84,11 @@ class Vocabulary:
             if len(ids) >= MAX_WORDS:
                 break
         return ids[:MAX_WORDS]
+
+    def row(self, word: str) -> int | None:
+        """The row of a word or its stem, None where the table has neither."""
+        row = self._rows.get(word)
+        return next(iter(self._stem(word)), None) if row is None else row
 
     def batch(self, prompts: list[str]) -> torch.Tensor:
         """Ids (B, longest), padded with PADDING."""
@@ -238,6 +244,7 @@ class PocketText:
     def __init__(self, net: TextNet, vocabulary: Vocabulary) -> None:
         self.net, self.vocabulary = net.eval().requires_grad_(False), vocabulary
         self._one = lru_cache(1024)(self._encode_one)
+        self._unknown = UnknownWords(self)
 
     @classmethod
     def load(cls, folder: Path) -> PocketText:
@@ -269,6 +276,25 @@ class PocketText:
     def joint(self, prompts: list[str]) -> torch.Tensor:
         """Unit vectors (B, JOINT_SIZE) to compare with each other and with sounds."""
         return torch.stack([self._one(prompt)[1] for prompt in prompts]) if prompts else torch.zeros(0, JOINT_SIZE)
+
+    def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
+        """The content words of a prompt that mean nothing to the picture; see `UnknownWords`."""
+        return self._unknown.find(prompt)
+
+    def split(self, prompt: str) -> list[str]:
+        """The words of a prompt that are read, commas among them."""
+        return split_words(prompt)[:MAX_WORDS]
+
+    @torch.no_grad()
+    def read(self, prompts: list[str]) -> torch.Tensor:
+        """Scenes (B, SCENE_SIZE) of many prompts in one go, remembering none; B > 0."""
+        ids = self.vocabulary.batch(prompts)
+        return scenes_of(self.net(ids)) * (ids != PADDING).any(1, keepdim=True)
+
+    def vector(self, word: str) -> torch.Tensor | None:
+        """The vector (JOINT_SIZE,) of a word or its stem, None where the table has neither."""
+        row = self.vocabulary.row(word)
+        return None if row is None else self.net.vectors(torch.tensor(row))
 
     @torch.no_grad()
     def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from tpos_models.contracts import TextEmbedding
+from tpos_models.contracts import TextEmbedding, UnknownWord
 from tpos_models.network import Run
 from tpos_models.stable_diffusion.devices import CPU
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS
@@ -45,6 +45,10 @@ class ClipText:
         pairs = [self._one(prompt) for prompt in prompts]
         joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
         return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
+
+    def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
+        """None: byte pairs spell every word, and which of them the denoiser has learned is not known."""
+        return ()
 
     def remembered(self) -> Any:
         """Statistics of the prompts kept: hits, misses, maxsize, currsize."""
