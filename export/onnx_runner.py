@@ -71,7 +71,7 @@ def _open(network: Network, precision: Precision, folder: Path | None, notify: N
 def fastest(networks: Iterable[Network], folder: Path | None = None, notify: Notify = silent) -> Precision:
     """int8 where the networks that may be rounded are faithful in it and faster on this processor, else float32.
 
-    Measured once and remembered in the cache; a cache that cannot be written leaves float32.
+    Measured once and remembered in the cache; raises `StorageError` where what is measured cannot be kept there.
     """
     rounded = [network for network in networks if network.real]
     if not rounded:
@@ -86,8 +86,6 @@ def fastest(networks: Iterable[Network], folder: Path | None = None, notify: Not
         choice = Precision.INT8 if pays else Precision.FP32
     except ModelError:
         choice = Precision.FP32
-    except StorageError:
-        return Precision.FP32
     with suppress(StorageError), building(note) as temporary:
         temporary.write_text(choice, encoding="utf-8")
     return choice

@@ -1,6 +1,6 @@
 """The live show on a virtual clock: the same stages, fed from a file, one video frame after the other.
 
-Same sound, same look, same seed: the same pictures, bit for bit on one machine, whatever its speed.
+Same sound, same look, same seed, same precision: the same pictures, bit for bit on one machine, whatever its speed.
 """
 
 from __future__ import annotations

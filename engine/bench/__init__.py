@@ -129,7 +129,7 @@ def _open(options: BenchOptions, profiler: NetworkProfiler, notify: Notify, prec
 def _soak(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[str]]:
     from engine.bench.soak import run_soak
 
-    bars = run_soak(options.soak_minutes or 0.0, options.model, notify)
+    bars = run_soak(options.soak_minutes or 0.0, options.model, options.precision, notify)
     report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": _as_dicts(bars)}
     return report, [hardware(), *(bar.line() for bar in bars)]
 

@@ -26,13 +26,13 @@ WARM_UP_S = 60.0
 SAMPLE_S = 1.0
 
 
-def run_soak(minutes: float, model: str, notify: Notify) -> list[Bar]:
+def run_soak(minutes: float, model: str, precision: str | None, notify: Notify) -> list[Bar]:
     """Play clicks over soft noise for `minutes` and sum up what broke, grew, slipped or was lost."""
     with tempfile.TemporaryDirectory(prefix="tpos-soak-") as folder:
         track = Path(folder) / "clicks.wav"
         _write_clicks(track, minutes * 60)
         notify(f"playing {minutes:g} minutes")
-        summary, memory = _play(track, Path(folder), model)
+        summary, memory = _play(track, Path(folder), model, precision)
         notify("reading the film back")
         offsets_ms = av_offsets_ms(summary.recordings[0].path / "video.mp4")
     counters = summary.recordings[0].counters
@@ -98,10 +98,13 @@ def _write_clicks(path: Path, seconds: float) -> None:
             file.write(beat)
 
 
-def _play(track: Path, folder: Path, model: str) -> tuple[LiveSummary, list[tuple[float, float]]]:
-    look = LookOptions(model=model, settings={"amount": 0.0, "motion": 0.0, "agc": False, "flash_limiter": False})
+def _play(
+    track: Path, folder: Path, model: str, precision: str | None
+) -> tuple[LiveSummary, list[tuple[float, float]]]:
+    still = {"amount": 0.0, "motion": 0.0, "agc": False, "flash_limiter": False}
+    look = LookOptions(model, precision=precision, settings=still)
     options = LiveOptions(
-        look=look, source=str(track), headless=True, record=folder, size=(256, 256), osc=OscOptions(port=0)
+        look=look, source=str(track), mute=True, headless=True, record=folder, size=(256, 256), osc=OscOptions(port=0)
     )
     with open_live(options) as live, _memory() as memory:
         live.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0))

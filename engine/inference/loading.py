@@ -17,7 +17,7 @@ from export import cuda_graphs, onnx_runner, tensorrt
 from export.onnx_session import threads_alone
 from tpos_models import registry
 from tpos_models.contracts import Model
-from tpos_models.errors import InputError
+from tpos_models.errors import InputError, StorageError
 from tpos_models.network import Runner, run_in_torch
 from tpos_models.precision import Precision
 from tpos_models.registry import PLAIN, Additions
@@ -193,6 +193,10 @@ def _kind(runner: str) -> RunnerKind:
 def _resolve(kind: RunnerKind, name: str, asked: Precision | None) -> Precision:
     """What is in force: the runner's own where it is not asked for anything, or for what it does not have."""
     here = kind.precisions(name)
-    if asked is Precision.AUTO and Precision.INT8 in here:
+    if asked is not Precision.AUTO or Precision.INT8 not in here:
+        return asked if asked in here else here[0]
+    try:
         return onnx_runner.fastest(registry.networks(name), notify=_preparing)
-    return asked if asked in here else here[0]
+    except StorageError as error:  # it would be measured at every start
+        console.say(f"{error}; playing in {here[0]}")
+        return here[0]

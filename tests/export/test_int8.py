@@ -13,7 +13,7 @@ from small_networks import Small, small
 
 from export import int8, onnx_runner
 from export.onnx_session import open_session
-from tpos_models.errors import ModelError
+from tpos_models.errors import ModelError, StorageError
 from tpos_models.network import Network, Run, run_in_torch
 from tpos_models.pocket.networks import SPEC, picture_networks
 from tpos_models.precision import Precision
@@ -68,14 +68,22 @@ def test_pockets_pictures_keep_their_signal_in_int8_at_every_timestep(signals, n
 
 
 def test_every_timestep_is_held_to_the_bar_on_inputs_never_calibrated_with(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(int8, "quantise", lambda *_: asked.append(_) or _[1].write_bytes(_[0].read_bytes()))
-    monkeypatch.setattr(int8, "_signal_db", lambda run, reference, inputs: checked.append(inputs) or 24.9)
-    checked: list = []
-    network = with_real_inputs()
-    with pytest.raises(ModelError, match=r"24\.9 dB of signal at timestep 999, 25 would be accepted"):
+    asked, checked = [], []
+
+    def copied(plain, path, _names, known, _recipe) -> None:
+        asked.append(known)
+        path.write_bytes(plain.read_bytes())
+
+    def weaker_later(_run, _reference, inputs) -> float:
+        checked.append(inputs)
+        return 24.9 if inputs[0][0].std() > 10 else 30.0
+
+    monkeypatch.setattr(int8, "quantise", copied)
+    monkeypatch.setattr(int8, "_signal_db", weaker_later)
+    network = with_real_inputs(spread=30.0)
+    with pytest.raises(ModelError, match=r"24\.9 dB of signal at timestep 499, 25 would be accepted"):
         onnx_runner.runner(Precision.INT8, tmp_path)(network)
-    calibrated = {id(tensors) for inputs in asked[0][3].values() for tensors in inputs}
+    calibrated = {id(tensors) for inputs in asked[0].values() for tensors in inputs}
     unseen = {id(tensors) for inputs in checked for tensors in inputs}
     assert len(calibrated) == 2 * 16
     assert len(unseen) == 2 * 8
@@ -155,7 +163,8 @@ def test_a_cache_that_cannot_be_written_does_not_change_the_precision(tmp_path):
     got = onnx_runner.runner(Precision.INT8, blocked)(network)(*example)
     assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
     assert not torch.equal(got[0], run_in_torch(network)(*example)[0])
-    assert onnx_runner.fastest([network], blocked) is Precision.FP32
+    with pytest.raises(StorageError, match="TPOS_CACHE"):
+        onnx_runner.fastest([network], blocked)
 
 
 def test_two_builds_are_the_same_bytes(tmp_path):

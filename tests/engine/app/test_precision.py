@@ -75,6 +75,14 @@ def test_only_auto_measures_and_what_is_in_force_is_said(unset, monkeypatch, tmp
     assert len(asked) == 1
 
 
+def test_auto_says_so_where_its_choice_cannot_be_kept(unset, monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TPOS_CACHE", str(tmp_path / "file"))
+    assert open_chain("pocket", precision=Precision.AUTO).model.precision is Precision.FP32
+    said = " ".join(capsys.readouterr().err.split())
+    assert "set TPOS_CACHE to a folder with space; playing in fp32" in said
+
+
 def test_a_show_records_the_precision_in_force_and_its_export_uses_it(unset, monkeypatch, tmp_path, thunder):
     monkeypatch.setattr(int8, "speedup", lambda *_: 2.0)
     options = LiveOptions(look=LookOptions(), source=str(thunder), headless=True, osc_port=0, record=tmp_path)
