@@ -99,6 +99,50 @@ def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
     assert np.abs(late_s).max() < 0.03
 
 
+class Notes:
+    """A monitor that notes when it got what."""
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[float, float, np.ndarray]] = []
+
+    def begin(self) -> float:
+        return 0.3
+
+    def push(self, block: np.ndarray, end_s: float) -> None:
+        self.pushed.append((time.monotonic(), end_s, block))
+
+
+def test_blocks_come_early_enough_from_the_first_on_and_are_captured_when_they_are_heard(tmp_path: Path) -> None:
+    source, notes = FileSource(saved(tmp_path, noise(1.0))), Notes()
+    source.monitor = notes
+    captured = []
+    with source:
+        wait_for(lambda: source.state == "ended")
+        while (block := source.ring.read()) is not None:
+            captured.append((block.captured_s, block.samples))
+    assert [end_s for _, end_s, _ in notes.pushed] == pytest.approx([end_s for end_s, _ in captured], abs=1e-9)
+    assert np.array_equal(np.concatenate([sound for *_, sound in notes.pushed]), noise(1.0))
+    assert np.array_equal(np.concatenate([sound for _, sound in captured]), noise(1.0))
+    early_s = [end_s - len(sound) / SAMPLE_RATE - at_s for at_s, end_s, sound in notes.pushed]
+    assert min(early_s[:20]) > 0.2
+    assert float(np.median(early_s)) == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_source_that_is_stopped_and_started_again_loses_nothing(tmp_path: Path) -> None:
+    source = FileSource(saved(tmp_path, noise(1.0)))
+    source.monitor = Notes()
+    source.start()
+    wait_for(lambda: source.ring.written > 20)
+    source.stop()
+    source.start()
+    wait_for(lambda: source.state == "ended")
+    source.close()
+    captured = []
+    while (block := source.ring.read()) is not None:
+        captured.append(block.samples)
+    assert np.array_equal(np.concatenate(captured), noise(1.0))
+
+
 class Hand:
     """A device turned by hand: it plays `rate_hz` frames a second of a clock that stands still by itself."""
 
