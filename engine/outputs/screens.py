@@ -88,7 +88,7 @@ def open_screen(
     with _opened(names, settings) as screen:
         screen.show_placeholder(_built_in() if placeholder is None else placeholder)
         screen.dispatch()
-        screen.redraw(lambda: SILENCE, ShowState(), 0.0, HudInfo(), False)
+        screen.redraw(lambda: SILENCE, settings.state(), 0.0, HudInfo(message="loading the model"), False)
         yield screen
 
 
