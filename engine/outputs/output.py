@@ -85,8 +85,11 @@ class Output(Protocol):
 
     name: str
     """What the operator calls it: "window", "headless"."""
-    context: Context | None
-    """The OpenGL context that it brings, None where it takes what is drawn elsewhere."""
+
+    @property
+    def context(self) -> Context | None:
+        """The OpenGL context that it brings, None where it takes what is drawn elsewhere."""
+        ...
 
     @property
     def size(self) -> Size:

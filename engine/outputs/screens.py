@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Frame, ShowState
+from engine.core.messages import SILENCE, Frame, ShowState
 from engine.outputs.headless import PlainFrames
 from engine.outputs.output import Drawing, Features, Output
 from engine.outputs.registry import FILM_PX, OutputSettings, open_output
@@ -83,10 +83,12 @@ def open_screen(
 ) -> Iterator[Screen]:
     """Open the outputs `names`, the first of them the one to draw on, and close them at the end.
 
-    Until the first frame the screen shows `placeholder`, uint8 (height, width, 3); None: one that ships.
+    At once and until the first frame the screen shows `placeholder`, uint8 (height, width, 3); None: one that ships.
     """
     with _opened(names, settings) as screen:
         screen.show_placeholder(_built_in() if placeholder is None else placeholder)
+        screen.dispatch()
+        screen.redraw(lambda: SILENCE, settings.state(), 0.0, HudInfo(message="loading the model"), False)
         yield screen
 
 

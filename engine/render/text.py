@@ -88,7 +88,8 @@ def _ends(line: str, kept: int) -> str:
 
 def wrapped(text: str, size_px: int, width_px: float, lines: int) -> list[str]:
     """`text` in at most `lines` lines, broken between words or folders; the last is elided in its middle."""
-    rest, rows = " ".join(text.split()), []
+    rest = " ".join(text.split())
+    rows: list[str] = []
     while rest and len(rows) < lines - 1 and length(rest, size_px) > width_px:
         low, high = 1, len(rest)
         while low < high:

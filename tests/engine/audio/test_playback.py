@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from virtual_audio import VirtualMixer
 from engine.audio import SAMPLE_RATE
 from engine.audio.capture import Capture
 from engine.audio.inputs import open_source
+from engine.audio.output_buffer import OutputBuffer
 from engine.audio.output_devices import find_output, list_outputs
 from engine.audio.playback import Playback, PlaybackState, open_playback
 from engine.audio.sources import FileSource
@@ -99,69 +100,104 @@ def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
     assert np.abs(late_s).max() < 0.03
 
 
-class Hand:
-    """A device turned by hand: it plays `rate_hz` frames a second of a clock that stands still by itself."""
+class Notes:
+    """A monitor that notes when it got what."""
 
-    def __init__(self, playback: Playback, monkeypatch: pytest.MonkeyPatch, rate_hz: float) -> None:
+    def __init__(self) -> None:
+        self.pushed: list[tuple[float, float, np.ndarray]] = []
+
+    def begin(self) -> float:
+        return 0.3
+
+    def push(self, block: np.ndarray, end_s: float) -> None:
+        self.pushed.append((time.monotonic(), end_s, block))
+
+
+def test_blocks_come_early_enough_from_the_first_on_and_are_captured_when_they_are_heard(tmp_path: Path) -> None:
+    source, notes = FileSource(saved(tmp_path, noise(1.0))), Notes()
+    source.monitor = notes
+    captured = []
+    with source:
+        wait_for(lambda: source.state == "ended")
+        while (block := source.ring.read()) is not None:
+            captured.append((block.captured_s, block.samples))
+    assert [end_s for _, end_s, _ in notes.pushed] == pytest.approx([end_s for end_s, _ in captured], abs=1e-9)
+    assert np.array_equal(np.concatenate([sound for *_, sound in notes.pushed]), noise(1.0))
+    assert np.array_equal(np.concatenate([sound for _, sound in captured]), noise(1.0))
+    early_s = [end_s - len(sound) / SAMPLE_RATE - at_s for at_s, end_s, sound in notes.pushed]
+    assert min(early_s[:20]) > 0.2
+    assert float(np.median(early_s)) == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_source_that_is_stopped_and_started_again_loses_nothing(tmp_path: Path) -> None:
+    source = FileSource(saved(tmp_path, noise(1.0)))
+    source.monitor = Notes()
+    source.start()
+    wait_for(lambda: source.ring.written > 20)
+    source.stop()
+    source.start()
+    wait_for(lambda: source.state == "ended")
+    source.close()
+    captured = []
+    while (block := source.ring.read()) is not None:
+        captured.append(block.samples)
+    assert np.array_equal(np.concatenate(captured), noise(1.0))
+
+
+class Hand:
+    """A device turned by hand: it takes `rate_hz` frames a second of a clock that stands still by itself."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rate_hz: float) -> None:
+        self.buffer = OutputBuffer(SAMPLE_RATE, 2)
         self.now_s, self._called_s, self._rate_hz = 1000.0, 1000.0, rate_hz
-        self.playback, self.out = playback, [np.zeros((0, 2), np.float32)]
+        self.out = [np.zeros((0, 2), np.float32)]
         monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
-        playback.state = PlaybackState.PLAYING
 
     def turn(self, seconds: float, frames: int = 1024) -> None:
         """Let time pass."""
-        self.now_s += seconds
-        while self._called_s <= self.now_s:
-            buffer = np.empty((frames, 2), np.float32)
-            times = SimpleNamespace(outputBufferDacTime=0.1, currentTime=0.0)
-            now_s, self.now_s = self.now_s, self._called_s
-            self.playback._callback(buffer, frames, times, SimpleNamespace(output_underflow=False))
-            self.now_s, self._called_s = now_s, self._called_s + frames / self._rate_hz
-            self.out.append(buffer)
+        until_s = self.now_s + seconds
+        while self._called_s <= until_s:
+            self.now_s = self._called_s
+            self.out.append(np.empty((frames, 2), np.float32))
+            self.buffer.take(self.out[-1], 0.1)
+            self._called_s += frames / self._rate_hz
+        self.now_s = until_s
 
 
 @pytest.mark.parametrize("drift", [-0.001, 0.001])
-def test_a_device_whose_clock_drifts_is_followed_without_a_click(
-    virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drift: float
-) -> None:
+def test_a_device_whose_clock_drifts_is_followed_without_a_click(monkeypatch: pytest.MonkeyPatch, drift: float) -> None:
     """A thousandth fast or slow: 30 ms apart after 30 s if nobody cared."""
-    source = FileSource(saved(tmp_path, noise(0.1)))
-    hand = Hand(Playback(source, find_output("default")), monkeypatch, SAMPLE_RATE * (1 + drift))
+    hand = Hand(monkeypatch, SAMPLE_RATE * (1 + drift))
     hand.turn(0.2)
     blocks, step = 30 * SAMPLE_RATE // 256, 256 / SAMPLE_RATE
     wave = 0.5 * np.sin(2 * np.pi * 100 * np.arange(blocks * 256) / SAMPLE_RATE).astype(np.float32)
     offsets_ms = []
     for k in range(blocks):
         block = np.repeat(wave[k * 256 : k * 256 + 256, None], 2, axis=1)
-        hand.playback.push(block, hand.now_s + 0.25 + step)
+        hand.buffer.put(block, hand.now_s + 0.25)
         hand.turn(step)
-        offsets_ms.append(hand.playback.counters().offset_ms)
-    counters = hand.playback.counters()
+        offsets_ms.append(1000 * hand.buffer.offset_s)
     assert np.abs(offsets_ms).max() < 5.0
-    assert counters.corrected == pytest.approx(30 * SAMPLE_RATE * drift, abs=200)
-    assert counters.underruns == counters.dropped == 0
+    assert hand.buffer.corrected == pytest.approx(30 * SAMPLE_RATE * drift, abs=200)
+    assert hand.buffer.underruns == hand.buffer.dropped == 0
     heard = np.concatenate(hand.out)[SAMPLE_RATE : 29 * SAMPLE_RATE, 0]
     steepest = 0.5 * 2 * np.pi * 100 / SAMPLE_RATE
     assert np.abs(np.diff(heard)).max() < 1.05 * steepest
     assert np.abs(heard).max() > 0.49
 
 
-def test_a_feed_that_is_held_up_costs_silence_and_then_is_in_time_again(
-    virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = FileSource(saved(tmp_path, noise(0.1)))
-    hand = Hand(Playback(source, find_output("default")), monkeypatch, SAMPLE_RATE)
+def test_a_feed_that_is_held_up_costs_silence_and_then_is_in_time_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hand = Hand(monkeypatch, SAMPLE_RATE)
     hand.turn(0.2)
     sound, step = noise(4.0), 256 / SAMPLE_RATE
     start_s = hand.now_s + 0.25
     for k in range(len(sound) // 256):
         if k == 200:
             hand.turn(1.0)  # the blocks of this second come at once, most of them too late
-        hand.playback.push(sound[k * 256 : k * 256 + 256], start_s + (k + 1) * step)
+        hand.buffer.put(sound[k * 256 : k * 256 + 256], start_s + k * step)
         hand.turn(max(0.0, start_s - 0.25 + (k + 1) * step - hand.now_s))
-    counters = hand.playback.counters()
-    assert counters.underruns == 1
-    assert counters.dropped == pytest.approx(0.85 * SAMPLE_RATE, rel=0.1)
+    assert hand.buffer.underruns == 1
+    assert hand.buffer.dropped == pytest.approx(0.85 * SAMPLE_RATE, rel=0.1)
     heard = np.concatenate(hand.out)[:, 0]
     offset, alike = where(heard, sound[3 * SAMPLE_RATE : -SAMPLE_RATE // 2, 0])
     assert alike > 0.999
@@ -199,6 +235,20 @@ def wait_for(what: Callable[[], bool], patience_s: float = 30.0) -> None:
     while not what():
         assert time.monotonic() < until_s
         time.sleep(0.02)
+
+
+def test_a_device_that_will_not_open_leaves_the_show_unheard(virtual_mixer: VirtualMixer, tmp_path: Path) -> None:
+    source = FileSource(saved(tmp_path, noise(0.2)))
+    playback = Playback(source, find_output("default"))
+    playback.device = replace(playback.device, name="Gone Card")
+    playback.start()
+    assert playback.state is PlaybackState.LOST
+    assert playback.trouble == "Gone Card: not there any more"
+    capture = Capture(source)
+    with capture:
+        wait_for(lambda: capture.ended)
+    playback.close()
+    playback.close()
 
 
 def test_outputs_are_found_by_name_number_and_default(virtual_mixer: VirtualMixer) -> None:
