@@ -31,6 +31,7 @@ from engine.recording.session import (
     default_root,
     new_folder,
     state_to_json,
+    to_json,
     write_record,
 )
 from engine.recording.session_writer import Take, check_space
@@ -204,7 +205,7 @@ class _Running:
         return self._inbox.put("sound", lambda take: take.sound(samples, start_index, time_s), seconds)
 
     def log(self, time_s: float, kind: str, data: dict[str, Any]) -> bool:
-        raw = msgspec.Raw(msgspec.json.encode(data))
+        raw = msgspec.Raw(to_json(data))
         return self._inbox.put("line", lambda take: take.line(time_s, kind, raw))
 
     def _slot(self, time_s: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_hear_names_what_is_heard_when_it_is_heard(rain_then_thunder: Path, caps
     report = json.loads(hear(capsys, str(rain_then_thunder), "--json"))
     segments = report["segments"]
     assert segments[0]["start_s"] == 0
-    assert all(one["end_s"] == other["start_s"] for one, other in zip(segments, segments[1:], strict=False))
+    assert all(one["end_s"] == other["start_s"] for one, other in itertools.pairwise(segments))
     assert segments[-1]["end_s"] == pytest.approx(9.0, abs=1.8)
     assert best(segments[1]) == "rain"
     assert best(segments[-1]) == "thunder"
