@@ -31,6 +31,7 @@ from engine.recording.session import (
     Counters,
     SessionRecord,
     SessionState,
+    to_json,
     to_log,
     write_record,
 )
@@ -217,7 +218,7 @@ class _Running:
         return self._inbox.put("sound", lambda take: take.sound(samples, start_index, time_s), seconds)
 
     def log(self, time_s: float, kind: str, data: dict[str, Any]) -> bool:
-        raw = msgspec.Raw(msgspec.json.encode(data))
+        raw = msgspec.Raw(to_json(data))
         return self._inbox.put("line", lambda take: take.line(time_s, kind, raw))
 
     def _slot(self, time_s: float) -> int:

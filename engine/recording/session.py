@@ -183,12 +183,28 @@ def state_from_json(data: dict[str, Any]) -> ShowState:
         raise MediaError(f"show state in a control log: {error}") from error
 
 
+def to_json(value: Any) -> bytes:
+    """JSON of anything msgspec can write; bytes of a file's name or of a terminal that are no text become "?"."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_as_text(msgspec.to_builtins(value)))
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    return [_as_text(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def write_record(folder: Path, record: SessionRecord) -> None:
     """Write session.json whole or not at all; StorageError."""
     part = folder / f".{RECORD}.part"
     try:
         with writing(folder):
-            part.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2))
+            part.write_bytes(msgspec.json.format(to_json(record), indent=2))
             os.replace(part, folder / RECORD)
     except StorageError:
         part.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from engine.core.clock import VirtualClock, WallClock
-from engine.core.messages import Frame, ShowState
+from engine.core.messages import Frame, Prompt, ShowState
 from engine.recording.recorder import Recorder
 from engine.recording.session import About, SessionRecord, list_sessions, open_session
 from engine.recording.session_writer import Take
@@ -194,6 +194,21 @@ def test_due_spares_the_pictures_that_would_not_be_shown(tmp_path: Path) -> None
     assert summary is not None
     assert summary.counters.offered == pytest.approx(30, abs=1)
     assert not summary.counters.dropped
+
+
+def test_names_that_are_no_text_are_kept_as_far_as_they_are(tmp_path: Path) -> None:
+    """A prompt from a terminal, or a file's name, in Latin-1: Python hands its foreign bytes on as surrogates."""
+    latin = b"caf\xe9".decode("utf-8", "surrogateescape")
+    recorder = Recorder(tmp_path, SIZE, FPS, RATE, 1, WallClock(), min_free_mib=1)
+    recorder.start("set", About(input=f"{latin}.wav", options={"lora": [latin]}))
+    recorder.offer(flat(9), WallClock().now())
+    assert recorder.log_state(WallClock().now(), ShowState(prompts=(Prompt(latin),), seed=3))
+    summary = recorder.stop()
+    assert summary is not None
+    assert not summary.error
+    session = open_session("set", tmp_path)
+    assert (session.record.input, session.record.options) == ("caf?.wav", {"lora": ["caf?"]})
+    assert session.states[0][1] == ShowState(prompts=(Prompt("caf?"),), seed=3)
 
 
 def test_a_broken_picture_ends_the_recording_not_the_show(tmp_path: Path) -> None:
