@@ -85,7 +85,7 @@ def test_the_encoder_names_each_section_soon_after_its_start(piece, number):
     end = round((section.start_s + HEARD_WITHIN_S) * SAMPLE_RATE)
     window = model.audio.window
     length = window.segments * window.segment_samples
-    embedding = model.audio.hear(piece[max(0, end - length) : end], section.start_s + HEARD_WITHIN_S)
+    embedding = model.audio.hear(piece[max(0, end - length) : end], end, section.start_s + HEARD_WITHIN_S)
     phrases = list(model.audio.phrases)
     weights = model.audio.score(embedding, model.text.encode(phrases).joint)
     assert phrases[int(np.argmax(weights))] == NAMED[section.name]
