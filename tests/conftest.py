@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: threads that wait spin beside the other processes
-
 import pytest
 import torch
 from virtual_audio import virtual_mixer
 
 __all__ = ["virtual_mixer"]
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # each of the workers has a core
+
+def pytest_configure() -> None:
+    """Beside other test processes each keeps to a core of its own."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
