@@ -15,11 +15,11 @@ import soundfile as sf
 from typer.testing import CliRunner
 
 from engine.app import offline
-from engine.app.live import Live, LiveOptions
+from engine.app.builder import OscOptions
+from engine.app.live import LiveOptions, open_live
 from engine.app.options import LookOptions, ModelOptions
-from engine.cli import app
+from engine.cli.app import app
 from engine.inference.loading import choose_precision, open_chain, precisions
-from engine.outputs.screens import NoScreen
 from engine.recording.session import open_session
 from export import int8, onnx_runner
 from export.media.reading import read_frames
@@ -30,12 +30,13 @@ from tpos_models.precision import Precision
 RENDER = """
 import sys
 from pathlib import Path
-from engine.app.offline import render_file
+from engine.app.offline import FilmOptions, render_file
 from engine.app.options import LookOptions
 from export import int8
 int8.speedup = lambda *_: float(sys.argv[3])
-look = LookOptions(prompt="a lake", seed=4, steps=2, precision=sys.argv[4] or None)
-render_file(Path(sys.argv[1]), Path(sys.argv[2]), look, (128, 128), 10.0, 0.4, lambda share: None)
+look = LookOptions(prompt="a lake", precision=sys.argv[4] or None, settings={"seed": 4, "steps": 2})
+film = FilmOptions(Path(sys.argv[2]), (128, 128), 10.0, 0.4)
+render_file(Path(sys.argv[1]), film, look, lambda share: None)
 """
 
 
@@ -85,8 +86,11 @@ def test_auto_says_so_where_its_choice_cannot_be_kept(unset, monkeypatch, tmp_pa
 
 def test_a_show_records_the_precision_in_force_and_its_export_uses_it(unset, monkeypatch, tmp_path, thunder):
     monkeypatch.setattr(int8, "speedup", lambda *_: 2.0)
-    options = LiveOptions(look=LookOptions(), source=str(thunder), headless=True, osc_port=0, record=tmp_path)
-    summary = Live(options).run(NoScreen((64, 64)), threading.Event())
+    options = LiveOptions(
+        LookOptions(), str(thunder), headless=True, osc=OscOptions(port=0), record=tmp_path, size=(64, 64)
+    )
+    with open_live(options) as live:
+        summary = live.run(threading.Event())
     folder = summary.recordings[0].path
     assert '"precision":"int8"' in "".join(p.read_text().replace(" ", "") for p in folder.glob("*.json"))
     wanted: list[Precision | None] = []
@@ -94,9 +98,8 @@ def test_a_show_records_the_precision_in_force_and_its_export_uses_it(unset, mon
     monkeypatch.setattr(offline, "open_model", lambda *given: wanted.append(given[3]) or real(*given))
     for option in (None, "fp32"):
         session = open_session(str(folder), tmp_path)
-        offline.render_session(
-            session, tmp_path / "x.mp4", ModelOptions(precision=option), (64, 64), 10.0, lambda share: None
-        )
+        film = offline.FilmOptions(tmp_path / "x.mp4", (64, 64), 10.0)
+        offline.render_session(session, film, ModelOptions(precision=option), lambda share: None)
     assert wanted == [Precision.INT8, Precision.FP32]
 
 
