@@ -66,7 +66,8 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         weather = itertools.cycle(CONDITIONS)
         tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
         noise = latents(len(PLACES)).split(1)
-        x_t, found = list(noise), {}
+        x_t = list(noise)
+        found: dict[int, list[tuple[torch.Tensor, ...]]] = {}
         for i, step in enumerate(SPEC.timesteps):
             if i:
                 last = found[SPEC.timesteps[i - 1]]
