@@ -93,7 +93,7 @@ def quantise(plain: Path, path: Path, names: Sequence[str], real: Inputs, recipe
     """An ONNX file in float32 to one that computes in int8 by a recipe, calibrated on `real` inputs."""
     tools = quantization()
 
-    class Reader(tools.CalibrationDataReader):  # type: ignore[misc,name-defined]
+    class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
         def __init__(self) -> None:
             self._rows: Iterator[dict[str, Any]] = (
                 {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}

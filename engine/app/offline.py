@@ -1,6 +1,7 @@
 """The live show on a virtual clock: the same stages, fed from a file, one video frame after the other.
 
-Same sound, same look, same seed, same precision: the same pictures, bit for bit on one machine, whatever its speed.
+Same sound, same look, same seed, same precision: the same pictures, bit for bit on one machine, whatever its speed,
+as long as as many threads share a network (`export.onnx_session.threads`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
@@ -79,7 +80,9 @@ def _tensorrt(library: tensorrt.Library) -> RunnerKind:
     )
 
 
+@cache
 def _preparing() -> None:
+    """Once, however many networks and precisions are prepared."""
     console.say("preparing the model for this machine, once; under a minute")
 
 
