@@ -25,7 +25,7 @@ from engine.audio.resample import Intake
 from engine.audio.sources import PacedSource, Source
 from tpos_models.errors import DeviceError, MissingPart
 
-LATENCY_S = 0.1
+LATENCY_S = 0.2
 """Asked of the device: a callback in Python may be held up by the show, and a file can be read ahead."""
 MARGIN_S = 0.15
 """How much sooner than the device's latency blocks come, for a feed that is held up."""
