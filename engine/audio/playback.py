@@ -1,6 +1,6 @@
 """A file or the soundtrack played aloud, in time with its pictures.
 
-The source stays the clock. It hands each block over a quarter of a second before analysis takes it in as captured, and
+The source stays the clock. It hands each block over a third of a second before analysis takes it in as captured, and
 `Playback` puts it where the device will make it heard at just that moment: what is heard at a time is what analysis
 sees at that time, as with a microphone in the room, and a picture comes as much later as it does there. Measured on a
 PulseAudio null sink: heard 0.5 to 8 ms later, sample by sample the same.
