@@ -92,12 +92,14 @@ class OutputBuffer:
         self._write(sound[: max(0, taken + len(self._frames) - self._end)])
 
     def _jump(self, sound: np.ndarray, late_s: float, taken: int) -> np.ndarray:
-        """Go on at the right place; what of `sound` is still in time for it."""
+        """Move what waits to the right place; returns it and `sound`, as far as they are in time for it."""
+        waits_from = min(taken, self._end)
+        all_of_it = np.concatenate([self._frames[self._rows(waits_from, self._end)], sound])
         self._frames[:] = 0.0
-        wanted = self._end - round(late_s * self.rate)
+        wanted = waits_from - round(late_s * self.rate)
         self._end = max(wanted, taken)
-        self.dropped += min(len(sound), self._end - wanted)
-        return sound[self._end - wanted :]
+        self.dropped += min(len(all_of_it), self._end - wanted)
+        return all_of_it[self._end - wanted :]
 
     def _follow(self, sound: np.ndarray, late_s: float) -> np.ndarray:
         """One frame less or more while the device's clock is ahead or behind, drawn out over the whole block."""
@@ -111,6 +113,8 @@ class OutputBuffer:
         return np.stack(columns, axis=1).astype(np.float32)
 
     def _write(self, sound: np.ndarray) -> None:
-        rows = np.arange(self._end, self._end + len(sound)) % len(self._frames)
-        self._frames[rows] = sound
+        self._frames[self._rows(self._end, self._end + len(sound))] = sound
         self._end += len(sound)
+
+    def _rows(self, start: int, end: int) -> np.ndarray:
+        return np.arange(start, end) % len(self._frames)

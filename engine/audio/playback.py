@@ -1,6 +1,6 @@
 """A file or the soundtrack played aloud, in time with its pictures.
 
-The source stays the clock. It hands each block over a quarter of a second before analysis takes it in as captured, and
+The source stays the clock. It hands each block over a third of a second before analysis takes it in as captured, and
 `Playback` puts it where the device will make it heard at just that moment: what is heard at a time is what analysis
 sees at that time, as with a microphone in the room, and a picture comes as much later as it does there. Measured on a
 PulseAudio null sink: heard 0.5 to 8 ms later, sample by sample the same.
@@ -25,7 +25,7 @@ from engine.audio.resample import Intake
 from engine.audio.sources import PacedSource, Source
 from tpos_models.errors import DeviceError, MissingPart
 
-LATENCY_S = 0.1
+LATENCY_S = 0.2
 """Asked of the device: a callback in Python may be held up by the show, and a file can be read ahead."""
 MARGIN_S = 0.15
 """How much sooner than the device's latency blocks come, for a feed that is held up."""

@@ -150,7 +150,7 @@ class Hand:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, rate_hz: float) -> None:
         self.buffer = OutputBuffer(SAMPLE_RATE, 2)
         self.now_s, self._called_s, self._rate_hz = 1000.0, 1000.0, rate_hz
-        self.out = [np.zeros((0, 2), np.float32)]
+        self.out, self.ahead_s = [np.zeros((0, 2), np.float32)], 0.1
         monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
 
     def turn(self, seconds: float, frames: int = 1024) -> None:
@@ -159,9 +159,32 @@ class Hand:
         while self._called_s <= until_s:
             self.now_s = self._called_s
             self.out.append(np.empty((frames, 2), np.float32))
-            self.buffer.take(self.out[-1], 0.1)
+            self.buffer.take(self.out[-1], self.ahead_s)
             self._called_s += frames / self._rate_hz
         self.now_s = until_s
+
+
+@pytest.mark.parametrize("slip_s", [-0.2, 0.2])
+def test_a_device_that_slips_loses_the_slip_and_no_more(monkeypatch: pytest.MonkeyPatch, slip_s: float) -> None:
+    """From one buffer to the next it plays 0.2 s later, or sooner; what waits for it moves along."""
+    hand = Hand(monkeypatch, SAMPLE_RATE)
+    hand.ahead_s = 0.3
+    hand.turn(0.2)
+    sound, step = noise(3.0), 256 / SAMPLE_RATE
+    start_s = hand.now_s + 0.7
+    for k in range(len(sound) // 256):
+        if k == 200:
+            hand.ahead_s = 0.3 + slip_s
+        hand.buffer.put(sound[k * 256 : k * 256 + 256], start_s + k * step)
+        hand.turn(step)
+    assert hand.buffer.underruns == 0
+    assert hand.buffer.dropped == pytest.approx(max(slip_s, 0.0) * SAMPLE_RATE, abs=64)
+    heard = np.concatenate(hand.out)[:, 0]
+    for at_s, told_s in ((0.2, 0.3), (1.5, 0.3 + slip_s), (2.0, 0.3 + slip_s)):
+        at = round(at_s * SAMPLE_RATE)
+        offset, alike = where(heard, sound[at : at + SAMPLE_RATE // 5, 0])
+        assert alike > 0.9, at_s
+        assert offset / SAMPLE_RATE + told_s == pytest.approx(0.9 + at_s, abs=0.005)
 
 
 @pytest.mark.parametrize("drift", [-0.001, 0.001])
