@@ -252,7 +252,7 @@ def test_sizes_stand_in_the_record_as_the_shipped_one_calls_them() -> None:
         32,
     )
     assert json.loads(json.dumps(shape.record())) == shipped["shape"]
-    renamed = {"strokes" if key != "strokes" else "brushes": value for key, value in shipped["shape"].items()}
+    renamed = {"brushes" if key == "strokes" else key: value for key, value in shipped["shape"].items()}
     for broken in ({}, {"shape": renamed}, {"shape": [64]}):
         with pytest.raises(ModelError, match=r"denoiser\.json: no sizes of a denoiser; expected .*strokes"):
             DenoiserShape.from_record(broken, "denoiser.json")
