@@ -26,7 +26,7 @@ class Recognition:
 
     @classmethod
     def of(cls, tensors: Mapping[str, torch.Tensor]) -> Recognition:
-        """From a AudioEncoderNet's state dict."""
+        """From an AudioEncoderNet's state dict."""
         return cls(tensors["log_scale"].exp().item(), *tensors["gate"].tolist())
 
     def __call__(self, joint: torch.Tensor, phrases_joint: torch.Tensor) -> torch.Tensor:

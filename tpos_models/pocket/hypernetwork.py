@@ -167,7 +167,7 @@ class ConditionNetworks(nn.Module):
         which, strengths = self.painted[strongest], strengths.gather(1, strongest)
         amounts = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
         codes = F.pad(amounts, (1, 0), value=1.0)
-        first, own, second, third, inks = (
+        first, own, second, third, layer_colours = (
             (codes @ layer[which]).view(-1, most, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
         )
         rows, bias_maps = self._sizes[0][0], 3 * FIRST_GAIN * self.backdrops[:, :, *pixels].flatten(2)
@@ -179,7 +179,7 @@ class ConditionNetworks(nn.Module):
         background, shares = alpha_composite(alphas)
         matrices, offsets = (amounts @ self.grades[which]).view(-1, most, 3, 4).split((3, 1), 3)
         matrices = matrices + torch.eye(3, device=matrices.device, dtype=matrices.dtype)
-        colours = inks.transpose(-1, -2) @ shares + offsets * background
+        colours = layer_colours.transpose(-1, -2) @ shares + offsets * background
         picture = picture[:, None]
         for matrix, left, colour in zip(matrices.split(1, 1), background.split(1, 1), colours.split(1, 1), strict=True):
             picture = matrix @ picture * left + colour

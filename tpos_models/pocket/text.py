@@ -200,11 +200,11 @@ class TextNet(nn.Module):
                 vectors + noise * torch.randn_like(vectors) * vectors.norm(dim=-1, keepdim=True) * JOINT_SIZE**-0.5
             )
         x = torch.cat([self.start.expand(len(ids), 1, -1), self.enter(vectors)], dim=1)
-        heard = F.pad(known, (1, 0), value=True)
+        attended = F.pad(known, (1, 0), value=True)
         for block in self.blocks:
-            x = block(x, heard)
+            x = block(x, attended)
         x = self.norm(x)
-        slots = self._read(x, heard)
+        slots = self._read(x, attended)
         joint = self._joint(vectors, x[:, 1:], known, slots[:, 1])
         presence, strengths = self.condition(slots[:, 3:]).unbind(-1)
         tint = self.tint(slots[:, 2])

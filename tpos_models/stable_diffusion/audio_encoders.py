@@ -39,7 +39,7 @@ CLAP_WINDOW = AudioWindow(sample_rate=44_100, n_fft=1024, hop_length=441, rows=6
 """Five seconds: CLAP repeats them to the ten it was trained on, and half the past answers twice as fast."""
 CLAP_HZ = 48_000
 
-SPOKEN = 4
+MOST_PHRASES = 4
 """Phrases whose tokens are mixed; weaker ones only blur the picture."""
 
 
@@ -89,7 +89,7 @@ class PhraseEncoder:
         return self._encoder.score(embedding, joint)
 
     def _tokens(self, weights: np.ndarray) -> torch.Tensor:
-        loudest = [int(i) for i in np.argsort(-weights)[:SPOKEN] if weights[i] > 0.01]
+        loudest = [int(i) for i in np.argsort(-weights)[:MOST_PHRASES] if weights[i] > 0.01]
         if not loudest:
             return self._null
         tokens = self._text.encode([self._encoder.phrases[i].show for i in loudest]).tokens

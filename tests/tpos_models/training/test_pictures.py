@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+from tpos_models.errors import ModelError
 from tpos_models.pocket.codec import Codec, load_codec
 from tpos_models.pocket.denoiser import Denoiser, DenoiserShape
 from tpos_models.pocket.hypernetwork import MOST_CONDITIONS, SKETCH_CHANNELS, SketchHypernetwork, prompt_features
@@ -237,3 +240,19 @@ def test_a_model_that_ignores_the_condition_is_found_out() -> None:
 
     assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
     assert not any(evaluate.strengths_monotone(deaf, place=0).values())
+
+
+def test_sizes_stand_in_the_record_as_the_shipped_one_calls_them() -> None:
+    shipped = json.loads((WEIGHTS / "denoiser.json").read_text(encoding="utf-8"))
+    shape = DenoiserShape.from_record(shipped, "denoiser.json")
+    assert (shape.widths, shape.sketch_hidden_width, shape.sketch_alpha_layers, shape.latent_maps) == (
+        (64,),
+        80,
+        14,
+        32,
+    )
+    assert json.loads(json.dumps(shape.record())) == shipped["shape"]
+    renamed = {"brushes" if key == "strokes" else key: value for key, value in shipped["shape"].items()}
+    for broken in ({}, {"shape": renamed}, {"shape": [64]}):
+        with pytest.raises(ModelError, match=r"denoiser\.json: no sizes of a denoiser; expected .*strokes"):
+            DenoiserShape.from_record(broken, "denoiser.json")

@@ -50,7 +50,7 @@ class World(nn.Module):
     @torch.no_grad()
     def forward(self, z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
         canvas = Canvas(self.features, z)
-        colours, amounts = self.mixed(scenes)
+        colours, amounts = self.blend(scenes)
         picture, geometry = landscape(canvas, colours, amounts)
         for name, shape in SHAPES.items():
             rows = (amounts[name].flatten() > VISIBLE).nonzero().flatten()
@@ -71,7 +71,7 @@ class World(nn.Module):
                 )
         return printed(tinted(picture, scenes[:, TINTS]).clamp(0.0, 1.0))
 
-    def mixed(self, scenes: torch.Tensor) -> tuple[Colours, dict[str, torch.Tensor]]:
+    def blend(self, scenes: torch.Tensor) -> tuple[Colours, dict[str, torch.Tensor]]:
         """Colours by name (B, 3) and amounts by name (B, 1, 1) for the place weights of each scene."""
         weights = scenes[:, PLACE].clamp_min(0.0)
         total = weights.sum(1, keepdim=True)

@@ -81,13 +81,13 @@ class AudioEncoderStage:
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
         logits, last, joint, heard, scale = self.module(pictures)
         sounds = (last, joint)
-        spoken = torch.stack([naming(sound, bank.to(device), labels[twice], scale) for sound in sounds]).sum()
+        text_loss = torch.stack([naming(sound, bank.to(device), labels[twice], scale) for sound in sounds]).sum()
         mapping = tokens_mse(heard, strengths[twice])
         views = joint[: self._twice], joint[labels.shape[0] :]
         contrast = self_contrast(*views, labels[: self._twice])
         named = F.cross_entropy(logits, labels[twice])
-        loss = spoken + named + 0.2 * contrast + 6 * mapping
-        return {"loss": loss, "text": spoken, "named": named, "self": contrast, "map": mapping}
+        loss = text_loss + named + 0.2 * contrast + 6 * mapping
+        return {"loss": loss, "text": text_loss, "named": named, "self": contrast, "map": mapping}
 
     def sheet(self, path: Path) -> None:
         """A matrix of what is heard for what sounds, from held-out seeds."""
@@ -148,10 +148,10 @@ class TemporalStage:
         features, labels, strengths, bank = batch
         noise = 0.1 * features.std() * torch.randn_like(features)
         last, joint, heard, scale = self.module(F.dropout(features + noise, 0.2))
-        spoken = torch.stack([naming(sound, bank, labels, scale) for sound in (last, joint)]).sum()
+        text_loss = torch.stack([naming(sound, bank, labels, scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths)
         pull = (1 - F.cosine_similarity(joint, labels @ self._centres.to(joint))).mean()
-        return {"loss": spoken + 2 * pull + 200 * mapping, "text": spoken, "pull": pull, "map": mapping}
+        return {"loss": text_loss + 2 * pull + 200 * mapping, "text": text_loss, "pull": pull, "map": mapping}
 
     def sheet(self, path: Path) -> None:
         """As the first stage's, from scenes that are never trained on."""
@@ -203,7 +203,7 @@ class _Whole(nn.Module):
 
 
 class _Temporal(nn.Module):
-    """The part of a AudioEncoderNet that the second stage trains; shares its parameters."""
+    """The part of an AudioEncoderNet that the second stage trains; shares its parameters."""
 
     def __init__(self, net: AudioEncoderNet) -> None:
         super().__init__()
