@@ -30,9 +30,9 @@ ARGUMENTS = st.one_of(
     st.tuples(st.just("b"), st.binary(min_size=1, max_size=20)),
     st.sampled_from([("T", True), ("F", False), ("N", None)]),
 )
-MESSAGES = st.tuples(ADDRESSES, st.lists(ARGUMENTS, max_size=8))
+MESSAGES = st.tuples(ADDRESSES, st.lists(ARGUMENTS, max_size=5))
 Message = tuple[str, list[tuple[str, object]]]
-PACKETS = st.recursive(MESSAGES, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+PACKETS = st.recursive(MESSAGES, lambda inner: st.lists(inner, max_size=4), max_leaves=5)
 """A message, or a bundle of packets."""
 
 
@@ -189,4 +189,4 @@ class QueueModel(RuleBasedStateMachine):
 
 
 TestQueueModel = QueueModel.TestCase
-TestQueueModel.settings = settings(steady, max_examples=50, stateful_step_count=20)
+TestQueueModel.settings = settings(steady, max_examples=40, stateful_step_count=20)
