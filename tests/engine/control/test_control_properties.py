@@ -6,7 +6,7 @@ import struct
 from contextlib import suppress
 from dataclasses import asdict
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from properties import steady
@@ -116,6 +116,7 @@ WORDS = st.from_regex(r"[a-zäß波🌊,' ]{0,11}[a-zäß波🌊,']", fullmatch=
 
 @steady
 @given(parts=st.lists(st.tuples(WORDS, st.none() | st.integers(0, 100)), min_size=1, max_size=20))
+@example(parts=[("a beach", None)] * 17)
 def test_what_was_written_as_prompts_and_weights_is_read_so(parts: list[tuple[str, int | None]]) -> None:
     line = " | ".join(words if weight is None else f"{words}:{weight / 100:.2f}" for words, weight in parts)
     expected = [Prompt(words, 1.0 if weight is None else weight / 100) for words, weight in parts]
