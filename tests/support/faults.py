@@ -24,6 +24,7 @@ LIST = Path("tests/faults.toml")
 _LONGEST_S = 300.0
 _NO_CACHE = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 """Compiled files are told apart by second and size: too coarse for faults that come and go."""
+_PLAIN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # which takes longer to start than most tests to run
 _TESTS_FAILED = 1  # pytest's exit codes; others are about the run, not about the code
 _ALL_PASSED = 0
 
@@ -88,7 +89,7 @@ def judge(fault: Fault, tree: Path) -> tuple[Verdict, str]:
 
 def run_tests(tests: tuple[str, ...], tree: Path) -> tuple[int, str]:
     """pytest's exit code and output for some tests of `tree`, up to the first failure; one that hangs has failed."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", *_PLAIN, *tests]
     try:
         run = subprocess.run(
             command, cwd=tree, env=_NO_CACHE, capture_output=True, text=True, timeout=_LONGEST_S, check=False

@@ -37,7 +37,7 @@ def lateness_s(features: list[AudioFeatures], bpm: float, first_beat_s: float = 
 
 
 def test_beats_come_when_the_clicks_do() -> None:
-    off_s = [float(lateness_s(hear(click_track(bpm)), bpm).mean()) for bpm in (60, 75, 100, 113, 128, 140, 174)]
+    off_s = [float(lateness_s(hear(click_track(bpm)), bpm).mean()) for bpm in (75, 100, 128, 174)]
     assert max(np.abs(off_s)) < 0.005
     assert abs(np.mean(off_s)) < 0.004
 

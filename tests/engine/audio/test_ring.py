@@ -136,3 +136,13 @@ def test_the_sample_clock_jumps_over_a_gap() -> None:
     clock.update(200, 9.0)
     assert clock.time_of(200) == 9.0
     assert clock.time_of(150) == pytest.approx(8.95)
+
+
+def test_a_settled_sample_clock_follows_a_jump_at_once_and_a_wobble_slowly() -> None:
+    clock = SampleClock(1000)
+    for count in range(100, 5001, 100):
+        clock.update(count, 3.0 + count / 1000)
+    clock.update(5100, 8.1 + 0.05)
+    assert clock.time_of(5100) == pytest.approx(8.1, abs=0.01)
+    clock.update(5200, 8.2 + 1.0)
+    assert clock.time_of(5200) == 9.2
