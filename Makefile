@@ -1,21 +1,35 @@
-# make demo   set up everything, then see sound move pictures
-# make test   set up everything, then lint, types and every test
+# `make help` lists what there is.
 .POSIX:
-.PHONY: demo test setup setup-test system system-test clean
+.PHONY: help demo test lint fmt faults docs setup setup-test system system-test clean
 
 PYTHON ?= python3
-TPOS = .venv/bin/tpos
+VENV = .venv/bin
 RUNTIME_PACKAGES = python3-venv libportaudio2 libasound2-plugins libegl1 libgl1 libgl1-mesa-dri libxrender1 libxrandr2 libxinerama1
 TEST_PACKAGES = $(RUNTIME_PACKAGES) pulseaudio pulseaudio-utils xvfb xdotool
 
-demo: setup
-	$(TPOS) demo
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-test: setup-test
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/python -m pytest
+demo: setup ## Set up everything, then see sound move pictures
+	$(VENV)/tpos demo
+
+test: lint ## Set up everything, then lint, types and every test, with coverage
+	$(VENV)/python -m pytest -n 2 --dist worksteal -rs --cov --cov-report=term:skip-covered
+
+lint: setup-test ## Lint, format and types, without changing anything
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+fmt: setup-test ## Put imports, quotes and lines in order
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+faults: setup-test ## Make every fault of tests/faults.toml, and see a test fail
+	$(VENV)/python tests/support/faults.py
+
+docs: setup ## Write the generated parts of docs/ anew
+	$(VENV)/python -m engine.control.reference docs
 
 setup: system .venv/.installed
 
@@ -31,12 +45,12 @@ system-test:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
 .venv/.installed-test: .venv/bin/python pyproject.toml constraints.txt
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(VENV)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch .venv/.installed $@
 
-clean:
-	rm -rf .venv build dist *.egg-info
+clean: ## Remove what was installed and built here
+	rm -rf .venv build dist *.egg-info .coverage .coverage.*
