@@ -18,6 +18,7 @@ import engine
 from engine.app.builder import Engine, OscOptions
 from engine.app.notices import Notices
 from engine.app.options import LookOptions
+from engine.app.prompt_check import PromptCheck
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
 from engine.audio.inputs import open_source
@@ -105,6 +106,7 @@ class Live:
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
         )
+        self.words = PromptCheck(self.notices.post)
         self.snapshots = Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
 
@@ -115,6 +117,7 @@ class Live:
             if self.playback is not None:
                 stack.callback(self.playback.close)
                 self.playback.start()
+            stack.callback(self.words.close)
             stack.enter_context(self.engine)
             stack.callback(self.recording.stop)
             stack.enter_context(PresetWatcher(self.show.edit, self.notices.post, self.show.looks.current))
@@ -128,6 +131,7 @@ class Live:
         state = self.show.current()
         self._carry_out_effects()
         self._take_frame(now_s)
+        self.words.follow(state.prompts, self._chain.loaded)
         self.recording.follow(state)
         features, hud = self.engine.capture.latest, self._hud(state, now_s)
         redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from engine.app.options import LookOptions, ModelOptions
+from engine.app.prompt_check import unknown_words
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.resample import Intake, mono, read_sound
 from engine.audio.sound_file import AudioFile
+from engine.core import console
 from engine.core.clock import VirtualClock
 from engine.core.console import Progress
 from engine.core.messages import AudioFeatures, Frame, ShowState
@@ -132,7 +134,10 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     length_s = min(file.duration_s or float("inf"), film.seconds or float("inf"))
     sound = _first_seconds(read_sound(file), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
-    return _to_file(_open_show(look, picture), sound, channels, lambda _: state, film, length_s, progress)
+    show = _open_show(look, picture)
+    for line in unknown_words(show.stage.model, state.prompts):
+        console.say(f"tpos: {line}")
+    return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
 
 
 def render_session(session: Session, film: FilmOptions, options: ModelOptions, progress: Progress) -> dict[str, Any]:

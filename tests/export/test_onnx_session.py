@@ -33,9 +33,9 @@ def test_a_gpu_samples_one_frame_at_a_time(monkeypatch):
 DOCTOR = """
 from engine.app.doctor import examine
 from export import onnx_runner
-from tpos_models.pocket.model import hearing_networks
+from tpos_models.pocket.networks import audio_encoder_networks
 examine(9123)
-onnx_runner.runner()(hearing_networks()[0])
+onnx_runner.runner()(audio_encoder_networks()[0])
 """
 
 

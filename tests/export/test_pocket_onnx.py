@@ -9,7 +9,7 @@ import torch
 
 from export import onnx_runner
 from tpos_models.network import Run, run_in_torch
-from tpos_models.pocket.model import SPEC, picture_networks
+from tpos_models.pocket.networks import SPEC, picture_networks
 from tpos_models.pocket.world.world import World
 from tpos_models.precision import Precision
 from tpos_models.training.pictures import evaluation
