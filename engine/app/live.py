@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
-threads: audio callback, audio-analysis, inference (and a lane beside it), tpos-osc, tpos-presets, tpos-recorder; the
-main thread draws.
+threads: audio callback, audio-analysis, inference (and inference-1 beside it), tpos-osc, tpos-presets,
+tpos-recorder; the main thread draws.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from engine.core.hud_info import HudInfo
 from engine.core.mailbox import Mailbox
 from engine.core.messages import Frame, Heard, ShowState
 from engine.inference.fallback import Ladder
-from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import open_ladder
 from engine.inference.plan import choose_plan
 from engine.inference.worker import Inference
@@ -201,10 +201,10 @@ class Live:
             picture=self.picture,
         )
 
-    def _new_stage(self) -> SamplingStage:
+    def _new_stage(self) -> FramePipeline:
         limit, stream = self._ladder.rung.most_steps, self.options.stream_batch
         plan = choose_plan(self.model, stream_batch=stream)
-        return SamplingStage(self.model, self.clock, plan, limit, self.picture, beside_display=True)
+        return FramePipeline(self.model, self.clock, plan, limit, self.picture, beside_display=True)
 
     def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
         seconds = self.options.seconds

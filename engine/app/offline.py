@@ -25,7 +25,7 @@ from engine.control.director import steer
 from engine.core.clock import VirtualClock
 from engine.core.console import Tick
 from engine.core.messages import AudioFeatures, Frame, ShowState
-from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import open_model
 from engine.inference.plan import choose_plan
 from engine.outputs.screens import FILM_PX, Screen, open_headless
@@ -39,11 +39,11 @@ StateAt = Callable[[float], ShowState]
 
 
 class OfflineShow:
-    """One show fed by hand; arguments as `SamplingStage` and `choose_plan`. Owned by the loop that calls `begin`."""
+    """One show fed by hand; arguments as `FramePipeline` and `choose_plan`. Owned by the loop that calls `begin`."""
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
         self.clock = VirtualClock()
-        self.stage = SamplingStage(model, self.clock, choose_plan(model, reference_steps), picture=picture)
+        self.stage = FramePipeline(model, self.clock, choose_plan(model, reference_steps), picture=picture)
         self.analyser = Analyser()
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
@@ -53,7 +53,7 @@ class OfflineShow:
         self.stage.listen(self.analyser, state)
 
     def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
-        """The frame of `now_s` (see `SamplingStage.begin`)."""
+        """The frame of `now_s` (see `FramePipeline.begin`)."""
         self.clock.sleep(now_s - self.clock.now())
         return self.stage.begin(state, self.analyser.latest())
 

@@ -22,8 +22,9 @@ from engine.control.queue import CommandQueue
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, SoundWindow
-from engine.inference.frame_pipeline import Listener, SamplingStage
-from engine.inference.in_flight import Flight
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import Listener
+from engine.inference.in_flight import InFlightWorkers
 from engine.inference.plan import choose_plan
 from engine.inference.worker import Inference
 from tpos_models.contracts import Model
@@ -80,8 +81,8 @@ def running(
     director = Director(show, capture, CommandQueue())
     frames: Mailbox[Frame] = Mailbox()
 
-    def stage() -> SamplingStage:
-        return SamplingStage(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
+    def stage() -> FramePipeline:
+        return FramePipeline(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
 
     inference = Inference(stage, capture, director.state, frames, clock)
     osc = OscServer(director.queue, port=_free_port(), clock=clock)
@@ -203,11 +204,11 @@ def bare_fps(model: Model, calls: list[Call], at_once: int, seconds: float) -> f
     listener, rain = Listener(model), RainLoop()
     listener.listen(rain)
     start_s = time.monotonic()
-    landed: list[float] = []
+    published: list[float] = []
 
     def begin() -> Callable[[], float]:
         listener.listen(rain)
         return partial(replay, calls)
 
-    Flight(begin, landed.append, lambda: at_once).run(lambda: time.monotonic() - start_s > seconds)
-    return len(landed) / (time.monotonic() - start_s)
+    InFlightWorkers(begin, published.append, lambda: at_once).run(lambda: time.monotonic() - start_s > seconds)
+    return len(published) / (time.monotonic() - start_s)

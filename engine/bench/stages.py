@@ -21,8 +21,9 @@ from engine.audio.analysis import Analyser
 from engine.bench.report import Times, table
 from engine.core.clock import VirtualClock
 from engine.core.messages import Frame, ShowState
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
-from engine.inference.in_flight import Flight
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import HEAR_EVERY_S
+from engine.inference.in_flight import InFlightWorkers
 from engine.inference.plan import choose_plan, eager_plan
 from engine.outputs.screens import Screen
 from tpos_models.contracts import Model
@@ -109,7 +110,7 @@ class Hand:
         self.model, self.state, self.watch = model, state, watch
         self.clock = VirtualClock()
         self._plan, self._apart = choose_plan(model), eager_plan(model)
-        self.stage = SamplingStage(model, self.clock, self._plan)
+        self.stage = FramePipeline(model, self.clock, self._plan)
         self.taken: defaultdict[str, list[float]] = defaultdict(list)
         self.calls: list[Call] = []
         """Those of the newest frame."""
@@ -145,11 +146,11 @@ class Hand:
 
     def play_for(self, seconds: float) -> float:
         """Frames a second as a live show plays them: the sound moves on by the time that passes."""
-        landed: list[Frame] = []
-        flight = Flight(self._begin, landed.append, lambda: self.stage.at_once(self.state))
+        frames: list[Frame] = []
+        workers = InFlightWorkers(self._begin, frames.append, lambda: self.stage.at_once(self.state))
         start_s = self._played_s = time.monotonic()
-        flight.run(lambda: time.monotonic() - start_s > seconds)
-        return len(landed) / (time.monotonic() - start_s)
+        workers.run(lambda: time.monotonic() - start_s > seconds)
+        return len(frames) / (time.monotonic() - start_s)
 
     def _begin(self) -> Callable[[], Frame]:
         now_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""The noise a frame starts from, and how music moves it: z drifts with the scene and stays unit Gaussian.
+"""The noise a frame starts from, and how music moves it: z walks with the scene and stays unit Gaussian.
 
 A shift on the torus only turns the phases of z's Fourier coefficients, a walk only turns z towards a second Gaussian:
 both keep its distribution exactly, so every moved z is one the denoiser knows.
@@ -105,7 +105,7 @@ def moved(z0: torch.Tensor, z1: torch.Tensor, position: Position) -> torch.Tenso
     return shifted(torch.cos(angle) * z0 + torch.sin(angle) * z1, position.shift)
 
 
-class Drift:
+class NoiseWalk:
     """The moving noise of one show; owns its position, changed by `advance` only. Not shared between threads."""
 
     def __init__(self, spec: ModelSpec, seed: int) -> None:
@@ -118,7 +118,7 @@ class Drift:
         self._size = torch.tensor([spec.sample_size[1], spec.sample_size[0]])
 
     def advance(self, dt_s: float, motion: float, level: float, onset: float, conditions: Conditions) -> torch.Tensor:
-        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1. A drift that never moved returns `z0` itself."""
+        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1. A walk that never moved returns `z0` itself."""
         step = dt_s * pace(motion, level, onset)
         if step > 0:
             flow = self.flow(conditions)

@@ -10,7 +10,8 @@ import pytest
 
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, Prompt, Rule, ShowState, SoundWindow
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import HEAR_EVERY_S
 from engine.inference.plan import choose_plan
 from export import onnx_runner as onnx_runtime
 from tpos_models.contracts import Model
@@ -27,16 +28,16 @@ def model() -> Model:
     return load(onnx_runtime.runner(), "onnx")
 
 
-def hear(stage: SamplingStage, name: str, state: ShowState, seconds: float = 9.0) -> None:
+def hear(stage: FramePipeline, name: str, state: ShowState, seconds: float = 9.0) -> None:
     sound = synthesise(name, seconds, 11)
     step = round(HEAR_EVERY_S * RATE)
     for end in range(len(sound) - 3 * step, len(sound) + 1, step):
         stage.hear(SoundWindow(sound[:end], end, end / RATE), state)
 
 
-def fresh(model: Model) -> tuple[SamplingStage, VirtualClock]:
+def fresh(model: Model) -> tuple[FramePipeline, VirtualClock]:
     clock = VirtualClock()
-    return SamplingStage(model, clock, choose_plan(model)), clock
+    return FramePipeline(model, clock, choose_plan(model)), clock
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -138,7 +139,7 @@ def test_frames_tell_what_shaped_them(model):
 
 
 def test_frames_side_by_side_are_those_one_by_one(model):
-    def stage_and_states() -> tuple[SamplingStage, list[ShowState]]:
+    def stage_and_states() -> tuple[FramePipeline, list[ShowState]]:
         stage, clock = fresh(model)
         clock.sleep(0.3)
         return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
@@ -177,8 +178,8 @@ def test_what_is_fed_back_is_the_newest_frame_of_this_seed_whichever_ended_last(
 def test_a_frame_that_needs_the_one_before_is_never_begun_beside_it(model):
     stage, _ = fresh(model)
     assert stage.at_once(replace(BEACH, feedback=0.5)) == 1
-    assert SamplingStage(model, VirtualClock(), choose_plan(model, stream_batch=True)).at_once(BEACH) == 1
-    assert SamplingStage(replace(model, runner="torch"), VirtualClock(), choose_plan(model)).at_once(BEACH) == 1
+    assert FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True)).at_once(BEACH) == 1
+    assert FramePipeline(replace(model, runner="torch"), VirtualClock(), choose_plan(model)).at_once(BEACH) == 1
 
 
 def test_more_steps_than_the_model_knows_are_taken_as_all(model):
@@ -190,7 +191,7 @@ def test_more_steps_than_the_model_knows_are_taken_as_all(model):
 def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):
     states = [replace(BEACH, steps=2, guidance="blend", revision=i, seed=i) for i in range(4)]
     plain = [fresh(model)[0].frame(state).image.astype(int) for state in states]
-    stage = SamplingStage(model, VirtualClock(), choose_plan(model, stream_batch=True))
+    stage = FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True))
     frames = [stage.frame(state) for state in states]
     assert [frame.revision for frame in frames] == [0, 0, 1, 2]
     assert [frame.index for frame in frames] == [1, 2, 3, 4]

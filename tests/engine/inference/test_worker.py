@@ -12,7 +12,7 @@ import pytest
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState, SoundWindow
-from engine.inference.frame_pipeline import SoundSource
+from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
 
 
@@ -30,14 +30,14 @@ class Stage:
     """Frames without a model, every second one of them slow; raises when told to."""
 
     def __init__(self, trouble: list[Exception], at_once: int) -> None:
-        self.trouble, self.lanes, self.begun, self.heard = trouble, at_once, 0, 0
+        self.trouble, self.side_by_side, self.begun, self.heard = trouble, at_once, 0, 0
 
     def listen(self, source: SoundSource, state: ShowState) -> bool:
         self.heard += 1
         return True
 
     def at_once(self, state: ShowState) -> int:
-        return self.lanes
+        return self.side_by_side
 
     def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
         self.begun += 1
@@ -53,7 +53,7 @@ class Stage:
         return draw
 
 
-LANES = pytest.mark.parametrize("at_once", [1, 2])
+SIDE_BY_SIDE = pytest.mark.parametrize("at_once", [1, 2])
 
 
 def start(trouble: list[Exception], state: list[ShowState], at_once: int) -> tuple[Inference, Mailbox[Frame]]:
@@ -63,7 +63,7 @@ def start(trouble: list[Exception], state: list[ShowState], at_once: int) -> tup
     return inference, frames
 
 
-@LANES
+@SIDE_BY_SIDE
 def test_a_failure_holds_the_last_frame_restarts_and_is_reported(caplog, at_once):
     trouble: list[Exception] = []
     inference, frames = start(trouble, [ShowState()], at_once)
@@ -86,7 +86,7 @@ def test_a_failure_holds_the_last_frame_restarts_and_is_reported(caplog, at_once
     assert any("the kernel failed" in str(record.exc_info) for record in caplog.records)
 
 
-@LANES
+@SIDE_BY_SIDE
 def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
     state = [ShowState(revision=1)]
     inference, frames = start([], state, at_once)
@@ -101,7 +101,7 @@ def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
         inference.stop()
 
 
-@LANES
+@SIDE_BY_SIDE
 def test_a_freeze_holds_the_frame_and_thaws(at_once):
     state = [ShowState()]
     inference, frames = start([], state, at_once)

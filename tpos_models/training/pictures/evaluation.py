@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.lcm import LcmSampler
-from tpos_models.diffusion.noise_motion import Drift
+from tpos_models.diffusion.noise_motion import NoiseWalk
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.metrics.film import follow
@@ -157,8 +157,8 @@ def motion_error_ratio(draw: Draw, world: World, frames: int = 6, seconds: float
     errors: dict[str, list[float]] = {"model": [], "world": []}
     for number, (place, condition) in enumerate(MOVING):
         text = to_tokens(scene({place: 1.0}, {condition: 0.9}))
-        conditions, drift = Conditions(text, to_tokens(scene()), to_tokens(scene())), Drift(SPEC, number)
-        z = torch.cat([drift.advance(seconds, 1.0, 0.6, 0.0, conditions) for _ in range(frames)])
+        conditions, walk = Conditions(text, to_tokens(scene()), to_tokens(scene())), NoiseWalk(SPEC, number)
+        z = torch.cat([walk.advance(seconds, 1.0, 0.6, 0.0, conditions) for _ in range(frames)])
         scenes = scene({place: 1.0}, {condition: 0.9}).expand(frames, -1)
         for name, painter in (("model", draw), ("world", world)):
             small = F.interpolate(painter(z, scenes), size=128, mode="area")
