@@ -162,7 +162,7 @@ class FramePipeline:
     def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:
         """The latents this frame starts from: the seed's noise, moved by the music."""
         if self._walk is None or state.seed != self._seed:
-            self._walk = NoiseWalk(self.model.spec, state.seed)
+            self._walk = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow)
             self._seed = state.seed
             with self._finishing:  # nor is it one of the old seed that is still under way
                 self._last_x0, self._last_index = None, self._index

@@ -16,6 +16,7 @@ from tpos_models.diffusion.guidance import Guidance
 from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.scene import CONDITIONS, PLACES, scene, to_tokens
+from tpos_models.pocket.scene_flow import scene_flow
 
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
@@ -36,7 +37,7 @@ def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIG
     segment, temporal = (runner(network) for network in hearing_networks(folder))
     denoiser, decoder = (runner(network) for network in picture_networks(folder))
     hearing = PocketHearing(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, hearing, _first(denoiser), _first(decoder), _encoder(folder), name)
+    return Model(SPEC, text, hearing, _first(denoiser), _first(decoder), _encoder(folder), name, noise_flow=scene_flow)
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:

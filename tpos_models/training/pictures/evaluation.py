@@ -17,6 +17,7 @@ from tpos_models.metrics.film import follow
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.model import SPEC
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
+from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.world.world import World
 from tpos_models.training.pictures.pictures import slopes
 from tpos_models.training.pictures.samples import HELD_OUT, LAST, random_noise, random_scenes
@@ -157,7 +158,7 @@ def motion_error_ratio(draw: Draw, world: World, frames: int = 6, seconds: float
     errors: dict[str, list[float]] = {"model": [], "world": []}
     for number, (place, condition) in enumerate(MOVING):
         text = to_tokens(scene({place: 1.0}, {condition: 0.9}))
-        conditions, walk = Conditions(text, to_tokens(scene()), to_tokens(scene())), NoiseWalk(SPEC, number)
+        conditions, walk = Conditions(text, to_tokens(scene()), to_tokens(scene())), NoiseWalk(SPEC, number, scene_flow)
         z = torch.cat([walk.advance(seconds, 1.0, 0.6, 0.0, conditions) for _ in range(frames)])
         scenes = scene({place: 1.0}, {condition: 0.9}).expand(frames, -1)
         for name, painter in (("model", draw), ("world", world)):
