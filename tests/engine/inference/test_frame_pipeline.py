@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, Prompt, Rule, ShowState, SoundWindow
@@ -48,6 +49,24 @@ def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
     hear(stage, "thunder", state)
     assert np.array_equal(stage.frame(replace(state, amount=0.0)).image, plain)
     assert not np.array_equal(stage.frame(state).image, plain)
+
+
+def test_a_frame_is_one_evaluation_of_the_seeds_noise_decoded(model):
+    """At its noisiest timestep pocket's x_t is the noise itself, and what it predicts is the picture's latents."""
+    drawn = fresh(model)[0].frame(replace(BEACH, guidance="blend", seed=4))
+    noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(4))
+    latents = model.denoiser(noise, torch.tensor([999]), model.text.encode(["a beach"]).tokens)
+    picture = model.decoder(latents)[0].double().permute(1, 2, 0).numpy()
+    assert np.abs(drawn.image - np.rint(255 * picture.clip(0, 1))).max() <= 1
+    assert drawn.evaluations == 1
+
+
+@pytest.mark.parametrize(("runner", "evaluations"), [("torch", 1), ("onnx", 2), ("cuda", 2)])
+def test_auto_is_the_tier_that_the_hardware_affords(model, runner, evaluations):
+    state = replace(BEACH, guidance="auto")
+    stage, _ = fresh(replace(model, runner=runner))
+    hear(stage, "thunder", state)
+    assert stage.frame(state).evaluations == evaluations
 
 
 def test_same_seed_same_frames(model):
@@ -145,7 +164,6 @@ def test_frames_side_by_side_are_those_one_by_one(model):
         return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
 
     stage, states = stage_and_states()
-    assert stage.at_once(states[0]) == onnx_runtime.frames_at_once(beside_display=False)
     alone = [stage.frame(state) for state in states]
     stage, states = stage_and_states()
     begun = [stage.begin(state) for state in states]
@@ -180,6 +198,15 @@ def test_a_frame_that_needs_the_one_before_is_never_begun_beside_it(model):
     assert stage.at_once(replace(BEACH, feedback=0.5)) == 1
     assert FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True)).at_once(BEACH) == 1
     assert FramePipeline(replace(model, runner="torch"), VirtualClock(), choose_plan(model)).at_once(BEACH) == 1
+
+
+@pytest.mark.parametrize(("cores", "alone", "beside_display"), [(1, 1, 1), (2, 2, 1), (8, 2, 2)])
+def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkeypatch, cores, alone, beside_display):
+    monkeypatch.setattr(onnx_runtime, "cores", lambda: cores)
+    monkeypatch.setattr(onnx_runtime, "providers", lambda: ["CPUExecutionProvider"])
+    for display, expected in ((False, alone), (True, beside_display)):
+        stage = FramePipeline(model, VirtualClock(), choose_plan(model), beside_display=display)
+        assert stage.at_once(BEACH) == expected
 
 
 def test_more_steps_than_the_model_knows_are_taken_as_all(model):

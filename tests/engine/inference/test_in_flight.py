@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -108,6 +109,29 @@ def test_workers_rest_while_each_call_needs_the_one_before():
 
     InFlightWorkers(begin, lambda nothing: None, lambda: 2 if begun < 20 else 1).run(by(lambda: begun >= 50))
     assert overlaps == 0
+
+
+def test_calls_side_by_side_begin_spaced():
+    begun_s: list[float] = []
+
+    def begin() -> Callable[[], None]:
+        begun_s.append(time.monotonic())
+        return lambda: time.sleep(0.1)
+
+    InFlightWorkers(begin, lambda nothing: None, lambda: 2).run(by(lambda: len(begun_s) >= 10))
+    gaps = [later - earlier for earlier, later in pairwise(begun_s[2:])]  # what a call takes is known after the first
+    assert min(gaps) > 0.03, "two calls of 0.1 s at once: about 0.05 s apart"
+
+
+def test_workers_are_named():
+    names: set[str] = set()
+
+    def call() -> None:
+        names.add(threading.current_thread().name)
+        time.sleep(0.01)
+
+    InFlightWorkers(lambda: call, lambda nothing: None, lambda: 3).run(by(lambda: len(names) == 3))
+    assert names == {threading.current_thread().name, "inference-1", "inference-2"}
 
 
 def test_what_is_under_way_at_the_end_is_published():

@@ -94,4 +94,6 @@ def test_feedback_leaks_fresh_noise_with_motion_and_always_redraws() -> None:
     assert torch.equal(feed_back(x, noise, fresh, 0.5, 0.0).noise, noise)
     leaked = [float((feed_back(x, noise, fresh, 0.5, motion).noise - noise).norm()) for motion in (0.2, 0.5, 1.0)]
     assert leaked == sorted(leaked)
+    half_a_quarter_turn = (noise + fresh) / 2**0.5
+    torch.testing.assert_close(feed_back(x, noise, fresh, 0.5, 1.0).noise, half_a_quarter_turn)
     assert [feed_back(x, noise, fresh, amount, 0.0).strength for amount in (0.0, 1.0)] == [1.0, LEAST_STRENGTH]
