@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from tpos_models.diffusion.flow import NoiseFlow, plain_flow
 from tpos_models.diffusion.guidance import Guidance
 from tpos_models.precision import Precision
 
@@ -168,7 +169,10 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """One playable model: its parts behind the contract. `device` and `dtype` are where latents live."""
+    """One playable model: its parts behind the contract.
+
+    `device` and `dtype` are where latents live; `noise_flow` says which way its noise moves under prompt and sound.
+    """
 
     spec: ModelSpec
     text: TextSpace
@@ -180,3 +184,4 @@ class Model:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     precision: Precision = Precision.FP32
+    noise_flow: NoiseFlow = plain_flow

@@ -12,7 +12,7 @@ from engine.audio import soundtrack
 from engine.core import console
 from engine.core.clock import VirtualClock
 from engine.core.messages import GuidanceTier, ShowState, SoundWindow
-from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.plan import eager_plan
 from export import onnx_export, tensorrt
 from tpos_models import registry
@@ -71,11 +71,11 @@ def record(options: BuildOptions) -> Recorder:
     """Sample one frame to the built-in soundtrack: which networks a model plays with, and what they are given."""
     recorder = Recorder()
     model = registry.load(options.model, recorder, "torch", options.size_px, options.additions)
-    stage = SamplingStage(model, VirtualClock(), eager_plan(model))
+    pipeline = FramePipeline(model, VirtualClock(), eager_plan(model))
     state = ShowState(guidance=GuidanceTier.SEMANTIC)
     sound = next(soundtrack.stream())
-    stage.hear(SoundWindow(sound, len(sound), 0.0), state)
-    stage.frame(state)
+    pipeline.hear(SoundWindow(sound, len(sound), 0.0), state)
+    pipeline.frame(state)
     return recorder
 
 

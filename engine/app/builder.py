@@ -14,7 +14,7 @@ from engine.control.show import Show
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import Frame
-from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.worker import Inference
 
 STOP_S = 10.0
@@ -40,7 +40,7 @@ class Engine:
         self,
         show: Show,
         source: Source,
-        open_pipeline: Callable[[], SamplingStage],
+        open_pipeline: Callable[[], FramePipeline],
         clock: Clock,
         *,
         osc: OscOptions = OscOptions(),

@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
-threads: audio callback, audio-analysis, inference (and a worker beside it), tpos-osc, tpos-presets, tpos-recorder; the
-main thread draws.
+threads: audio callback, audio-analysis, inference (and inference-1 beside it), tpos-osc, tpos-presets, tpos-recorder;
+the main thread draws.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState
 from engine.core.signals import ended_by_signals
 from engine.inference.fallback import FallbackChain
-from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_chain
 from engine.inference.plan import choose_plan
 from engine.outputs.registry import OutputSettings
@@ -162,13 +162,13 @@ class Live:
             state=self.engine.worker.trouble or held or features.state,
         )
 
-    def _open_pipeline(self) -> SamplingStage:
+    def _open_pipeline(self) -> FramePipeline:
         """For the inference thread: the model in use, loaded where it is not yet."""
         model, options = self._chain.model, self.options
         steps = options.look.reference_steps if options.look.is_reference else 0
         plan = choose_plan(model, steps, options.stream_batch)
         limit = self._chain.backend.most_steps
-        return SamplingStage(model, self.clock, plan, limit, self.picture, beside_display=True)
+        return FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
 
     def _about(self) -> About:
         """What the records say of this show; of the model what is known when it is loaded."""

@@ -27,7 +27,7 @@ from engine.core.clock import VirtualClock
 from engine.core.console import Progress
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.core.signals import ended_by_signals
-from engine.inference.frame_pipeline import SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_model
 from engine.inference.plan import choose_plan
 from engine.outputs.registry import FILM_PX
@@ -53,22 +53,22 @@ class FilmOptions:
 
 
 class OfflineShow:
-    """One show fed by hand; arguments as `SamplingStage` and `choose_plan`. Owned by the loop that calls `begin`."""
+    """One show fed by hand; arguments as `FramePipeline` and `choose_plan`. Owned by the loop that calls `begin`."""
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
         self.clock = VirtualClock()
-        self.stage = SamplingStage(model, self.clock, choose_plan(model, reference_steps), picture=picture)
+        self.pipeline = FramePipeline(model, self.clock, choose_plan(model, reference_steps), picture=picture)
         self.analyser = Analyser()
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
         """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
         self.analyser.process(samples, end_s, state)
-        self.stage.listen(self.analyser, state)
+        self.pipeline.listen(self.analyser, state)
 
     def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
-        """The frame of `now_s` (see `SamplingStage.begin`)."""
+        """The frame of `now_s` (see `FramePipeline.begin`)."""
         self.clock.sleep(now_s - self.clock.now())
-        return self.stage.begin(state, self.analyser.latest())
+        return self.pipeline.begin(state, self.analyser.latest())
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def render(
         for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
             now_s = index / float(video.fps)
             state = state_at(now_s)
-            at_once = show.stage.at_once(state)
+            at_once = show.pipeline.at_once(state)
             while len(coming) >= at_once:
                 film(coming.popleft())
             show.listen(mono(block), now_s, state)
@@ -135,7 +135,7 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     sound = _first_seconds(read_sound(file), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
     show = _open_show(look, picture)
-    for line in unknown_words(show.stage.model, state.prompts):
+    for line in unknown_words(show.pipeline.model, state.prompts):
         console.say(f"tpos: {line}")
     return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
 

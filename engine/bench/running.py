@@ -17,8 +17,9 @@ from engine.audio.sources import Source, SynthSource
 from engine.bench.stages import Call, NetworkProfiler, measure_stages, replay
 from engine.core.clock import WallClock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, SoundWindow
-from engine.inference.frame_pipeline import Listener, SamplingStage
-from engine.inference.in_flight import Flight
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import Listener
+from engine.inference.in_flight import InFlightWorkers
 from engine.inference.plan import choose_plan
 from tpos_models.contracts import Model
 from tpos_models.errors import RunError
@@ -62,8 +63,8 @@ def running(
     show, _ = look.build_show()
     show.set(rules=())  # a rule adds evaluations to the reference tier that the bare networks do not make
 
-    def pipeline() -> SamplingStage:
-        return SamplingStage(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
+    def pipeline() -> FramePipeline:
+        return FramePipeline(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
 
     with Engine(show, source or SynthSource(clock), pipeline, clock, osc=OscOptions(port=0)) as engine:
         for _ in range(2):
@@ -173,11 +174,11 @@ def bare_fps(model: Model, calls: list[Call], at_once: int, seconds: float) -> f
     listener, rain = Listener(model), RainLoop()
     listener.listen(rain)
     start_s = time.monotonic()
-    landed: list[float] = []
+    published: list[float] = []
 
     def begin() -> Callable[[], float]:
         listener.listen(rain)
         return partial(replay, calls)
 
-    Flight(begin, landed.append, lambda: at_once).run(lambda: time.monotonic() - start_s > seconds)
-    return len(landed) / (time.monotonic() - start_s)
+    InFlightWorkers(begin, published.append, lambda: at_once).run(lambda: time.monotonic() - start_s > seconds)
+    return len(published) / (time.monotonic() - start_s)

@@ -21,8 +21,9 @@ from engine.audio.analysis import Analyser
 from engine.bench.report import Times, table
 from engine.core.clock import VirtualClock
 from engine.core.messages import Frame, ShowState
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
-from engine.inference.in_flight import Flight
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import HEAR_EVERY_S
+from engine.inference.in_flight import InFlightWorkers
 from engine.inference.plan import choose_plan, eager_plan
 from engine.outputs.screens import Screen
 from tpos_models.contracts import Model
@@ -109,7 +110,7 @@ class SteppedShow:
         self.model, self.state, self.profiler = model, state, profiler
         self.clock = VirtualClock()
         self._plan, self._apart = choose_plan(model), eager_plan(model)
-        self.stage = SamplingStage(model, self.clock, self._plan)
+        self.pipeline = FramePipeline(model, self.clock, self._plan)
         self.taken: defaultdict[str, list[float]] = defaultdict(list)
         self.calls: list[Call] = []
         """Those of the newest frame."""
@@ -128,11 +129,11 @@ class SteppedShow:
         self.clock.sleep(FRAME_S)
         self._listen()
         with self.profiler.recording() as calls:
-            self.stage.plan = self._apart
+            self.pipeline.plan = self._apart
             start_s = now()
-            picture = self.stage.frame(self.state, self._analyser.latest())
+            picture = self.pipeline.frame(self.state, self._analyser.latest())
             end_s = now()
-            self.stage.plan = self._plan
+            self.pipeline.plan = self._plan
         self.calls = calls
         self._split(start_s, end_s)
         return picture.image
@@ -140,23 +141,23 @@ class SteppedShow:
     def plain_frame(self) -> tuple[float, int]:
         """Seconds and evaluations of one more frame of the same moment, with nothing recorded."""
         start_s = now()
-        frame = self.stage.frame(self.state, self._analyser.latest())
+        frame = self.pipeline.frame(self.state, self._analyser.latest())
         return now() - start_s, frame.evaluations
 
     def play_for(self, seconds: float) -> float:
         """Frames a second as a live show plays them: the sound moves on by the time that passes."""
-        landed: list[Frame] = []
-        flight = Flight(self._begin, landed.append, lambda: self.stage.at_once(self.state))
+        frames: list[Frame] = []
+        workers = InFlightWorkers(self._begin, frames.append, lambda: self.pipeline.at_once(self.state))
         start_s = self._played_s = time.monotonic()
-        flight.run(lambda: time.monotonic() - start_s > seconds)
-        return len(landed) / (time.monotonic() - start_s)
+        workers.run(lambda: time.monotonic() - start_s > seconds)
+        return len(frames) / (time.monotonic() - start_s)
 
     def _begin(self) -> Callable[[], Frame]:
         now_s = time.monotonic()
         self.clock.sleep(min(now_s - self._played_s, HEAR_EVERY_S))
         self._played_s = now_s
         self._listen()
-        return self.stage.begin(self.state, self._analyser.latest())
+        return self.pipeline.begin(self.state, self._analyser.latest())
 
     def text(self, number: int) -> None:
         """A prompt that was never seen."""
@@ -176,7 +177,7 @@ class SteppedShow:
                 self._analyser.process(self._sound[at : at + HOP], self._sample / SAMPLE_RATE)
         start_s = now()
         with self.profiler.recording() as calls:
-            heard = self.stage.listen(self._analyser, self.state)
+            heard = self.pipeline.listen(self._analyser, self.state)
         if heard:
             self.taken["audio hop"].append(now() - start_s)
         for call in calls:
@@ -255,7 +256,7 @@ def measure_stages(
     """Play for `seconds`, at least `LEAST` frames; the frame and its bare networks take turns."""
     show = SteppedShow(model, state, profiler)
     if screen is not None:
-        screen.show(show.stage.frame(state))
+        screen.show(show.pipeline.frame(state))
     show.frame()
     show.begin()
     frames: list[float] = []
@@ -274,6 +275,6 @@ def measure_stages(
         progress(min(1.0, (time.monotonic() - start_s) / seconds))
     stages = {name: Times.of(show.taken[name]) for name in sorted(show.taken, key=_order)}
     return Stages(
-        show.stage.tier(state), state.steps, stages, Times.of(frames), Times.of(bare), float(np.mean(evaluations)),
-        show.calls, show.stage.at_once(state),
+        show.pipeline.tier(state), state.steps, stages, Times.of(frames), Times.of(bare), float(np.mean(evaluations)),
+        show.calls, show.pipeline.at_once(state),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Frames in flight: several sampled side by side, where a core for each gets more done than all cores for one."""
+"""Calls in flight: several run side by side, where a core for each gets more done than all cores for one."""
 
 from __future__ import annotations
 
@@ -15,49 +15,54 @@ SPACING = 0.8
 """Of even spacing: less than all of it, or a slow frame would hold up the next."""
 
 
-class Flight(Generic[T]):
-    """Begins calls one after another, runs up to `at_once()` of them side by side, lands results in their order.
+class InFlightWorkers(Generic[T]):
+    """Begin calls one after another, run up to `at_once()` of them side by side, publish results in their order.
 
-    `begin()` gives the next call, or None where there is nothing to do for a moment; `land` takes what a call gave.
-    Neither is ever called twice at once. Every thread begins what it runs itself: handing calls from one thread to
-    another costs two awakenings a frame. All threads have the priority of the one that called `run`.
+    `begin()` gives the next call, or None where there is nothing to do for a moment; `publish` takes what a call gave.
+    Neither is ever called twice at once. Every worker begins what it runs itself: handing calls from one thread to
+    another costs two awakenings a frame. The thread that calls `run` is the first worker, the others are named
+    "inference-1" and on; all have its priority.
     """
 
     def __init__(
-        self, begin: Callable[[], Callable[[], T] | None], land: Callable[[T], None], at_once: Callable[[], int]
+        self, begin: Callable[[], Callable[[], T] | None], publish: Callable[[T], None], at_once: Callable[[], int]
     ) -> None:
-        self._begin, self._land, self._at_once = begin, land, at_once
-        self._beginning, self._landing = threading.Lock(), threading.Lock()
+        self._begin, self._publish, self._at_once = begin, publish, at_once
+        self._beginning, self._publishing = threading.Lock(), threading.Lock()
         self._finished: dict[int, T] = {}
-        self._begun = self._landed = 0
+        self._begun = self._published = 0
         self._begun_s = self._took_s = 0.0
         self._ended = False
 
     def run(self, over: Callable[[], bool]) -> None:
-        """Fly until `over()`, then land what is under way; raises what a call raised."""
-        with ThreadPoolExecutor(thread_name_prefix="lane") as threads:
+        """Work until `over()`, then publish what is under way; raises what a call raised."""
+        with ThreadPoolExecutor() as threads:
             others: list[Future[None]] = []
 
-            def open_lanes(at_once: int) -> None:
+            def start_others(at_once: int) -> None:
                 while len(others) < at_once - 1:
-                    others.append(threads.submit(self._lane, len(others) + 1, over))
+                    others.append(threads.submit(self._work_beside, len(others) + 1, over))
 
-            self._lane(0, over, open_lanes)
-        for lane in others:
-            lane.result()
+            self._work(0, over, start_others)
+        for worker in others:
+            worker.result()
 
-    def _lane(self, number: int, over: Callable[[], bool], open_lanes: Callable[[int], None] = lambda n: None) -> None:
+    def _work_beside(self, number: int, over: Callable[[], bool]) -> None:
+        threading.current_thread().name = f"inference-{number}"
+        self._work(number, over, lambda at_once: None)
+
+    def _work(self, number: int, over: Callable[[], bool], start_others: Callable[[int], None]) -> None:
         try:
             while not (self._ended or over()):
                 at_once = self._at_once()
-                open_lanes(at_once)
-                if number >= at_once or not self._fly(at_once):
+                start_others(at_once)
+                if number >= at_once or not self._run_one(at_once):
                     time.sleep(IDLE_S)
         finally:
             self._ended = True
 
-    def _fly(self, at_once: int) -> bool:
-        """One call from beginning to landing; False where there was none."""
+    def _run_one(self, at_once: int) -> bool:
+        """One call from its beginning to its publication; False where there was none."""
         with self._beginning:
             if (early_s := self._begun_s + SPACING * self._took_s / at_once - time.monotonic()) > 0:
                 time.sleep(early_s)
@@ -70,9 +75,9 @@ class Flight(Generic[T]):
         start_s = time.monotonic()
         result = call()
         self._took_s = time.monotonic() - start_s
-        with self._landing:
+        with self._publishing:
             self._finished[number] = result
-            while self._landed in self._finished:
-                self._land(self._finished.pop(self._landed))
-                self._landed += 1
+            while self._published in self._finished:
+                self._publish(self._finished.pop(self._published))
+                self._published += 1
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -16,6 +17,7 @@ from tpos_models.diffusion.sampler import Sampler
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.stream_batch import StreamBatch
 from tpos_models.errors import InputError
+from tpos_models.network import Run, Tensors
 
 Decode = Callable[[torch.Tensor], torch.Tensor]
 """Latents x0 (1, C, h, w) to RGB uint8 (H, W, 3), where they lie."""
@@ -53,13 +55,25 @@ def eager_plan(model: Model) -> Plan:
 
 def captured(plan: Plan, capture: Capture = Replayed) -> Plan:
     """The same plan, each of its halves captured as a CUDA graph; owned by one thread."""
-    decode = capture(lambda x0: (plan.decode(x0),))
-    return Plan(CapturedSampler(plan.sampler, capture), lambda x0: decode(x0)[0])
+    decode = capture(partial(_as_tensors, plan.decode))
+    return Plan(CapturedSampler(plan.sampler, capture), partial(_only, decode))
 
 
 def decoding(decoder: Decoder) -> Decode:
     """A decoder's pictures as bytes."""
-    return lambda x0: to_bytes(decoder(x0))
+    return partial(_decode, decoder)  # no closure: the traceback of a failure would hold it, and the decoder's memory
+
+
+def _decode(decoder: Decoder, x0: torch.Tensor) -> torch.Tensor:
+    return to_bytes(decoder(x0))
+
+
+def _as_tensors(decode: Decode, x0: torch.Tensor) -> Tensors:
+    return (decode(x0),)
+
+
+def _only(run: Run, x0: torch.Tensor) -> torch.Tensor:
+    return run(x0)[0]
 
 
 def to_bytes(image: torch.Tensor) -> torch.Tensor:

@@ -13,8 +13,9 @@ from functools import partial
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import Frame, ShowState
-from engine.inference.frame_pipeline import SamplingStage, SoundSource
-from engine.inference.in_flight import Flight
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import SoundSource
+from engine.inference.in_flight import InFlightWorkers
 from engine.inference.priority import step_back
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,17 @@ RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Inference:
-    """Owns the sampling stage in a thread named `inference`; publishes to `frames`.
+    """Owns the frame pipeline in a thread named "inference"; publishes to `frames`.
 
     Where a model's runner gains by it, several frames are sampled at once, each on a thread of its own.
     A failure keeps the last frame where it is and is reported in `trouble`. `step_down(error, steps)` may answer it
-    with a cheaper way to run the model, said in one line, which is taken at once; else the stage is built anew after a
-    pause. `max_fps` caps the rate (0: as fast as the model goes).
+    with a cheaper way to run the model, said in one line, which is taken at once; else the pipeline is built anew after
+    a pause. `max_fps` caps the rate (0: as fast as the model goes).
     """
 
     def __init__(
         self,
-        build: Callable[[], SamplingStage],
+        build: Callable[[], FramePipeline],
         source: SoundSource,
         state: Callable[[], ShowState],
         frames: Mailbox[Frame],
@@ -80,29 +81,31 @@ class Inference:
         """Report a failure; True where the show goes on with a cheaper model."""
         self.restarts += 1
         if error.__traceback__:
-            traceback.clear_frames(error.__traceback__)  # they hold the stage, and with it the model's memory
+            traceback.clear_frames(error.__traceback__)  # they hold the pipeline, and with it the model's memory
         stepped = self._step_down(error, self._state().steps)
         self.trouble = stepped or f"inference stopped: {str(error) or type(error).__name__}"
         return bool(stepped)
 
-    def _run(self, stage: SamplingStage) -> None:
+    def _run(self, pipeline: FramePipeline) -> None:
         self._begun_s = -self._period_s
-        flight = Flight(partial(self._begin, stage), self._land, lambda: stage.at_once(self._state()))
-        flight.run(self._stop.is_set)
+        workers = InFlightWorkers(
+            partial(self._begin, pipeline), self._publish, lambda: pipeline.at_once(self._state())
+        )
+        workers.run(self._stop.is_set)
 
-    def _begin(self, stage: SamplingStage) -> Callable[[], tuple[Frame, float]] | None:
+    def _begin(self, pipeline: FramePipeline) -> Callable[[], tuple[Frame, float]] | None:
         """The next frame, with everything known now; None while the show is frozen."""
         early_s = self._begun_s + self._period_s - self._clock.now()
         if early_s > 0 and self._stop.wait(early_s):
             return None
         self._begun_s = self._clock.now()
         state = self._state()
-        stage.listen(self._source, state)
+        pipeline.listen(self._source, state)
         if state.freeze:
             return None
-        return partial(_timed, stage.begin(state, self._source.latest()), self._begun_s, self._clock)
+        return partial(_timed, pipeline.begin(state, self._source.latest()), self._begun_s, self._clock)
 
-    def _land(self, drawn: tuple[Frame, float]) -> None:
+    def _publish(self, drawn: tuple[Frame, float]) -> None:
         """Hand a frame on, finished at this moment, whichever was drawn first."""
         frame, took_s = drawn
         self.frames.put(replace(frame, time_s=self._clock.now()))

@@ -1,4 +1,4 @@
-"""The noise a frame starts from, and how music moves it: z drifts with the scene and stays unit Gaussian.
+"""The noise a frame starts from, and how music moves it: z walks with the scene and stays unit Gaussian.
 
 A shift on the torus only turns the phases of z's Fourier coefficients, a walk only turns z towards a second Gaussian:
 both keep its distribution exactly, so every moved z is one the denoiser knows.
@@ -15,24 +15,13 @@ import torch
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import Conditions, blend
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, TOKEN_SIZE, TOKENS, from_tokens
+from tpos_models.diffusion.flow import Flow, NoiseFlow, plain_flow
 
 LEAST_STRENGTH = 0.4
 """However much of the last frame is kept, this much of the schedule is drawn anew: less, and artefacts feed themselves
 (seen on `pocket`: under 0.4 waves turn to stripes within 20 frames)."""
 LEAK = 0.5
 """How far the noise turns towards fresh noise at motion 1, of a quarter turn."""
-
-STILL = "terrain", "sky", "flow", "life"
-"""What `pocket`'s four channels of z draw; the first never moves, so that a place keeps its composition."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Speeds at motion 1 and a steady sound: per channel (x, y) in cells/s, right and down, and a turn in rad/s."""
-
-    shift: tuple[tuple[float, float], ...]
-    turn: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -41,30 +30,6 @@ class Position:
 
     shift: torch.Tensor
     angle: torch.Tensor
-
-
-def plain_flow(channels: int) -> Flow:
-    """For models whose channels have no meaning of their own: a slow pan and walk of all together."""
-    return Flow(((0.25, 0.0),) * channels, (0.12,) * channels)
-
-
-def scene_flow(tokens: torch.Tensor) -> Flow:
-    """For `pocket`: wind drives the sky, waves the water, flames and bubbles rise, rain and snow fall.
-
-    tokens (TOKENS, TOKEN_SIZE).
-    """
-    scene = from_tokens(tokens.float().cpu()).clamp(0, 1.5)
-    s = dict(zip(CONDITIONS, scene[CONDITION].tolist(), strict=True))
-    place = dict(zip(PLACES, scene[PLACE].tolist(), strict=True))
-    gale = s["wind"] + 0.4 * s["thunder"]
-    rising = (
-        2.6 * max(s["fire"], 0.7 * place["campfire"]) + 1.2 * s["bubbles"] + 1.5 * s["explosion"] + 0.8 * s["splash"]
-    )
-    falling = 5.0 * s["rain"] + 1.3 * s["snow"] + 2.5 * place["waterfall"] * (1 - min(1.0, rising))
-    sky = (0.35 + 2.6 * gale, 0.0)
-    flow = (0.3 + 1.5 * s["waves"] + 0.5 * gale, 0.25 * s["waves"])
-    life = (-2.5 * s["rain"] + 0.8 * gale * s["snow"], falling - rising if falling or rising else -0.3)
-    return Flow(((0.0, 0.0), sky, flow, life), (0.0, 0.03, 0.0, 0.12))
 
 
 def pace(motion: float, level: float, onset: float) -> float:
@@ -105,20 +70,23 @@ def moved(z0: torch.Tensor, z1: torch.Tensor, position: Position) -> torch.Tenso
     return shifted(torch.cos(angle) * z0 + torch.sin(angle) * z1, position.shift)
 
 
-class Drift:
-    """The moving noise of one show; owns its position, changed by `advance` only. Not shared between threads."""
+class NoiseWalk:
+    """The moving noise of one show; owns its position, changed by `advance` only. Not shared between threads.
 
-    def __init__(self, spec: ModelSpec, seed: int) -> None:
+    `flow` is the model's own `Model.noise_flow`.
+    """
+
+    def __init__(self, spec: ModelSpec, seed: int, flow: NoiseFlow = plain_flow) -> None:
         generator = torch.Generator().manual_seed(seed)
         shape = (1, spec.latent_channels, *spec.sample_size)
         self.z0 = torch.randn(shape, generator=generator)
         self._z1 = torch.randn(shape, generator=generator)
-        self._knows_scenes = (spec.latent_channels, spec.tokens, spec.token_size) == (len(STILL), TOKENS, TOKEN_SIZE)
+        self._flow = flow
         self.position = Position(torch.zeros(spec.latent_channels, 2), torch.zeros(spec.latent_channels))
         self._size = torch.tensor([spec.sample_size[1], spec.sample_size[0]])
 
     def advance(self, dt_s: float, motion: float, level: float, onset: float, conditions: Conditions) -> torch.Tensor:
-        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1. A drift that never moved returns `z0` itself."""
+        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1. A walk that never moved returns `z0` itself."""
         step = dt_s * pace(motion, level, onset)
         if step > 0:
             flow = self.flow(conditions)
@@ -129,7 +97,7 @@ class Drift:
 
     def flow(self, conditions: Conditions) -> Flow:
         """The speeds that prompt and sound together ask for."""
-        return scene_flow(blend(conditions)) if self._knows_scenes else plain_flow(self.z0.shape[1])
+        return self._flow(blend(conditions))
 
 
 class Start(NamedTuple):

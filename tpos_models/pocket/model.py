@@ -14,6 +14,7 @@ from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
 from tpos_models.pocket.codec import load_codec
 from tpos_models.pocket.networks import SPEC, WEIGHTS, audio_encoder_networks, picture_networks
+from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.text import PocketText
 
 PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
@@ -25,7 +26,7 @@ def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIG
     segment, temporal = (runner(network) for network in audio_encoder_networks(folder))
     denoiser, decoder = (runner(network) for network in picture_networks(folder))
     audio = PocketAudioEncoder(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, audio, _first(denoiser), _first(decoder), _encoder(folder), name)
+    return Model(SPEC, text, audio, _first(denoiser), _first(decoder), _encoder(folder), name, noise_flow=scene_flow)
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:

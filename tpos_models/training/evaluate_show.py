@@ -15,7 +15,7 @@ from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, magnitude
 from tpos_models.diffusion.guidance import Tier
 from tpos_models.diffusion.lcm import LcmSampler
-from tpos_models.diffusion.noise_motion import Drift
+from tpos_models.diffusion.noise_motion import NoiseWalk
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.pocket.scene import CONDITIONS, PLACES, from_tokens
@@ -54,7 +54,7 @@ class Show:
         """Prompt, noise and the pictures to compare with; without a world there are none of the latter."""
         text = self._model.text.encode([f"a {place}"]).tokens[0]
         conditions = Conditions(text, self._null, self._null)
-        z = Drift(self._model.spec, seed).advance(0.0, 0.0, 0.0, 0.0, conditions)
+        z = NoiseWalk(self._model.spec, seed, self._model.noise_flow).advance(0.0, 0.0, 0.0, 0.0, conditions)
         drawn = torch.zeros(0)
         if world is not None:
             drawn = world(z.expand(len(CONDITIONS), -1, -1, -1), every_condition([PLACES.index(place)]))

@@ -22,7 +22,7 @@ from engine.app.stats import LiveSummary
 from engine.cli import main
 from engine.core.clock import VirtualClock
 from engine.core.messages import Prompt, ShowState, SoundWindow
-from engine.inference.frame_pipeline import SamplingStage, encode_picture
+from engine.inference.frame_pipeline import FramePipeline, encode_picture
 from engine.inference.plan import choose_plan
 from engine.recording.session import open_session
 from engine.recording.start_picture import starting_picture
@@ -147,11 +147,11 @@ def tiny():
     return registry.load("random:tiny-sd15", size_px=(64, 64), additions=Additions(audio_encoder="pocket"))
 
 
-def stage(model, reference_steps=0, **given) -> SamplingStage:
-    return SamplingStage(model, VirtualClock(), choose_plan(model, reference_steps), **given)
+def stage(model, reference_steps=0, **given) -> FramePipeline:
+    return FramePipeline(model, VirtualClock(), choose_plan(model, reference_steps), **given)
 
 
-def latents(played: SamplingStage, state: ShowState) -> torch.Tensor:
+def latents(played: FramePipeline, state: ShowState) -> torch.Tensor:
     """What the next frame is decoded from."""
     decoded, plan = [], played.plan
     played.plan = replace(plan, decode=lambda x0: decoded.append(x0) or plan.decode(x0))
@@ -173,7 +173,7 @@ def test_strength_is_how_far_a_frame_leaves_the_picture(tiny):
 def test_feedback_keeps_the_last_frame_and_fresh_noise_keeps_it_alive(tiny):
     def kept(feedback):
         clock = VirtualClock()
-        played = SamplingStage(tiny, clock, choose_plan(tiny))
+        played = FramePipeline(tiny, clock, choose_plan(tiny))
         first = latents(played, SEA)
         clock.sleep(20.0)  # the noise moves on
         second = latents(played, replace(SEA, motion=0.8, feedback=feedback))

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, Prompt, Rule, ShowState, SoundWindow
-from engine.inference.frame_pipeline import HEAR_EVERY_S, SamplingStage
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.hearing import HEAR_EVERY_S
 from engine.inference.plan import choose_plan
-from export import onnx_runner
-from export.onnx_session import frames_at_once
+from export import onnx_runner, onnx_session
 from tpos_models.contracts import Model
 from tpos_models.diffusion.guidance import TIERS
 from tpos_models.pocket.model import load
@@ -29,16 +30,16 @@ def model() -> Model:
     return load(onnx_runner.runner(Precision.FP32), "onnx")
 
 
-def hear(stage: SamplingStage, name: str, state: ShowState, seconds: float = 9.0) -> None:
+def hear(stage: FramePipeline, name: str, state: ShowState, seconds: float = 9.0) -> None:
     sound = synthesise(name, seconds, 11)
     step = round(HEAR_EVERY_S * RATE)
     for end in range(len(sound) - 3 * step, len(sound) + 1, step):
         stage.hear(SoundWindow(sound[:end], end, end / RATE), state)
 
 
-def fresh(model: Model) -> tuple[SamplingStage, VirtualClock]:
+def fresh(model: Model) -> tuple[FramePipeline, VirtualClock]:
     clock = VirtualClock()
-    return SamplingStage(model, clock, choose_plan(model)), clock
+    return FramePipeline(model, clock, choose_plan(model)), clock
 
 
 @pytest.mark.parametrize("tier", TIERS)
@@ -49,6 +50,24 @@ def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
     hear(stage, "thunder", state)
     assert np.array_equal(stage.frame(replace(state, amount=0.0)).image, plain)
     assert not np.array_equal(stage.frame(state).image, plain)
+
+
+def test_a_frame_is_one_evaluation_of_the_seeds_noise_decoded(model):
+    """At its noisiest timestep pocket's x_t is the noise itself, and what it predicts is the picture's latents."""
+    drawn = fresh(model)[0].frame(replace(BEACH, guidance="blend", seed=4))
+    noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(4))
+    latents = model.denoiser(noise, torch.tensor([999]), model.text.encode(["a beach"]).tokens)
+    picture = model.decoder(latents)[0].double().permute(1, 2, 0).numpy()
+    assert np.abs(drawn.image - np.rint(255 * picture.clip(0, 1))).max() <= 1
+    assert drawn.evaluations == 1
+
+
+@pytest.mark.parametrize(("runner", "evaluations"), [("torch", 1), ("onnx", 2), ("cuda", 2)])
+def test_auto_is_the_tier_that_the_hardware_affords(model, runner, evaluations):
+    state = replace(BEACH, guidance="auto")
+    stage, _ = fresh(replace(model, runner=runner))
+    hear(stage, "thunder", state)
+    assert stage.frame(state).evaluations == evaluations
 
 
 def test_same_seed_same_frames(model):
@@ -140,13 +159,12 @@ def test_frames_tell_what_shaped_them(model):
 
 
 def test_frames_side_by_side_are_those_one_by_one(model):
-    def stage_and_states() -> tuple[SamplingStage, list[ShowState]]:
+    def stage_and_states() -> tuple[FramePipeline, list[ShowState]]:
         stage, clock = fresh(model)
         clock.sleep(0.3)
         return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
 
     stage, states = stage_and_states()
-    assert stage.at_once(states[0]) == frames_at_once(beside_display=False)
     alone = [stage.frame(state) for state in states]
     stage, states = stage_and_states()
     begun = [stage.begin(state) for state in states]
@@ -179,8 +197,17 @@ def test_what_is_fed_back_is_the_newest_frame_of_this_seed_whichever_ended_last(
 def test_a_frame_that_needs_the_one_before_is_never_begun_beside_it(model):
     stage, _ = fresh(model)
     assert stage.at_once(replace(BEACH, feedback=0.5)) == 1
-    assert SamplingStage(model, VirtualClock(), choose_plan(model, stream_batch=True)).at_once(BEACH) == 1
-    assert SamplingStage(replace(model, runner="torch"), VirtualClock(), choose_plan(model)).at_once(BEACH) == 1
+    assert FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True)).at_once(BEACH) == 1
+    assert FramePipeline(replace(model, runner="torch"), VirtualClock(), choose_plan(model)).at_once(BEACH) == 1
+
+
+@pytest.mark.parametrize(("cores", "alone", "beside_display"), [(1, 1, 1), (2, 2, 1), (8, 2, 2)])
+def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkeypatch, cores, alone, beside_display):
+    monkeypatch.setattr(onnx_session, "cores", lambda: cores)
+    monkeypatch.setattr(onnx_session, "providers", lambda: ["CPUExecutionProvider"])
+    for display, expected in ((False, alone), (True, beside_display)):
+        stage = FramePipeline(model, VirtualClock(), choose_plan(model), beside_display=display)
+        assert stage.at_once(BEACH) == expected
 
 
 def test_more_steps_than_the_model_knows_are_taken_as_all(model):
@@ -192,7 +219,7 @@ def test_more_steps_than_the_model_knows_are_taken_as_all(model):
 def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):
     states = [replace(BEACH, steps=2, guidance="blend", revision=i, seed=i) for i in range(4)]
     plain = [fresh(model)[0].frame(state).image.astype(int) for state in states]
-    stage = SamplingStage(model, VirtualClock(), choose_plan(model, stream_batch=True))
+    stage = FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True))
     frames = [stage.frame(state) for state in states]
     assert [frame.revision for frame in frames] == [0, 0, 1, 2]
     assert [frame.index for frame in frames] == [1, 2, 3, 4]

@@ -1,14 +1,15 @@
-"""Frames in flight: begun one after another, drawn side by side, landed in their order."""
+"""Frames in flight: begun one after another, drawn side by side, published in their order."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
-from engine.inference.in_flight import Flight
+from engine.inference.in_flight import InFlightWorkers
 
 PATIENCE_S = 20.0
 
@@ -38,8 +39,8 @@ class Pairs:
 
     def __init__(self, count: int) -> None:
         self.count, self.begun = count, 0
-        self.landed: list[int] = []
-        self._beginning, self._landing = Alone(), Alone()
+        self.published: list[int] = []
+        self._beginning, self._publishing = Alone(), Alone()
         self._ended = [threading.Event() for _ in range(count)]
 
     def begin(self) -> Callable[[], int] | None:
@@ -55,20 +56,20 @@ class Pairs:
         self._ended[number].set()
         return number
 
-    def land(self, number: int) -> None:
-        with self._landing:
-            self.landed.append(number)
+    def publish(self, number: int) -> None:
+        with self._publishing:
+            self.published.append(number)
 
 
-def test_a_call_that_ends_before_the_one_ahead_lands_behind_it():
+def test_a_call_that_ends_before_the_one_ahead_is_published_behind_it():
     pairs = Pairs(20)
-    Flight(pairs.begin, pairs.land, lambda: 2).run(by(lambda: len(pairs.landed) == 20))
-    assert pairs.landed == list(range(20))
+    InFlightWorkers(pairs.begin, pairs.publish, lambda: 2).run(by(lambda: len(pairs.published) == 20))
+    assert pairs.published == list(range(20))
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 def test_no_more_than_at_once_and_as_many(at_once):
-    now, most, landed = 0, 0, 0
+    now, most, published = 0, 0, 0
     lock = threading.Lock()
 
     def call() -> None:
@@ -80,15 +81,15 @@ def test_no_more_than_at_once_and_as_many(at_once):
         with lock:
             now -= 1
 
-    def land(nothing: None) -> None:
-        nonlocal landed
-        landed += 1
+    def publish(nothing: None) -> None:
+        nonlocal published
+        published += 1
 
-    Flight(lambda: call, land, lambda: at_once).run(by(lambda: landed >= 30))
+    InFlightWorkers(lambda: call, publish, lambda: at_once).run(by(lambda: published >= 30))
     assert most == at_once
 
 
-def test_lanes_rest_while_each_call_needs_the_one_before():
+def test_workers_rest_while_each_call_needs_the_one_before():
     now, overlaps, begun = 0, 0, 0
     lock = threading.Lock()
 
@@ -106,12 +107,35 @@ def test_lanes_rest_while_each_call_needs_the_one_before():
         with lock:
             now -= 1
 
-    Flight(begin, lambda nothing: None, lambda: 2 if begun < 20 else 1).run(by(lambda: begun >= 50))
+    InFlightWorkers(begin, lambda nothing: None, lambda: 2 if begun < 20 else 1).run(by(lambda: begun >= 50))
     assert overlaps == 0
 
 
-def test_what_is_under_way_at_the_end_lands():
-    landed: list[int] = []
+def test_calls_side_by_side_begin_spaced():
+    begun_s: list[float] = []
+
+    def begin() -> Callable[[], None]:
+        begun_s.append(time.monotonic())
+        return lambda: time.sleep(0.1)
+
+    InFlightWorkers(begin, lambda nothing: None, lambda: 2).run(by(lambda: len(begun_s) >= 10))
+    gaps = [later - earlier for earlier, later in pairwise(begun_s[2:])]  # what a call takes is known after the first
+    assert min(gaps) > 0.03, "two calls of 0.1 s at once: about 0.05 s apart"
+
+
+def test_workers_are_named():
+    names: set[str] = set()
+
+    def call() -> None:
+        names.add(threading.current_thread().name)
+        time.sleep(0.01)
+
+    InFlightWorkers(lambda: call, lambda nothing: None, lambda: 3).run(by(lambda: len(names) == 3))
+    assert names == {threading.current_thread().name, "inference-1", "inference-2"}
+
+
+def test_what_is_under_way_at_the_end_is_published():
+    published: list[int] = []
     begun = 0
 
     def begin() -> Callable[[], int]:
@@ -120,12 +144,12 @@ def test_what_is_under_way_at_the_end_lands():
         number = begun
         return lambda: time.sleep(0.02) or number
 
-    Flight(begin, landed.append, lambda: 2).run(by(lambda: begun >= 6))
-    assert landed == list(range(1, begun + 1))
+    InFlightWorkers(begin, published.append, lambda: 2).run(by(lambda: begun >= 6))
+    assert published == list(range(1, begun + 1))
 
 
 @pytest.mark.parametrize("at_home", [True, False])
-def test_a_failure_on_either_thread_ends_the_flight_and_is_raised(at_home):
+def test_a_failure_on_either_thread_ends_the_work_and_is_raised(at_home):
     home, both = threading.get_ident(), threading.Barrier(2)
     begun = 0
 
@@ -144,5 +168,5 @@ def test_a_failure_on_either_thread_ends_the_flight_and_is_raised(at_home):
         return call
 
     with pytest.raises(RuntimeError, match="the kernel failed"):
-        Flight(begin, lambda nothing: None, lambda: 2).run(by(lambda: begun > 1000))
+        InFlightWorkers(begin, lambda nothing: None, lambda: 2).run(by(lambda: begun > 1000))
     assert begun < 1000

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ import pytest
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState, SoundWindow
-from engine.inference.frame_pipeline import SoundSource
+from engine.inference import worker
+from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
 
 
@@ -30,30 +34,28 @@ class Stage:
     """Frames without a model, every second one of them slow; raises when told to."""
 
     def __init__(self, trouble: list[Exception], at_once: int) -> None:
-        self.trouble, self.lanes, self.begun, self.heard = trouble, at_once, 0, 0
+        self.trouble, self.side_by_side, self.begun, self.heard = trouble, at_once, 0, 0
 
     def listen(self, source: SoundSource, state: ShowState) -> bool:
         self.heard += 1
         return True
 
     def at_once(self, state: ShowState) -> int:
-        return self.lanes
+        return self.side_by_side
 
     def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
         self.begun += 1
-        index = self.begun
+        return partial(self.draw, self.begun, state.revision, features.time_s)
 
-        def draw() -> Frame:
-            if self.trouble:
-                raise self.trouble.pop()
-            time.sleep(0.002 if index % 2 else 0.006)
-            image = np.zeros((4, 4, 3), np.uint8)
-            return Frame(index, image, features.time_s, time.monotonic(), state.revision, "", (), 0, 2)
-
-        return draw
+    def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
+        if self.trouble:
+            raise self.trouble.pop()
+        time.sleep(0.002 if index % 2 else 0.006)
+        image = np.zeros((4, 4, 3), np.uint8)
+        return Frame(index, image, audio_time_s, time.monotonic(), revision, "", (), 0, 2)
 
 
-LANES = pytest.mark.parametrize("at_once", [1, 2])
+SIDE_BY_SIDE = pytest.mark.parametrize("at_once", [1, 2])
 
 
 def start(trouble: list[Exception], state: list[ShowState], at_once: int) -> tuple[Inference, Mailbox[Frame]]:
@@ -63,7 +65,7 @@ def start(trouble: list[Exception], state: list[ShowState], at_once: int) -> tup
     return inference, frames
 
 
-@LANES
+@SIDE_BY_SIDE
 def test_a_failure_holds_the_last_frame_restarts_and_is_reported(caplog, at_once):
     trouble: list[Exception] = []
     inference, frames = start(trouble, [ShowState()], at_once)
@@ -86,22 +88,98 @@ def test_a_failure_holds_the_last_frame_restarts_and_is_reported(caplog, at_once
     assert any("the kernel failed" in str(record.exc_info) for record in caplog.records)
 
 
-@LANES
+class Kept(Mailbox[Frame]):
+    """A mailbox that keeps every frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Frame] = []
+
+    def put(self, item: Frame) -> None:
+        self.all.append(item)
+        super().put(item)
+
+
+@SIDE_BY_SIDE
 def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
     state = [ShowState(revision=1)]
-    inference, frames = start([], state, at_once)
+
+    class Changing(Stage):
+        def begin(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+            draw = super().begin(shown, features)
+            if self.begun == 5:
+                state[0] = ShowState(revision=2)
+            return draw
+
+    frames = Kept()
+    inference = Inference(lambda: Changing([], at_once), Ear(), lambda: state[0], frames, WallClock())
+    inference.start()
     try:
-        assert frames.wait_newer(2, 10)
-        state[0] = ShowState(revision=2)
-        count = frames.count
-        frame = frames.wait_newer(count + at_once, 10)
-        assert frame is not None
-        assert frame.revision == 2
+        assert frames.wait_newer(8, 20)
     finally:
         inference.stop()
+    assert [frame.revision for frame in frames.all] == [1] * 5 + [2] * (len(frames.all) - 5)
 
 
-@LANES
+def test_the_pauses_between_restarts_grow(monkeypatch):
+    monkeypatch.setattr(worker, "RESTART_S", (0.02, 0.1, 0.2))
+    built_s: list[float] = []
+
+    def fail() -> Stage:
+        built_s.append(time.monotonic())
+        raise RuntimeError("no memory")
+
+    inference = Inference(fail, Ear(), ShowState, Mailbox(), WallClock())
+    inference.start()
+    deadline = time.monotonic() + 20
+    while len(built_s) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    inference.stop()
+    pauses = np.diff(built_s[:5])
+    assert (pauses >= np.array([0.02, 0.1, 0.2, 0.2]) - 0.001).all(), pauses
+
+
+@SIDE_BY_SIDE
+def test_a_failed_pipeline_is_let_go_before_a_cheaper_one_is_chosen(at_once):
+    built: list[weakref.ref[Stage]] = []
+    alive: list[bool] = []
+
+    def build() -> Stage:
+        stage = Stage([] if built else [RuntimeError("out of memory")], at_once)
+        built.append(weakref.ref(stage))
+        return stage
+
+    def step_down(error: Exception, steps: int) -> str:
+        gc.collect()
+        alive.append(built[0]() is not None)
+        return "now on fewer steps"
+
+    frames: Mailbox[Frame] = Mailbox()
+    inference = Inference(build, Ear(), ShowState, frames, WallClock(), step_down=step_down)
+    inference.start()
+    assert frames.wait_newer(0, 20)
+    inference.stop()
+    assert alive == [False], "its memory is needed for the next"
+
+
+def test_the_rate_can_be_capped():
+    begun_s: list[float] = []
+
+    class Timed(Stage):
+        def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+            begun_s.append(time.monotonic())
+            return super().begin(state, features)
+
+    frames: Mailbox[Frame] = Mailbox()
+    inference = Inference(lambda: Timed([], 2), Ear(), ShowState, frames, WallClock(), max_fps=25.0)
+    inference.start()
+    assert frames.wait_newer(5, 20)
+    inference.stop()
+    assert np.median(np.diff(begun_s)) >= 0.035
+    assert begun_s[5] - begun_s[0] >= 5 * 0.04 - 0.02
+
+
+@SIDE_BY_SIDE
 def test_a_freeze_holds_the_frame_and_thaws(at_once):
     state = [ShowState()]
     inference, frames = start([], state, at_once)
@@ -118,18 +196,12 @@ def test_a_freeze_holds_the_frame_and_thaws(at_once):
 
 
 def test_frames_drawn_side_by_side_come_in_their_order_and_are_all_counted():
-    kept: list[Frame] = []
-
-    class Box(Mailbox[Frame]):
-        def put(self, item: Frame) -> None:
-            kept.append(item)
-            super().put(item)
-
-    frames = Box()
+    frames = Kept()
     inference = Inference(lambda: Stage([], 2), Ear(), ShowState, frames, WallClock())
     inference.start()
     assert frames.wait_newer(40, 20)
     inference.stop()
+    kept = frames.all
     assert [frame.index for frame in kept] == list(range(1, len(kept) + 1))
     times = [frame.time_s for frame in kept]
     assert times == sorted(times)

@@ -59,6 +59,15 @@ def test_between_grid_steps_the_answer_stays(parts: tuple[SegmentHalf, TemporalH
     assert listener.hear(samples[: 11 * HOP], 11 * HOP, HOP / WINDOW.sample_rate) is not first
 
 
+def test_an_answer_tells_when_the_newest_sound_in_it_was_captured(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
+    samples = sound(1)
+    listener = Listener(*parts, WINDOW)
+    end = 10 * HOP + 3 * 64  # three columns past the grid wait for the next answer
+    assert listener.hear(samples[:end], end, 7.0).time_s == pytest.approx(7.0 - 3 * 64 / 8000)
+    end = 12 * HOP
+    assert listener.hear(samples[:end], end, 8.0).time_s == pytest.approx(8.0)
+
+
 def test_a_long_pause_and_a_new_stream_are_caught_up(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
     samples = sound(6)
     listener, fresh = Listener(*parts, WINDOW), Listener(*parts, WINDOW)

@@ -10,13 +10,14 @@ from torch.nn import functional as F
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.lcm import LcmSampler
-from tpos_models.diffusion.noise_motion import Drift
+from tpos_models.diffusion.noise_motion import NoiseWalk
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.metrics.motion import follow
 from tpos_models.pocket.codec import Codec
 from tpos_models.pocket.networks import SPEC
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
+from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.world.world import World
 from tpos_models.training.pictures.pictures import slopes
 from tpos_models.training.pictures.samples import HELD_OUT, LAST, random_noise, random_scenes
@@ -157,8 +158,8 @@ def motion_error_ratio(draw: Draw, world: World, frames: int = 6, seconds: float
     errors: dict[str, list[float]] = {"model": [], "world": []}
     for number, (place, condition) in enumerate(MOVING):
         text = to_tokens(scene({place: 1.0}, {condition: 0.9}))
-        conditions, drift = Conditions(text, to_tokens(scene()), to_tokens(scene())), Drift(SPEC, number)
-        z = torch.cat([drift.advance(seconds, 1.0, 0.6, 0.0, conditions) for _ in range(frames)])
+        conditions, walk = Conditions(text, to_tokens(scene()), to_tokens(scene())), NoiseWalk(SPEC, number, scene_flow)
+        z = torch.cat([walk.advance(seconds, 1.0, 0.6, 0.0, conditions) for _ in range(frames)])
         scenes = scene({place: 1.0}, {condition: 0.9}).expand(frames, -1)
         for name, painter in (("model", draw), ("world", world)):
             small = F.interpolate(painter(z, scenes), size=128, mode="area")

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from tpos_models.diffusion.noise_motion import scene_flow, shifted
+from tpos_models.diffusion.noise_motion import shifted
 from tpos_models.pocket.noise_features import CELLS, CHANNELS
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINTS, scene, to_tokens
+from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.world.world import World
 
 Tensors = tuple[torch.Tensor, ...]

@@ -1,0 +1,46 @@
+"""The operator's prompts as what the network is conditioned on, crossfading from one to the next."""
+
+from __future__ import annotations
+
+import torch
+
+from engine.core.messages import Prompt, ShowState
+from tpos_models.contracts import Model
+from tpos_models.diffusion.conditioning import crossfade, mix
+
+
+class PromptCrossfade:
+    """The prompt as tokens, crossfading over `fade_s` from whatever was shown when it changed. Owned by one thread."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._prompts: tuple[Prompt, ...] | None = None
+        self.null = model.text.encode([""]).tokens[0]
+        """The encoding of "" (TOKENS, TOKEN_SIZE)."""
+        self._from = self._to = self.null
+        self._start_s = self._fade_s = 0.0
+
+    def tokens(self, state: ShowState, now_s: float) -> torch.Tensor:
+        """Tokens (TOKENS, TOKEN_SIZE) of the prompt at `now_s`; the first prompt of all is there at once."""
+        if state.prompts != self._prompts:
+            first = self._prompts is None
+            self._from = self._at(now_s)
+            self._to = self._encode(state.prompts)
+            self._prompts, self._start_s = state.prompts, now_s
+            self._fade_s = 0.0 if first else state.fade_s
+        return self._at(now_s)
+
+    def uncond(self, state: ShowState) -> torch.Tensor:
+        """What classifier-free guidance moves away from: the negative prompt, or ""."""
+        return self._model.text.encode([state.negative]).tokens[0] if state.negative else self.null
+
+    def _at(self, now_s: float) -> torch.Tensor:
+        x = 1.0 if self._fade_s <= 0 else (now_s - self._start_s) / self._fade_s
+        return crossfade(self._from, self._to, x, self._model.spec.spherical)
+
+    def _encode(self, prompts: tuple[Prompt, ...]) -> torch.Tensor:
+        shown = [prompt for prompt in prompts if prompt.weight > 0 and prompt.text.strip()]
+        if not shown:
+            return self.null
+        tokens = self._model.text.encode([prompt.text for prompt in shown]).tokens
+        return mix(tokens, [prompt.weight for prompt in shown], self.null)

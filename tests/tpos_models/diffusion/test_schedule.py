@@ -1,0 +1,49 @@
+"""Timesteps as diffusers' own LCM scheduler and the papers have them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tpos_models.contracts import ModelSpec
+from tpos_models.diffusion.schedule import NoiseSchedule
+
+FEW = NoiseSchedule(ModelSpec("few", timesteps=(999, 679, 359, 99)))
+
+
+@pytest.mark.parametrize(
+    ("strength", "expected"),
+    [
+        (1.0, [999, 679, 359, 99]),
+        (0.9, [999, 679, 359, 99]),  # 3.6 of 4: the nearest is all
+        (0.7, [679, 359, 99]),
+        (0.6, [359, 99]),
+        (0.2, [99]),
+        (0.0, [99]),
+    ],
+)
+def test_strength_leaves_the_nearest_share_of_the_least_noisy(strength, expected):
+    assert FEW.timesteps(4, strength) == expected
+
+
+def test_steps_are_taken_evenly_from_the_noisiest():
+    assert FEW.timesteps(1) == [999]
+    assert FEW.timesteps(2) == [999, 359]
+    assert FEW.timesteps(3, 0.5) == [359, 99]
+    for steps in (0, 5):
+        with pytest.raises(ValueError, match=f"steps is {steps}; 1 to 4 would be accepted"):
+            FEW.timesteps(steps)
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("t", [999, 499, 19])
+def test_a_step_is_diffusers_lcm_schedulers(prediction_type, t):
+    from diffusers import LCMScheduler
+
+    scheduler = LCMScheduler(beta_start=0.00085, beta_end=0.012, prediction_type=prediction_type)
+    scheduler.set_timesteps(timesteps=[t])
+    x_t, prediction = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(t)).unbind(0)
+    want = scheduler.step(prediction, t, x_t).denoised
+    schedule = NoiseSchedule(ModelSpec("sd", schedule="scaled_linear", prediction_type=prediction_type))
+    got = schedule.consistency(schedule.to_x0(prediction, x_t, t), x_t, t)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
