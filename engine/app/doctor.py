@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import torch
@@ -28,12 +29,23 @@ TORCH_CUDA = f"pip install torch=={_TORCH}+cu130 --index-url https://download.py
 """On Windows PyPI's wheel is for the CPU alone; with the local version named, pip replaces it by the same torch."""
 
 
+class FindingState(StrEnum):
+    """MISSING: the show runs without it; WRONG: it does not."""
+
+    OK = "ok"
+    MISSING = "missing"
+    WRONG = "wrong"
+
+
+OK, MISSING, WRONG = FindingState
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: `state` is "ok", "missing" (the show runs without it) or "wrong" (it does not)."""
+    """One line of the report."""
 
     part: str
-    state: str
+    state: FindingState
     words: str
 
 
@@ -53,7 +65,7 @@ def examine(osc_port: int = 9000) -> list[Finding]:
         try:
             findings += list(look())
         except TposError as error:
-            findings.append(Finding(part, "missing", str(error)))
+            findings.append(Finding(part, MISSING, str(error)))
     return findings
 
 
@@ -61,11 +73,11 @@ def _audio() -> Iterator[Finding]:
     inputs = [device for device in list_devices() if device.channels > 0]
     if not inputs:
         words = "no sound card with an input; the built-in soundtrack and files play: --input synth or --input FILE"
-        yield Finding("audio", "missing", words)
+        yield Finding("audio", MISSING, words)
         return
     monitors = sum(device.is_monitor for device in inputs)
     names = ", ".join(device.name for device in inputs[:3])
-    yield Finding("audio", "ok", f"{len(inputs)} inputs, {monitors} of them monitors of an output: {names}")
+    yield Finding("audio", OK, f"{len(inputs)} inputs, {monitors} of them monitors of an output: {names}")
 
 
 def _gl() -> Iterator[Finding]:
@@ -78,26 +90,26 @@ def _gl() -> Iterator[Finding]:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode == 0:
-        yield Finding("picture", "ok", done.stdout.strip().splitlines()[-1])
+        yield Finding("picture", OK, done.stdout.strip().splitlines()[-1])
     else:
         last = (done.stderr.strip().splitlines() or ["the driver aborted"])[-1]
-        yield Finding("picture", "missing", f"no OpenGL ({last}); recordings take the model's frames unadorned")
+        yield Finding("picture", MISSING, f"no OpenGL ({last}); recordings take the model's frames unadorned")
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        yield Finding("display", "missing", "no screen; shows run with --headless")
+        yield Finding("display", MISSING, "no screen; shows run with --headless")
 
 
 def _gpu() -> Iterator[Finding]:
     if torch.cuda.is_available():
         name, (major, minor) = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        yield Finding("gpu", "ok", f"{name}, compute capability {major}.{minor}, {memory:.0f} GiB")
+        yield Finding("gpu", OK, f"{name}, compute capability {major}.{minor}, {memory:.0f} GiB")
     elif torch.backends.mps.is_available():
-        yield Finding("gpu", "ok", "Apple GPU through Metal")
+        yield Finding("gpu", OK, "Apple GPU through Metal")
     elif torch.version.cuda is None and (card := nvidia_card()):
         lack = f"torch {torch.__version__} is built without CUDA"
-        yield Finding("gpu", "missing", f"{card} is here, {lack}; this gets one that has it: {TORCH_CUDA}")
+        yield Finding("gpu", MISSING, f"{card} is here, {lack}; this gets one that has it: {TORCH_CUDA}")
     else:
-        yield Finding("gpu", "missing", "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
+        yield Finding("gpu", MISSING, "no GPU that torch can use; pocket plays on the CPU through ONNX Runtime")
 
 
 def nvidia_card() -> str:
@@ -127,17 +139,17 @@ def _backends() -> Iterator[Finding]:
         best, *lower = backends_on(runners(model), resizable(model))
         words = f"{best}; if that fails: {', then '.join(map(str, lower))}"
         reasons = "; ".join(passed_over(model))
-        yield Finding(part, "ok", f"{words}. Nothing better because {reasons}" if reasons else words)
+        yield Finding(part, OK, f"{words}. Nothing better because {reasons}" if reasons else words)
 
 
 def _models() -> Iterator[Finding]:
     try:
-        yield Finding("model pocket", "ok", check_weights())
+        yield Finding("model pocket", OK, check_weights())
     except TposError as error:
-        yield Finding("model pocket", "wrong", f"{error}; reinstall the package")
+        yield Finding("model pocket", WRONG, f"{error}; reinstall the package")
     cache = cache_folder()
     writable = os.access(_existing(cache), os.W_OK)
-    state, words = ("ok", "") if writable else ("missing", " cannot be written: networks are built at every start")
+    state, words = (OK, "") if writable else (MISSING, " cannot be written: networks are built at every start")
     yield Finding("cache", state, f"{cache}{words}")
 
 
@@ -146,9 +158,9 @@ def _port(port: int) -> Iterator[Finding]:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            yield Finding("osc port", "wrong", f"UDP {port} is taken ({error.strerror}); choose with --osc-port")
+            yield Finding("osc port", WRONG, f"UDP {port} is taken ({error.strerror}); choose with --osc-port")
         else:
-            yield Finding("osc port", "ok", f"UDP {port} on 127.0.0.1 is free")
+            yield Finding("osc port", OK, f"UDP {port} on 127.0.0.1 is free")
 
 
 def _disk() -> Iterator[Finding]:
@@ -156,11 +168,11 @@ def _disk() -> Iterator[Finding]:
     place = _existing(root)
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
-        yield Finding("disk", "wrong", f"{root} cannot be written; record elsewhere with --record DIR")
+        yield Finding("disk", WRONG, f"{root} cannot be written; record elsewhere with --record DIR")
     elif free < LOW_DISK_BYTES:
-        yield Finding("disk", "wrong", f"{root}: {free / 2**30:.1f} GiB free; an hour of recording takes about 2 GiB")
+        yield Finding("disk", WRONG, f"{root}: {free / 2**30:.1f} GiB free; an hour of recording takes about 2 GiB")
     else:
-        yield Finding("disk", "ok", f"{root}: {free / 2**30:.0f} GiB free")
+        yield Finding("disk", OK, f"{root}: {free / 2**30:.0f} GiB free")
 
 
 def _existing(path: Path) -> Path:

@@ -254,7 +254,7 @@ class Live:
             restarts=self.engine.worker.restarts,
             troubles=tuple(self.tally.troubles),
             first_frame_s=self.tally.first_frame_s,
-            rung=str(self._chain.backend),
+            backend=str(self._chain.backend),
         )
 
 
@@ -287,7 +287,9 @@ def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
 
 def _greet(live: Live) -> None:
     host, port = live.engine.osc.address
-    console.say(f"listening to {live.engine.capture.source.name}; OSC on {host}:{port}; model {live.options.look.name}")
+    console.notify(
+        f"listening to {live.engine.capture.source.name}; OSC on {host}:{port}; model {live.options.look.name}"
+    )
     if live.options.stream_batch:
-        console.say(f"stream batch: a picture comes {live.show.state.steps - 1} frames later than without")
-    console.say("Ctrl-C ends the show" if live.options.headless else "keys: ? lists them, Q twice ends the show")
+        console.notify(f"stream batch: a picture comes {live.show.state.steps - 1} frames later than without")
+    console.notify("Ctrl-C ends the show" if live.options.headless else "keys: ? lists them, Q twice ends the show")

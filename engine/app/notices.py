@@ -32,7 +32,7 @@ class Notices:
         """Tell of trouble, on the screen and on stderr; the same line in a row only once."""
         self.note(line)
         if self._tally.trouble(line):
-            console.say(f"tpos: {line}")
+            console.notify(f"tpos: {line}")
 
     def note(self, line: str) -> None:
         """Show a line on the screen for a while."""

@@ -136,7 +136,7 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     channels = Intake(file.sample_rate, file.channels).channels
     show = _open_show(look, picture)
     for line in unknown_words(show.pipeline.model, state.prompts):
-        console.say(f"tpos: {line}")
+        console.notify(f"tpos: {line}")
     return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
 
 

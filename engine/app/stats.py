@@ -14,6 +14,7 @@ import psutil
 from engine.audio.capture import AudioCounters
 from engine.core.messages import Frame
 from engine.recording.recorder import SessionSummary
+from engine.recording.session import VIDEO
 from engine.render.pacing import RedrawStats
 
 _KEPT = 20_000
@@ -38,7 +39,7 @@ class LiveSummary:
     troubles: tuple[str, ...]
     first_frame_s: float
     """From the start of the program to the first frame's redraw; 0 where none came."""
-    rung: str
+    backend: str
     """What the model ran on at the end."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,13 +60,13 @@ class LiveSummary:
             f"sound to picture {self.delay_ms[0]:.0f} ms (95 % within {self.delay_ms[1]:.0f} ms); "
             f"{self.audio.overruns} overruns, {self.audio.overflows} overflows, {self.audio.losses} losses",
             f"heard: {heard}",
-            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.rung}",
+            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.backend}",
         ]
         lines += [f"trouble: {trouble}" for trouble in self.troubles]
         lines += [f"snapshot: {path}" for path in self.snapshots]
         for recording in self.recordings:
             broke = f" (broke off: {recording.error})" if recording.error else ""
-            lines.append(f"recording: {recording.path} ({recording.duration_s:.1f} s){broke}")
+            lines.append(f"recording: {recording.path / VIDEO} ({recording.duration_s:.1f} s){broke}")
         return lines
 
 

@@ -25,7 +25,7 @@ def devices(json: Json = False) -> None:
         console.result({"devices": [asdict(device) for device in found], "outputs": [asdict(o) for o in outputs]}, json)
         return
     if not found:
-        console.say("no sound card; files and --input synth still play")
+        console.notify("no sound card; files and --input synth still play")
     rows = [
         (d.index, d.name, d.host_api, d.channels, int(d.default_rate), "monitor" if d.is_monitor else "") for d in found
     ]
@@ -45,17 +45,17 @@ def presets(json: Json = False) -> None:
         return
     console.table(("name", "description"), [(p.name, p.description) for p in found.values()])
     for trouble in troubles:
-        console.say(trouble)
-    console.say(f"your own go to {user_directory()}")
+        console.notify(trouble)
+    console.notify(f"your own go to {user_directory()}")
 
 
 @app.command()
 def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
     """What is present, missing or wrong on this machine, and what to do about it."""
-    from engine.app.doctor import examine
+    from engine.app.doctor import WRONG, examine
 
     findings = examine(osc_port)
-    wrong = [finding for finding in findings if finding.state == "wrong"]
+    wrong = [finding for finding in findings if finding.state is WRONG]
     if json:
         rows = [{"part": f.part, "state": f.state, "words": f.words} for f in findings]
         console.result({"ok": not wrong, "findings": rows}, json)
@@ -93,5 +93,5 @@ def bench(
         plot=plot,
         soak_minutes=positive("soak", soak) if soak is not None else None,
     )
-    report, lines = run_bench(options, None if json else console.say)
+    report, lines = run_bench(options, None if json else console.notify)
     console.result(report, json, lines)

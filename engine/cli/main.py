@@ -40,7 +40,7 @@ def _fail_usage(error: TyperException, debug: bool) -> None:
     """A command line that is none: one line, or the help where no command was given."""
     message = error.format_message()
     if message.lstrip().startswith("Usage:"):
-        console.say(message)
+        console.notify(message)
         sys.exit(2)
     _fail(message.replace("\n", " "), 2, debug)
 
@@ -48,5 +48,5 @@ def _fail_usage(error: TyperException, debug: bool) -> None:
 def _fail(message: str, code: int, debug: bool) -> None:
     if debug:
         raise
-    console.say(f"tpos: {message}")
+    console.notify(f"tpos: {message}")
     sys.exit(code)

@@ -37,7 +37,7 @@ def build(
     from engine.app.build import BuildOptions, build_model, lines
 
     wanted = BuildOptions(options.name, to, out, options.precision, gpu, options.size_px, options.additions)
-    report = build_model(wanted, None if json else console.say)
+    report = build_model(wanted, None if json else console.notify)
     console.result(report, json, lines(report))
 
 
@@ -79,7 +79,7 @@ def import_tpos(
     from tpos_models.stable_diffusion.tpos import import_tpos as convert
 
     convert(encoder, mapping, out)
-    console.say(f"written to {out}")
+    console.notify(f"written to {out}")
 
 
 @models_app.command("fetch")

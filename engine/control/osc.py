@@ -232,6 +232,15 @@ def parse_target(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def port_is_free(host: str, port: int) -> bool:
+    """Whether OSC could listen there."""
+    try:
+        _bind(host, port).close()
+    except RunError:
+        return False
+    return True
+
+
 def _resolve(target: tuple[str, int], family: int) -> Sender:
     try:
         return socket.getaddrinfo(*target, family=family, type=socket.SOCK_DGRAM)[0][4]

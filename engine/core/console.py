@@ -24,7 +24,7 @@ class Progress(Protocol):
     def __call__(self, share: float) -> None: ...
 
 
-def say(line: str) -> None:
+def notify(line: str) -> None:
     """News for a person, on stderr so that stdout stays clean."""
     err.print(line, markup=False)
 

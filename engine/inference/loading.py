@@ -69,7 +69,7 @@ def _in_torch(model: str) -> tuple[Precision, ...]:
 
 def _tensorrt(library: tensorrt.Library) -> RunnerKind:
     def building(network: str) -> Callable[[float], None]:
-        console.say(f"building {network} for this GPU, once; minutes")
+        console.notify(f"building {network} for this GPU, once; minutes")
         return lambda share: None
 
     return RunnerKind(
@@ -83,7 +83,7 @@ def _tensorrt(library: tensorrt.Library) -> RunnerKind:
 @cache
 def _preparing() -> None:
     """Once, however many networks and precisions are prepared."""
-    console.say("preparing the model for this machine, once; under a minute")
+    console.notify("preparing the model for this machine, once; under a minute")
 
 
 RUNNERS: tuple[RunnerKind, ...] = (
@@ -135,7 +135,7 @@ def choose_precision(asked: str | None, name: str) -> Precision | None:
 def open_chain(
     name: str,
     size_px: tuple[int, int] | None = None,
-    notify: Callable[[str], None] = console.say,
+    notify: Callable[[str], None] = console.notify,
     additions: Additions = PLAIN,
     precision: Precision | None = None,
 ) -> FallbackChain:
@@ -201,5 +201,5 @@ def _resolve(kind: RunnerKind, name: str, asked: Precision | None) -> Precision:
     try:
         return onnx_runner.fastest(registry.networks(name), notify=_preparing)
     except StorageError as error:  # it would be measured at every start
-        console.say(f"{error}; playing in {here[0]}")
+        console.notify(f"{error}; playing in {here[0]}")
         return here[0]

@@ -50,7 +50,7 @@ def open_headless_output(size: Size) -> HeadlessOutput:
     try:
         return HeadlessOutput(size, open_context())
     except MissingPart as error:
-        console.say(f"tpos: {error}; the model's frames are recorded as they are")
+        console.notify(f"tpos: {error}; the model's frames are recorded as they are")
         return HeadlessOutput(size, None)
 
 

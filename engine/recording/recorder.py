@@ -35,7 +35,7 @@ from engine.recording.session import (
     to_log,
     write_record,
 )
-from engine.recording.session_writer import Take, check_space
+from engine.recording.session_writer import SessionWriter, check_space
 from export.media.writing import writing
 from tpos_models.errors import RunError, StorageError, TposError
 
@@ -115,19 +115,19 @@ class Recorder:
         """
         with self._lock:
             if self._running:
-                raise RunError(f"already recording {self._running.take.folder.name}: stop it first")
+                raise RunError(f"already recording {self._running.writer.folder.name}: stop it first")
             folder = new_folder(self._root, name)
             remember_root(self._root)
             try:
                 check_space(folder, self._min_free)
-                take = self._new_take(folder, about())
+                writer = self._new_writer(folder, about())
             except TposError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-            self._running = _Running(take, _Inbox(self._limits), self._clock, self._fps, about)
+            self._running = _Running(writer, _Inbox(self._limits), self._clock, self._fps, about)
             return folder
 
-    def _new_take(self, folder: Path, about: About) -> Take:
+    def _new_writer(self, folder: Path, about: About) -> SessionWriter:
         record = SessionRecord(
             started=datetime.now().astimezone().isoformat(timespec="milliseconds"),
             pid=os.getpid(),
@@ -144,7 +144,7 @@ class Recorder:
         if about.picture is not None:
             with writing(folder):
                 Image.fromarray(about.picture).save(folder / START, compress_level=1)
-        return Take(folder, record, about.preset, self._clock.now(), self._min_free // 4)
+        return SessionWriter(folder, record, about.preset, self._clock.now(), self._min_free // 4)
 
     def due(self, time_s: float) -> bool:
         """Whether a picture of this time would get a frame of its own: spares reading back one that would not."""
@@ -195,8 +195,10 @@ class Recorder:
 class _Running:
     """One recording and its thread, "tpos-recorder"."""
 
-    def __init__(self, take: Take, inbox: _Inbox, clock: Clock, fps: float, about: Callable[[], About]) -> None:
-        self.take = take
+    def __init__(
+        self, writer: SessionWriter, inbox: _Inbox, clock: Clock, fps: float, about: Callable[[], About]
+    ) -> None:
+        self.writer = writer
         self._about = about
         self._inbox = inbox
         self._clock = clock
@@ -211,37 +213,37 @@ class _Running:
 
     def offer(self, image: np.ndarray, time_s: float) -> bool:
         self._offered_slot = self._slot(time_s)
-        return self._inbox.put("picture", lambda take: take.picture(image, time_s))
+        return self._inbox.put("picture", lambda writer: writer.picture(image, time_s))
 
     def audio(self, samples: np.ndarray, start_index: int, time_s: float) -> bool:
-        seconds = len(samples) / self.take.record.sample_rate
-        return self._inbox.put("sound", lambda take: take.sound(samples, start_index, time_s), seconds)
+        seconds = len(samples) / self.writer.record.sample_rate
+        return self._inbox.put("sound", lambda writer: writer.sound(samples, start_index, time_s), seconds)
 
     def log(self, time_s: float, kind: str, data: dict[str, Any]) -> bool:
         raw = msgspec.Raw(to_json(data))
-        return self._inbox.put("line", lambda take: take.line(time_s, kind, raw))
+        return self._inbox.put("line", lambda writer: writer.line(time_s, kind, raw))
 
     def _slot(self, time_s: float) -> int:
-        return round((time_s - self.take.origin_s) * self._fps)
+        return round((time_s - self.writer.origin_s) * self._fps)
 
     @property
     def status(self) -> RecorderStatus:
-        take = self.take
+        writer = self.writer
         state = RecorderState.FAILED if self._error else RecorderState.RECORDING
-        return RecorderStatus(state, take.folder, take.seconds, take.size_bytes, self._error, self._counters())
+        return RecorderStatus(state, writer.folder, writer.seconds, writer.size_bytes, self._error, self._counters())
 
     def stop(self) -> SessionSummary:
         self._inbox.close()
         self._thread.join()
-        take = self.take
-        return SessionSummary(take.folder, take.seconds, take.size_bytes, self._counters(), self._error)
+        writer = self.writer
+        return SessionSummary(writer.folder, writer.seconds, writer.size_bytes, self._counters(), self._error)
 
     def _run(self) -> None:
         try:
             self._write()
         except Exception as error:  # noqa: BLE001 - supervised: whatever breaks here, the show goes on
             self._error = str(error) if isinstance(error, TposError) else f"recording broke: {error!r}"
-            self.take.abandon()
+            self.writer.abandon()
             self._write_record()
             while not self._inbox.finished:
                 self._inbox.get(_POLL_S)
@@ -251,30 +253,30 @@ class _Running:
         while not self._inbox.finished:
             work = self._inbox.get(_POLL_S)
             if work:
-                work(self.take)
+                work(self.writer)
             if self._inbox.idle:
-                self.take.tick(self._clock.now())
-            self.take.progress(self._clock.now())
-        self.take.finish(self._clock.now())
+                self.writer.keep_up(self._clock.now())
+            self.writer.report(self._clock.now())
+        self.writer.finish(self._clock.now())
 
     def _write_record(self) -> None:
         state = SessionState.FAILED if self._error else SessionState.COMPLETE
         about = self._about()
         done = replace(
-            self.take.record,
+            self.writer.record,
             spec=about.spec,
             options=about.options,
             state=state,
             error=self._error,
-            duration_s=self.take.seconds,
+            duration_s=self.writer.seconds,
             counters=self._counters(),
         )
         with suppress(StorageError):  # a disk full to the last byte: the session will be listed as cut short
-            write_record(self.take.folder, done)
+            write_record(self.writer.folder, done)
 
     def _counters(self) -> Counters:
-        """The take's counters, and what never reached it."""
-        done, inbox = self.take.counters, self._inbox
+        """The writer's counters, and what never reached it."""
+        done, inbox = self.writer.counters, self._inbox
         dropped = {**done.dropped, "queue": round(inbox.refused["picture"])}
         if self._error:
             dropped["failed"] = round(inbox.offered["picture"]) - done.written - sum(dropped.values())
@@ -293,14 +295,14 @@ class _Inbox:
     def __init__(self, limits: dict[str, int]) -> None:
         self._limits = limits
         self._changed = threading.Condition()
-        self._work: deque[tuple[str, Callable[[Take], None]]] = deque()
+        self._work: deque[tuple[str, Callable[[SessionWriter], None]]] = deque()
         self._waiting = dict.fromkeys(limits, 0)
         self._closed = False
         self.offered = dict.fromkeys(limits, 0.0)
         """Handed in so far, by kind and weight."""
         self.refused = dict.fromkeys(limits, 0.0)
 
-    def put(self, kind: str, work: Callable[[Take], None], weight: float = 1.0) -> bool:
+    def put(self, kind: str, work: Callable[[SessionWriter], None], weight: float = 1.0) -> bool:
         """Hand in one piece of work, counted with `weight`; False if it is refused."""
         with self._changed:
             if self._closed:
@@ -320,7 +322,7 @@ class _Inbox:
             self._closed = True
             self._changed.notify()
 
-    def get(self, timeout_s: float) -> Callable[[Take], None] | None:
+    def get(self, timeout_s: float) -> Callable[[SessionWriter], None] | None:
         """The oldest work, None if none comes in time."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._work) or self._closed, timeout_s)

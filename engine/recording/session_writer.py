@@ -22,7 +22,7 @@ _PROGRESS_S = 1.0
 _MIB = 2**20
 
 
-class Take:
+class SessionWriter:
     """Writes one session folder; owned by one thread, the recorder's.
 
     `origin_s` is the moment, on the show's clock, that becomes time 0; recording breaks off when fewer than
@@ -77,7 +77,7 @@ class Take:
             self._log_bytes += self._log.write(msgspec.json.encode(entry) + b"\n")
         self.counters = replace(self.counters, log_lines=self.counters.log_lines + 1)
 
-    def tick(self, now_s: float) -> None:
+    def keep_up(self, now_s: float) -> None:
         """Nothing waits to be written: keep the files moving up to shortly before now."""
         now = self._axis.seconds(now_s)
         if now - self._sound_s > _SILENT_AFTER_S:
@@ -87,7 +87,7 @@ class Take:
             self._silence_until(now - _SETTLE_S)
         self._show(self._grid.advance(now - _SETTLE_S))
 
-    def progress(self, now_s: float) -> None:
+    def report(self, now_s: float) -> None:
         """Once a second: watch the disk, and log how far the files are."""
         if now_s - self._progress_s < _PROGRESS_S:
             return

@@ -17,7 +17,7 @@ from engine.core.clock import VirtualClock, WallClock
 from engine.core.messages import Frame, Prompt, ShowState
 from engine.recording.recorder import Recorder
 from engine.recording.session import About, SessionRecord, list_sessions, open_session
-from engine.recording.session_writer import Take
+from engine.recording.session_writer import SessionWriter
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, RunError, StorageError
 
@@ -34,17 +34,17 @@ BLACK, WHITE = flat(0), flat(255)
 
 
 @pytest.fixture
-def take(tmp_path: Path) -> Iterator[Take]:
-    """A take whose time 0 is 0 on the show's clock."""
+def writer(tmp_path: Path) -> Iterator[SessionWriter]:
+    """A writer whose time 0 is 0 on the show's clock."""
     (tmp_path / "take").mkdir()
     record = SessionRecord("2026-01-02T03:04:05.000+00:00", os.getpid(), SIZE, FPS, RATE, 1)
-    take = Take(tmp_path / "take", record, "", 0.0, 0)
-    yield take
-    take.abandon()
+    writer = SessionWriter(tmp_path / "take", record, "", 0.0, 0)
+    yield writer
+    writer.abandon()
 
 
 def play(
-    take: Take, seconds: float, events_s: list[float], speed: float = 1.0, lost: tuple[float, float] = (0, 0)
+    writer: SessionWriter, seconds: float, events_s: list[float], speed: float = 1.0, lost: tuple[float, float] = (0, 0)
 ) -> None:
     """A show on a card running at `speed`: a click and a flash of 0.1 s at `events_s`; no sound comes during `lost`."""
     rng = np.random.default_rng(0)
@@ -57,13 +57,13 @@ def play(
         captured_s = (start + CHUNK) / (RATE * speed)
         if not lost[0] <= captured_s < lost[1]:
             jittered_s = captured_s + rng.uniform(0, 0.008)
-            take.sound(click[start : start + CHUNK], index, jittered_s)
+            writer.sound(click[start : start + CHUNK], index, jittered_s)
             index += CHUNK
         while pending and pending[0] <= captured_s:
             time_s = pending.pop(0)
-            take.picture(WHITE if any(0 <= time_s - t < 0.1 for t in events_s) else BLACK, time_s)
-        take.tick(captured_s)
-    take.finish(seconds)
+            writer.picture(WHITE if any(0 <= time_s - t < 0.1 for t in events_s) else BLACK, time_s)
+        writer.keep_up(captured_s)
+    writer.finish(seconds)
 
 
 def events_of(folder: Path) -> tuple[list[float], list[float]]:
@@ -75,40 +75,40 @@ def events_of(folder: Path) -> tuple[list[float], list[float]]:
     return flashes, [float(i / rate) for i in loud[np.diff(loud, prepend=-rate) > rate // 10]]
 
 
-def test_ten_minutes_on_a_drifting_card_stay_aligned(take: Take) -> None:
+def test_ten_minutes_on_a_drifting_card_stay_aligned(writer: SessionWriter) -> None:
     speed = 1.001
     events_s = [0.5, 60.01, 299.77, 450.5, 599.33]
-    play(take, 600.0, events_s, speed)
-    flashes, clicks = events_of(take.folder)
+    play(writer, 600.0, events_s, speed)
+    flashes, clicks = events_of(writer.folder)
     assert clicks == pytest.approx([t * speed for t in events_s], abs=0.012)
     assert np.abs(np.subtract(flashes, clicks)).max() <= 0.040
-    info = read_video_info(take.folder / "video.mp4")
+    info = read_video_info(writer.folder / "video.mp4")
     assert info.duration_s == pytest.approx(600.0 * speed, abs=0.1)
     assert info.audio_duration_s == pytest.approx(600.0 * speed, abs=0.2)
-    assert take.counters.silence_s < 0.05
+    assert writer.counters.silence_s < 0.05
 
 
-def test_a_lost_device_becomes_silence_of_the_right_length(take: Take) -> None:
+def test_a_lost_device_becomes_silence_of_the_right_length(writer: SessionWriter) -> None:
     events_s = [1.0, 7.5]
-    play(take, 9.0, events_s, lost=(2.0, 6.0))
-    flashes, clicks = events_of(take.folder)
+    play(writer, 9.0, events_s, lost=(2.0, 6.0))
+    flashes, clicks = events_of(writer.folder)
     assert clicks == pytest.approx(events_s, abs=0.02)
     assert np.abs(np.subtract(flashes, clicks)).max() <= 0.040
-    assert take.counters.silence_s == pytest.approx(4.0, abs=0.1)
-    raw, rate = read_sound(take.folder / "audio.flac")
+    assert writer.counters.silence_s == pytest.approx(4.0, abs=0.1)
+    raw, rate = read_sound(writer.folder / "audio.flac")
     assert len(raw) / rate == pytest.approx(9.0, abs=0.1)
 
 
-def test_while_the_device_is_lost_the_files_move_on(take: Take) -> None:
-    take.picture(WHITE, 0.0)
-    take.sound(np.zeros(RATE, np.float32), 0, 1.0)
+def test_while_the_device_is_lost_the_files_move_on(writer: SessionWriter) -> None:
+    writer.picture(WHITE, 0.0)
+    writer.sound(np.zeros(RATE, np.float32), 0, 1.0)
     for tenth in range(10, 61):
-        take.tick(tenth / 10)
-        assert take.counters.audio_s >= tenth / 10 - 1.6
-        assert take.seconds >= tenth / 10 - 0.6
-    take.sound(np.full(RATE, 0.5, np.float32), RATE, 7.0)
-    take.finish(7.0)
-    sound, _ = read_sound(take.folder / "audio.flac")
+        writer.keep_up(tenth / 10)
+        assert writer.counters.audio_s >= tenth / 10 - 1.6
+        assert writer.seconds >= tenth / 10 - 0.6
+    writer.sound(np.full(RATE, 0.5, np.float32), RATE, 7.0)
+    writer.finish(7.0)
+    sound, _ = read_sound(writer.folder / "audio.flac")
     assert len(sound) == 7 * RATE
     assert np.flatnonzero(sound)[0] == 6 * RATE
 

@@ -16,7 +16,7 @@ import pytest
 from engine.core.clock import VirtualClock
 from engine.recording.recorder import Recorder
 from engine.recording.session import SessionRecord, open_session
-from engine.recording.session_writer import Take
+from engine.recording.session_writer import SessionWriter
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.errors import StorageError
 
@@ -46,52 +46,52 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def open_take(folder: Path, spare_bytes: int = 0) -> Take:
+def open_writer(folder: Path, spare_bytes: int = 0) -> SessionWriter:
     """A session whose time 0 is 0 on the show's clock."""
     folder.mkdir()
     record = SessionRecord("2026-01-02T03:04:05.000+00:00", os.getpid(), SIZE, FPS, RATE, 1)
-    return Take(folder, record, "", 0.0, spare_bytes)
+    return SessionWriter(folder, record, "", 0.0, spare_bytes)
 
 
 @pytest.fixture
-def take(tmp_path: Path) -> Iterator[Take]:
-    take = open_take(tmp_path / "set")
-    yield take
-    take.abandon()
+def writer(tmp_path: Path) -> Iterator[SessionWriter]:
+    writer = open_writer(tmp_path / "set")
+    yield writer
+    writer.abandon()
 
 
 @pytest.mark.parametrize("sound_s", [1.0, 2.9])
-def test_picture_and_sound_end_together_wherever_the_sound_broke_off(take: Take, sound_s: float) -> None:
-    take.sound(np.full(round(sound_s * RATE), 0.5, np.float32), 0, sound_s)
+def test_picture_and_sound_end_together_wherever_the_sound_broke_off(writer: SessionWriter, sound_s: float) -> None:
+    writer.sound(np.full(round(sound_s * RATE), 0.5, np.float32), 0, sound_s)
     for k in range(round(max(sound_s, 2.5) * FPS)):
-        take.picture(GREY, k / FPS)
-    take.finish(3.0)
+        writer.picture(GREY, k / FPS)
+    writer.finish(3.0)
     wanted_s = 3.0 if sound_s < 2.5 else sound_s  # what came within half a second of the end needs no silence
-    sound, _ = read_sound(take.folder / "audio.flac")
+    sound, _ = read_sound(writer.folder / "audio.flac")
     assert len(sound) / RATE == pytest.approx(wanted_s, abs=0.01)
     assert np.flatnonzero(sound)[-1] == round(sound_s * RATE) - 1
-    info = read_video_info(take.folder / "video.mp4")
+    info = read_video_info(writer.folder / "video.mp4")
     assert info.duration_s == pytest.approx(wanted_s, abs=1 / FPS)
     assert info.audio_duration_s == pytest.approx(wanted_s, abs=0.13)  # AAC comes in frames of 1024 samples
-    assert take.counters.silence_s == pytest.approx(wanted_s - sound_s, abs=0.01)
+    assert writer.counters.silence_s == pytest.approx(wanted_s - sound_s, abs=0.01)
 
 
-def test_without_any_sound_a_film_is_as_long_as_its_pictures(take: Take) -> None:
+def test_without_any_sound_a_film_is_as_long_as_its_pictures(writer: SessionWriter) -> None:
     for k in range(2 * FPS):
-        take.picture(GREY, k / FPS)
-    take.finish(2.0)
-    assert read_video_info(take.folder / "video.mp4").duration_s == pytest.approx(2.0, abs=1 / FPS)
-    assert sum(1 for _ in read_frames(take.folder / "video.mp4")) == 2 * FPS
+        writer.picture(GREY, k / FPS)
+    writer.finish(2.0)
+    assert read_video_info(writer.folder / "video.mp4").duration_s == pytest.approx(2.0, abs=1 / FPS)
+    assert sum(1 for _ in read_frames(writer.folder / "video.mp4")) == 2 * FPS
 
 
 def test_the_disk_is_watched_once_a_second(tmp_path: Path, disk: Disk) -> None:
-    take = open_take(tmp_path / "set", spare_bytes=100 * MIB)
-    take.progress(1.5)
+    writer = open_writer(tmp_path / "set", spare_bytes=100 * MIB)
+    writer.report(1.5)
     disk.free = 99 * MIB
-    take.progress(2.4)
+    writer.report(2.4)
     with pytest.raises(StorageError, match=r"disk nearly full: 99 MiB free in .*, 100 are needed"):
-        take.progress(2.6)
-    take.abandon()
+        writer.report(2.6)
+    writer.abandon()
 
 
 def test_a_disk_that_fills_up_ends_the_recording_with_its_reason(tmp_path: Path, disk: Disk) -> None:
@@ -119,13 +119,13 @@ def test_a_disk_that_fills_up_ends_the_recording_with_its_reason(tmp_path: Path,
     assert read_video_info(tmp_path / "set" / "video.mp4").duration_s >= 1.5
 
 
-def test_progress_lines_say_how_far_the_files_are(take: Take) -> None:
+def test_progress_lines_say_how_far_the_files_are(writer: SessionWriter) -> None:
     for k in range(3 * FPS):
-        take.picture(GREY, k / FPS)
-        take.sound(np.zeros(RATE // FPS, np.float32), k * RATE // FPS, (k + 1) / FPS)
-        take.progress((k + 1) / FPS)
-    take.finish(3.0)
-    lines = [line for line in open_session(take.folder).log if line.kind == "progress"]
+        writer.picture(GREY, k / FPS)
+        writer.sound(np.zeros(RATE // FPS, np.float32), k * RATE // FPS, (k + 1) / FPS)
+        writer.report((k + 1) / FPS)
+    writer.finish(3.0)
+    lines = [line for line in open_session(writer.folder).log if line.kind == "progress"]
     assert [round(line.time_s) for line in lines] == [1, 2, 3]
     assert [line.data["frames"] for line in lines] == pytest.approx([FPS, 2 * FPS, 3 * FPS], abs=2)
     assert [line.data["size_bytes"] for line in lines] == sorted(line.data["size_bytes"] for line in lines)
@@ -143,26 +143,26 @@ def boxes(path: Path) -> list[str]:
     return names
 
 
-def film(take: Take, seconds: float) -> None:
+def film(writer: SessionWriter, seconds: float) -> None:
     rng = np.random.default_rng(0)
     for k in range(round(seconds * FPS)):
-        take.sound(np.full(RATE // FPS, 0.1, np.float32), k * RATE // FPS, (k + 1) / FPS)
-        take.picture(rng.integers(0, 255, (32, 32, 3), np.uint8), k / FPS)
+        writer.sound(np.full(RATE // FPS, 0.1, np.float32), k * RATE // FPS, (k + 1) / FPS)
+        writer.picture(rng.integers(0, 255, (32, 32, 3), np.uint8), k / FPS)
 
 
-def test_while_it_runs_a_film_reaches_the_disk_in_fragments_of_half_a_second(take: Take) -> None:
-    film(take, 6.0)
-    fragments = boxes(take.folder / "video.mp4").count("moof")
+def test_while_it_runs_a_film_reaches_the_disk_in_fragments_of_half_a_second(writer: SessionWriter) -> None:
+    film(writer, 6.0)
+    fragments = boxes(writer.folder / "video.mp4").count("moof")
     assert fragments >= 6.0 / 0.5 - 2
-    on_disk_s = read_video_info(take.folder / "video.mp4").duration_s
+    on_disk_s = read_video_info(writer.folder / "video.mp4").duration_s
     assert on_disk_s >= 6.0 - 1.2
 
 
-def test_a_finished_film_is_a_plain_mp4(take: Take) -> None:
-    film(take, 3.0)
-    take.finish(3.0)
-    names = boxes(take.folder / "video.mp4")
+def test_a_finished_film_is_a_plain_mp4(writer: SessionWriter) -> None:
+    film(writer, 3.0)
+    writer.finish(3.0)
+    names = boxes(writer.folder / "video.mp4")
     assert names.count("moov") == 1
     assert "moof" not in names
-    assert b"mvex" not in (take.folder / "video.mp4").read_bytes().split(b"moov")[-1]
-    assert read_video_info(take.folder / "video.mp4").duration_s == pytest.approx(3.0, abs=1 / FPS)
+    assert b"mvex" not in (writer.folder / "video.mp4").read_bytes().split(b"moov")[-1]
+    assert read_video_info(writer.folder / "video.mp4").duration_s == pytest.approx(3.0, abs=1 / FPS)
