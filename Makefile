@@ -19,7 +19,7 @@ test: lint ## Set up everything, then lint, types and every test, with coverage
 lint: setup-test ## Lint, format and types, without changing anything
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
-	$(VENV)/mypy
+	$(VENV)/mypy -n 2
 
 fmt: setup-test ## Put imports, quotes and lines in order
 	$(VENV)/ruff check --fix .

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.app.build import BuildOptions, build_model, choose_library
-from engine.cli import app
+from engine.cli.main import app
 from tpos_models.errors import DeviceError, InputError, MissingPart
 
 MODEL, SIZE_PX = "random:tiny-lcm", (64, 64)
