@@ -81,8 +81,9 @@ PARTS: dict[str, Callable[[], str]] = {"osc": osc_tables, "parameters": paramete
 
 
 def marked(text: str, name: str) -> str:
-    """What stands between the marker of that name and the end, ValueError without one."""
-    return text.split(f"<!-- generated:{name} -->\n", 1)[1].split(END, 1)[0]
+    """What stands between the marker of that name and the end; ValueError without them."""
+    begin, end = _between(text, name)
+    return text[begin:end]
 
 
 def write(folder: Path) -> None:
@@ -90,7 +91,14 @@ def write(folder: Path) -> None:
     for name, part in PARTS.items():
         page = folder / f"{name}.md"
         text = page.read_text(encoding="utf-8")
-        page.write_text(text.replace(marked(text, name), part()), encoding="utf-8")
+        begin, end = _between(text, name)
+        page.write_text(text[:begin] + part() + text[end:], encoding="utf-8")
+
+
+def _between(text: str, name: str) -> tuple[int, int]:
+    marker = f"<!-- generated:{name} -->\n"
+    begin = text.index(marker) + len(marker)
+    return begin, text.index(END, begin)
 
 
 if __name__ == "__main__":

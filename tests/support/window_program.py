@@ -74,16 +74,10 @@ def main(folder: str) -> None:
     times = redraw_loop(output, redraw, WallClock(), 30.0, lambda: time.monotonic() - started_s > PATIENCE_S)
     pictures = {"read": renderer.read(), "same_size": _shared(renderer, window)}
     np.savez(f"{folder}/pictures.npz", **pictures, **screens)
-    summary = {
-        "said": said,
-        "sizes": sizes,
-        "closed": output.closed,
-        "sent": output.health.sent,
-        "redraws": times.stats().redraws,
-    }
+    closed, sent, redraws = output.closed, output.health.sent, times.stats().redraws
     output.close()
     output.close()
-    say(json.dumps(summary))
+    say(json.dumps({"said": said, "sizes": sizes, "closed": closed, "sent": sent, "redraws": redraws}))
 
 
 def _shared(renderer: Renderer, window: ShowWindow) -> np.ndarray:
