@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from engine.audio.capture import Capture
-from engine.audio.sources import Source
+from engine.audio.sources import PacedSource, Source
 from engine.control.osc import HOST, PORT, OscServer, parse_target
 from engine.control.osc_status import Status
 from engine.control.show import Show
@@ -32,7 +32,8 @@ class OscOptions:
 class Engine:
     """Sound in, show state, inference and OSC, running between `__enter__` and `__exit__`.
 
-    `open_pipeline` is called by the inference thread, at the start and after every failure that `step_down` answers.
+    `open_pipeline` is called by the inference thread, at the start and after every failure that `step_down` answers. A
+    file or the soundtrack begins once it has returned for the first time; a sound card does not wait.
     `status` is what OSC reports. Frames are in `frames`, the newest wins. Raises what `OscServer` raises.
     """
 
@@ -51,7 +52,8 @@ class Engine:
         self.show, self.clock = show, clock
         self.capture = Capture(source, clock, state=lambda: show.state)
         self.frames: Mailbox[Frame] = Mailbox()
-        self.worker = Inference(open_pipeline, self.capture, show.current, self.frames, clock, max_fps, step_down)
+        self._open_pipeline = open_pipeline
+        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down)
         self.osc = OscServer(
             show.queue,
             host=osc.host,
@@ -61,17 +63,27 @@ class Engine:
             status=status,
             clock=clock,
         )
+        self.opened_s: float | None = None
+        """When the model was ready for the first time; None before."""
         self._running = ExitStack()
 
     def __enter__(self) -> Engine:
         with ExitStack() as stack:
             stack.callback(self.osc.close)
-            stack.enter_context(self.capture)
+            stack.callback(self.capture.close)
+            if not isinstance(self.capture.source, PacedSource):
+                self.capture.start()
             stack.callback(self.worker.stop, STOP_S)
             self.worker.start()
             self.osc.start()
             self._running = stack.pop_all()
         return self
+
+    def _opened(self) -> FramePipeline:
+        pipeline = self._open_pipeline()
+        self.opened_s = self.opened_s or self.clock.now()
+        self.capture.start()
+        return pipeline
 
     def __exit__(self, *error: object) -> None:
         self._running.close()

@@ -7,7 +7,7 @@ the main thread draws.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,10 +109,14 @@ class Live:
         self.words = PromptCheck(self.notices.post)
         self.snapshots = Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
+        self._refused: Exception | None = None
+        """Why the model could not be opened at all."""
 
     def run(self, stopping: threading.Event) -> LiveSummary:
-        """Play until the time is over, the file has ended, the window is closed, or `stopping` is set."""
-        started_s = self.clock.now()
+        """Play until the time is over, the file has ended, the window is closed, or `stopping` is set.
+
+        The time counts from when the model is ready: the first start prepares it for this machine.
+        """
         with ExitStack() as stack:
             if self.playback is not None:
                 stack.callback(self.playback.close)
@@ -121,10 +125,11 @@ class Live:
             stack.enter_context(self.engine)
             stack.callback(self.recording.stop)
             stack.enter_context(PresetWatcher(self.show.edit, self.notices.post, self.show.looks.current))
-            over = self._over(started_s, stopping)
-            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, over)
+            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, lambda: self._over(stopping))
             self.recording.sound()
-        return self._summary(started_s, gaps)
+        if self._refused is not None:
+            raise self._refused
+        return self._summary(gaps)
 
     def redraw(self, now_s: float) -> None:
         """One turn of the main loop."""
@@ -132,7 +137,8 @@ class Live:
         self._carry_out_effects()
         self._take_frame(now_s)
         self.words.follow(state.prompts, self._chain.loaded)
-        self.recording.follow(state)
+        if self.engine.capture.running:  # a file waits for the model, and its film with it
+            self.recording.follow(state)
         features, hud = self.engine.capture.latest, self._hud(state, now_s)
         redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
         if self.recording.due(redrawn.shaped_s) or self.snapshots.wanted:
@@ -163,12 +169,17 @@ class Live:
         )
 
     def _open_pipeline(self) -> FramePipeline:
-        """For the inference thread: the model in use, loaded where it is not yet."""
-        model, options = self._chain.model, self.options
-        steps = options.look.reference_steps if options.look.is_reference else 0
-        plan = choose_plan(model, steps, options.stream_batch)
-        limit = self._chain.backend.most_steps
-        return FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
+        """For the inference thread: the model in use, loaded where it is not; one that never opens ends the show."""
+        options, was_open = self.options, self.engine.frames.count > 0
+        try:
+            model = self._chain.model
+            steps = options.look.reference_steps if options.look.is_reference else 0
+            plan = choose_plan(model, steps, options.stream_batch)
+            limit = self._chain.backend.most_steps
+            return FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
+        except Exception as error:
+            self._refused = None if was_open else error
+            raise
 
     def _about(self) -> About:
         """What the records say of this show; of the model what is known when it is loaded."""
@@ -183,14 +194,14 @@ class Live:
             picture=self.picture,
         )
 
-    def _over(self, started_s: float, stopping: threading.Event) -> Callable[[], bool]:
-        seconds = self.options.seconds
+    def _over(self, stopping: threading.Event) -> bool:
+        timed_out = self.options.seconds is not None and self._played_s >= self.options.seconds
+        return timed_out or stopping.is_set() or self.engine.capture.ended or self._refused is not None
 
-        def over() -> bool:
-            timed_out = seconds is not None and self.clock.now() - started_s >= seconds
-            return timed_out or stopping.is_set() or self.engine.capture.ended
-
-        return over
+    @property
+    def _played_s(self) -> float:
+        opened_s = self.engine.opened_s
+        return 0.0 if opened_s is None else self.clock.now() - opened_s
 
     def _carry_out_effects(self) -> None:
         while self.show.effects:
@@ -238,8 +249,8 @@ class Live:
             blackout=state.blackout,
         )
 
-    def _summary(self, started_s: float, gaps: RedrawTimes) -> LiveSummary:
-        seconds, frames = self.clock.now() - started_s, self.engine.frames.count
+    def _summary(self, gaps: RedrawTimes) -> LiveSummary:
+        seconds, frames = self._played_s, self.engine.frames.count
         return LiveSummary(
             seconds=seconds,
             frames=frames,

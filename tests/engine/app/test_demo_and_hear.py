@@ -13,6 +13,7 @@ import pytest
 import soundfile as sf
 
 from engine.app import demo
+from engine.app.builder import OscOptions
 from engine.app.live import LiveOptions, run_live
 from engine.app.stats import LiveSummary
 from engine.audio import soundtrack
@@ -52,7 +53,9 @@ def test_a_demo_without_screen_and_microphone_plays_and_records(
 ) -> None:
     inputs(monkeypatch, [])
     next(soundtrack.stream())  # synthesised once in a process: a busy machine takes longer than this demo lasts
-    monkeypatch.setattr(demo, "run_live", lambda options, quiet: run_live(replace(options, osc_port=0), quiet))
+    monkeypatch.setattr(
+        demo, "run_live", lambda options, quiet: run_live(replace(options, osc=OscOptions(port=0)), quiet)
+    )
     summary = demo.run_demo("default", 3.0, headless=True)
     assert "demo: the built-in soundtrack, no screen: 3 s without a window, recording" in capsys.readouterr().err
     assert summary.frames > 3

@@ -13,7 +13,7 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
-from engine.app.offline import render_file, render_session
+from engine.app.offline import FilmOptions, render_file, render_session
 from engine.app.options import LookOptions, ModelOptions
 from engine.core.messages import Prompt, ShaderAmounts, ShowState
 from engine.recording.session import SessionRecord, open_session, state_to_json, write_record
@@ -54,7 +54,8 @@ def session_of(
 def exported(folder: Path, name: str = "again.mp4", size: tuple[int, int] | None = None) -> Film:
     """The session's film, rendered again."""
     path = folder / name
-    render_session(open_session(folder), path, ModelOptions(), size, FPS, lambda share: None)
+    film = FilmOptions(path, size, FPS)
+    render_session(open_session(folder), film, ModelOptions(precision="fp32"), lambda share: None)
     return np.stack([frame for _, frame in read_frames(path)])
 
 
@@ -114,13 +115,13 @@ def thunder() -> np.ndarray:
 
 def test_a_session_is_the_same_film_every_time_and_that_of_its_sound(tmp_path: Path, thunder: np.ndarray) -> None:
     """Bit for bit twice, and as `tpos render` draws that sound with that look."""
-    look = LookOptions(preset="default", prompt="a lake", seed=4)
+    look = LookOptions(precision="fp32", prompt="a lake", settings={"seed": 4})
     folder = session_of(tmp_path / "set", [(0.0, look.build_show()[0].state)], sound=thunder)
     once, again = exported(folder), exported(folder, "twice.mp4")
     np.testing.assert_array_equal(once, again)
     sf.write(tmp_path / "thunder.wav", thunder, RATE, "PCM_24")
     path = tmp_path / "render.mp4"
-    render_file(tmp_path / "thunder.wav", path, look, (96, 96), FPS, None, lambda share: None)
+    render_file(tmp_path / "thunder.wav", FilmOptions(path, (96, 96), FPS), look, lambda share: None)
     np.testing.assert_array_equal(once, np.stack([frame for _, frame in read_frames(path)]))
 
 

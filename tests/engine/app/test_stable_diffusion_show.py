@@ -117,6 +117,8 @@ def test_a_session_keeps_lora_picture_and_size_and_plays_again(tpos, thunder, tm
         "model_size": "64x96",
         "lora": [f"{lora}:0.5"],
         "ear": "pocket",
+        "precision": "fp32",
+        "sampler": None,
     }
     assert session.picture()[0, 0].tolist() == [250, 40, 10]
     assert (session.states[0][1].strength, session.states[0][1].feedback) == (0.25, 0.3)

@@ -13,10 +13,13 @@ from properties import steady
 from pythonosc.osc_bundle_builder import OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from engine.control.osc import MalformedError, read_datagram
-from engine.control.queue import Command, CommandError, CommandQueue
-from engine.control.show import ADDRESSES as ROWS
-from engine.control.show import Show, parse, parse_prompts
+from engine.control.addresses import ADDRESSES as ROWS
+from engine.control.addresses import parse
+from engine.control.arguments import CommandError
+from engine.control.changes import parse_prompts
+from engine.control.osc_wire import MalformedError, read_datagram
+from engine.control.queue import Command, CommandQueue
+from engine.control.show import Show
 from engine.core.messages import Prompt
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)

@@ -164,6 +164,8 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
     assert summary.restarts == 1
     assert summary.frames > 6
     assert 0 not in shown[next(i for i, index in enumerate(shown) if index) :], "the last frame left the screen"
-    assert live.inference.evaluations == 2 * 4 + (summary.frames - 2), "two frames of four steps, then one step each"
+    assert live.engine.worker.evaluations == 2 * 4 + (summary.frames - 2), (
+        "two frames of four steps, then one step each"
+    )
     assert live.status().state != line
     assert "CUDA out of memory" in str(caplog.records[0].exc_info)

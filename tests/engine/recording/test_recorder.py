@@ -200,7 +200,7 @@ def test_names_that_are_no_text_are_kept_as_far_as_they_are(tmp_path: Path) -> N
     """A prompt from a terminal, or a file's name, in Latin-1: Python hands its foreign bytes on as surrogates."""
     latin = b"caf\xe9".decode("utf-8", "surrogateescape")
     recorder = Recorder(tmp_path, SIZE, FPS, RATE, 1, WallClock(), min_free_mib=1)
-    recorder.start("set", About(input=f"{latin}.wav", options={"lora": [latin]}))
+    recorder.start("set", lambda: About(input=f"{latin}.wav", options={"lora": [latin]}))
     recorder.offer(flat(9), WallClock().now())
     assert recorder.log_state(WallClock().now(), ShowState(prompts=(Prompt(latin),), seed=3))
     summary = recorder.stop()
