@@ -19,9 +19,16 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """Networks are built into a cache of the session's own, in float32 unless TPOS_PRECISION says otherwise."""
+    """Networks are built into a cache of the run's own, in float32 unless TPOS_PRECISION says otherwise.
+
+    Processes side by side share it: what one has built the other need not. No test reads the user's folders.
+    """
+    mine = tmp_path_factory.getbasetemp()
+    shared = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TPOS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TPOS_CACHE", str(shared / "cache"))
+        patch.setenv("XDG_STATE_HOME", str(mine / "state"))
+        patch.delenv("TPOS_RECORDINGS", raising=False)
         if "TPOS_PRECISION" not in os.environ:
             patch.setenv("TPOS_PRECISION", "fp32")
         yield

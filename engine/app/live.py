@@ -137,7 +137,7 @@ class Live:
         self._carry_out_effects()
         self._take_frame(now_s)
         self.words.follow(state.prompts, self._chain.loaded)
-        if self.engine.capture.running:  # a file waits for the model, and its film with it
+        if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file
             self.recording.follow(state)
         features, hud = self.engine.capture.latest, self._hud(state, now_s)
         redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
@@ -265,6 +265,7 @@ class Live:
             restarts=self.engine.worker.restarts,
             troubles=tuple(self.tally.troubles),
             first_frame_s=self.tally.first_frame_s,
+            precision=self._chain.loaded.precision if self._chain.loaded else "",
             backend=str(self._chain.backend),
         )
 

@@ -39,6 +39,7 @@ class LiveSummary:
     troubles: tuple[str, ...]
     first_frame_s: float
     """From the start of the program to the first frame's redraw; 0 where none came."""
+    precision: str
     backend: str
     """What the model ran on at the end."""
 
@@ -60,7 +61,7 @@ class LiveSummary:
             f"sound to picture {self.delay_ms[0]:.0f} ms (95 % within {self.delay_ms[1]:.0f} ms); "
             f"{self.audio.overruns} overruns, {self.audio.overflows} overflows, {self.audio.losses} losses",
             f"heard: {heard}",
-            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.backend}",
+            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.backend} in {self.precision}",
         ]
         lines += [f"trouble: {trouble}" for trouble in self.troubles]
         lines += [f"snapshot: {path}" for path in self.snapshots]

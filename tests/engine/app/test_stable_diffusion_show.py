@@ -69,15 +69,22 @@ def tpos(capsys):
 
 
 def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
-    """`tpos live`, until three frames were sampled, however long that takes on this machine."""
+    """`tpos live`, until three frames were sampled and a second was heard, however long that takes on this machine."""
     options = LiveOptions(
-        look=look, source="synth", headless=True, osc=OscOptions(port=0), size=(64, 64), record=record, seconds=300.0
+        look=look,
+        source="synth",
+        mute=True,
+        headless=True,
+        osc=OscOptions(port=0),
+        size=(64, 64),
+        record=record,
+        seconds=300.0,
     )
     with open_live(options) as live:
 
         class Enough(threading.Event):
             def is_set(self) -> bool:
-                return live.engine.frames.count >= 3
+                return live.engine.frames.count >= 3 and live.engine.capture.counters().samples > RATE
 
         return live.run(Enough())
 

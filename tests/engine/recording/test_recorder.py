@@ -75,16 +75,16 @@ def events_of(folder: Path) -> tuple[list[float], list[float]]:
     return flashes, [float(i / rate) for i in loud[np.diff(loud, prepend=-rate) > rate // 10]]
 
 
-def test_ten_minutes_on_a_drifting_card_stay_aligned(writer: SessionWriter) -> None:
+def test_minutes_on_a_drifting_card_stay_aligned(writer: SessionWriter) -> None:
     speed = 1.001
-    events_s = [0.5, 60.01, 299.77, 450.5, 599.33]
-    play(writer, 600.0, events_s, speed)
+    events_s = [0.5, 60.01, 119.77, 179.33]
+    play(writer, 180.0, events_s, speed)
     flashes, clicks = events_of(writer.folder)
     assert clicks == pytest.approx([t * speed for t in events_s], abs=0.012)
     assert np.abs(np.subtract(flashes, clicks)).max() <= 0.040
     info = read_video_info(writer.folder / "video.mp4")
-    assert info.duration_s == pytest.approx(600.0 * speed, abs=0.1)
-    assert info.audio_duration_s == pytest.approx(600.0 * speed, abs=0.2)
+    assert info.duration_s == pytest.approx(180.0 * speed, abs=0.1)
+    assert info.audio_duration_s == pytest.approx(180.0 * speed, abs=0.15)
     assert writer.counters.silence_s < 0.05
 
 
