@@ -45,7 +45,7 @@ class Recipe:
     spare_first: bool = False
 
 
-RECIPES = (Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",)), Recipe(("Conv",), spare_first=True))
+RECIPES = (Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",), spare_first=True))
 """From the fastest to the most faithful. A network takes the first that reaches `LEAST_SIGNAL_DB`: which does not
 depend on how fast this machine is, or how busy."""
 

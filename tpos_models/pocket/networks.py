@@ -57,6 +57,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         tokens = torch.randn(batch, SPEC.tokens, SPEC.token_size, generator=torch.Generator().manual_seed(batch))
         return latents(batch), torch.full((batch,), SPEC.timesteps[0]), tokens
 
+    evaluations = cache(lambda: _evaluations(denoiser, latents(len(PLACES))))
     denoiser = Network(
         "pocket-denoiser",
         lambda: _load_denoiser(folder),
@@ -64,7 +65,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         ("x_t", "t", "tokens"),
         ("prediction",),
         _fingerprint(folder, "denoiser", "pocket-denoiser"),
-        real=lambda: _evaluations(denoiser, latents(len(PLACES))),
+        real=evaluations,
     )
     decoder = Network(
         "pocket-decoder",
@@ -73,7 +74,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
         ("latents",),
         ("image",),
         _fingerprint(folder, "decoder", "pocket-decoder"),
-        real=lambda: _drawn(denoiser, latents(len(PLACES))),
+        real=cache(lambda: _drawn(denoiser, evaluations())),
     )
     return denoiser, decoder
 
@@ -93,10 +94,10 @@ def _evaluations(denoiser: Network, noise: torch.Tensor) -> dict[int, list[Tenso
     return found
 
 
-def _drawn(denoiser: Network, noise: torch.Tensor) -> dict[int, list[Tensors]]:
+def _drawn(denoiser: Network, evaluations: dict[int, list[Tensors]]) -> dict[int, list[Tensors]]:
     """What the denoiser makes of them: what the decoder is given."""
     denoise = run_in_torch(denoiser)
-    return {step: [denoise(*one) for one in inputs] for step, inputs in _evaluations(denoiser, noise).items()}
+    return {step: [denoise(*one) for one in inputs] for step, inputs in evaluations.items()}
 
 
 def _load_denoiser(folder: Path) -> torch.nn.Module:

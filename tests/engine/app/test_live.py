@@ -115,7 +115,7 @@ def test_sound_through_a_sound_card_becomes_frames_and_a_film(virtual_mixer, tmp
 
 
 def test_a_killed_show_leaves_a_film_that_plays(tmp_path):
-    with Running(tmp_path, "--input", "synth") as live:
+    with Running(tmp_path, "--input", "synth", "--fps", "8") as live:
         session = live.wait_for_film(3.0)
         time.sleep(1.0)
         live.process.kill()
@@ -127,7 +127,7 @@ def test_a_killed_show_leaves_a_film_that_plays(tmp_path):
 def test_a_broken_recording_folder_stops_the_recording_not_the_show(tmp_path):
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("in the way")
-    with Running(blocked, "--input", "synth", "--seconds", "6") as live:
+    with Running(blocked, "--input", "synth", "--seconds", "6", "--fps", "8") as live:
         summary = live.result()
     assert summary["frames"] > 0
     assert summary["recordings"] == []
@@ -137,7 +137,7 @@ def test_a_broken_recording_folder_stops_the_recording_not_the_show(tmp_path):
 def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tmp_path):
     path = tmp_path / "waves.wav"
     sf.write(path, synthesise("waves", 5.0, 4), RATE)
-    with Running(tmp_path / "shows", "--input", str(path), "--prompt", "a beach") as live:
+    with Running(tmp_path / "shows", "--input", str(path), "--prompt", "a beach", "--fps", "8") as live:
         recording = live.result()["recordings"][0]
     assert recording["duration_s"] == pytest.approx(5.0, abs=0.8)
     bigger = tmp_path / "bigger.mp4"

@@ -79,6 +79,7 @@ def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
         size=(64, 64),
         record=record,
         seconds=300.0,
+        max_fps=10.0,
     )
     with open_live(options) as live:
 

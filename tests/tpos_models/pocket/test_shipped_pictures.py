@@ -1,13 +1,17 @@
-"""The shipped picture weights on seeds never trained on: the model card's rows, on fewer pictures."""
+"""The shipped picture weights, in what plays them, on seeds never trained on: the model card on fewer pictures."""
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
+import pytest
+import torch
+
+from export import onnx_runner
 from tpos_models.pocket.codec import Codec, load_codec
-from tpos_models.pocket.denoiser import load_denoiser
-from tpos_models.pocket.networks import WEIGHTS
+from tpos_models.pocket.networks import WEIGHTS, picture_networks
 from tpos_models.pocket.world.world import World
+from tpos_models.precision import Precision
 from tpos_models.training.pictures import evaluation as evaluate
 
 
@@ -21,9 +25,20 @@ def codec() -> Codec:
     return load_codec(WEIGHTS)
 
 
+Drawing = tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]
+"""Denoiser and decoder."""
+
+
 @pytest.fixture(scope="module")
-def draw(codec: Codec) -> evaluate.Draw:
-    return evaluate.in_one_step(load_denoiser(WEIGHTS), codec.decoder)
+def drawing() -> Drawing:
+    """In ONNX Runtime, as a show on a CPU plays them."""
+    denoiser, decoder = (onnx_runner.runner(Precision.FP32)(network) for network in picture_networks())
+    return lambda *tensors: denoiser(*tensors)[0], lambda latents: decoder(latents)[0]
+
+
+@pytest.fixture(scope="module")
+def draw(drawing: Drawing) -> evaluate.Draw:
+    return evaluate.in_one_step(*drawing)
 
 
 def test_the_codec_rebuilds_pictures(codec: Codec, world: World) -> None:
@@ -41,14 +56,14 @@ def test_motion_explains_what_changes_as_in_the_world(draw: evaluate.Draw, world
 
 
 @pytest.mark.xfail(strict=True, reason="23.6 and 19.1 dB where one step has 30.8: the model card says to use one")
-def test_more_steps_are_no_worse(draw: evaluate.Draw, codec: Codec, world: World) -> None:
+def test_more_steps_are_no_worse(draw: evaluate.Draw, drawing: Drawing, world: World) -> None:
     one = evaluate.one_step_fidelity(draw, world, 6)["one_step_psnr_db"]
-    more = evaluate.few_steps_fidelity(load_denoiser(WEIGHTS), codec.decoder, world, 6)
+    more = evaluate.few_steps_fidelity(*drawing, world, 6)
     assert min(more.values()) > one - 1.0
 
 
-def test_more_steps_draw_the_scene_too(codec: Codec, world: World) -> None:
-    more = evaluate.few_steps_fidelity(load_denoiser(WEIGHTS), codec.decoder, world, 6)
+def test_more_steps_draw_the_scene_too(drawing: Drawing, world: World) -> None:
+    more = evaluate.few_steps_fidelity(*drawing, world, 6)
     assert more["2_steps_psnr_db"] > 22
     assert more["4_steps_psnr_db"] > 17.5
 
