@@ -46,6 +46,7 @@ from tpos_models.precision import Precision
 
 PROGRAM = f"tpos-live {engine.__version__}"
 FILM_FPS = 30.0
+STARTING = "the model is getting ready; the first time it is prepared for this machine"
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class Live:
     def status(self) -> Status:
         """For OSC, ten times a second, from the control thread."""
         state, features, frame = self.show.state, self.engine.capture.latest(), self._shown
-        held = "blackout" if state.blackout else "frozen" if state.freeze else ""
+        starting = "starting" if self.engine.opened_s is None else ""
+        held = "blackout" if state.blackout else "frozen" if state.freeze else starting
         return Status(
             fps=self.tally.fps,
             delay_ms=self.tally.last_delay_ms,
@@ -244,7 +246,7 @@ class Live:
             heard=self._shown.heard if self._shown else (),
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s),
+            message=self.notices.message(now_s) or (STARTING if self.engine.opened_s is None else ""),
             frozen=state.freeze,
             blackout=state.blackout,
         )

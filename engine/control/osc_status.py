@@ -26,7 +26,7 @@ class Status:
     cue: int = -1
     recording: bool = False
     state: str = "ok"
-    """"ok", "silence", "clipping", "lost", "frozen", "blackout", or trouble in words."""
+    """The sound's state ("ok", "silence", "clipping", "lost"), "starting", "frozen", "blackout", or trouble in words."""
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (
@@ -40,7 +40,7 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("preset", "s", "The running preset."),
     ("cue", "i", "The current cue from 1, 0 before the first."),
     ("recording", "i", "1 while recording."),
-    ("state", "s", "ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
+    ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
     ("heartbeat", "i", "Grows by one with each report."),
 )
 
