@@ -30,7 +30,7 @@ from engine.control.show import EffectKind, Show
 from engine.core import console
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Frame, ShowState
+from engine.core.messages import Frame, ShowState, SoundState
 from engine.core.signals import ended_by_signals
 from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import FramePipeline
@@ -240,7 +240,7 @@ class Live:
             fps=self.tally.fps,
             delay_ms=self.tally.last_delay_ms,
             level=features.level,
-            state=features.state,
+            state=SoundState.OK if self.engine.opened_s is None else features.state,
             bpm=features.bpm,
             beat_phase=features.beat_phase,
             heard=self._shown.heard if self._shown else (),

@@ -26,7 +26,7 @@ class Status:
     cue: int = -1
     recording: bool = False
     state: str = "ok"
-    """The sound's state ("ok", "silence", "clipping", "lost"), "starting", "frozen", "blackout", or trouble in words."""
+    """As `SoundState`, or "starting", "frozen", "blackout", or trouble in words."""
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (
