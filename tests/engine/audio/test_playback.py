@@ -96,8 +96,8 @@ def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
         offset, alike = where(heard[:, 0], seen[at : at + SAMPLE_RATE // 5, 0])
         if alike > 0.7:
             late_s.append(heard_s + offset / SAMPLE_RATE - (seen_s + at_s))
-    assert len(late_s) > 6, "a busy machine may cost a moment of sound, not most of it"
-    assert np.abs(late_s).max() < 0.03
+    assert len(late_s) >= 4, "a busy machine may cost moments of the sound, not most of it"
+    assert abs(np.median(late_s)) < 0.02
 
 
 class Notes:
