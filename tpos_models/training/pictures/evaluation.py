@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.nn import functional as F
 
-from tpos_models.contracts import Denoiser
+from tpos_models.contracts import Decoder, Denoiser
 from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.noise_motion import NoiseWalk
@@ -40,7 +41,7 @@ def gradient_energy(picture: torch.Tensor) -> torch.Tensor:
     return across.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))
 
 
-def in_one_step(denoiser: torch.nn.Module, decoder: torch.nn.Module) -> Draw:
+def in_one_step(denoiser: Denoiser, decoder: Decoder) -> Draw:
     """The model's own drawing: one evaluation from z, decoded."""
 
     @torch.no_grad()
@@ -51,7 +52,7 @@ def in_one_step(denoiser: torch.nn.Module, decoder: torch.nn.Module) -> Draw:
     return draw
 
 
-def in_steps(denoiser: Denoiser, decoder: torch.nn.Module, steps: int) -> Draw:
+def in_steps(denoiser: Denoiser, decoder: Decoder, steps: int) -> Draw:
     """The same through the show's sampler, with as many steps."""
     sample, nothing = LcmSampler(denoiser, NoiseSchedule(SPEC)), to_tokens(scene())
 
@@ -84,7 +85,7 @@ def codec_fidelity(codec: Codec, world: World, count: int = 64) -> dict[str, flo
 
 
 @torch.no_grad()
-def few_steps_fidelity(denoiser: Denoiser, decoder: torch.nn.Module, world: World, count: int = 24) -> dict[str, float]:
+def few_steps_fidelity(denoiser: Denoiser, decoder: Decoder, world: World, count: int = 24) -> dict[str, float]:
     """PSNR of two and of four steps against the world's picture."""
     z, scenes = _samples(count, 2)
     want = torch.cat([world(*part) for part in zip(z.split(8), scenes.split(8), strict=True)])
@@ -118,7 +119,7 @@ def every_condition(places: list[int], strength: float = 1.0) -> torch.Tensor:
 
 
 @torch.no_grad()
-def conditions_shown(draw: Draw, world: World, places: list[int] | None = None) -> dict[str, object]:
+def conditions_shown(draw: Draw, world: World, places: list[int] | None = None) -> dict[str, Any]:
     """Share of pictures whose nearest among the world's fourteen for the same z and place is the one asked for."""
     places = list(range(len(PLACES))) if places is None else places
     right: dict[str, list[bool]] = {name: [] for name in CONDITIONS}
