@@ -38,7 +38,8 @@ def test_the_client_plays_a_running_show_and_hears_its_reports():
     options = LiveOptions(
         LookOptions(), "synth", headless=True, size=(64, 64), mute=True, osc=OscOptions(port=0), seconds=120.0
     )
-    ended, said = threading.Event(), []
+    ended = threading.Event()
+    said: list[str] = []
 
     def beside(live: Live) -> None:
         while live.tally.first_frame_s is None:
@@ -57,7 +58,7 @@ def test_the_client_plays_a_running_show_and_hears_its_reports():
     assert trouble == ""
     assert [prompt.text for prompt in live.show.state.prompts] == ["a lake under an aurora"]
     assert 0 <= live.show.state.motion <= 1
-    assert live.show.state.motion != presets.load("default").look.motion
+    assert live.show.state.motion != presets.to_state(presets.load("default")).motion
     assert "prompt   a lake under an aurora" in out
     assert float(re.findall(r"frames +([\d.]+)", out)[-1]) > 0
     assert "error" not in out

@@ -21,7 +21,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 class Progress(Protocol):
     """Called with the share done, 0..1."""
 
-    def __call__(self, share: float) -> None: ...
+    def __call__(self, share: float, /) -> None: ...
 
 
 def notify(line: str) -> None:

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import Frame, ShowState
-from engine.inference.frame_pipeline import FramePipeline
+from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.inference.hearing import SoundSource
 from engine.inference.in_flight import InFlightWorkers
 from engine.inference.priority import step_back
@@ -22,6 +22,16 @@ log = logging.getLogger(__name__)
 
 RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses between restarts after failures in a row; the last one repeats."""
+
+
+class Pipeline(Protocol):
+    """What the thread asks of `engine.inference.frame_pipeline.FramePipeline`, which says what each call does."""
+
+    def listen(self, source: SoundSource, state: ShowState) -> bool: ...
+
+    def at_once(self, state: ShowState) -> int: ...
+
+    def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]: ...
 
 
 class Inference:
@@ -35,7 +45,7 @@ class Inference:
 
     def __init__(
         self,
-        build: Callable[[], FramePipeline],
+        build: Callable[[], Pipeline],
         source: SoundSource,
         state: Callable[[], ShowState],
         frames: Mailbox[Frame],
@@ -86,14 +96,14 @@ class Inference:
         self.trouble = stepped or f"inference stopped: {str(error) or type(error).__name__}"
         return bool(stepped)
 
-    def _run(self, pipeline: FramePipeline) -> None:
+    def _run(self, pipeline: Pipeline) -> None:
         self._begun_s = -self._period_s
         workers = InFlightWorkers(
             partial(self._begin, pipeline), self._publish, lambda: pipeline.at_once(self._state())
         )
         workers.run(self._stop.is_set)
 
-    def _begin(self, pipeline: FramePipeline) -> Callable[[], tuple[Frame, float]] | None:
+    def _begin(self, pipeline: Pipeline) -> Callable[[], tuple[Frame, float]] | None:
         """The next frame, with everything known now; None while the show is frozen."""
         early_s = self._begun_s + self._period_s - self._clock.now()
         if early_s > 0 and self._stop.wait(early_s):

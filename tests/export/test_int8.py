@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from small_networks import Small, small
+from small_networks import Small, real_inputs, small
 
 from export import int8, onnx_runner
 from export.onnx_session import open_session
@@ -42,7 +42,7 @@ def test_int8_is_near_float32_and_takes_any_batch(tmp_path):
     network = with_real_inputs()
     run = onnx_runner.runner(Precision.INT8, tmp_path)(network)
     assert integers(onnx_runner.graph_path(network, Precision.INT8, tmp_path))
-    for inputs in network.real().values():
+    for inputs in real_inputs(network).values():
         assert powers_db(run, run_in_torch(network), inputs) > 25
     for batch in (1, 4):
         assert run(*network.example(batch))[0].shape[0] == batch
@@ -55,7 +55,7 @@ def signals() -> dict[str, dict[int, float]]:
     torch.set_num_threads(1)
     for network in picture_networks():
         run, reference = onnx_runner.runner(Precision.INT8)(network), run_in_torch(network)
-        _, unseen = int8.split(network.real())
+        _, unseen = int8.split(real_inputs(network))
         found[network.name] = {step: powers_db(run, reference, inputs) for step, inputs in unseen.items()}
     torch.set_num_threads(threads)
     return found
@@ -105,7 +105,7 @@ class Outlier(Small):
 
 def test_a_convolution_that_reads_mixed_scales_stays_in_float32(tmp_path):
     network = with_real_inputs(small(Outlier))
-    real = network.real()
+    real = real_inputs(network)
     plain = tmp_path / "plain.onnx"
     onnx_runner.export(network, plain)
     reference = open_session(plain, network)
@@ -123,7 +123,7 @@ def test_a_convolution_that_reads_mixed_scales_stays_in_float32(tmp_path):
 def test_a_step_far_from_the_first_counts_in_the_ranges(tmp_path):
     network = with_real_inputs(spread=30.0)
     run = onnx_runner.runner(Precision.INT8, tmp_path)(network)
-    assert powers_db(run, run_in_torch(network), network.real()[499]) > 25
+    assert powers_db(run, run_in_torch(network), real_inputs(network)[499]) > 25
 
 
 def test_what_cannot_be_rounded_is_refused_where_int8_is_asked_for_and_not_taken_where_it_is_not(tmp_path, monkeypatch):

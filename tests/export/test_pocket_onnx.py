@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from small_networks import real_inputs
 
 from export import onnx_runner
 from tpos_models.network import Run, run_in_torch
@@ -33,7 +34,9 @@ def one_thread() -> Iterator[None]:
 
 def test_one_step_in_int8_draws_what_the_world_draws():
     denoiser, decoder = runs(Precision.INT8)
-    draw = evaluation.in_one_step(lambda *tensors: denoiser(*tensors)[0], lambda latents: decoder(latents)[0])
+    draw = evaluation.in_one_step(
+        lambda x_t, t, tokens: denoiser(x_t, t, tokens)[0], lambda latents: decoder(latents)[0]
+    )
     assert evaluation.one_step_fidelity(draw, World(), 12)["one_step_psnr_db"] >= LEAST_INT8_PSNR_DB
 
 
@@ -42,6 +45,6 @@ def test_every_step_ends_in_torchs_picture_to_one_level_of_255():
     networks = picture_networks()
     reference, reference_decoder = (run_in_torch(network) for network in networks)
     for step in SPEC.timesteps:
-        for inputs in networks[0].real()[step][::6]:
+        for inputs in real_inputs(networks[0])[step][::6]:
             got, want = decoder(*denoiser(*inputs))[0], reference_decoder(*reference(*inputs))[0]
             assert float((255 * (got - want)).abs().max()) < 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def byte_pair_tokenizer():
     from transformers import CLIPTokenizer
 
     letters = sorted(ByteLevel.alphabet())
-    merges = [("t", "h"), ("th", "e</w>"), ("s", "e"), ("se", "a</w>")]
+    merges: Any = [("t", "h"), ("th", "e</w>"), ("s", "e"), ("se", "a</w>")]
     entries = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
     vocab = {entry: i for i, entry in enumerate(entries)}
@@ -51,7 +52,7 @@ def text_encoder(tokenizer):
 def unet(extra):
     import diffusers
 
-    made = diffusers.UNet2DConditionModel(
+    made: Any = diffusers.UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(32, 64),
         layers_per_block=1,
@@ -61,7 +62,8 @@ def unet(extra):
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         **extra,
-    ).eval()
+    )
+    made.eval()
     with torch.no_grad():  # untrained attention hardly listens to the prompt; make it matter
         for name, parameter in made.named_parameters():
             if "attn2" in name:
@@ -72,20 +74,23 @@ def unet(extra):
 def vae(tiny):
     import diffusers
 
+    made: Any
     if tiny:
-        return diffusers.AutoencoderTiny(
+        made = diffusers.AutoencoderTiny(
             encoder_block_out_channels=(8,) * 4,
             decoder_block_out_channels=(8,) * 4,
             num_encoder_blocks=(1,) * 4,
             num_decoder_blocks=(1,) * 4,
-        ).eval()
-    return diffusers.AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8,) * 4,
-        norm_num_groups=4,
-        layers_per_block=1,
-    ).eval()
+        )
+    else:
+        made = diffusers.AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(8,) * 4,
+            norm_num_groups=4,
+            layers_per_block=1,
+        )
+    return made.eval()
 
 
 def make_pipeline(kind: str, tiny_vae: bool = True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
-from tpos_models.network import Network
+from tpos_models.network import Network, Tensors
 
 
 class Small(torch.nn.Module):
@@ -30,3 +32,9 @@ def small(module: type[torch.nn.Module] = Small) -> Network:
         ("y", "p"),
         "0123456789abcdef" * 4,
     )
+
+
+def real_inputs(network: Network) -> Mapping[int, Sequence[Tensors]]:
+    """What the network is given in a show, by timestep, of a network that knows it."""
+    assert network.real
+    return network.real()

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def main(folder: str) -> None:
         screens[key] = gl.read_pixels(window.size)[::-1]
         flip()
 
-    window.flip = capture  # type: ignore[method-assign]
+    window.flip = capture
     output = WindowOutput(window)
     sizes: list[tuple[int, int]] = []
 
@@ -72,8 +72,8 @@ def main(folder: str) -> None:
 
     started_s = time.monotonic()
     times = redraw_loop(output, redraw, WallClock(), 30.0, lambda: time.monotonic() - started_s > PATIENCE_S)
-    pictures = {"read": renderer.read(), "same_size": _shared(renderer, window)}
-    np.savez(f"{folder}/pictures.npz", **pictures, **screens)
+    pictures: dict[str, Any] = {"read": renderer.read(), "same_size": _shared(renderer, window), **screens}
+    np.savez(f"{folder}/pictures.npz", **pictures)
     closed, sent, redraws = output.closed, output.health.sent, times.stats().redraws
     output.close()
     output.close()

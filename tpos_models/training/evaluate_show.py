@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ def shown(frame: torch.Tensor, scene: Scene) -> str:
 
 def sounds_shown(
     model: Model, world: World, seeds: Sequence[int] = UNSEEN_SEEDS, names: Sequence[str] = CONDITIONS
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Share of frames, prompt naming a place and sound a condition, that show the condition; what was missed."""
     show, right = Show(model), {name: list[bool]() for name in names}
     for k, seed in enumerate(seeds):
@@ -165,7 +166,7 @@ def takeovers(
     return found
 
 
-def evaluate_show(model: Model, world: World) -> dict[str, object]:
+def evaluate_show(model: Model, world: World) -> dict[str, Any]:
     """The rows of the model card that need sound and picture together."""
     ranks = louder_moves_further(model)
     found = takeovers(model, world)

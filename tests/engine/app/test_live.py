@@ -67,9 +67,9 @@ class Running:
                 if any(line["kind"] == "frame" and line["time_s"] > seconds for line in lines):
                     return log.parent
             time.sleep(0.05)
-        pytest.fail(
-            f"no film came: {self.process.stderr.read() if self.process.poll() is not None else 'still running'}"
-        )
+        assert self.process.stderr
+        ended = self.process.poll() is not None
+        pytest.fail(f"no film came: {self.process.stderr.read() if ended else 'still running'}")
 
     def end(self) -> dict:
         """Ctrl-C; the closing summary."""

@@ -128,7 +128,9 @@ def test_a_session_keeps_lora_picture_and_size_and_plays_again(tpos, thunder, tm
         "precision": "fp32",
         "sampler": None,
     }
-    assert session.picture()[0, 0].tolist() == [250, 40, 10]
+    began = session.picture()
+    assert began is not None
+    assert began[0, 0].tolist() == [250, 40, 10]
     assert (session.states[0][1].strength, session.states[0][1].feedback) == (0.25, 0.3)
     again = tmp_path / "again.mp4"
     exported = tpos("sessions", "export", session.info.path, "-o", again, "--fps", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -36,7 +37,9 @@ def settled(features: list[AudioFeatures], after_s: float = 8.0) -> list[AudioFe
     return [f for f in features if f.time_s > after_s]
 
 
-def place(duration_s: float, times_s: list[float], sound: np.ndarray, levels: np.ndarray | None = None) -> np.ndarray:
+def place(
+    duration_s: float, times_s: Sequence[float], sound: np.ndarray, levels: np.ndarray | None = None
+) -> np.ndarray:
     out = np.zeros(round(duration_s * SAMPLE_RATE) + len(sound))
     for number, time_s in enumerate(times_s):
         start = round(time_s * SAMPLE_RATE)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.audio import HOP_S, SAMPLE_RATE
-from engine.audio.analysis import Analyser
+from engine.audio.analysis import DEFAULT, Analyser
 from engine.audio.capture import Capture
 from engine.audio.sources import Source, SourceCounters, SourceState
 from engine.core.messages import AudioFeatures, ShowState
@@ -70,7 +70,9 @@ class HeldAnalyser(Analyser):
         self.going = threading.Event()
         self.going.set()
 
-    def process(self, samples: np.ndarray, end_time_s: float, state: ShowState, lost: bool) -> list[AudioFeatures]:
+    def process(
+        self, samples: np.ndarray, end_time_s: float, state: ShowState = DEFAULT, lost: bool = False
+    ) -> list[AudioFeatures]:
         self.going.wait(20)
         return super().process(samples, end_time_s, replace(state, agc=False), lost)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_nothing_is_torn_while_both_sides_run() -> None:
 class LappedCopy(np.ndarray):
     """Slots whose copy takes so long that `meanwhile` happens in the middle of it."""
 
-    def copy(self, order: str = "C") -> np.ndarray:
+    def copy(self, order: Literal["K", "A", "C", "F"] | None = "C") -> Any:
         half = len(self) // 2
         first = np.array(self[:half])
         LappedCopy.meanwhile()

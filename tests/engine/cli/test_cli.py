@@ -31,6 +31,7 @@ def tpos(capsys):
         with pytest.raises(SystemExit) as ended:
             main(list(arguments))
         out, err = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
         return Done(ended.value.code, out, err)
 
     return run

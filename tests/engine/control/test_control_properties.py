@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from properties import steady
 from pythonosc.osc_bundle_builder import OscBundleBuilder
-from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.osc_message_builder import ArgValue, OscMessageBuilder
 
 from engine.control.addresses import ADDRESSES as ROWS
 from engine.control.addresses import parse
@@ -34,7 +34,7 @@ ARGUMENTS = st.one_of(
     st.sampled_from([("T", True), ("F", False), ("N", None)]),
 )
 MESSAGES = st.tuples(ADDRESSES, st.lists(ARGUMENTS, max_size=5))
-Message = tuple[str, list[tuple[str, object]]]
+Message = tuple[str, list[tuple[str, ArgValue]]]
 PACKETS = st.recursive(MESSAGES, lambda inner: st.lists(inner, max_size=4), max_leaves=5)
 """A message, or a bundle of packets."""
 

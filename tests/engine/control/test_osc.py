@@ -80,8 +80,8 @@ def test_a_bundle_with_a_foreign_time_tag_is_carried_out_at_once_and_together(st
     assert stage.show.state.amount == 0.75
 
 
-@pytest.mark.parametrize("when", [0, time.time() + 3600], ids=["at once", "in an hour"])
-def test_nested_bundles_from_python_osc(stage: Stage, when: float) -> None:
+@pytest.mark.parametrize("when", [0, int(time.time()) + 3600], ids=["at once", "in an hour"])
+def test_nested_bundles_from_python_osc(stage: Stage, when: int) -> None:
     outer, inner = OscBundleBuilder(when), OscBundleBuilder(when)
     inner.add_content(build_msg("/tpos/seed", 42.0))
     outer.add_content(build_msg("/tpos/freeze", True))
@@ -182,7 +182,8 @@ def test_our_own_voice_echoed_back_is_not_answered(stage: Stage) -> None:
 
 def test_a_command_that_fails_after_it_was_queued_is_answered(stage: Stage) -> None:
     """A cue beyond the last is known only where it is carried out; of two senders only the one that sent it is told."""
-    with SimpleUDPClient(*stage.server.address) as other:
+    other = SimpleUDPClient(*stage.server.address)
+    with other:
         other.send_message("/tpos/motion", 0.5)
         stage.until(lambda: stage.show.state.motion == 0.5)
         stage.send("/tpos/cue", 50)
@@ -271,7 +272,8 @@ def test_status_and_trouble_also_go_to_a_configured_target() -> None:
 
 
 def test_a_listener_that_left_does_not_stop_the_server(stage: Stage) -> None:
-    with SimpleUDPClient(*stage.server.address) as gone:
+    gone = SimpleUDPClient(*stage.server.address)
+    with gone:
         gone.send_message("/tpos/nonsense", 1)
     stage.send("/tpos/motion", 0.875)
     stage.until(lambda: stage.show.state.motion == 0.875)

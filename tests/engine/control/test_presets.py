@@ -146,7 +146,8 @@ class Watched:
     """A show with its watcher, polled by hand."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.troubles = path, []
+        self.path = path
+        self.troubles: list[str] = []
         preset = presets.load(path)
         self.show = Show(preset)
         self.watcher = PresetWatcher(self.show.edit, self.troubles.append, preset)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.core.clock import VirtualClock
-from engine.core.messages import SILENCE, Prompt, Rule, ShowState, SoundWindow
+from engine.core.messages import SILENCE, GuidanceTier, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.hearing import HEAR_EVERY_S
 from engine.inference.plan import choose_plan
@@ -44,7 +44,7 @@ def fresh(model: Model) -> tuple[FramePipeline, VirtualClock]:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
-    state = replace(BEACH, guidance=tier)
+    state = replace(BEACH, guidance=GuidanceTier(tier))
     plain = fresh(model)[0].frame(state).image
     stage, _ = fresh(model)
     hear(stage, "thunder", state)
@@ -54,7 +54,7 @@ def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
 
 def test_a_frame_is_one_evaluation_of_the_seeds_noise_decoded(model):
     """At its noisiest timestep pocket's x_t is the noise itself, and what it predicts is the picture's latents."""
-    drawn = fresh(model)[0].frame(replace(BEACH, guidance="blend", seed=4))
+    drawn = fresh(model)[0].frame(replace(BEACH, guidance=GuidanceTier.BLEND, seed=4))
     noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(4))
     latents = model.denoiser(noise, torch.tensor([999]), model.text.encode(["a beach"]).tokens)
     picture = model.decoder(latents)[0].double().permute(1, 2, 0).numpy()
@@ -64,7 +64,7 @@ def test_a_frame_is_one_evaluation_of_the_seeds_noise_decoded(model):
 
 @pytest.mark.parametrize(("runner", "evaluations"), [("torch", 1), ("onnx", 2), ("cuda", 2)])
 def test_auto_is_the_tier_that_the_hardware_affords(model, runner, evaluations):
-    state = replace(BEACH, guidance="auto")
+    state = replace(BEACH, guidance=GuidanceTier.AUTO)
     stage, _ = fresh(replace(model, runner=runner))
     hear(stage, "thunder", state)
     assert stage.frame(state).evaluations == evaluations
@@ -162,7 +162,7 @@ def test_frames_side_by_side_are_those_one_by_one(model):
     def stage_and_states() -> tuple[FramePipeline, list[ShowState]]:
         stage, clock = fresh(model)
         clock.sleep(0.3)
-        return stage, [replace(BEACH, motion=0.8, guidance=tier, seed=2) for tier in (*TIERS, *TIERS)]
+        return stage, [replace(BEACH, motion=0.8, guidance=GuidanceTier(tier), seed=2) for tier in (*TIERS, *TIERS)]
 
     stage, states = stage_and_states()
     alone = [stage.frame(state) for state in states]
@@ -212,12 +212,12 @@ def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkey
 
 def test_more_steps_than_the_model_knows_are_taken_as_all(model):
     stage, _ = fresh(model)
-    frame = stage.frame(replace(BEACH, steps=8, guidance="blend"))
+    frame = stage.frame(replace(BEACH, steps=8, guidance=GuidanceTier.BLEND))
     assert frame.evaluations == len(model.spec.timesteps)
 
 
 def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):
-    states = [replace(BEACH, steps=2, guidance="blend", revision=i, seed=i) for i in range(4)]
+    states = [replace(BEACH, steps=2, guidance=GuidanceTier.BLEND, revision=i, seed=i) for i in range(4)]
     plain = [fresh(model)[0].frame(state).image.astype(int) for state in states]
     stage = FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True))
     frames = [stage.frame(state) for state in states]

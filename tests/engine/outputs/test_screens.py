@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
@@ -66,15 +67,15 @@ def test_every_output_is_sent_the_picture_and_its_time(drawing):
 @pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
 def test_a_picture_asked_for_comes_with_the_time_of_the_sound_that_shaped_it(drawing):
     screen = Screen([HeadlessOutput(SIZE, None)], drawing, SIZE)
-    given = []
+    given: list[tuple[np.ndarray, float] | None] = []
     for k, value in enumerate((10, 120, 230)):
         screen.show(frame(flat(value), k, float(k)))
         for half in (0.0, 0.5):
-            heard = replace(LOUD, time_s=100.0 + k + half)
-            redrawn = screen.redraw(lambda heard=heard: heard, STILL, 2 * (k + half), HudInfo(), True)
+            heard = partial(replace, LOUD, time_s=100.0 + k + half)
+            redrawn = screen.redraw(heard, STILL, 2 * (k + half), HudInfo(), True)
         given.append(screen.picture(redrawn.shaped_s))
     assert given[0] is None
-    assert [(int(pixels.mean()), time_s) for pixels, time_s in given[1:]] == [(10, 100.5), (120, 101.5)]
+    assert [(int(pixels.mean()), time_s) for pixels, time_s in filter(None, given[1:])] == [(10, 100.5), (120, 101.5)]
 
 
 @pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])

@@ -15,6 +15,7 @@ from engine.recording.session import (
     LOG,
     RECORD,
     SessionRecord,
+    SessionState,
     list_sessions,
     open_session,
     state_from_json,
@@ -101,7 +102,7 @@ def test_a_log_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:
 
 def test_listing(tmp_path: Path) -> None:
     assert list_sessions(tmp_path / "absent") == []
-    write_record(new_folder(tmp_path, "b"), replace(RECORDED, state="complete", duration_s=3.0))
+    write_record(new_folder(tmp_path, "b"), replace(RECORDED, state=SessionState.COMPLETE, duration_s=3.0))
     write_record(new_folder(tmp_path, "a"), replace(RECORDED, started="2027-01-01T00:00:00+00:00", pid=1))
     (new_folder(tmp_path, "c") / RECORD).write_text("{", "utf-8")
     (tmp_path / "no session").mkdir()

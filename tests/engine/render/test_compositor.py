@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
-from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, Fit, ShaderAmounts, ShowState
 from engine.render.compositor import faded, place
 from engine.render.renderer import Renderer
 
@@ -107,7 +107,7 @@ def test_placement(picture_px, output_px, fit, rect, span):
 
 def test_fit_draws_bars_and_the_whole_picture():
     image = picture(64, 64)
-    drawn = draw(renderer_of(image, (128, 64)), replace(STILL, fit="fit"), 0.0)
+    drawn = draw(renderer_of(image, (128, 64)), replace(STILL, fit=Fit.FIT), 0.0)
     assert np.array_equal(drawn[:, 32:96], image)
     assert drawn[:, :32].max() == 0
     assert drawn[:, 96:].max() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def change_times(values: list[float], step: float = 0.1, dark: float = 0.8) -> l
 def worst_field(pictures: list[np.ndarray], most_flashes: int = 3) -> float:
     """Largest part of a third x third of the picture whose cells flash more often than allowed in one second."""
     values = np.stack([relative_luminance(p) for p in pictures])
-    failing = np.zeros(values.shape[1:], bool)
+    failing: np.ndarray = np.zeros(values.shape[1:], bool)
     for y, x in np.ndindex(failing.shape):
         times = change_times(list(values[:, y, x]))
         allowed = 2 * most_flashes
@@ -92,8 +93,7 @@ def film(
     for k in range(round(seconds * RATE_HZ)):
         now_s = k / RATE_HZ
         renderer.show(frame(image_at(now_s), k, now_s))
-        features = features_at(now_s)
-        renderer.redraw(lambda features=features: features, state_at(now_s), now_s)
+        renderer.redraw(partial(features_at, now_s), state_at(now_s), now_s)
         pictures.append(renderer.read())
     return pictures
 

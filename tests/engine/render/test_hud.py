@@ -138,12 +138,14 @@ def test_a_message_that_fits_is_whole():
     assert " ".join(text.wrapped(whole, 20, 200, 5)) == whole
 
 
-@pytest.mark.parametrize(("field", "colour"), [("frozen", (120, 190, 255)), ("blackout", (255, 70, 70))])
-def test_what_the_audience_may_take_for_a_fault_is_a_filled_badge(field, colour):
+@pytest.mark.parametrize(
+    ("shown", "colour"), [(replace(INFO, frozen=True), (120, 190, 255)), (replace(INFO, blackout=True), (255, 70, 70))]
+)
+def test_what_the_audience_may_take_for_a_fault_is_a_filled_badge(shown, colour):
     def coloured(info: HudInfo) -> int:
         return int((np.abs(over((640, 360), 0, info, now_s=0.0) - colour).max(-1) < 40).sum())
 
-    assert coloured(replace(INFO, **{field: True})) > coloured(INFO) + 500
+    assert coloured(shown) > coloured(INFO) + 500
 
 
 def test_a_badge_comes_at_once():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from engine.core.messages import ShowState
@@ -27,9 +25,12 @@ def test_keys(key, said):
     assert show_command(key, ShowState()) == said
 
 
-@pytest.mark.parametrize(("key", "field"), [("SPACE", "freeze"), ("B", "blackout"), ("R", "recording")])
-def test_toggles_say_the_opposite(key, field):
-    said = show_command(key, replace(ShowState(), **{field: True}))
+@pytest.mark.parametrize(
+    ("key", "state"),
+    [("SPACE", ShowState(freeze=True)), ("B", ShowState(blackout=True)), ("R", ShowState(recording=True))],
+)
+def test_toggles_say_the_opposite(key, state):
+    said = show_command(key, state)
     assert said is not None
     assert said[1][0] is False
 

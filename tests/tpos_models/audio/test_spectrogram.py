@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,7 @@ def noisy_tone(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("reference", ["full_scale", "window"])
-def test_agrees_with_a_plain_statement_of_the_facts(reference: str) -> None:
+def test_agrees_with_a_plain_statement_of_the_facts(reference: Literal["full_scale", "window"]) -> None:
     samples = noisy_tone(1.5)
     picture = spectrogram(samples, WINDOW, reference)
     np.testing.assert_allclose(picture, plain_picture(samples, reference == "window"), atol=1e-5)

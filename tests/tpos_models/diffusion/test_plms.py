@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_silent_it_is_diffusers_own_plms():
     from diffusers import PNDMScheduler
 
     c, guidance = conditions((), torch.float32), Guidance(guidance_scale=2.0)
-    scheduler = PNDMScheduler(
+    scheduler: Any = PNDMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, skip_prk_steps=True, steps_offset=1
     )
     scheduler.set_timesteps(50)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -40,7 +42,7 @@ def test_steps_are_taken_evenly_from_the_noisiest():
 def test_a_step_is_diffusers_lcm_schedulers(prediction_type, t):
     from diffusers import LCMScheduler
 
-    scheduler = LCMScheduler(beta_start=0.00085, beta_end=0.012, prediction_type=prediction_type)
+    scheduler: Any = LCMScheduler(beta_start=0.00085, beta_end=0.012, prediction_type=prediction_type)
     scheduler.set_timesteps(timesteps=[t])
     x_t, prediction = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(t)).unbind(0)
     want = scheduler.step(prediction, t, x_t).denoised

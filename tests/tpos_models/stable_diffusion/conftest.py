@@ -40,7 +40,7 @@ class LoudnessEncoder:
     """An encoder that knows two phrases: loud is thunder, quiet is rain."""
 
     window = AudioWindow()
-    phrases = (Phrase("rain", "heavy rain"), Phrase("thunder", "lightning"))
+    phrases: tuple[Phrase, ...] = (Phrase("rain", "heavy rain"), Phrase("thunder", "lightning"))
     joint_size = 2
 
     def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:

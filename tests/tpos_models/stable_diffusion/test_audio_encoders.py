@@ -38,10 +38,13 @@ class Words:
         joint = torch.stack([torch.eye(3)[axes.get(prompt, 2)] for prompt in prompts])
         return TextEmbedding(torch.stack([torch.full((77, 4), float(len(prompt))) for prompt in prompts]), joint)
 
+    def unknown(self, prompt):
+        return ()
+
 
 class Hearing:
     window = AudioWindow()
-    phrases = ("rain", "fire", "an unheard-of thing")
+    phrases: tuple[str, ...] = ("rain", "fire", "an unheard-of thing")
 
     def hear(self, samples, end_index, time_s):
         joint = torch.tensor([float(samples[0]), 1 - float(samples[0]), 0.0])
@@ -239,7 +242,7 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
 def test_map_runs_once_per_segment_hop_on_a_cpu_and_once_per_hop_elsewhere(released, models, every, maps):
     _, _, folder = released
     out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL)
-    calls = Counter()
+    calls: Counter[str] = Counter()
 
     def counting(network):
         run = run_in_torch(network)

@@ -146,6 +146,7 @@ def test_a_model_is_fetched_whole_and_then_opens_offline(small_hub, monkeypatch)
     assert all(done <= total for _, done, total in seen)
     small_hub.shutdown()
     opened = open_model(REPO)
+    assert opened.recipe.source.folder
     assert opened.recipe.source.folder.vae == hub.cached(hub.TINY_VAE)
     assert not leftovers()
 

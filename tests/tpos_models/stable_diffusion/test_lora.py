@@ -29,7 +29,7 @@ def layers(rank=3):
 
 
 def kohya(alpha=6.0):
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, (down, up) in layers().items():
         flat = "lora_unet_" + name.replace(".", "_")
         tensors |= {
@@ -49,7 +49,7 @@ def peft():
 
 
 def older():
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, (down, up) in layers().items():
         if name == CONV:
             stem = f"unet.{name}.lora"

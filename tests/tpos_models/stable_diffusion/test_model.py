@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,11 +105,11 @@ def test_spec_comes_from_the_folder(pipelines, kind, prediction, first):
 def test_few_steps_are_those_of_diffusers(pipelines, steps):
     from diffusers import EulerDiscreteScheduler, LCMScheduler
 
-    consistency = LCMScheduler(original_inference_steps=50)
+    consistency: Any = LCMScheduler(original_inference_steps=50)
     consistency.set_timesteps(steps)
     assert NoiseSchedule(open_model(str(pipelines("lcm")[0])).spec).timesteps(steps) == consistency.timesteps.tolist()
     if steps <= 4:
-        turbo = EulerDiscreteScheduler(timestep_spacing="trailing")
+        turbo: Any = EulerDiscreteScheduler(timestep_spacing="trailing")
         turbo.set_timesteps(steps)
         spec = open_model(str(pipelines("turbo")[0])).spec
         assert NoiseSchedule(spec).timesteps(steps) == turbo.timesteps.tolist()

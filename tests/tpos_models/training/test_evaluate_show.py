@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tpos_models.contracts import Model
+from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.pocket.model import load
 from tpos_models.pocket.world.world import World
 from tpos_models.training.evaluate_show import Takeover, louder_moves_further, painted_by, sounds_shown, takeovers
@@ -60,5 +60,5 @@ class Deaf:
         self.window, self.phrases, self._audio = model.audio.window, model.audio.phrases, model.audio
         self.score = model.audio.score
 
-    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> object:
+    def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         return self._audio.hear(np.zeros(samples.size, np.float32), end_index, time_s)

@@ -15,6 +15,7 @@ from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.pocket.noise_features import CELLS
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.world.world import World
+from tpos_models.training.loop import Stage
 from tpos_models.training.pictures import evaluation as evaluate
 from tpos_models.training.pictures.pictures import CodecStage, DrawingStage, at_time, flicker, pixels, random_times
 from tpos_models.training.pictures.samples import LAST, MOST, random_scenes, two_moments
@@ -183,7 +184,7 @@ def test_a_batch_depends_on_step_and_generator_only(codec: Codec) -> None:
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def trained(stage: CodecStage | SketchStage | DrawingStage, steps: int) -> list[dict[str, float]]:
+def trained(stage: Stage, steps: int) -> list[dict[str, float]]:
     """Losses of a few optimiser steps on one batch."""
     batch = stage.make_batch(0, torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam([p for p in stage.module.parameters() if p.requires_grad], 3e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -118,7 +119,7 @@ def every_condition(places: list[int], strength: float = 1.0) -> torch.Tensor:
 
 
 @torch.no_grad()
-def conditions_shown(draw: Draw, world: World, places: list[int] | None = None) -> dict[str, object]:
+def conditions_shown(draw: Draw, world: World, places: list[int] | None = None) -> dict[str, Any]:
     """Share of pictures whose nearest among the world's fourteen for the same z and place is the one asked for."""
     places = list(range(len(PLACES))) if places is None else places
     right: dict[str, list[bool]] = {name: [] for name in CONDITIONS}
