@@ -17,18 +17,15 @@ def devices(json: Json = False) -> None:
     """Sound cards: inputs, with monitors of what an output plays, and outputs that a file is heard through."""
     from dataclasses import asdict
 
-    from engine.audio.output_devices import list_outputs
-    from engine.audio.portaudio import list_devices
+    from engine.audio.portaudio import Direction, list_devices
 
-    found, outputs = list_devices(), list_outputs()
+    found, outputs = list_devices(), list_devices(Direction.OUTPUT)
     if json:
         console.result({"devices": [asdict(device) for device in found], "outputs": [asdict(o) for o in outputs]}, json)
         return
     if not found:
         console.notify("no sound card; files and --input synth still play")
-    rows = [
-        (d.index, d.name, d.host_api, d.channels, int(d.default_rate), "monitor" if d.is_monitor else "") for d in found
-    ]
+    rows = [(d.index, d.name, d.host_api, d.channels, d.default_rate, "monitor" if d.is_monitor else "") for d in found]
     rows += [(d.index, d.name, d.host_api, d.channels, d.default_rate, "output") for d in outputs]
     console.table(("index", "name", "through", "channels", "rate", ""), rows)
 
