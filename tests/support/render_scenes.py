@@ -12,14 +12,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.core.messages import SILENCE, AudioFeatures, Frame, ShaderAmounts, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, Frame, ShaderAmounts, ShowState, SoundState
 from engine.render.headless import HeadlessContext, open_context
 from tpos_models.errors import MissingPart
 
 STILL = ShowState(shader=ShaderAmounts(0, 0, 0, 0, 0, 0), flash_limiter=False)
 """Draws the plain picture."""
 LOUD: AudioFeatures = replace(
-    SILENCE, level=0.8, bands=(0.9, 0.5, 0.5, 0.7), onset=0.9, bpm=120.0, tempo_confidence=0.9, state="ok"
+    SILENCE, level=0.8, bands=(0.9, 0.5, 0.5, 0.7), onset=0.9, bpm=120.0, tempo_confidence=0.9, state=SoundState.OK
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from render_scenes import LOUD
 
-from engine.core.messages import SILENCE, ShaderAmounts
+from engine.core.messages import SILENCE, ShaderAmounts, SoundState
 from engine.render.audio_reactive import AudioReactiveLayer, Ease, colour_matrix
 
 FULL = ShaderAmounts(1, 1, 1, 1, 1, 1)
@@ -39,13 +39,13 @@ def test_all_amounts_zero_is_the_neutral_look():
 
 def test_the_beat_pulses_only_while_the_tempo_is_known():
     amounts = ShaderAmounts(0, 0, 0, 0, 0, 1)
-    known = replace(SILENCE, bpm=120.0, tempo_confidence=1.0, beat_phase=0.0, state="ok")
+    known = replace(SILENCE, bpm=120.0, tempo_confidence=1.0, beat_phase=0.0, state=SoundState.OK)
     assert AudioReactiveLayer().step(known, amounts, 0.1).zoom > 1.05
     assert AudioReactiveLayer().step(replace(known, tempo_confidence=0.0), amounts, 0.1).zoom == 1.0
     assert AudioReactiveLayer().step(replace(known, beat_phase=0.6), amounts, 0.1).zoom == 1.0
 
 
-@pytest.mark.parametrize("state", ["silence", "lost"])
+@pytest.mark.parametrize("state", [SoundState.SILENCE, SoundState.LOST])
 def test_no_beat_pulses_where_nothing_is_heard(state):
     """The tempo is remembered through a break; the picture rests."""
     remembered = replace(SILENCE, bpm=120.0, tempo_confidence=1.0, beat_phase=0.0, state=state)

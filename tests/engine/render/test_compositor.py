@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
-from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, Fit, ShaderAmounts, ShowState
 from engine.render.compositor import faded, place
 from engine.render.renderer import Renderer
 
@@ -90,13 +90,13 @@ def test_enlarging_a_smooth_ramp_is_smooth():
 @pytest.mark.parametrize(
     ("picture_px", "output_px", "fit", "rect", "span"),
     [
-        ((256, 256), (640, 360), "fit", (140, 0, 360, 360), (1.0, 1.0)),
-        ((256, 256), (640, 360), "fill", (0, 0, 640, 360), (1.0, 0.5625)),
-        ((256, 256), (360, 640), "fit", (0, 140, 360, 360), (1.0, 1.0)),
-        ((256, 256), (360, 640), "fill", (0, 0, 360, 640), (0.5625, 1.0)),
-        ((512, 256), (640, 360), "fit", (0, 20, 640, 320), (1.0, 1.0)),
-        ((640, 360), (1280, 720), "fit", (0, 0, 1280, 720), (1.0, 1.0)),
-        ((640, 360), (1280, 720), "fill", (0, 0, 1280, 720), (1.0, 1.0)),
+        ((256, 256), (640, 360), Fit.FIT, (140, 0, 360, 360), (1.0, 1.0)),
+        ((256, 256), (640, 360), Fit.FILL, (0, 0, 640, 360), (1.0, 0.5625)),
+        ((256, 256), (360, 640), Fit.FIT, (0, 140, 360, 360), (1.0, 1.0)),
+        ((256, 256), (360, 640), Fit.FILL, (0, 0, 360, 640), (0.5625, 1.0)),
+        ((512, 256), (640, 360), Fit.FIT, (0, 20, 640, 320), (1.0, 1.0)),
+        ((640, 360), (1280, 720), Fit.FIT, (0, 0, 1280, 720), (1.0, 1.0)),
+        ((640, 360), (1280, 720), Fit.FILL, (0, 0, 1280, 720), (1.0, 1.0)),
     ],
 )
 def test_placement(picture_px, output_px, fit, rect, span):
@@ -107,7 +107,7 @@ def test_placement(picture_px, output_px, fit, rect, span):
 
 def test_fit_draws_bars_and_the_whole_picture():
     image = picture(64, 64)
-    drawn = draw(renderer_of(image, (128, 64)), replace(STILL, fit="fit"), 0.0)
+    drawn = draw(renderer_of(image, (128, 64)), replace(STILL, fit=Fit.FIT), 0.0)
     assert np.array_equal(drawn[:, 32:96], image)
     assert drawn[:, :32].max() == 0
     assert drawn[:, 96:].max() == 0
