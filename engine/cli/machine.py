@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import LookOptions, positive
-from engine.cli.app import Guidance, Json, Model, OscPort, app
+from engine.app.options import LookOptions, option, positive
+from engine.cli.app import Json, Model, OscPort, app
 from engine.core import console
 
 
@@ -67,8 +67,8 @@ def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",
     size: Annotated[str | None, typer.Option(help="Size of the model's pictures, WIDTHxHEIGHT.")] = None,
-    guidance: Guidance = None,
-    steps: Annotated[int, typer.Option(help="Sampling steps a frame.")] = 1,
+    guidance: Annotated[str | None, option("guidance")] = None,
+    steps: Annotated[int, option("steps")] = 1,
     sweep: Annotated[bool, typer.Option("--sweep", help="Every tier at 1, 2 and 4 steps instead.")] = False,
     compare: Annotated[
         str | None, typer.Option(help="diffusers: its own pipeline on the same weights instead.")
