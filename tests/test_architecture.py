@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -120,6 +121,13 @@ def test_a_folder_tells_its_story():
     folders = {path for path in folders if path.is_dir() and "__pycache__" not in path.parts}
     counts = {str(folder.relative_to(ROOT)): sum(p.is_file() for p in folder.iterdir()) for folder in folders}
     assert not {folder: count for folder, count in counts.items() if count > MOST_FILES}
+
+
+def test_the_drawing_of_the_house_names_every_file_and_no_other():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawing = re.sub(r"\([^)]*\)|\S*/", " ", page.partition("## Rooms")[2].split("```")[1])
+    files = {path.stem for name, path in modules().items() if not path.stem.startswith("__")}
+    assert set(re.findall(r"\w+", drawing)) == files
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from engine.inference.loading import open_model
 from tpos_models.audio.streaming import loudness_db
 
 LIVE_S = 10.0
-BLOCK = SAMPLE_RATE // 10
 SHOWN = 3
 
 

@@ -103,7 +103,7 @@ def render(
         video.write_audio(moment.block, video.audio_position)
         progress(moment.now_s)
 
-    with ThreadPoolExecutor() as lanes:
+    with ThreadPoolExecutor() as executor:
         for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
             now_s = index / float(video.fps)
             state = state_at(now_s)
@@ -111,17 +111,17 @@ def render(
             while len(coming) >= at_once:
                 film(coming.popleft())
             show.listen(mono(block), now_s, state)
-            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, lanes)
+            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
             coming.append(Moment(now_s, block, state, show.analyser.latest(), picture))
         while coming:
             film(coming.popleft())
     return video.frames
 
 
-def _drawn(draw: Callable[[], Frame], at_once: int, lanes: Executor) -> Callable[[], Frame]:
+def _drawn(draw: Callable[[], Frame], at_once: int, executor: Executor) -> Callable[[], Frame]:
     """A frame that is waited for when it is asked for; one of those that come alone is drawn here and now."""
     if at_once > 1:
-        return lanes.submit(draw).result
+        return executor.submit(draw).result
     frame = draw()
     return lambda: frame
 

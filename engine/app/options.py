@@ -40,6 +40,8 @@ class SamplerChoice(StrEnum):
     REFERENCE = "reference"
 
 
+Preset = Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")]
+
 SETTINGS = object()
 """Marks the field of a record that stands for an option for every parameter."""
 
@@ -120,7 +122,7 @@ class ModelOptions:
 class LookOptions(ModelOptions):
     """The options every playing command shares; `settings` are parameters by name, those left out are the preset's."""
 
-    preset: Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")] = DEFAULT_PRESET
+    preset: Preset = DEFAULT_PRESET
     prompt: Annotated[str | None, typer.Option(help="The scene; several with weights: 'a beach:0.7 | fire:0.3'.")] = (
         None
     )
@@ -215,12 +217,18 @@ def _settable() -> list[Parameter]:
 
 def _option(parameter: Parameter) -> inspect.Parameter:
     kind: Any = {Kind.FLOAT: float, Kind.INT: int, Kind.SWITCH: bool, Kind.TEXT: str}[parameter.kind]
+    return _keyword(_variable(parameter), Annotated[kind | None, option(parameter.name)], None)
+
+
+def option(name: str) -> Any:
+    """The typer option of a parameter of the table, for a command that has only some of them."""
+    parameter = PARAMETERS[name]
     names = [f"--{parameter.flag}/--no-{parameter.flag}" if parameter.kind is Kind.SWITCH else f"--{parameter.flag}"]
     values = ", ".join(parameter.choices)
     if parameter.kind in (Kind.FLOAT, Kind.INT):
         values = f"{parameter.low:g}..{parameter.high:.12g} {parameter.unit}".rstrip()
     words = f"{parameter.doc} [{values}]" if values else parameter.doc
-    return _keyword(_variable(parameter), Annotated[kind | None, typer.Option(*names, help=words)], None)
+    return typer.Option(*names, help=words)
 
 
 def _variable(parameter: Parameter) -> str:

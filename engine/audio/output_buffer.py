@@ -41,9 +41,9 @@ class OutputBuffer:
         """Frame number n waits in row n modulo the length."""
         self._end = 0
         """The number after the last frame that waits."""
-        self._told = (0, 0.0)
-        """A frame's number and when it will be heard, as the newest `take` was told."""
-        self._told_before = -1
+        self._reported = (0, 0.0)
+        """A frame's number and when it will be heard, as the device reported to the newest `take`."""
+        self._reported_before = -1
         self._clock = SampleClock(rate)
         self._called_s = 0.0
         self._pauses = 0
@@ -59,7 +59,7 @@ class OutputBuffer:
         now_s, frames = time.monotonic(), len(out)
         self._pauses += 0.0 < self._called_s < now_s - 0.5 * frames / self.rate
         self._called_s = now_s
-        self._told = (self.taken, now_s + min(max(ahead_s, 0.0), _PLAUSIBLE_S))
+        self._reported = (self.taken, now_s + min(max(ahead_s, 0.0), _PLAUSIBLE_S))
         row = self.taken % len(self._frames)
         first = min(frames, len(self._frames) - row)
         for here, there, n in ((0, row, first), (first, 0, frames - first)):
@@ -76,10 +76,10 @@ class OutputBuffer:
         """
         if not self.running:
             return
-        number, heard_s = self._told
-        if number != self._told_before:
+        number, heard_s = self._reported
+        if number != self._reported_before:
             self._clock.update(number, heard_s)
-            self._told_before = number
+            self._reported_before = number
         taken = self.taken
         if self._end < taken and self._playing:
             self.underruns += 1

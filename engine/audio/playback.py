@@ -19,8 +19,7 @@ import soxr
 
 from engine.audio import SAMPLE_RATE
 from engine.audio.output_buffer import OutputBuffer
-from engine.audio.output_devices import OutputDevice, aim_output, find_output, output_index
-from engine.audio.portaudio import portaudio, refresh
+from engine.audio.portaudio import Device, Direction, aim_pulse, find_device, portaudio, portaudio_index, refresh
 from engine.audio.resample import Intake
 from engine.audio.sources import PacedSource, Source
 from tpos_models.errors import DeviceError, MissingPart
@@ -68,7 +67,7 @@ class Playback:
     all is well.
     """
 
-    def __init__(self, source: PacedSource, device: OutputDevice) -> None:
+    def __init__(self, source: PacedSource, device: Device) -> None:
         self.device = device
         self.state = PlaybackState.STOPPED
         self.trouble = ""
@@ -155,11 +154,11 @@ class Playback:
 
     def _open(self) -> None:
         sd = portaudio()
-        aim_output(self.device)
+        aim_pulse(self.device)
         self._before, self._buffer = self.counters(), OutputBuffer(self._rate, self._channels)
         try:
             self._stream = sd.OutputStream(
-                device=output_index(self.device),
+                device=portaudio_index(self.device),
                 samplerate=self._rate,
                 channels=self._channels,
                 dtype="float32",
@@ -216,19 +215,19 @@ def open_playback(source: Source, spec: str | None = None, mute: bool = False) -
     if mute or not isinstance(source, PacedSource):
         return None
     try:
-        return Playback(source, find_output(spec or "default"))
+        return Playback(source, find_device(spec or "default", Direction.OUTPUT))
     except (DeviceError, MissingPart):
         if spec is None:
             return None
         raise
 
 
-def _choose_rate(device: OutputDevice) -> int:
+def _choose_rate(device: Device) -> int:
     """44.1 kHz where the device takes it, else its own."""
     sd = portaudio()
-    aim_output(device)
+    aim_pulse(device)
     try:
-        sd.check_output_settings(output_index(device), min(2, device.channels), "float32", samplerate=SAMPLE_RATE)
+        sd.check_output_settings(portaudio_index(device), min(2, device.channels), "float32", samplerate=SAMPLE_RATE)
     except sd.PortAudioError:
         return device.default_rate
     return SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""PortAudio and PulseAudio's own list of sources: which inputs this machine has, and how each is opened."""
+"""The inputs and outputs of this machine, PortAudio's and PulseAudio's own sources and sinks; how each is opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from types import ModuleType
+from typing import Any
 
 from tpos_models.errors import DeviceError, MissingPart
 
@@ -15,19 +17,32 @@ _MONITOR_WORDS = ("monitor", "loopback", "stereo mix", "what u hear", "blackhole
 _PULSE = "PulseAudio"
 
 
+class Direction(StrEnum):
+    """Whether a device is heard or plays."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+_PULSE_LISTS = {Direction.INPUT: "sources", Direction.OUTPUT: "sinks"}
+_PULSE_VARIABLES = {Direction.INPUT: "PULSE_SOURCE", Direction.OUTPUT: "PULSE_SINK"}
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One input. `index` is what `--input` takes; `is_monitor`: it hears what the machine plays."""
+    """One input or output. `index` is what `--input` and `--monitor` take."""
 
     index: int
     name: str
     host_api: str
     channels: int
     default_rate: int
-    is_monitor: bool
+    direction: Direction = Direction.INPUT
+    is_monitor: bool = False
+    """An input that hears what the machine plays."""
     is_default: bool = False
-    pulse_source: str = ""
-    """The PulseAudio source behind it, "" for PortAudio's own devices."""
+    pulse_name: str = ""
+    """The PulseAudio source or sink behind it, "" for PortAudio's own devices."""
 
 
 def portaudio() -> ModuleType:
@@ -50,31 +65,36 @@ def refresh() -> None:
     sd._initialize()
 
 
-def list_devices() -> list[Device]:
-    """Every input, PortAudio's first, then PulseAudio's sources, which PortAudio cannot see one by one."""
+def list_devices(direction: Direction = Direction.INPUT) -> list[Device]:
+    """Every device of a direction, PortAudio's first, then PulseAudio's, which PortAudio cannot see one by one.
+
+    Raises `MissingPart` where PortAudio is not installed.
+    """
     sd = portaudio()
     hosts = sd.query_hostapis()
-    default = sd.default.device[0]
+    default = sd.default.device[direction.value]
+    devices = list(sd.query_devices())
     found = [
         Device(
             index=int(d["index"]),
             name=str(d["name"]),
             host_api=str(hosts[d["hostapi"]]["name"]),
-            channels=int(d["max_input_channels"]),
+            channels=_channels(d, direction),
             default_rate=int(d["default_samplerate"]),
-            is_monitor=any(word in d["name"].lower() for word in _MONITOR_WORDS),
+            direction=direction,
+            is_monitor=direction is Direction.INPUT and any(word in d["name"].lower() for word in _MONITOR_WORDS),
             is_default=d["index"] == default,
         )
-        for d in sd.query_devices()
-        if d["max_input_channels"] > 0
+        for d in devices
+        if _channels(d, direction) > 0
     ]
-    first_free = 1 + max((int(d["index"]) for d in sd.query_devices()), default=-1)
-    return found + (_pulse_sources(first_free) if _pulse_gate(found) else [])
+    first_free = 1 + max((int(d["index"]) for d in devices), default=-1)
+    return found + (_pulse_devices(direction, first_free) if _pulse_gate(found) else [])
 
 
-def find_device(spec: str) -> Device:
-    """The input meant by an index, a part of a name (any case), or "default". DeviceError names what is there."""
-    devices = list_devices()
+def find_device(spec: str, direction: Direction = Direction.INPUT) -> Device:
+    """The device meant by an index, a part of a name (any case), or "default". DeviceError names what is there."""
+    devices = list_devices(direction)
     if spec in ("", "default"):
         matches = [d for d in devices if d.name == "default"] or [d for d in devices if d.is_default] or devices
     elif spec.isdecimal():
@@ -83,52 +103,59 @@ def find_device(spec: str) -> Device:
         exact = [d for d in devices if d.name.lower() == spec.lower()]
         matches = exact or [d for d in devices if spec.lower() in d.name.lower()]
     if not matches:
-        raise DeviceError(_no_such(spec, devices))
+        raise DeviceError(_no_such(spec, direction, devices))
     return matches[0]
 
 
 def portaudio_index(device: Device) -> int:
     """PortAudio's present index of `device`; DeviceError if it is gone."""
-    wanted = _pulse_gate(list_devices()) if device.pulse_source else device
+    wanted = _pulse_gate(list_devices(device.direction)) if device.pulse_name else device
     for d in portaudio().query_devices():
-        if wanted and d["name"] == wanted.name and d["max_input_channels"] > 0:
+        if wanted and d["name"] == wanted.name and _channels(d, device.direction) > 0:
             return int(d["index"])
     raise DeviceError(f"{device.name}: not there any more")
 
 
 def aim_pulse(device: Device) -> None:
-    """Point the next stream that goes through PulseAudio's ALSA device at the source of `device`."""
-    if device.pulse_source:
-        os.environ["PULSE_SOURCE"] = device.pulse_source
+    """Point the next stream that goes through PulseAudio's ALSA device at the source or sink of `device`."""
+    if device.pulse_name:
+        os.environ[_PULSE_VARIABLES[device.direction]] = device.pulse_name
+
+
+def _channels(listed: dict[str, Any], direction: Direction) -> int:
+    return int(listed[f"max_{direction}_channels"])
 
 
 def _pulse_gate(devices: list[Device]) -> Device | None:
-    """The ALSA device through which PulseAudio's sources can be opened."""
-    names = {d.name: d for d in devices if d.host_api == "ALSA" and not d.pulse_source}
+    """The ALSA device through which PulseAudio's sources or sinks can be opened."""
+    names = {d.name: d for d in devices if d.host_api == "ALSA" and not d.pulse_name}
     return names.get("pulse") or names.get("default")
 
 
-def _pulse_sources(first_index: int) -> list[Device]:
+def _pulse_devices(direction: Direction, first_index: int) -> list[Device]:
     try:
         listing = subprocess.run(
-            ["pactl", "list", "short", "sources"], capture_output=True, text=True, timeout=3, check=True
+            ["pactl", "list", "short", _PULSE_LISTS[direction]], capture_output=True, text=True, timeout=3, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    rows = [line.split("\t") for line in listing.stdout.splitlines()]
-    return [_pulse_device(first_index + i, row[1], row[3]) for i, row in enumerate(r for r in rows if len(r) > 3)]
+    rows = [row for line in listing.stdout.splitlines() if len(row := line.split("\t")) > 3]
+    return [_pulse_device(direction, first_index + i, row[1], row[3]) for i, row in enumerate(rows)]
 
 
-def _pulse_device(index: int, name: str, sample_spec: str) -> Device:
+def _pulse_device(direction: Direction, index: int, name: str, sample_spec: str) -> Device:
     """`sample_spec` as pactl writes it: "s16le 2ch 44100Hz"."""
     _, channels, rate = sample_spec.split()
-    monitor = name.endswith(".monitor")
-    return Device(index, name, _PULSE, int(channels[:-2]), int(rate[:-2]), monitor, pulse_source=name)
+    monitor = direction is Direction.INPUT and name.endswith(".monitor")
+    return Device(index, name, _PULSE, int(channels[:-2]), int(rate[:-2]), direction, monitor, pulse_name=name)
 
 
-def _no_such(spec: str, devices: list[Device]) -> str:
+def _no_such(spec: str, direction: Direction, devices: list[Device]) -> str:
+    wanted = f"no audio {direction} {spec!r}"
     if not devices:
-        return f"no audio input {spec!r}: this machine has none; give a sound file or 'synth'"
+        instead = "; give a sound file or 'synth'" if direction is Direction.INPUT else ""
+        return f"{wanted}: this machine has none{instead}"
     names = [d.name for d in devices]
     near = get_close_matches(spec, names, n=3, cutoff=0.4) or names[:6]
-    return f"no audio input {spec!r}; near it: {', '.join(near)}; 'tpos devices' lists all, files and 'synth' work too"
+    instead = ", a sound file or 'synth'" if direction is Direction.INPUT else ""
+    return f"{wanted}; {', '.join(near)}{instead} would be accepted ('tpos devices' lists all)"

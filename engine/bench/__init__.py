@@ -23,7 +23,7 @@ from engine.inference.loading import choose_precision, open_on, precisions, runn
 from engine.outputs.screens import open_headless
 from tpos_models import registry
 from tpos_models.contracts import Model
-from tpos_models.diffusion.guidance import TIERS
+from tpos_models.diffusion.guidance import Tier
 from tpos_models.errors import InputError, ModelError
 from tpos_models.precision import Precision
 
@@ -32,7 +32,7 @@ DRAWN_PX = (640, 360)
 SLOW_MS = 500.0
 """Models slower than this are not asked for delays: too few frames come to notify."""
 
-FRAMES_PER_S = {
+FRAMES_PER_S: dict[tuple[str, str], dict[str, float]] = {
     ("pocket", "cpu"): {"blend": 25.0, "semantic": 15.0},
     ("random:sd15", "cuda"): {"blend": 200.0, "semantic": 120.0, "reference": 90.0},
 }
@@ -110,9 +110,9 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
     if options.compare:
         _compare(bench)
     if options.sweep:
-        _points(bench, TIERS, SWEPT_STEPS)
+        _points(bench, tuple(Tier), SWEPT_STEPS)
     if not (options.compare or options.sweep):
-        _points(bench, (options.guidance,) if options.guidance else TIERS, (options.steps,))
+        _points(bench, (options.guidance,) if options.guidance else tuple(Tier), (options.steps,))
         _latencies(bench, stages)
         _precisions(bench)
     return _summed_up(bench)

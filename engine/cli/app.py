@@ -44,9 +44,7 @@ def version(
 
 
 Model = Annotated[str, typer.Option(help="pocket, a Stable Diffusion name or folder, or random:ARCH.")]
-Preset = Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")]
 Size = Annotated[str | None, typer.Option(help="Size of the output, WIDTHxHEIGHT.")]
-Guidance = Annotated[str | None, typer.Option(help="auto, blend, semantic or reference: 1, 2 or 3 evaluations a step.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.")]
 InputName = Annotated[

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import LookOptions, positive
-from engine.cli.app import Guidance, Json, Model, OscPort, app
+from engine.app.options import LookOptions, option, positive
+from engine.cli.app import Json, Model, OscPort, app
 from engine.core import console
 
 
@@ -17,18 +17,15 @@ def devices(json: Json = False) -> None:
     """Sound cards: inputs, with monitors of what an output plays, and outputs that a file is heard through."""
     from dataclasses import asdict
 
-    from engine.audio.output_devices import list_outputs
-    from engine.audio.portaudio import list_devices
+    from engine.audio.portaudio import Direction, list_devices
 
-    found, outputs = list_devices(), list_outputs()
+    found, outputs = list_devices(), list_devices(Direction.OUTPUT)
     if json:
         console.result({"devices": [asdict(device) for device in found], "outputs": [asdict(o) for o in outputs]}, json)
         return
     if not found:
         console.notify("no sound card; files and --input synth still play")
-    rows = [
-        (d.index, d.name, d.host_api, d.channels, int(d.default_rate), "monitor" if d.is_monitor else "") for d in found
-    ]
+    rows = [(d.index, d.name, d.host_api, d.channels, d.default_rate, "monitor" if d.is_monitor else "") for d in found]
     rows += [(d.index, d.name, d.host_api, d.channels, d.default_rate, "output") for d in outputs]
     console.table(("index", "name", "through", "channels", "rate", ""), rows)
 
@@ -70,8 +67,8 @@ def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",
     size: Annotated[str | None, typer.Option(help="Size of the model's pictures, WIDTHxHEIGHT.")] = None,
-    guidance: Guidance = None,
-    steps: Annotated[int, typer.Option(help="Sampling steps a frame.")] = 1,
+    guidance: Annotated[str | None, option("guidance")] = None,
+    steps: Annotated[int, option("steps")] = 1,
     sweep: Annotated[bool, typer.Option("--sweep", help="Every tier at 1, 2 and 4 steps instead.")] = False,
     compare: Annotated[
         str | None, typer.Option(help="diffusers: its own pipeline on the same weights instead.")

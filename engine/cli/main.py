@@ -42,7 +42,9 @@ def _fail_usage(error: TyperException, debug: bool) -> None:
     if message.lstrip().startswith("Usage:"):
         console.notify(message)
         sys.exit(2)
-    _fail(message.replace("\n", " "), 2, debug)
+    context = getattr(error, "ctx", None)
+    accepted = f"; '{context.command_path} --help' lists what is accepted" if context else ""
+    _fail(message.replace("\n", " ").rstrip(".") + accepted, 2, debug)
 
 
 def _fail(message: str, code: int, debug: bool) -> None:

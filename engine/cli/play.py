@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import DEFAULT_PRESET, LookOptions, parse_channels, parse_size, positive, with_options
-from engine.cli.app import Channels, Fps, Headless, InputName, Json, Mute, OscPort, Preset, Seconds, Size, app
+from engine.app.options import DEFAULT_PRESET, LookOptions, Preset, parse_channels, parse_size, positive, with_options
+from engine.cli.app import Channels, Fps, Headless, InputName, Json, Mute, OscPort, Seconds, Size, app
 from engine.core import console
 
 

@@ -16,6 +16,8 @@ from rich.text import Text
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
+piped = Console(width=10_000)
+"""For tables that no person reads off a screen: nothing wraps."""
 
 
 class Progress(Protocol):
@@ -39,13 +41,13 @@ def result(values: dict[str, Any] | list[Any], as_json: bool, lines: Iterable[st
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """A plain table on stdout."""
+    """A plain table on stdout; where that is a file or a pipe, each row is one line."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(Text(str(cell)) for cell in row))
-    out.print(grid)
+    (out if out.is_terminal else piped).print(grid)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.core.messages import Heard
+from engine.core.messages import Heard, SoundState
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class HudInfo:
     fps: float = 0.0
     delay_ms: float = 0.0
     level: float = 0.0
-    state: str = "ok"
+    state: SoundState = SoundState.OK
     bpm: float = 0.0
     beat_phase: float = 0.0
     heard: tuple[Heard, ...] = ()

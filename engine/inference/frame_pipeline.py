@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from engine.core.clock import Clock
-from engine.core.messages import SILENCE, AudioFeatures, Frame, Heard, ShowState, SoundWindow
+from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
 from engine.inference.fallback import UNLIMITED
 from engine.inference.hearing import Listener, SoundSource, SoundSteering
 from engine.inference.plan import Plan
@@ -146,9 +146,9 @@ class FramePipeline:
 
     def tier(self, state: ShowState) -> Tier:
         """The guidance tier in force."""
-        if state.guidance == "auto":
-            return "blend" if self.model.runner in SLOW_RUNNERS else "semantic"
-        return state.guidance  # type: ignore[return-value]
+        if state.guidance is GuidanceTier.AUTO:
+            return Tier.BLEND if self.model.runner in SLOW_RUNNERS else Tier.SEMANTIC
+        return Tier(state.guidance)
 
     def _guidance(self, state: ShowState) -> Guidance:
         """The model's own strengths, with the operator's guidance scale where it asks for more than none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.core.messages import AudioFeatures, ShaderAmounts
+from engine.core.messages import AudioFeatures, ShaderAmounts, SoundState
 
 ATTACK_S = 0.012
 """Rise of every pulse: below one frame at 60 Hz, so a hit is on the screen at the next swap, yet never a jump cut."""
@@ -97,6 +97,6 @@ class AudioReactiveLayer:
 
 def _beat_pulse(features: AudioFeatures) -> float:
     """1 at the beat, gone half a beat later; only as far as the tempo is known."""
-    if features.bpm <= 0.0 or features.state != "ok":
+    if features.bpm <= 0.0 or features.state is not SoundState.OK:
         return 0.0
     return features.tempo_confidence * max(0.0, 1.0 - 2.0 * features.beat_phase) ** 2

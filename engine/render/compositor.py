@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.core.messages import AudioFeatures, Frame, ShowState
+from engine.core.messages import AudioFeatures, Fit, Frame, ShowState
 from engine.render import gl
 from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look
 from engine.render.bloom import Bloom
@@ -36,11 +36,11 @@ class Placement:
     span: tuple[float, float]
 
 
-def place(picture: gl.Size, output: gl.Size, fit: str) -> Placement:
-    """ "fit" shows the whole picture centred between bars; "fill" covers the output and crops around the middle."""
+def place(picture: gl.Size, output: gl.Size, fit: Fit) -> Placement:
+    """FIT shows the whole picture centred between bars; FILL covers the output and crops around the middle."""
     width, height = output
     ratio = (picture[0] * height) / (picture[1] * width)
-    if fit == "fit":
+    if fit is Fit.FIT:
         w = width if ratio >= 1.0 else max(1, round(width * ratio))
         h = height if ratio <= 1.0 else max(1, round(height / ratio))
         return Placement(((width - w) // 2, (height - h) // 2, w, h), (1.0, 1.0))
@@ -105,7 +105,7 @@ class Compositor:
         self._on_screen = np.zeros((GRID[1], GRID[0], 3))
         self._placeholder: _Placeholder | None = None
         self._fade = 1.0
-        self._fit = "fill"
+        self._fit = Fit.FILL
         self._now_s: float | None = None
 
     def show(self, frame: Frame) -> None:
@@ -163,7 +163,7 @@ class Compositor:
         self._paint.use()
         texture.bind(0)
         gl.blend_constant(weight)
-        p, where = self._paint, place(texture.size, target.size, "fill")
+        p, where = self._paint, place(texture.size, target.size, Fit.FILL)
         p["span"], p["up"], p["texels"] = where.span, -1.0, (float(texture.size[0]), float(texture.size[1]))
         p["fade"], p["grain"] = 1.0, 0.0
         self.canvas.cover()

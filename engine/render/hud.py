@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Heard
+from engine.core.messages import Heard, SoundState
 from engine.render import gl
 from engine.render.keys import HELP
 from engine.render.text import Colour, Pen, fitted, length, panel, wrapped, write
@@ -207,7 +207,7 @@ class Hud:
         top = sheet.pad + sheet.height - sheet.pad - sheet.line - sheet.px // 3
         width = sheet.width - 2 * sheet.pad - 2 * high
         lit = round(width * min(max(info.level, 0.0), 1.0))
-        colour = RED if info.state == "clipping" else TEAL
+        colour = RED if info.state is SoundState.CLIPPING else TEAL
         gl.fill((left, top - high, width, high), (0.24, 0.25, 0.28))
         if lit > 0:
             gl.fill((left, top - high, lit, high), _unit(colour))

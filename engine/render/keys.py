@@ -11,7 +11,6 @@ Command = Callable[[str, tuple], None]
 """Takes an OSC address and its arguments: ("/tpos/freeze", (True,))."""
 
 BLACKOUT_FADE_S = 0.5
-CUES = 9
 
 HELP: tuple[tuple[str, str], ...] = (
     ("?", "this list; any key closes it"),

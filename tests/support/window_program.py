@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.core.clock import WallClock
 from engine.core.hud_info import HudInfo
-from engine.core.messages import SILENCE, Frame, Heard, ShaderAmounts, ShowState
+from engine.core.messages import SILENCE, Frame, Heard, ShaderAmounts, ShowState, SoundState
 from engine.outputs.window import WindowOutput
 from engine.render.pacing import redraw_loop
 from engine.render.window import ShowWindow, open_window
@@ -45,7 +45,7 @@ def main(folder: str) -> None:
     from engine.render import gl
     from engine.render.renderer import Renderer
 
-    info = HudInfo(24.0, 40.0, 0.5, "ok", 120.0, 0.1, (Heard("rain", 0.7),), "a lighthouse", 61.0)
+    info = HudInfo(24.0, 40.0, 0.5, SoundState.OK, 120.0, 0.1, (Heard("rain", 0.7),), "a lighthouse", 61.0)
     image = np.full((36, 64, 3), (40, 90, 160), np.uint8)
     renderer = Renderer(window)
     renderer.show(Frame(0, image, 0.0, 0.0, 0, "", (), 0, 1))

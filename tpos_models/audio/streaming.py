@@ -42,11 +42,6 @@ class Listener:
         self._features: dict[int, torch.Tensor] = {}
         self._heard: AudioEmbedding | None = None
 
-    @property
-    def hop_samples(self) -> int:
-        """Samples between two different answers: one grid step, 8704 (0.197 s)."""
-        return self._step * self.window.hop_length
-
     @torch.no_grad()
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window of a stream (see `contracts.AudioEncoder`).

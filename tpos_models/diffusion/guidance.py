@@ -20,12 +20,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 import torch
 
-Tier = Literal["blend", "semantic", "reference"]
-TIERS: tuple[Tier, ...] = ("blend", "semantic", "reference")
+
+class Tier(StrEnum):
+    """The rows of the table above, cheapest first."""
+
+    BLEND = "blend"
+    SEMANTIC = "semantic"
+    REFERENCE = "reference"
 
 
 @dataclass(frozen=True)

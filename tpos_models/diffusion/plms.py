@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 
 from tpos_models.contracts import Denoiser
-from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.prediction import Evaluator, GuidedPrediction, Trajectory, follow
 from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -58,7 +58,7 @@ class PlmsSampler:
         first = 0 if request.start is None else min(steps - 1, int((1 - request.strength) * steps))
         noise = request.noise
         x_t = noise if request.start is None else schedule.add_noise(request.start, noise, timesteps[first])
-        predict = GuidedPrediction("reference", self._guidance)
+        predict = GuidedPrediction(Tier.REFERENCE, self._guidance)
 
         def epsilon(x: torch.Tensor, t: int, i: int) -> Trajectory:
             guided = t < (1 - self._guidance.warmup) * schedule.spec.num_train_timesteps

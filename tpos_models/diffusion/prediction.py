@@ -41,13 +41,13 @@ class GuidedPrediction:
         Conditions without sound take the plain prompt's path in every tier.
         """
         sounds = conditions.sounds
-        if self._tier == "blend":
+        if self._tier is Tier.BLEND:
             (e,) = yield x_t, t, [blend(conditions)]
             return e
-        if (self._tier == "semantic" or self._guidance.guidance_scale == 1) and not sounds:
+        if (self._tier is Tier.SEMANTIC or self._guidance.guidance_scale == 1) and not sounds:
             (e,) = yield x_t, t, [conditions.text]
             return e
-        if self._tier == "semantic":
+        if self._tier is Tier.SEMANTIC:
             e_t, e_a = yield x_t, t, [conditions.text, blend(conditions)]
             g = self._momentum(audio_direction(e_t, [e_a], [1.0], self._guidance))
             return e_t + g if guided else e_t

@@ -45,7 +45,7 @@ class Scene:
 class Show:
     """A model played at amount 1 and motion 0, on a prompt that names a place and nothing else."""
 
-    def __init__(self, model: Model, tier: Tier = "semantic") -> None:
+    def __init__(self, model: Model, tier: Tier = Tier.SEMANTIC) -> None:
         self._model, self._tier = model, tier
         self._sample = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
         self._null = model.text.encode([""]).tokens[0]

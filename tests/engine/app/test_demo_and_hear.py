@@ -45,7 +45,7 @@ def inputs(monkeypatch: pytest.MonkeyPatch, devices: list[Device] | Exception) -
 
 
 def device(channels: int, is_monitor: bool) -> Device:
-    return Device(0, "somewhere", "ALSA", channels, RATE, is_monitor)
+    return Device(0, "somewhere", "ALSA", channels, RATE, is_monitor=is_monitor)
 
 
 def test_a_demo_without_screen_and_microphone_plays_and_records(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from PIL import Image
 
 from engine.app.offline import FilmOptions, render_file, render_session
 from engine.app.options import LookOptions, ModelOptions
-from engine.core.messages import Prompt, ShaderAmounts, ShowState
+from engine.core.messages import AudioFeatures, Frame, Prompt, ShaderAmounts, ShowState
+from engine.inference.frame_pipeline import FramePipeline
 from engine.recording.session import SessionRecord, open_session, state_to_json, write_record
 from engine.render import headless
 from export.media.reading import read_frames
@@ -93,6 +94,21 @@ def test_a_freeze_holds_the_picture_whatever_else_the_operator_does(
     film = exported(session_of(tmp_path / "set", states, seconds=2.0))
     assert max(difference(frame, film[4]) for frame in film[5:12]) < 4, "the lake stays"
     assert min(difference(frame, film[4]) for frame in film[15:]) > 15, "then the city comes"
+
+
+def test_nothing_is_sampled_while_the_show_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty frames, seven of them from 0.5 s to 1.1 s frozen."""
+    sampled: list[bool] = []
+    begin = FramePipeline.begin
+
+    def noted(self: FramePipeline, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+        sampled.append(state.freeze)
+        return begin(self, state, features)
+
+    monkeypatch.setattr(FramePipeline, "begin", noted)
+    states = [(0.0, LAKE), (0.5, replace(LAKE, freeze=True)), (1.2, LAKE)]
+    exported(session_of(tmp_path / "set", states, seconds=2.0))
+    assert sampled == [False] * 13
 
 
 def test_a_session_starts_from_the_picture_it_started_from(tmp_path: Path) -> None:

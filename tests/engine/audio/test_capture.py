@@ -111,7 +111,7 @@ def test_one_channel_of_a_pair_is_picked(virtual_mixer: VirtualMixer) -> None:
 
 
 def test_unknown_and_impossible_devices_are_refused(virtual_mixer: VirtualMixer) -> None:
-    with pytest.raises(DeviceError, match=r"no audio input 'mixr.monitor'; near it: .*mixer\.monitor"):
+    with pytest.raises(DeviceError, match=r"no audio input 'mixr.monitor'; .*mixer\.monitor, a sound file"):
         find_device("mixr.monitor")
     with pytest.raises(DeviceError, match="no audio input '99'"):
         open_source("99")

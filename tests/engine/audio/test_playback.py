@@ -17,8 +17,8 @@ from engine.audio import SAMPLE_RATE
 from engine.audio.capture import Capture
 from engine.audio.inputs import open_source
 from engine.audio.output_buffer import OutputBuffer
-from engine.audio.output_devices import find_output, list_outputs
 from engine.audio.playback import Playback, PlaybackState, open_playback
+from engine.audio.portaudio import Direction, find_device, list_devices
 from engine.audio.sources import FileSource
 from tpos_models.errors import DeviceError
 
@@ -231,7 +231,7 @@ def test_a_device_that_vanishes_leaves_the_show_alone_and_is_found_again(
     virtual_mixer: VirtualMixer, tmp_path: Path
 ) -> None:
     source = FileSource(saved(tmp_path, noise(8.0)))
-    playback = Playback(source, find_output("default"))
+    playback = Playback(source, find_device("default", Direction.OUTPUT))
     capture = Capture(source)
     playback.start()
     try:
@@ -262,7 +262,7 @@ def wait_for(what: Callable[[], bool], patience_s: float = 30.0) -> None:
 
 def test_a_device_that_will_not_open_leaves_the_show_unheard(virtual_mixer: VirtualMixer, tmp_path: Path) -> None:
     source = FileSource(saved(tmp_path, noise(0.2)))
-    playback = Playback(source, find_output("default"))
+    playback = Playback(source, find_device("default", Direction.OUTPUT))
     playback.device = replace(playback.device, name="Gone Card")
     playback.start()
     assert playback.state is PlaybackState.LOST
@@ -275,14 +275,14 @@ def test_a_device_that_will_not_open_leaves_the_show_unheard(virtual_mixer: Virt
 
 
 def test_outputs_are_found_by_name_number_and_default(virtual_mixer: VirtualMixer) -> None:
-    outputs = list_outputs()
-    mixer = find_output("MIXER")
-    assert mixer.pulse_sink == "mixer"
-    assert find_output(str(mixer.index)) == mixer
-    assert find_output("default").name == "default"
+    outputs = list_devices(Direction.OUTPUT)
+    mixer = find_device("MIXER", Direction.OUTPUT)
+    assert mixer.pulse_name == "mixer"
+    assert find_device(str(mixer.index), Direction.OUTPUT) == mixer
+    assert find_device("default", Direction.OUTPUT).name == "default"
     assert len({device.index for device in outputs}) == len(outputs)
     with pytest.raises(DeviceError, match=r"no audio output 'no such'; .* would be accepted"):
-        find_output("no such")
+        find_device("no such", Direction.OUTPUT)
 
 
 def test_what_is_not_played_aloud(virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,8 @@ BAD = [
     (("train", "tpos"), "--sounds"),
     (("sessions", "export", "../../etc", "-o", "{}/x.mp4"), "session"),
     (("liev",), "live"),
+    (("sessions", "bogus"), "'tpos sessions --help' lists"),
+    (("live", "--bogus"), "'tpos live --help' lists"),
 ]
 
 
@@ -104,6 +106,11 @@ def test_json_is_one_object_alone(tpos, command, tmp_path, monkeypatch):
     done = tpos(*command, "--json")
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_a_table_in_a_pipe_keeps_each_row_on_a_line(tpos):
+    assert any(line.startswith("beach_fire_waves ") and line.rstrip().endswith("turn to fire") for line in
+               tpos("presets").stdout.splitlines())  # fmt: skip
 
 
 def test_every_command_that_is_listed_explains_itself(tpos):

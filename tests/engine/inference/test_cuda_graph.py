@@ -12,7 +12,7 @@ from engine.inference.plan import captured, choose_plan, eager_plan, to_bytes
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.guidance import TIERS, Guidance
+from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -50,7 +50,7 @@ def eager(model: Model) -> LcmSampler:
     return LcmSampler(model.denoiser, NoiseSchedule(model.spec))
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 @pytest.mark.parametrize("weights", [(), (0.7, 0.0), (0.7, 0.3)])
 def test_captured_it_is_the_frame_that_the_sampler_makes(model, tier, weights):
     guidance = Guidance(guidance_scale=2.0, quantile=0.8)
@@ -68,7 +68,7 @@ def test_it_starts_from_latents_as_far_as_it_is_told(model):
     sampler, latents = CapturedSampler(eager(model), Recorder()), 0.5 * noise(model).flip(-1)
     for strength in (0.5, 1.0):
         request = SampleRequest(
-            noise(model), conditions(model, 0.5, 0.0), "blend", Guidance(), 4, start=latents, strength=strength
+            noise(model), conditions(model, 0.5, 0.0), Tier.BLEND, Guidance(), 4, start=latents, strength=strength
         )
         torch.testing.assert_close(sampler(request).x0, eager(model)(request).x0, rtol=1e-4, atol=1e-4)
 
@@ -79,7 +79,7 @@ def test_a_key_is_captured_when_it_comes_twice_in_a_row_and_few_are_kept():
     sampler = CapturedSampler(eager(model), recorder)
 
     def sample(scale: float) -> torch.Tensor:
-        return sampler(SampleRequest(z, now, "blend", Guidance(guidance_scale=scale), 1)).x0
+        return sampler(SampleRequest(z, now, Tier.BLEND, Guidance(guidance_scale=scale), 1)).x0
 
     for scale in (1.0, 1.5, 2.0, 1.0):
         sample(scale)
@@ -100,7 +100,7 @@ def test_a_key_is_captured_when_it_comes_twice_in_a_row_and_few_are_kept():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 def test_graphs_of_a_frames_halves_follow_prompt_sound_and_noise(tier):
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU")

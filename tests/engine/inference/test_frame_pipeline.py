@@ -16,7 +16,7 @@ from engine.inference.hearing import HEAR_EVERY_S
 from engine.inference.plan import choose_plan
 from export import onnx_runner, onnx_session
 from tpos_models.contracts import Model
-from tpos_models.diffusion.guidance import TIERS
+from tpos_models.diffusion.guidance import Tier
 from tpos_models.pocket.model import load
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.precision import Precision
@@ -42,7 +42,7 @@ def fresh(model: Model) -> tuple[FramePipeline, VirtualClock]:
     return FramePipeline(model, clock, choose_plan(model)), clock
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 def test_amount_zero_is_the_plain_prompt_bit_for_bit(model, tier):
     state = replace(BEACH, guidance=GuidanceTier(tier))
     plain = fresh(model)[0].frame(state).image
@@ -162,7 +162,7 @@ def test_frames_side_by_side_are_those_one_by_one(model):
     def stage_and_states() -> tuple[FramePipeline, list[ShowState]]:
         stage, clock = fresh(model)
         clock.sleep(0.3)
-        return stage, [replace(BEACH, motion=0.8, guidance=GuidanceTier(tier), seed=2) for tier in (*TIERS, *TIERS)]
+        return stage, [replace(BEACH, motion=0.8, guidance=GuidanceTier(tier), seed=2) for tier in (*Tier, *Tier)]
 
     stage, states = stage_and_states()
     alone = [stage.frame(state) for state in states]

@@ -45,7 +45,7 @@ def test_the_beat_pulses_only_while_the_tempo_is_known():
     assert AudioReactiveLayer().step(replace(known, beat_phase=0.6), amounts, 0.1).zoom == 1.0
 
 
-@pytest.mark.parametrize("state", ["silence", "lost"])
+@pytest.mark.parametrize("state", [SoundState.SILENCE, SoundState.LOST])
 def test_no_beat_pulses_where_nothing_is_heard(state):
     """The tempo is remembered through a break; the picture rests."""
     remembered = replace(SILENCE, bpm=120.0, tempo_confidence=1.0, beat_phase=0.0, state=state)

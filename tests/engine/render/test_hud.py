@@ -10,13 +10,21 @@ from PIL import ImageFont
 from render_scenes import CONTEXT
 
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Heard
+from engine.core.messages import Heard, SoundState
 from engine.render import gl, text
 from engine.render.hud import Help, Hud, draw_help, draw_sheet
 from engine.render.keys import HELP
 
 INFO = HudInfo(
-    24.0, 41.0, 0.6, "ok", 126.0, 0.1, (Heard("rain", 0.7), Heard("birds", 0.2)), "a lighthouse in the rain", None
+    24.0,
+    41.0,
+    0.6,
+    SoundState.OK,
+    126.0,
+    0.1,
+    (Heard("rain", 0.7), Heard("birds", 0.2)),
+    "a lighthouse in the rain",
+    None,
 )
 SIZES = [(320, 180), (640, 360), (1280, 720), (3840, 2160), (720, 1280)]
 
@@ -36,7 +44,7 @@ def over(size: gl.Size, background: int, info: HudInfo, hud: Hud | None = None, 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("background", [0, 255])
 def test_it_reads_over_black_and_white_and_stays_in_its_corner(size, background):
-    full = replace(INFO, prompt="word " * 2000, recording_s=3725.0, state="clipping", message="preset beach")
+    full = replace(INFO, prompt="word " * 2000, recording_s=3725.0, state=SoundState.CLIPPING, message="preset beach")
     pixels = over(size, background, full)
     changed = (pixels != background).any(-1)
     rows, columns = np.nonzero(changed)
@@ -49,7 +57,7 @@ def test_it_reads_over_black_and_white_and_stays_in_its_corner(size, background)
 
 def test_every_line_is_inside_its_panel():
     for size in SIZES:
-        full = replace(INFO, state="lost", message="x" * 300, frozen=True, blackout=True)
+        full = replace(INFO, state=SoundState.LOST, message="x" * 300, frozen=True, blackout=True)
         image, sheet = draw_sheet(full, size)
         alpha = np.asarray(image)[..., 3]
         bright = np.asarray(image)[..., :3].max(-1) > 120

@@ -8,7 +8,7 @@ import torch
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend, crossfade, mix
-from tpos_models.diffusion.guidance import TIERS, Guidance, keep_largest, warmup_steps
+from tpos_models.diffusion.guidance import Guidance, Tier, keep_largest, warmup_steps
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -61,11 +61,11 @@ def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, st
     x = noise
     for i, t in enumerate(timesteps):
         blended = c.text + sum(w * (a.tokens - c.null) for w, a in zip(weights[i], c.audio, strict=True))
-        if tier == "blend":
+        if tier is Tier.BLEND:
             guided = e(x, t, blended)
         else:
             e_t = e(x, t, c.text)
-            if tier == "semantic":
+            if tier is Tier.SEMANTIC:
                 base, d = e_t, masked(g.audio_scale * (e(x, t, blended) - e_t))
             else:
                 e_u = e(x, t, c.uncond)
@@ -87,7 +87,7 @@ def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, st
     return x0
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("weights", [(1.0,), (0.7, 0.4)])
 def test_sampler_matches_the_formulas(tier, steps, weights):
@@ -99,7 +99,7 @@ def test_sampler_matches_the_formulas(tier, steps, weights):
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 def test_amount_may_change_in_mid_frame(tier):
     guidance = Guidance(guidance_scale=1.7, audio_scale=2.0, quantile=0.8, warmup=0.25)
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
@@ -110,17 +110,17 @@ def test_amount_may_change_in_mid_frame(tier):
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 def test_amount_zero_is_the_plain_prompt_exactly(tier):
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
     guidance = Guidance(guidance_scale=1.0)
     silent = sample(noise, conditions((0.0, 0.0)), tier, guidance, 4)
-    plain = sample(noise, conditions(()), "blend", guidance, 4)
+    plain = sample(noise, conditions(()), Tier.BLEND, guidance, 4)
     assert torch.equal(silent.x0, plain.x0)
     assert silent.evaluations == 4
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 def test_guidance_grows_with_amount(tier):
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3))
     guidance = Guidance(guidance_scale=1.0, audio_scale=1.0, quantile=0.5)
@@ -134,7 +134,7 @@ def test_guidance_grows_with_amount(tier):
 
 def test_evaluations_per_step_are_the_tiers_promise():
     noise = torch.randn(SHAPE)
-    counts = [sample(noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in TIERS]
+    counts = [sample(noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in Tier]
     assert counts == [2, 4, 6]
 
 
@@ -154,7 +154,7 @@ def test_threshold_keeps_the_largest_share_per_channel():
 
 def test_start_latents_skip_the_noisiest_steps():
     noise, start = torch.randn(SHAPE), torch.randn(SHAPE)
-    few = sample(noise, conditions(()), "blend", Guidance(), 4, start=start, strength=0.5)
+    few = sample(noise, conditions(()), Tier.BLEND, Guidance(), 4, start=start, strength=0.5)
     assert few.evaluations == 2
 
 

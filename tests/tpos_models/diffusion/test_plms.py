@@ -11,7 +11,7 @@ import torch
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.plms import PlmsSampler, plms_timesteps
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -40,7 +40,7 @@ def noise(dtype=torch.float64):
 def play(start_noise, c, guidance, steps=50, spec=SPEC, **start):
     """The frame as the reference sampler makes it; what a request says of tier, strengths and steps is not asked."""
     sampler = PlmsSampler(denoiser, NoiseSchedule(spec), steps, guidance)
-    return sampler(SampleRequest(start_noise, c, "blend", Guidance(9.0, 9.0), 1, **start))
+    return sampler(SampleRequest(start_noise, c, Tier.BLEND, Guidance(9.0, 9.0), 1, **start))
 
 
 def plain_statement(x, c, g, steps, weights, prediction_type="epsilon"):

@@ -7,7 +7,7 @@ import torch
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.guidance import TIERS, Guidance, Tier
+from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -35,7 +35,7 @@ class Net:
         return torch.tanh(self.conv(x_t) * (1 + wave[:, :, None, None]))
 
 
-def moment(seed: int, tier: Tier = "blend", steps: int = 4) -> SampleRequest:
+def moment(seed: int, tier: Tier = Tier.BLEND, steps: int = 4) -> SampleRequest:
     """One frame of a moving show."""
     random = torch.Generator().manual_seed(seed)
     text, null, uncond, sound = torch.randn(4, 3, 5, generator=random).double()
@@ -44,7 +44,7 @@ def moment(seed: int, tier: Tier = "blend", steps: int = 4) -> SampleRequest:
     return SampleRequest(noise, conditions, tier, SPEC.guidance, steps, metadata=seed)
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 @pytest.mark.parametrize("steps", [1, 2, 4])
 def test_frames_are_the_plain_samplers_later(tier, steps):
     net, schedule = Net(), NoiseSchedule(SPEC)
@@ -63,7 +63,7 @@ def test_a_frame_costs_one_call_as_long_as_a_batch_holds_it():
     assert net.batches == [1, 2, 3, 4] + [4] * 7
     assert evaluations == [1 + 2 + 3 + 4] + [4] * 7
     net.batches.clear()
-    stream(moment(9, "reference"))
+    stream(moment(9, Tier.REFERENCE))
     assert max(net.batches) == MAX_BATCH
     assert sum(net.batches) == 3 + 3, "one frame of three evaluations beside three of one"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.guidance import TIERS, Guidance
+from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -33,7 +33,7 @@ def noises(shape, count, seed=7):
     return [torch.randn(shape, generator=g) for _ in range(count)]
 
 
-def play(model, noise, conditions, tier="reference", steps=1, guidance=None, renoise=None):
+def play(model, noise, conditions, tier=Tier.REFERENCE, steps=1, guidance=None, renoise=None):
     guidance = guidance or model.spec.guidance
     with torch.inference_mode():
         sampler = LcmSampler(model.denoiser, NoiseSchedule(model.spec), renoise)
@@ -115,7 +115,7 @@ def test_few_steps_are_those_of_diffusers(pipelines, steps):
         assert NoiseSchedule(spec).timesteps(steps) == turbo.timesteps.tolist()
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", Tier)
 @pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm"])
 def test_sound_steers_every_kind_in_every_tier(models, kind, tier):
     model = models(kind)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tpos_models.diffusion.conditioning import Conditions
-from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -89,7 +89,7 @@ def test_strength_decides_how_much_of_the_picture_stays(models):
     for strength in (0.25, 0.5, 1.0):
         with torch.inference_mode():
             got = LcmSampler(model.denoiser, NoiseSchedule(model.spec))(
-                SampleRequest(noise, Conditions(null, null, null), "blend", Guidance(), 4, start, strength)
+                SampleRequest(noise, Conditions(null, null, null), Tier.BLEND, Guidance(), 4, start, strength)
             )
         assert got.evaluations == {0.25: 3, 0.5: 4, 1.0: 4}[strength]  # of 12 timesteps
         kept.append(torch.corrcoef(torch.stack([got.x0.flatten(), start.flatten()]))[0, 1].item())

@@ -203,8 +203,8 @@ class Composer:
         """
         speed, pitch = np.exp(rng.uniform(-0.18, 0.18, 2))
         audible = int(clip.active[rng.integers(clip.active.size)])
-        lands = start + int(rng.integers(0, 6)) if start else self.columns - int(rng.integers(8, WINDOW.segment_frames))
-        source = (audible + (np.arange(start, self.columns) - lands) * speed).astype(int)
+        onset = start + int(rng.integers(0, 6)) if start else self.columns - int(rng.integers(8, WINDOW.segment_frames))
+        source = (audible + (np.arange(start, self.columns) - onset) * speed).astype(int)
         if rng.uniform() < 0.5:
             source %= clip.db.shape[1]
         inside = (source >= 0) & (source < clip.db.shape[1])

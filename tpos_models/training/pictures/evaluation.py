@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from tpos_models.contracts import Decoder, Denoiser
 from tpos_models.diffusion.conditioning import Conditions
+from tpos_models.diffusion.guidance import Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.noise_motion import NoiseWalk
 from tpos_models.diffusion.sampler import SampleRequest
@@ -60,7 +61,7 @@ def in_steps(denoiser: Denoiser, decoder: Decoder, steps: int) -> Draw:
     def draw(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
         said = [Conditions(text, nothing, nothing) for text in to_tokens(scenes)]
         drawn = [
-            sample(SampleRequest(one[None], conditions, "blend", SPEC.guidance, steps)).x0
+            sample(SampleRequest(one[None], conditions, Tier.BLEND, SPEC.guidance, steps)).x0
             for one, conditions in zip(z, said, strict=True)
         ]
         return decoder(torch.cat(drawn))
