@@ -69,14 +69,14 @@ def where(heard: np.ndarray, played: np.ndarray) -> tuple[int, float]:
     product = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(played, size)), size)
     offset = int(np.argmax(np.abs(product[: len(heard)])))
     part = heard[offset : offset + len(played)]
-    return offset, float(np.corrcoef(part, played[: len(part)])[0, 1])
+    if len(part) < len(played) or not part.std():
+        return offset, 0.0
+    return offset, float(np.corrcoef(part, played)[0, 1])
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
-def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
-    virtual_mixer: VirtualMixer, tmp_path: Path, rate: int, channels: int
-) -> None:
-    source = FileSource(saved(tmp_path, noise(4.0, rate, channels), rate))
+def lateness(path: Path) -> list[float]:
+    """Seconds from what analysis saw of a file to what was heard of it, at the moments that are found again."""
+    source = FileSource(path)
     playback = open_playback(source)
     assert playback is not None
     capture = Capture(source)
@@ -96,7 +96,17 @@ def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
         offset, alike = where(heard[:, 0], seen[at : at + SAMPLE_RATE // 5, 0])
         if alike > 0.7:
             late_s.append(heard_s + offset / SAMPLE_RATE - (seen_s + at_s))
-    assert len(late_s) >= 4, "a busy machine may cost moments of the sound, not most of it"
+    return late_s
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1)])
+def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
+    virtual_mixer: VirtualMixer, tmp_path: Path, rate: int, channels: int
+) -> None:
+    path = saved(tmp_path, noise(4.0, rate, channels), rate)
+    plays = (lateness(path) for _ in range(3))
+    late_s = next((found for found in plays if len(found) >= 4), [])
+    assert late_s, "a busy machine may cost moments of the sound, not most of it three times"
     assert abs(np.median(late_s)) < 0.02
 
 
