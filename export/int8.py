@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from export.cache import building
-from export.onnx_session import VERSION, open_session, quantization
+from export.onnx_session import VERSION, inner_values, open_session, quantization
 from tpos_models.errors import ModelError
 from tpos_models.network import Network, Run, Tensors
 
@@ -36,16 +36,16 @@ _ROUNDS = 12
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is rounded: these operators, and whether the first convolution stays in float32.
+    """What is rounded: these operators, and whether the channels that the first convolution reads are equalised.
 
-    That one may read features as they are, whose scales differ so much that one range does not suit them all.
+    It may read features as they are, whose scales differ so much that one range does not suit them all.
     """
 
     operators: tuple[str, ...]
-    spare_first: bool = False
+    equalise: bool = False
 
 
-RECIPES = (Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",), spare_first=True))
+RECIPES = (Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",), equalise=True))
 """From the fastest to the most faithful. A network takes the first that reaches `LEAST_SIGNAL_DB`: which does not
 depend on how fast this machine is, or how busy."""
 
@@ -91,15 +91,20 @@ def split(real: Inputs) -> tuple[Inputs, Inputs]:
 
 def quantise(plain: Path, path: Path, names: Sequence[str], real: Inputs, recipe: Recipe) -> None:
     """An ONNX file in float32 to one that computes in int8 by a recipe, calibrated on `real` inputs."""
-    tools = quantization()
+    import onnx  # which a network that is built already does not need
+
+    tools, model = quantization(), onnx.load(plain)
+    rows = [
+        {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
+        for inputs in real.values()
+        for tensors in inputs
+    ]
+    if recipe.equalise:
+        _equalise_first_convolution(model, rows)
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
         def __init__(self) -> None:
-            self._rows: Iterator[dict[str, Any]] = (
-                {name: tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
-                for inputs in real.values()
-                for tensors in inputs
-            )
+            self._rows = iter(rows)
 
         def get_next(self) -> dict[str, Any] | None:
             return next(self._rows, None)
@@ -109,11 +114,10 @@ def quantise(plain: Path, path: Path, names: Sequence[str], real: Inputs, recipe
     logger.setLevel(logging.ERROR)  # it recommends a preparation that changes nothing here
     try:
         tools.quantize_static(
-            str(plain),
+            model,
             str(path),
             Reader(),
             op_types_to_quantize=list(recipe.operators),
-            nodes_to_exclude=_first_convolution(plain) if recipe.spare_first else [],
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
@@ -122,11 +126,33 @@ def quantise(plain: Path, path: Path, names: Sequence[str], real: Inputs, recipe
         logger.setLevel(level)
 
 
-def _first_convolution(path: Path) -> list[str]:
-    import onnx  # which a network that is built already does not need
+def _equalise_first_convolution(model: Any, rows: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Divide every channel it reads by the largest value that `rows` bring there, and multiply its weights by it.
 
-    nodes = onnx.load(path, load_external_data=False).graph.node
-    return [node.name for node in nodes if node.op_type == "Conv"][:1]
+    It computes what it did. Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction"
+    (ICCV 2019), do so between layers; here the activations alone decide, as weights have a scale for each output.
+    Raises `ValueError` where there is no convolution with constant weights.
+    """
+    from onnx import helper, numpy_helper
+
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    at, conv = next(((i, node) for i, node in enumerate(model.graph.node) if node.op_type == "Conv"), (0, None))
+    if conv is None or conv.input[1] not in constants:
+        raise ValueError("no convolution with constant weights")
+    read, kernel = conv.input[:2]
+    largest = np.max([np.abs(value).max((0, 2, 3)) for value in inner_values(model, read, rows)], axis=0)
+    scale = np.where(largest > 0, largest, 1).reshape(1, -1, 1, 1).astype(np.float32)
+    equal, inverse, weights = (f"{conv.name}.{name}" for name in ("equal", "inverse", "weights"))
+    model.graph.initializer.extend(
+        (
+            numpy_helper.from_array(1 / scale, inverse),
+            numpy_helper.from_array(numpy_helper.to_array(constants[kernel]) * scale, weights),
+        )
+    )
+    model.graph.node.insert(at, helper.make_node("Mul", [read, inverse], [equal], name=equal))
+    conv.input[0], conv.input[1] = equal, weights
+    if not any(kernel in node.input for node in model.graph.node):
+        model.graph.initializer.remove(constants[kernel])
 
 
 def signals_db(run: Run, reference: Run, real: Inputs) -> dict[int, float]:

@@ -11,8 +11,10 @@ import os
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -96,6 +98,16 @@ def open_session(path: Path, network: Network) -> Run:
         if names != wanted:
             raise ModelError(f"{path}: {kind} are {names}, {network.name} has {wanted}")
     return _BoundSession(session, network.name)
+
+
+def inner_values(model: Any, name: str, rows: Iterable[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
+    """What the tensor `name` inside an ONNX model is for each row of its inputs."""
+    probe = type(model)()
+    probe.CopyFrom(model)
+    del probe.graph.output[:]
+    probe.graph.output.add().name = name
+    session = ort.InferenceSession(probe.SerializeToString(), session_options(), providers=providers())
+    return [session.run([name], dict(row))[0] for row in rows]
 
 
 class _BoundSession:
