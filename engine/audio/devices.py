@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from engine.audio import SAMPLE_RATE
-from engine.audio.portaudio import Device, aim_pulse, portaudio, portaudio_index, refresh
+from engine.audio.portaudio import Device, aim_pulse, close_stream, portaudio, portaudio_index, reopen
 from engine.audio.sources import Source, SourceCounters, SourceState
 from tpos_models.errors import DeviceError
 
 _QUIET_S, _WAKING_S = 1.5, 5.0
 """A device that brings no block for so long is lost; one just opened may take longer to wake."""
 _WATCH_S = 0.2
-_BACKOFF_S = (0.25, 4.0)
 _PLAUSIBLE_S = 1.0
 
 
@@ -107,23 +106,13 @@ class DeviceSource(Source):
         """Report the loss, then try to open the device again until it works or someone stops us."""
         self.state = SourceState.LOST
         self._losses += 1
-        pause_s = _BACKOFF_S[0]
-        while not self._stopping.wait(pause_s):
-            self._shut()
-            try:
-                refresh()
-                self._open()
-            except (DeviceError, portaudio().PortAudioError):
-                pause_s = min(2 * pause_s, _BACKOFF_S[1])
-                continue
+        if reopen(self._stopping, self._shut, self._open):
             self.state = SourceState.OK
-            return
 
     def _shut(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.abort(ignore_errors=True)
-            stream.close(ignore_errors=True)
+            close_stream(stream)
 
 
 def _check_channels(device: Device, channels: tuple[int, ...]) -> None:

@@ -19,7 +19,16 @@ import soxr
 
 from engine.audio import SAMPLE_RATE
 from engine.audio.output_buffer import OutputBuffer
-from engine.audio.portaudio import Device, Direction, aim_pulse, find_device, portaudio, portaudio_index, refresh
+from engine.audio.portaudio import (
+    Device,
+    Direction,
+    aim_pulse,
+    close_stream,
+    find_device,
+    portaudio,
+    portaudio_index,
+    reopen,
+)
 from engine.audio.resample import Intake
 from engine.audio.sources import PacedSource, Source
 from tpos_models.errors import DeviceError, MissingPart
@@ -31,7 +40,6 @@ MARGIN_S = 0.15
 WAKING_S = 2.0
 """PulseAudio takes its first second of a stream to begin to play."""
 _QUIET_S, _WATCH_S = 1.5, 0.2
-_BACKOFF_S = (0.25, 4.0)
 _PLAUSIBLE_S = 1.0
 
 
@@ -185,16 +193,7 @@ class Playback:
         if self.state is PlaybackState.PLAYING:
             self._before = replace(self._before, losses=self._before.losses + 1)
             self._lose(f"{self.device.name}: vanished; the show goes on unheard")
-        pause_s = _BACKOFF_S[0]
-        while not self._stopping.wait(pause_s):
-            self._shut()
-            try:
-                refresh()
-                self._open()
-            except (DeviceError, portaudio().PortAudioError):
-                pause_s = min(2 * pause_s, _BACKOFF_S[1])
-                continue
-            return
+        reopen(self._stopping, self._shut, self._open)
 
     def _lose(self, why: str) -> None:
         self.state, self.trouble = PlaybackState.LOST, why
@@ -202,8 +201,7 @@ class Playback:
     def _shut(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.abort(ignore_errors=True)
-            stream.close(ignore_errors=True)
+            close_stream(stream)
 
 
 def open_playback(source: Source, spec: str | None = None, mute: bool = False) -> Playback | None:

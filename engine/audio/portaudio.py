@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from tpos_models.errors import DeviceError, MissingPart
+
+_BACKOFF_S = (0.25, 4.0)
+"""First and longest pause between attempts to open a lost device."""
 
 _MONITOR_WORDS = ("monitor", "loopback", "stereo mix", "what u hear", "blackhole", "soundflower", "cable output")
 _PULSE = "PulseAudio"
@@ -63,6 +68,27 @@ def refresh() -> None:
     with suppress(sd.PortAudioError):  # a failed start of the last refresh left nothing to end
         sd._terminate()
     sd._initialize()
+
+
+def close_stream(stream: Any) -> None:
+    """End a stream at once, of a device that may be gone."""
+    stream.abort(ignore_errors=True)
+    stream.close(ignore_errors=True)
+
+
+def reopen(stopping: threading.Event, shut: Callable[[], None], open_again: Callable[[], None]) -> bool:
+    """Try to open a lost device until that works, True, or until `stopping` is set, False; ever less often."""
+    pause_s = _BACKOFF_S[0]
+    while not stopping.wait(pause_s):
+        shut()
+        try:
+            refresh()
+            open_again()
+        except (DeviceError, portaudio().PortAudioError):
+            pause_s = min(2 * pause_s, _BACKOFF_S[1])
+        else:
+            return True
+    return False
 
 
 def list_devices(direction: Direction = Direction.INPUT) -> list[Device]:
