@@ -21,6 +21,8 @@ from engine.inference.loading import open_model
 from export.media.reading import read_video_info
 from tpos_models.pocket.synth.sounds import synthesise
 
+pytestmark = pytest.mark.realtime
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 STORM = EXAMPLES / "storm.toml"

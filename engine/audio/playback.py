@@ -37,8 +37,9 @@ LATENCY_S = 0.2
 """Asked of the device: a callback in Python may be held up by the show, and a file can be read ahead."""
 MARGIN_S = 0.15
 """How much sooner than the device's latency blocks come, for a feed that is held up."""
-WAKING_S = 2.0
-"""PulseAudio takes its first second of a stream to begin to play."""
+WAKING_S = 4.0
+"""PulseAudio takes its first second of a stream to begin to play; a null sink that had nothing to do, the two of its
+longest block."""
 _QUIET_S, _WATCH_S = 1.5, 0.2
 _PLAUSIBLE_S = 1.0
 
@@ -181,13 +182,13 @@ class Playback:
         self.state, self.trouble = PlaybackState.PLAYING, ""
 
     def _watch_over(self) -> None:
-        count, quiet_until_s = -1, time.monotonic() + 2 * _QUIET_S
+        count, quiet_until_s = 0, time.monotonic() + WAKING_S
         while not self._stopping.wait(_WATCH_S):
-            if self._buffer.taken != count:
+            if self._buffer.running and self._buffer.taken != count:  # its first buffers it only asks for
                 count, quiet_until_s = self._buffer.taken, time.monotonic() + _QUIET_S
             if self._stream is None or not self._stream.active or time.monotonic() > quiet_until_s:
                 self._recover()
-                count, quiet_until_s = -1, time.monotonic() + 2 * _QUIET_S
+                count, quiet_until_s = 0, time.monotonic() + WAKING_S
 
     def _recover(self) -> None:
         if self.state is PlaybackState.PLAYING:

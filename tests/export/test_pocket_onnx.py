@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from small_networks import real_inputs
+from small_networks import powers_db, real_inputs
 
-from export import onnx_runner
+from export import int8, onnx_runner
 from tpos_models.network import Run, run_in_torch
 from tpos_models.pocket.networks import SPEC, picture_networks
 from tpos_models.pocket.world.world import World
@@ -32,8 +32,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def test_one_step_in_int8_draws_what_the_world_draws():
+def test_int8_keeps_the_signal_at_every_timestep_and_one_step_draws_what_the_world_draws():
+    """The networks' own signal is taken on inputs that they were not calibrated with."""
     denoiser, decoder = runs(Precision.INT8)
+    for network, run in zip(picture_networks(), (denoiser, decoder), strict=True):
+        _, unseen = int8.split(real_inputs(network))
+        reference = run_in_torch(network)
+        signals = {step: powers_db(run, reference, inputs) for step, inputs in unseen.items()}
+        assert set(signals) == set(SPEC.timesteps)
+        assert min(signals.values()) >= 25, (network.name, signals)
     draw = evaluation.in_one_step(
         lambda x_t, t, tokens: denoiser(x_t, t, tokens)[0], lambda latents: decoder(latents)[0]
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
-from tpos_models.network import Network, Tensors
+from tpos_models.network import Network, Run, Tensors
 
 
 class Small(torch.nn.Module):
@@ -38,3 +39,9 @@ def real_inputs(network: Network) -> Mapping[int, Sequence[Tensors]]:
     """What the network is given in a show, by timestep, of a network that knows it."""
     assert network.real
     return network.real()
+
+
+def powers_db(run: Run, reference: Run, inputs) -> float:
+    """10 log10 of the variance of what is wanted over the mean squared difference, in numpy."""
+    want, got = (np.concatenate([one(*tensors)[0].numpy().ravel() for tensors in inputs]) for one in (reference, run))
+    return float(10 * np.log10(want.var() / np.mean((want - got) ** 2)))

@@ -23,6 +23,8 @@ from export.media.reading import read_frames, read_sound
 from tpos_models.errors import DeviceError, MissingPart
 from tpos_models.pocket.synth.sounds import synthesise
 
+pytestmark = pytest.mark.realtime
+
 RATE = 44_100
 
 

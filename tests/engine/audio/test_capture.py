@@ -20,6 +20,8 @@ from engine.audio.inputs import open_source
 from engine.audio.portaudio import find_device, list_devices, portaudio
 from tpos_models.errors import DeviceError, MissingPart
 
+pytestmark = pytest.mark.realtime
+
 
 def wait_for(what: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline_s = time.monotonic() + seconds

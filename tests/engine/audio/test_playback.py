@@ -22,6 +22,8 @@ from engine.audio.portaudio import Direction, find_device, list_devices
 from engine.audio.sources import FileSource
 from tpos_models.errors import DeviceError
 
+pytestmark = pytest.mark.realtime
+
 
 def noise(seconds: float, rate: int = SAMPLE_RATE, channels: int = 2) -> np.ndarray:
     """Sound that is like itself at no other time."""
@@ -108,6 +110,21 @@ def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
     late_s = next((found for found in plays if len(found) >= 4), [])
     assert late_s, "a busy machine may cost moments of the sound, not most of it three times"
     assert abs(np.median(late_s)) < 0.02
+
+
+def test_a_device_that_wakes_slowly_has_not_vanished(virtual_mixer: VirtualMixer, tmp_path: Path) -> None:
+    """A null sink whose monitor was heard renders two seconds at once, and then asks for nothing for as long."""
+    with Capture(open_source("default")) as capture:
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+    source = FileSource(saved(tmp_path, noise(0.5)))
+    playback = Playback(source, find_device("default", Direction.OUTPUT))
+    with Ear(), Capture(source) as capture:
+        playback.start()
+        wait_for(lambda: capture.ended)
+    counters, state = playback.counters(), playback.state
+    playback.close()
+    assert state is PlaybackState.PLAYING
+    assert counters.losses == 0
 
 
 class Notes:

@@ -19,6 +19,8 @@ from engine.audio.sources import FileSource, SynthSource
 from engine.core.clock import VirtualClock
 from tpos_models.errors import DeviceError, MediaError, MissingFileError
 
+pytestmark = pytest.mark.realtime
+
 
 def tone(seconds: float, rate: int = SAMPLE_RATE, hz: float = 1000.0, channels: int = 1) -> np.ndarray:
     wave = 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)

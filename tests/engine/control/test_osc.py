@@ -23,6 +23,8 @@ from engine.control.show import Show
 from engine.core.messages import Heard, Prompt
 from tpos_models.errors import InputError, RunError
 
+pytestmark = pytest.mark.realtime
+
 PATIENCE_S = 20.0
 
 

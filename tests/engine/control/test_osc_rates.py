@@ -14,6 +14,8 @@ from pythonosc.osc_message_builder import build_msg
 from engine.control.osc import OscServer, Status
 from engine.control.queue import CommandQueue
 
+pytestmark = pytest.mark.realtime
+
 PATIENCE_S = 10.0
 NONSENSE = build_msg("/tpos/nonsense", 1.0).dgram
 GOOD = build_msg("/tpos/motion", 0.5).dgram

@@ -11,6 +11,8 @@ import pytest
 
 from engine.inference.in_flight import InFlightWorkers
 
+pytestmark = pytest.mark.realtime
+
 PATIENCE_S = 20.0
 
 

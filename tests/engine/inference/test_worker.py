@@ -19,6 +19,8 @@ from engine.inference import worker
 from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
 
+pytestmark = pytest.mark.realtime
+
 
 class Ear:
     """A microphone in a silent room."""

@@ -21,6 +21,8 @@ from engine.recording.session_writer import SessionWriter
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, RunError, StorageError
 
+pytestmark = pytest.mark.realtime
+
 FPS, RATE, CHUNK = 30, 8_000, 512
 SIZE = (32, 32)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")

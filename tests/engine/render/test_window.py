@@ -14,6 +14,8 @@ from time import monotonic, sleep
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.realtime
+
 PROGRAM = Path(__file__).parents[2] / "support" / "window_program.py"
 WINDOWED = "full=False hud={hud} help={help} quitting=False"
 ROOT = PROGRAM.parents[2]
