@@ -30,7 +30,7 @@ LEAST_RATIO = {"cpu": 3.0, "cuda": 4.0}
 """For compiled networks; the same eager torch on both sides gives about 1."""
 
 
-class PipelineUnet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class PipelineUnet(ModelMixin, ConfigMixin):
     """A model's own denoiser where the pipeline looks for its UNet; the guidance embedding is made and left unused."""
 
     @register_to_config
@@ -44,7 +44,7 @@ class PipelineUnet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return (self.inner(sample, timestep.expand(len(sample)), encoder_hidden_states),)
 
 
-class PipelineVae(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class PipelineVae(ModelMixin, ConfigMixin):
     """A model's own decoder where the pipeline looks for its VAE, which gives -1..1."""
 
     @register_to_config

@@ -9,7 +9,7 @@ import torch
 from small_networks import powers_db, real_inputs
 
 from export import int8, onnx_runner
-from tpos_models.network import Run, run_in_torch
+from tpos_models.network import Network, Run, run_in_torch
 from tpos_models.pocket.networks import SPEC, picture_networks
 from tpos_models.pocket.world.world import World
 from tpos_models.precision import Precision
@@ -18,8 +18,8 @@ from tpos_models.training.pictures import evaluation
 LEAST_INT8_PSNR_DB = 25.5
 
 
-def runs(precision: Precision) -> tuple[Run, Run]:
-    denoiser, decoder = (onnx_runner.runner(precision)(network) for network in picture_networks())
+def runs(networks: tuple[Network, Network], precision: Precision) -> tuple[Run, Run]:
+    denoiser, decoder = (onnx_runner.runner(precision)(network) for network in networks)
     return denoiser, decoder
 
 
@@ -34,8 +34,9 @@ def one_thread() -> Iterator[None]:
 
 def test_int8_keeps_the_signal_at_every_timestep_and_one_step_draws_what_the_world_draws():
     """The networks' own signal is taken on inputs that they were not calibrated with."""
-    denoiser, decoder = runs(Precision.INT8)
-    for network, run in zip(picture_networks(), (denoiser, decoder), strict=True):
+    networks = picture_networks()
+    denoiser, decoder = runs(networks, Precision.INT8)
+    for network, run in zip(networks, (denoiser, decoder), strict=True):
         _, unseen = int8.split(real_inputs(network))
         reference = run_in_torch(network)
         signals = {step: powers_db(run, reference, inputs) for step, inputs in unseen.items()}
@@ -48,8 +49,8 @@ def test_int8_keeps_the_signal_at_every_timestep_and_one_step_draws_what_the_wor
 
 
 def test_every_step_ends_in_torchs_picture_to_one_level_of_255():
-    denoiser, decoder = runs(Precision.FP32)
     networks = picture_networks()
+    denoiser, decoder = runs(networks, Precision.FP32)
     reference, reference_decoder = (run_in_torch(network) for network in networks)
     for step in SPEC.timesteps:
         for inputs in real_inputs(networks[0])[step][::6]:

@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 from pythonosc.udp_client import SimpleUDPClient
 
+from engine.cli import main
 from engine.inference.loading import open_model
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.pocket.synth.sounds import synthesise
@@ -135,18 +136,16 @@ def test_a_broken_recording_folder_stops_the_recording_not_the_show(tmp_path):
     assert any("a file, not a folder" in trouble for trouble in summary["troubles"])
 
 
-def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tmp_path):
+def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tmp_path, capsys):
     path = tmp_path / "waves.wav"
     sf.write(path, synthesise("waves", 3.0, 4), RATE)
     with Running(tmp_path / "shows", "--input", str(path), "--prompt", "a beach") as live:
         recording = live.result()["recordings"][0]
     assert recording["duration_s"] == pytest.approx(3.0, abs=0.8)
-    bigger = tmp_path / "bigger.mp4"
-    command = [sys.executable, "-m", "engine.cli", "sessions", "export", recording["path"], "-o", str(bigger)]
-    done = subprocess.run(
-        [*command, "--size", "320x240", "--fps", "8", "--json"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    info = read_video_info(bigger)
+    bigger = str(tmp_path / "bigger.mp4")
+    with pytest.raises(SystemExit) as ended:
+        main(["sessions", "export", recording["path"], "-o", bigger, "--size", "320x240", "--fps", "8", "--json"])
+    assert ended.value.code == 0, capsys.readouterr().err
+    info = read_video_info(Path(bigger))
     assert (info.width, info.height) == (320, 240)
     assert info.duration_s == pytest.approx(recording["duration_s"], abs=0.6)
