@@ -26,8 +26,8 @@ def pytest_configure() -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Beside other test processes those tests that a clock hurries go first, where this user may say so."""
     if BESIDE_OTHERS and hasattr(os, "setpriority"):
-        with suppress(PermissionError):  # it takes a privilege to go back
-            os.setpriority(os.PRIO_PROCESS, 0, 0 if item.get_closest_marker("realtime") else 15)
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, -10 if item.get_closest_marker("realtime") else 0)
     return (yield)
 
 
