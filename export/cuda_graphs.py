@@ -6,6 +6,7 @@ Everything runs on torch's current stream and nothing here waits for the whole d
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from tpos_models.network import Network, Run, Runner, Tensors, as_function
 
+DEVICE = torch.device("cuda")
 _WARM_UP = 3
 """Calls before a recording: libraries choose their kernels and take their workspaces in them."""
 
@@ -21,6 +23,9 @@ _recording = threading.local()
 """`.now` while this thread records: calls of other recorded functions then become part of what is recorded."""
 
 _Key = tuple[tuple[torch.Size, torch.dtype], ...]
+
+Record = Callable[[Callable[[], Tensors]], tuple[Callable[[], None], Tensors]]
+"""Calls a function of no arguments, warm-up included; gives what does the same work again, and the tensors it fills."""
 
 
 def available() -> tuple[bool, str]:
@@ -34,26 +39,41 @@ def available() -> tuple[bool, str]:
 
 
 def runner() -> Runner:
-    """Networks in torch, each call one replay of a CUDA graph."""
+    """Networks in torch, each call one replay of a CUDA graph.
+
+    Shapes are fixed, so cuDNN's fastest convolutions are looked for, once; none in TF32, whose ten bits of mantissa err
+    by more than float32 is held to.
+    """
 
     def run(network: Network) -> Run:
-        return Replayed(as_function(network.build().to("cuda")))
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
+        return Replayed(as_function(network.build().to(DEVICE)))
 
     return run
 
 
+def recording() -> bool:
+    """Whether this thread records, warm-up included."""
+    return getattr(_recording, "now", False)
+
+
+def stream() -> int:
+    """The handle of torch's current stream."""
+    return torch.cuda.current_stream().cuda_stream
+
+
 @dataclass(frozen=True)
 class _Recording:
-    """One graph with the tensors it reads and writes; their addresses are part of it."""
+    """What one recording reads and writes, at addresses that are part of it, and the call that repeats it."""
 
-    graph: torch.cuda.CUDAGraph
     inputs: Tensors
+    repeat: Callable[[], None]
     outputs: Tensors
 
     def replay(self, tensors: Tensors) -> Tensors:
         for mine, given in zip(self.inputs, tensors, strict=True):
             mine.copy_(given, non_blocking=True)
-        self.graph.replay()
+        self.repeat()
         return tuple(out.to(tensors[0].device, copy=True) for out in self.outputs)
 
 
@@ -63,48 +83,57 @@ class Replayed:
     `execute` reads its inputs and enqueues its work on the current stream; it may neither wait nor copy to the host.
     Inputs may lie on the host or the GPU; outputs are the caller's own and lie where the first input does. They come
     from torch's pools, so that a call of known shapes asks the driver for no memory. Owned by one thread. Called while
-    another one records, it adds its work to that graph.
+    another one records, it adds its work to that graph. `record` makes a recording, by default a CUDA graph.
     """
 
-    def __init__(self, execute: Run) -> None:
-        self._execute = execute
+    def __init__(self, execute: Run, record: Record | None = None, device: torch.device = DEVICE) -> None:
+        self._execute, self._device = execute, device
+        self._record = record or _Graphs()
         self._recordings: dict[_Key, _Recording] = {}
-        self._pool: Any = None
 
     @torch.inference_mode()
     def __call__(self, *tensors: torch.Tensor) -> Tensors:
-        if getattr(_recording, "now", False):
-            return self._execute(*(tensor.to("cuda") for tensor in tensors))
+        if recording():
+            return self._execute(*(tensor.to(self._device) for tensor in tensors))
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         if key not in self._recordings:
-            self._recordings[key] = self._record(tensors)
+            self._recordings[key] = self._recorded(tensors)
         return self._recordings[key].replay(tensors)
 
     def forget(self) -> None:
         """Drop every graph, as after other weights; the next calls record anew."""
         self._recordings.clear()
 
-    def _record(self, tensors: Tensors) -> _Recording:
-        """Graphs share one pool: they never overlap, and their outputs are copied out before the next one starts."""
+    def _recorded(self, tensors: Tensors) -> _Recording:
+        inputs = tuple(
+            torch.empty(tensor.shape, dtype=tensor.dtype, device=self._device).copy_(tensor) for tensor in tensors
+        )
         _recording.now = True
         try:
-            return self._recorded(tensors)
+            return _Recording(inputs, *self._record(lambda: self._execute(*inputs)))
         finally:
             _recording.now = False
 
-    def _recorded(self, tensors: Tensors) -> _Recording:
-        inputs = tuple(tensor.to("cuda", copy=True) for tensor in tensors)
+
+class _Graphs:
+    """Records CUDA graphs that share a pool: they never overlap, and each one's outputs are copied out before the next
+    one starts."""
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    def __call__(self, call: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(_WARM_UP):
-                self._execute(*inputs)
+                call()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = self._execute(*inputs)
-        return _Recording(graph, inputs, outputs)
+            outputs = call()
+        return graph.replay, outputs
 
 
 def to_host(pixels: torch.Tensor) -> np.ndarray:

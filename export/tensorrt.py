@@ -21,12 +21,14 @@ import torch
 
 from export import cuda_graphs, onnx_export
 from export.cache import building, cache_folder
-from export.tensorrt_build import Log, Progress, build
-from tpos_models.errors import DeviceError, InputError, MissingPart, ModelError, RunError, StorageError
-from tpos_models.network import Network, Run, Runner, Tensors
+from export.tensorrt_build import Flags, Progress, build, builder_flags
+from export.tensorrt_engine import Engine
+from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
+from tpos_models.network import Network, Run, Runner
 
 Library = Literal["tensorrt_rtx", "tensorrt"]
-LIBRARIES: tuple[Library, ...] = ("tensorrt_rtx", "tensorrt")
+LIBRARIES: tuple[Library, ...] = ("tensorrt", "tensorrt_rtx")
+"""The faster first."""
 
 Notify = Callable[[str], Progress]
 """Called with the name of a network that is about to be built; gives who hears of its progress."""
@@ -102,7 +104,8 @@ class Identity:
     library: str
     gpu: str
     max_batch: int
-    refittable: bool = False
+    flags: str
+    """The builder's, as `NAME=1,NAME=0`."""
 
     @property
     def digest(self) -> str:
@@ -114,9 +117,12 @@ def identify(
     network: Network, library: Library, gpu: str | None = None, precision: str = "fp16", refittable: bool = False
 ) -> Identity:
     """The engine of a network for a GPU; raises `MissingPart` or `DeviceError`."""
-    version = f"{library} {load_library(library).__version__}"
+    trt = load_library(library)
     graph = onnx_export.cached_path(network, Path(), precision).name
-    return Identity(network.name, graph, version, gpu_label(library, gpu), network.max_batch, refittable)
+    flags = ",".join(f"{name}={on:d}" for name, on in builder_flags(trt, refittable).items())
+    return Identity(
+        network.name, graph, f"{library} {trt.__version__}", gpu_label(library, gpu), network.max_batch, flags
+    )
 
 
 def cached_path(identity: Identity, folder: Path | None = None) -> Path:
@@ -170,14 +176,21 @@ def ensure_engine(
     try:
         return read_engine(path, identity)
     except (OSError, ModelError):
-        engine = _build(network, library, identity, precision, folder, notify(network.name))
+        flags = builder_flags(load_library(library), refittable)
+        engine = _build(network, library, identity, flags, precision, folder, notify(network.name))
     with suppress(StorageError):
         write_engine(path, identity, engine)
     return bytes(engine)
 
 
 def _build(
-    network: Network, library: Library, identity: Identity, precision: str, folder: Path | None, progress: Progress
+    network: Network,
+    library: Library,
+    identity: Identity,
+    flags: Flags,
+    precision: str,
+    folder: Path | None,
+    progress: Progress,
 ) -> Any:
     """From the graph in the cache; a graph that does not parse is exported once more, one that does not fit the cache
     lives as long as the build."""
@@ -187,16 +200,14 @@ def _build(
     try:
         if graph.is_file():
             try:
-                return build(trt, graph, network, target, identity.refittable, progress)
+                return build(trt, graph, network, target, flags, progress)
             except ModelError:
                 graph.unlink(missing_ok=True)
-        return build(
-            trt, onnx_export.export(network, graph, precision).path, network, target, identity.refittable, progress
-        )
+        return build(trt, onnx_export.export(network, graph, precision).path, network, target, flags, progress)
     except StorageError:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
             graph = onnx_export.export(network, Path(elsewhere) / graph.name, precision).path
-            return build(trt, graph, network, target, identity.refittable, progress)
+            return build(trt, graph, network, target, flags, progress)
 
 
 def runner(
@@ -214,95 +225,3 @@ def runner(
         return Engine(load_library(library), engine, network, kept.with_suffix(".kernels"))
 
     return run
-
-
-class Engine:
-    """One engine on torch's tensors: it reads and writes them where they lie. Owned by one thread.
-
-    `kernels` is where TensorRT-RTX keeps what it compiles on this GPU, so that the next start need not.
-    """
-
-    def __init__(self, trt: ModuleType, engine: bytes, network: Network, kernels: Path) -> None:
-        self._trt, self._network, self._log = trt, network, Log(trt)
-        self._runtime = trt.Runtime(self._log.logger)
-        self._engine = self._runtime.deserialize_cuda_engine(engine)
-        if self._engine is None:
-            raise RunError(f"{network.name}: its engine does not load ({self._log.last})")
-        self._kernels = _Kernels(trt, self._engine, kernels)
-        self._context = self._kernels.context()
-        if self._context is None:
-            raise RunError(f"{network.name}: no memory to run its engine in ({self._log.last})")
-        self._dtypes = [_torch_dtype(trt, self._engine.get_tensor_dtype(name)) for name in network.outputs]
-        self._replayed = cuda_graphs.Replayed(self._enqueue)
-
-    def __call__(self, *tensors: torch.Tensor) -> Tensors:
-        if len(tensors[0]) > self._network.max_batch:
-            raise InputError(f"{self._network.name}: batch {len(tensors[0])}, 1 to {self._network.max_batch} accepted")
-        out = self._replayed(*tensors)
-        self._kernels.keep()
-        return out
-
-    def _enqueue(self, *tensors: torch.Tensor) -> Tensors:
-        for name, tensor in zip(self._network.inputs, tensors, strict=True):
-            self._context.set_input_shape(name, tuple(tensor.shape))
-            self._context.set_tensor_address(name, tensor.data_ptr())
-        outputs = []
-        for name, dtype in zip(self._network.outputs, self._dtypes, strict=True):
-            out = torch.empty(tuple(self._context.get_tensor_shape(name)), dtype=dtype, device="cuda")
-            self._context.set_tensor_address(name, out.data_ptr())
-            outputs.append(out)
-        if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
-            raise RunError(f"{self._network.name}: TensorRT failed ({self._log.last})")
-        return tuple(outputs)
-
-    def refit(self, graph: Path) -> None:
-        """Take the weights of another graph of the same network, as of one with a LoRA fused into it.
-
-        For engines built `refittable`. Raises `ModelError` where the graph does not fit.
-        """
-        refitter = self._trt.Refitter(self._engine, self._log.logger)
-        parser = self._trt.OnnxParserRefitter(refitter, self._log.logger)
-        torch.cuda.current_stream().synchronize()
-        if not parser.refit_from_file(str(graph)) or not refitter.refit_cuda_engine():
-            raise ModelError(f"{graph}: its weights do not fit the engine of {self._network.name} ({self._log.last})")
-        self._replayed.forget()
-
-
-class _Kernels:
-    """The runtime cache of TensorRT-RTX; TensorRT compiles nothing at run time and has none."""
-
-    def __init__(self, trt: ModuleType, engine: Any, path: Path) -> None:
-        self._engine, self._path = engine, path
-        self._config: Any = None
-        self._cache: Any = None
-        self._kept = False
-        if hasattr(trt, "IRuntimeCache"):
-            self._load(trt)
-
-    def _load(self, trt: ModuleType) -> None:
-        """Kernels for a shape are compiled when it first comes, before a graph of them is recorded, not behind it."""
-        self._config = self._engine.create_runtime_config()
-        self._config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
-        self._cache = self._config.create_runtime_cache()
-        if self._path.is_file():  # it checks by itself whether they are of this GPU and version
-            self._kept = bool(self._cache.deserialize(self._path.read_bytes()))
-        self._config.set_runtime_cache(self._cache)
-
-    def context(self) -> Any:
-        return self._engine.create_execution_context(*([] if self._config is None else [self._config]))
-
-    def keep(self) -> None:
-        """Write what was compiled, once a call has compiled it; a cache that cannot be written is no loss."""
-        if self._cache is None or self._kept:
-            return
-        self._kept = True
-        with suppress(StorageError), building(self._path) as temporary:
-            temporary.write_bytes(memoryview(self._cache.serialize()).cast("B"))
-
-
-def _torch_dtype(trt: ModuleType, dtype: Any) -> torch.dtype:
-    kinds = {
-        trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16, trt.int64: torch.int64,
-        trt.int32: torch.int32, trt.bool: torch.bool,
-    }  # fmt: skip
-    return kinds[dtype]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,25 @@ class ProgressMonitor:
         return Monitor()
 
 
-def build(trt: Any, graph: Path, network: Network, target: Any, refittable: bool, progress: Progress) -> Any:
+Flags = Mapping[str, bool]
+"""The library's names of builder flags, and whether each is set."""
+
+
+def builder_flags(trt: Any, refittable: bool) -> Flags:
+    """What engines are built with, as far as the library knows it.
+
+    `REQUIRE_USER_ALLOCATION`: an engine that allocates while it runs cannot be captured in a CUDA graph. Without TF32:
+    ten bits of mantissa are not what float32 promises. `REFIT`: weights can be exchanged; needs a GPU at hand.
+    """
+    wanted = {"TF32": False, "REQUIRE_USER_ALLOCATION": True, "REFIT": refittable}
+    return {name: on for name, on in wanted.items() if hasattr(trt.BuilderFlag, name)}
+
+
+def build(trt: Any, graph: Path, network: Network, target: Any, flags: Flags, progress: Progress) -> Any:
     """A serialized engine (a buffer) of strong types for batches 1 to `max_batch`.
 
-    `target` is the library's name of a compute capability, None for the GPU at hand. A refittable engine needs a GPU at
-    hand. Raises `ModelError` where the graph is damaged or refused, `RunError` where the build fails.
+    `target` is the library's name of a compute capability, None for the GPU at hand. Raises `ModelError` where the
+    graph is damaged or refused, `RunError` where the build fails.
     """
     log, monitor = Log(trt), ProgressMonitor(progress)
     builder = trt.Builder(log.logger)
@@ -111,8 +125,8 @@ def build(trt: Any, graph: Path, network: Network, target: Any, refittable: bool
     if target is not None:
         config.num_compute_capabilities = 1
         config.set_compute_capability(target, 0)
-    if refittable:
-        config.set_flag(trt.BuilderFlag.REFIT)
+    for name, on in flags.items():
+        (config.set_flag if on else config.clear_flag)(getattr(trt.BuilderFlag, name))
     engine = builder.build_serialized_network(definition, config)
     if monitor.interrupted:
         raise KeyboardInterrupt

@@ -58,11 +58,13 @@ def load(
     size_px: tuple[int, int] | None = None,
     additions: Additions = PLAIN,
     precision: Precision = Precision.AUTO,
+    device_name: str = "auto",
 ) -> Model:
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
     `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
-    takes no additions. `precision` is what modules are built in where a runner runs them as they are.
+    takes no additions. `precision` is what modules are built in where a runner runs them as they are, `device_name`
+    where they lie (`stable_diffusion.devices.choose_device`).
     """
     if name == POCKET:
         from tpos_models.pocket import model
@@ -72,7 +74,7 @@ def load(
     from tpos_models import stable_diffusion
     from tpos_models.stable_diffusion.devices import choose_device, choose_precision
 
-    device = choose_device()
+    device = choose_device(device_name)
     dtype = choose_precision(precision, device)
     loras = tuple(stable_diffusion.Lora.parse(lora) for lora in additions.loras)
     return stable_diffusion.load(name, device, dtype, loras, runner, runner_name, size_px, additions.audio_encoder)

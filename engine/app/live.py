@@ -178,7 +178,9 @@ class Live:
             steps = options.look.reference_steps if options.look.is_reference else 0
             plan = choose_plan(model, steps, options.stream_batch)
             limit = self._chain.backend.most_steps
-            return FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
+            pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
+            pipeline.prepare(self.show.state)
+            return pipeline
         except Exception as error:
             self._refused = None if was_open else error
             raise

@@ -18,6 +18,9 @@ from tpos_models.network import Run, Tensors
 MOST = 4
 """So many captures are kept; each holds the memory its networks work in."""
 
+CALLS_TO_CAPTURE = 2
+"""Calls in a row with the same key, the last of which records."""
+
 Capture = Callable[[Run], Run]
 """A function of tensors to one that replays what it did."""
 
@@ -32,6 +35,7 @@ class CaptureKey:
     strength: float | None
     """Of the start's latents; None where it has none."""
     sounds: int
+    """0 in silence. In sound every term there is, also one without weight, where that costs no evaluation."""
 
 
 class CapturedSampler:
@@ -53,6 +57,8 @@ class CapturedSampler:
         """Sample the request's frame."""
         conditions = request.at(0)
         sounds = conditions.sounds
+        if sounds and request.tier is not Tier.REFERENCE:
+            sounds = conditions.audio
         strength = None if request.start is None else request.strength
         key = CaptureKey(request.tier, request.guidance, request.steps, strength, len(sounds))
         tokens = torch.stack([conditions.text, conditions.null, conditions.uncond, *(term.tokens for term in sounds)])

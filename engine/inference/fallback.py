@@ -1,18 +1,21 @@
 """Down rather than out: what a show falls back to when memory, a kernel or a library fails it.
 
-tensorrt -> cuda -> onnx -> torch, as far as they work here, -> one step a frame -> half the size.
+tensorrt -> tensorrt_rtx -> cuda -> onnx -> torch -> one step a frame -> half the size, as far as they work here; where
+torch lies on a GPU, the same three on the CPU: a small picture in time is more of a show than a large one too late. Of
+a GPU that is lost nothing more is asked.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
 
 from tpos_models.contracts import Model
-from tpos_models.errors import InputError
+from tpos_models.errors import InputError, RunError
 
 UNLIMITED = 1000
 """Steps a frame where a backend does not limit them."""
@@ -34,9 +37,33 @@ class Backend:
 
 def backends_on(runners: Sequence[str], resizable: bool) -> tuple[Backend, ...]:
     """Every backend for a model that these runners can run, best first."""
-    full = [Backend(runner) for runner in runners]
-    fewer = replace(full[-1], most_steps=1)
-    return (*full, fewer, replace(fewer, halvings=1)) if resizable else (*full, fewer)
+    backends = []
+    for runner in runners:
+        backends.append(Backend(runner))
+        if runner in PLAIN:
+            fewer = Backend(runner, most_steps=1)
+            backends += [fewer, replace(fewer, halvings=1)] if resizable else [fewer]
+    return tuple(backends)
+
+
+PLAIN = ("torch", "cpu")
+"""The runners that are asked for less before the next is tried."""
+OFF_GPU = ("onnx", "cpu")
+"""The runners that go on where the GPU is lost."""
+
+
+class HungError(RunError):
+    """A network that does not answer: the thread that called it is given up, and the GPU with it."""
+
+
+def gpu_is_lost(error: Exception) -> bool:
+    """Whether every further call of this process to the GPU will fail, or wait, as well.
+
+    A CUDA error is sticky (an illegal address, an assertion, a launch that timed out); memory that ran out is not.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, HungError | torch.AcceleratorError) or "CUDA error" in str(error)
 
 
 def cause(error: Exception) -> str:
@@ -48,6 +75,10 @@ def cause(error: Exception) -> str:
         return "out of memory"
     if isinstance(error, ImportError):
         return f"a library is missing ({first_line})"
+    if isinstance(error, HungError):
+        return first_line
+    if gpu_is_lost(error):
+        return f"the GPU is lost ({first_line})"
     if isinstance(error, RuntimeError | OSError):
         return f"a network failed ({first_line})"
     return ""
@@ -64,6 +95,7 @@ class FallbackChain:
     ) -> None:
         self._backends, self._open, self._notify = backends, open, notify
         self._at = 0
+        self._lost = False
         self._model: Model | None = None
 
     @property
@@ -92,15 +124,19 @@ class FallbackChain:
 
         The model goes at once, its memory with it; `model` loads the next.
         """
-        why, failed = cause(error), self.backend
-        below = [i for i in range(self._at + 1, len(self._backends)) if _differs(self._backends[i], failed, steps)]
+        why, failed, lost = cause(error), self.backend, gpu_is_lost(error)
+        self._lost = self._lost or lost
+        below = [i for i in range(self._at + 1, len(self._backends)) if self._helps(self._backends[i], failed, steps)]
         if not why or not below:
             return ""
         self._at, self._model = below[0], None
-        _release()
+        _release(self._lost)
         line = f"{failed}: {why}; going on with {self.backend}"
         self._notify(line)
         return line
+
+    def _helps(self, backend: Backend, failed: Backend, steps: int) -> bool:
+        return _differs(backend, failed, steps) and not (self._lost and backend.runner not in OFF_GPU)
 
 
 def _differs(backend: Backend, failed: Backend, steps: int) -> bool:
@@ -109,7 +145,9 @@ def _differs(backend: Backend, failed: Backend, steps: int) -> bool:
     return not same_place or min(steps, backend.most_steps) < min(steps, failed.most_steps)
 
 
-def _release() -> None:
+def _release(gpu_is_lost: bool) -> None:
+    """Give memory back; a GPU that is lost is asked for nothing more, it would raise or wait."""
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if torch.cuda.is_available() and not gpu_is_lost:
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()

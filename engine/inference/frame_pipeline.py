@@ -19,18 +19,20 @@ from engine.core.clock import Clock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
 from engine.inference.fallback import UNLIMITED
 from engine.inference.hearing import Listener, SoundSource, SoundSteering
-from engine.inference.plan import Plan
+from engine.inference.plan import Plan, eager_plan, prepare
 from engine.inference.prompts import PromptCrossfade
 from export.cuda_graphs import to_host
 from export.onnx_session import frames_at_once
 from tpos_models.contracts import Model
-from tpos_models.diffusion.conditioning import Conditions
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.noise_motion import NoiseWalk, Start, feed_back
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.image import fit_picture
 
-SLOW_RUNNERS = ("torch",)
+HUNG_S = 20.0
+"""A GPU that has not answered for so long will not; a CPU may take its time."""
+SLOW_RUNNERS = ("torch", "cpu")
 """Where "auto" means the blend tier; elsewhere it is semantic: two evaluations a frame are affordable live."""
 
 
@@ -67,6 +69,8 @@ class FramePipeline:
         """How frames are made; its owner may give another between two."""
         self._clock = clock
         self._most_steps = min(most_steps, len(model.spec.timesteps))
+        self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
+        """A frame that takes longer hangs."""
         self._at_once = frames_at_once(beside_display) if model.runner == "onnx" else 1
         self._picture = None if picture is None else encode_picture(model, picture)
         self._prompts = PromptCrossfade(model)
@@ -102,6 +106,30 @@ class FramePipeline:
         """How many frames may be sampled side by side: one where each needs the one before."""
         return self._at_once if self.plan.sampler.concurrent and state.feedback == 0 else 1
 
+    def prepare(self, state: ShowState) -> None:
+        """Before the show: capture what it asks for in silence and in sound, where frames are captured.
+
+        Raises `RunError` where a captured frame is not what it was captured from.
+        """
+        if not self.plan.captured:
+            return
+        terms = 1 + len(state.rules)
+        sounds = (0, 1, terms) if self.tier(state) is Tier.REFERENCE else (0, terms)
+        text, uncond = self._prompts.tokens(state, self._clock.now()), self._prompts.uncond(state)
+        noise = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow).z0.to(self.model.device)
+        prepare(
+            self.plan,
+            eager_plan(self.model),
+            (
+                self._request(
+                    state,
+                    Conditions(text, self._prompts.null, uncond, (AudioTerm(text, 0.5),) * count),
+                    Start(self._picture, noise, state.strength),
+                )
+                for count in dict.fromkeys(sounds)
+            ),
+        )
+
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
         """Sample one frame with everything known now."""
         return self.begin(state, features)()
@@ -124,11 +152,16 @@ class FramePipeline:
             heard=self._heard,
             seed=state.seed,
         )
-        request = SampleRequest(
-            start.noise, conditions, self.tier(state), self._guidance(state), min(state.steps, self._most_steps),
-            start.latents, start.strength, metadata,
+        return partial(self._draw, self._index, self._request(state, conditions, start, metadata))
+
+    def _request(
+        self, state: ShowState, conditions: Conditions, start: Start, metadata: FrameMetadata | None = None
+    ) -> SampleRequest:
+        steps = min(state.steps, self._most_steps)
+        return SampleRequest(
+            start.noise, conditions, self.tier(state), self._guidance(state), steps, start.latents, start.strength,
+            metadata,
         )  # fmt: skip
-        return partial(self._draw, self._index, request)
 
     def _draw(self, index: int, request: SampleRequest) -> Frame:
         sampled = self.plan.sampler(request)

@@ -34,13 +34,15 @@ DEFAULT = "TPOS_PRECISION"
 class RunnerKind:
     """What networks can run on: `missing(model)` says why it cannot play a model here, empty where it can.
 
-    `precisions(model)` are what it computes in here, its own first; `make` gives the runner of one of them.
+    `precisions(model)` are what it computes in here, its own first; `make` gives the runner of one of them. `device` is
+    where its networks lie.
     """
 
     name: str
     missing: Callable[[str], str]
     precisions: Callable[[str], tuple[Precision, ...]]
     make: Callable[[Precision], Runner]
+    device: str = "auto"
 
 
 def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
@@ -65,6 +67,12 @@ def _in_torch(model: str) -> tuple[Precision, ...]:
 
     on_cpu = model == registry.POCKET or choose_device().type == "cpu"
     return (Precision.FP32,) if on_cpu else _on_gpu(model)
+
+
+def _off_gpu(model: str) -> str:
+    from tpos_models.stable_diffusion.devices import choose_device
+
+    return "torch plays on the CPU already" if model == registry.POCKET or choose_device().type == "cpu" else ""
 
 
 def _tensorrt(library: tensorrt.Library) -> RunnerKind:
@@ -96,6 +104,7 @@ RUNNERS: tuple[RunnerKind, ...] = (
         lambda precision: onnx_runner.runner(precision, notify=_preparing),
     ),
     RunnerKind("torch", lambda _: "", _in_torch, lambda _: run_in_torch),
+    RunnerKind("cpu", _off_gpu, lambda _: (Precision.FP32,), lambda _: run_in_torch, "cpu"),
 )
 """Every kind of runner, best first."""
 
@@ -178,7 +187,7 @@ def open_on(
     def load() -> Model:
         chosen = _resolve(kind, name, precision)
         runner = profiler(kind.make(chosen))
-        model = registry.load(name, runner, kind.name, size_px, additions, chosen)
+        model = registry.load(name, runner, kind.name, size_px, additions, chosen, kind.device)
         return replace(model, precision=chosen)
 
     if kind.name != "onnx":

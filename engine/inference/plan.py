@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
-from engine.inference.cuda_graph import Capture, CapturedSampler
+from engine.inference.cuda_graph import CALLS_TO_CAPTURE, Capture, CapturedSampler
 from export.cuda_graphs import Replayed
+from export.tensorrt import LIBRARIES
 from tpos_models.contracts import Decoder, Model
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.plms import PlmsSampler
-from tpos_models.diffusion.sampler import Sampler
+from tpos_models.diffusion.sampler import Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.stream_batch import StreamBatch
-from tpos_models.errors import InputError
-from tpos_models.network import Run, Tensors
+from tpos_models.errors import InputError, RunError
+from tpos_models.network import Run, Tensors, max_relative_error
+
+RECORDING_RUNNERS = (*LIBRARIES, "cuda")
+"""Below them plain torch on the GPU records nothing: a capture that fails is not tried on every backend."""
+
+CAPTURE_TOLERANCE = 2e-2
+"""Relative error of a captured frame in half precision."""
 
 Decode = Callable[[torch.Tensor], torch.Tensor]
 """Latents x0 (1, C, h, w) to RGB uint8 (H, W, 3), where they lie."""
@@ -29,10 +36,12 @@ class Plan:
 
     sampler: Sampler
     decode: Decode
+    captured: bool = False
+    """Whether both are recorded when they first come, and replayed from then."""
 
 
 def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = False) -> Plan:
-    """The plan of a show: few steps a frame, captured where the model lies on an NVIDIA GPU.
+    """The plan of a show: few steps a frame, captured where the model's runner on an NVIDIA GPU records.
 
     `reference_steps` > 0 takes the paper's sampler with so many steps, `stream_batch` one step of several successive
     frames in one call: a frame of n steps then comes n - 1 frames later. Raises `InputError` for reference steps on a
@@ -45,7 +54,8 @@ def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = Fal
     if stream_batch:
         return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model.decoder))
     plan = eager_plan(model)
-    return captured(plan) if model.device.type == "cuda" else plan
+    records = model.device.type == "cuda" and model.runner in RECORDING_RUNNERS
+    return captured(plan) if records else plan
 
 
 def eager_plan(model: Model) -> Plan:
@@ -56,7 +66,23 @@ def eager_plan(model: Model) -> Plan:
 def captured(plan: Plan, capture: Capture = Replayed) -> Plan:
     """The same plan, each of its halves captured as a CUDA graph; owned by one thread."""
     decode = capture(partial(_as_tensors, plan.decode))
-    return Plan(CapturedSampler(plan.sampler, capture), partial(_only, decode))
+    return Plan(CapturedSampler(plan.sampler, capture), partial(_only, decode), captured=True)
+
+
+def prepare(plan: Plan, uncaptured: Plan, requests: Iterable[SampleRequest]) -> None:
+    """Capture what these requests need, before the show: on its first beat nothing is compiled or recorded any more.
+
+    Raises `RunError` where a captured frame is not the one that `uncaptured` samples from the same request.
+    """
+    for request in requests:
+        want = uncaptured.sampler(request).x0
+        pictures = uncaptured.decode(want)
+        for _ in range(CALLS_TO_CAPTURE + 1):
+            got = plan.sampler(request).x0
+            drawn = plan.decode(got)
+        error = max_relative_error((got, drawn), (want, pictures))
+        if not error <= CAPTURE_TOLERANCE:  # nor a NaN
+            raise RunError(f"a captured frame is {error:.2g} off the same frame uncaptured")
 
 
 def decoding(decoder: Decoder) -> Decode:

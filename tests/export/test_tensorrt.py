@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
 
 RTX: tensorrt.Library = "tensorrt_rtx"
-IDENTITY = tensorrt.Identity("small", "small-abc-fp16.onnx", "tensorrt_rtx 1.7", "8.9", 4)
+IDENTITY = tensorrt.Identity("small", "small-abc-fp16.onnx", "tensorrt_rtx 1.7", "8.9", 4, "REFIT=0")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,22 @@ def test_every_network_is_built_for_gpus_that_are_not_here(rtx, tmp_path, name):
         assert len(shares) > 10
 
 
+def test_engines_are_built_to_be_captured_and_in_true_float32(rtx, tmp_path, monkeypatch):
+    trt: Any = tensorrt.load_library(rtx)
+    real, configs = trt.Builder, list[Any]()
+
+    def made(builder):
+        configs.append(real.create_builder_config(builder))
+        return configs[-1]
+
+    monkeypatch.setattr(trt, "Builder", type("Builder", (trt.Builder,), {"create_builder_config": made}))
+    tensorrt.ensure_engine(small(), rtx, "8.9", folder=tmp_path)
+    assert configs[0].get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+    assert not configs[0].get_flag(trt.BuilderFlag.TF32)
+    flags = tensorrt.identify(small(), rtx, "8.9").flags.split(",")
+    assert {"REQUIRE_USER_ALLOCATION=1", "TF32=0"} <= set(flags), "another flag is another engine"
+
+
 def test_an_engine_that_is_there_is_not_built_again_and_a_harmed_one_is(kept, rtx):
     built: list[str] = []
 
@@ -120,7 +137,7 @@ def test_no_damage_is_taken_for_an_engine(harm, tmp_path):
     "other",
     [
         {"gpu": "8.6"}, {"library": "tensorrt_rtx 1.8"}, {"graph": "small-def-fp16.onnx"}, {"max_batch": 2},
-        {"refittable": True}, {"network": "other"},
+        {"flags": "REFIT=1"}, {"network": "other"},
     ],
 )  # fmt: skip
 def test_an_engine_for_something_else_is_foreign_even_under_the_right_name(other, tmp_path):
@@ -217,7 +234,7 @@ def test_a_graph_tensorrt_cannot_read_is_refused(rtx, tmp_path):
 
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="TensorRT cannot read it"):
-        build(tensorrt.load_library(rtx), tmp_path / "bad.onnx", small(), None, False, print)
+        build(tensorrt.load_library(rtx), tmp_path / "bad.onnx", small(), None, {}, print)
 
 
 def test_what_is_being_built_is_moved_whole_or_not_at_all(tmp_path):

@@ -15,9 +15,10 @@ import torch
 
 from tpos_models.audio.spectrogram import Reference, SpectrogramStream, faded, relative, to_picture
 from tpos_models.contracts import AudioEmbedding, AudioWindow
+from tpos_models.network import MAX_BATCH
 
 SegmentNet = Callable[[torch.Tensor], torch.Tensor]
-"""Pictures (B, rows, segment_frames) to features (B, size)."""
+"""Pictures (B, rows, segment_frames), `MAX_BATCH` at most, to features (B, size)."""
 TemporalNet = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, joint_size), beta (B, N)."""
 
@@ -67,13 +68,14 @@ class Listener:
         return AudioEmbedding(tokens[0], joint[0], beta[0].numpy(), loudness, time_s)
 
     def _compute(self, ends: list[int]) -> None:
-        """Features of the segments that end before these columns, in one call; silence is encoded once for all."""
+        """Features of the segments that end before these columns; silence is encoded once for all."""
         silent = [end for end in ends if end <= 0]
         sounding = [end for end in ends if end > 0]
         pictures = [self._picture(end) for end in sounding]
         if silent:
             pictures.append(np.zeros((self.window.rows, self.window.segment_frames), np.float32))
-        features = self._segment(torch.from_numpy(np.stack(pictures)))
+        batches = torch.from_numpy(np.stack(pictures)).split(MAX_BATCH)
+        features = torch.cat([self._segment(batch) for batch in batches])
         self.segments_computed += len(pictures)
         self._features |= dict.fromkeys(silent, features[-1]) | dict(zip(sounding, features, strict=False))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
+from engine.core.clock import VirtualClock
+from engine.core.messages import GuidanceTier, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.cuda_graph import MOST, CapturedSampler
-from engine.inference.plan import captured, choose_plan, eager_plan, to_bytes
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.plan import captured, choose_plan, eager_plan, prepare, to_bytes
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
@@ -16,8 +20,10 @@ from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
+from tpos_models.errors import RunError
 from tpos_models.network import Run, run_in_torch
 from tpos_models.pocket.model import load
+from tpos_models.pocket.synth.sounds import synthesise
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,50 @@ def test_a_key_is_captured_when_it_comes_twice_in_a_row_and_few_are_kept():
     sample(1.0)
     sample(1.0)
     assert recorder.count == 2 + MOST, "the oldest was let go"
+
+
+@pytest.mark.parametrize("tier", [Tier.BLEND, Tier.SEMANTIC])
+def test_a_sound_that_falls_silent_beside_another_needs_no_other_capture(model, tier):
+    recorder = Recorder()
+    sampler = CapturedSampler(eager(model), recorder)
+    for weights in ((0.5, 0.2), (0.5, 0.2), (0.5, 0.0), (0.5, 0.0), (0.0, 0.3), (0.0, 0.3)):
+        request = SampleRequest(noise(model), conditions(model, *weights), tier, Guidance())
+        torch.testing.assert_close(sampler(request).x0, eager(model)(request).x0, rtol=1e-4, atol=1e-4)
+    assert recorder.count == 1
+
+
+@pytest.mark.parametrize("runner", ["tensorrt", "tensorrt_rtx", "cuda", "torch"])
+def test_below_what_records_is_a_backend_that_does_not(model, runner):
+    plan = choose_plan(replace(model, runner=runner, device=torch.device("cuda")))
+    assert plan.captured is (runner != "torch")
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_what_was_prepared_is_not_captured_on_the_first_beat(model, tier):
+    recorder = Recorder()
+    pipeline = FramePipeline(model, VirtualClock(), captured(eager_plan(model), recorder))
+    rules = (Rule("rain", "rain"), Rule("fire", "fire"))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier(tier), rules=rules)
+    pipeline.prepare(state)
+    prepared = recorder.count
+    assert prepared >= 3, "a decode, silence, sound"
+    for seconds in (0, 0, 0, 9, 9, 9, 9):
+        if seconds:
+            pipeline.hear(SoundWindow(synthesise("rain", 9.0, 1), 9 * 44_100, 9.0), state)
+        pipeline.frame(state)
+    assert recorder.count == prepared
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, 0.1])
+def test_a_capture_that_draws_something_else_is_found_before_the_show(model, wrong):
+    def off(run: Run) -> Run:
+        return lambda *tensors: tuple((out + wrong).to(out.dtype) for out in run(*tensors))
+
+    request = SampleRequest(noise(model), conditions(model, 0.5, 0.0), Tier.SEMANTIC, Guidance())
+    plain = eager_plan(model)
+    prepare(captured(plain, lambda run: run), plain, [request])
+    with pytest.raises(RunError, match=r"a captured frame is (nan|0\.\d+) off the same frame uncaptured"):
+        prepare(captured(plain, off), plain, [request])
 
 
 @pytest.mark.gpu

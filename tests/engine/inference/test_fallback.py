@@ -14,7 +14,7 @@ from engine.app.live import Live, LiveOptions
 from engine.app.options import LookOptions
 from engine.audio.sources import SynthSource
 from engine.core.clock import WallClock
-from engine.inference.fallback import Backend, FallbackChain, backends_on, cause
+from engine.inference.fallback import Backend, FallbackChain, HungError, backends_on, cause
 from engine.inference.loading import open_on, runners
 from engine.outputs.headless import HeadlessOutput, PlainFrames
 from engine.outputs.screens import Screen
@@ -60,6 +60,8 @@ def test_backends_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture
     assert [str(backend) for backend in backends_on(("torch",), True)] == [
         "torch", "torch at 1 step a frame", "torch at 1 step a frame and half the size",
     ]  # fmt: skip
+    on_a_gpu = [str(backend) for backend in backends_on(("cuda", "torch", "cpu"), resizable=False)]
+    assert on_a_gpu == ["cuda", "torch", "torch at 1 step a frame", "cpu", "cpu at 1 step a frame"]
     assert runners("pocket")[-2:] == ("onnx", "torch")
     assert runners(MODEL)[-1] == "torch"
 
@@ -77,6 +79,12 @@ def test_backends_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture
             "a network failed (libcudnn.so.9: cannot open shared object file)",
         ),
         (RuntimeError(), "a network failed (RuntimeError)"),
+        (
+            RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be"),
+            "the GPU is lost (CUDA error: an illegal memory access was encountered)",
+        ),
+        (torch.AcceleratorError("device-side assert triggered"), "the GPU is lost (device-side assert triggered)"),
+        (HungError("a frame hangs: no answer in 20 s"), "a frame hangs: no answer in 20 s"),
         (KeyError("a mistake of ours"), ""),
         (ModelError("weights are damaged"), ""),
         (MissingFileError("no such file"), ""),
@@ -123,6 +131,30 @@ def test_a_backend_that_changes_nothing_is_passed_over():
     assert spec.sample_size[0] * spec.scale == SIZE_PX[0] // 2
     assert chain.step_down(RuntimeError("kernel"), steps=1) == ""
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("CUDA error: an illegal memory access was encountered"), HungError("a frame hangs")]
+)
+def test_of_a_gpu_that_is_lost_nothing_more_is_asked(monkeypatch, error):
+    asked: list[str] = []
+
+    def fails() -> None:
+        asked.append("empty_cache")
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", fails)
+    said: list[str] = []
+    backends = backends_on(("tensorrt", "cuda", "torch", "cpu"), resizable=True)
+    chain = FallbackChain(backends, lambda backend: pytest.fail("not asked for"), said.append)
+    chain.step_down(RuntimeError("a kernel failed"))
+    assert (chain.backend, asked) == (Backend("cuda"), ["empty_cache"]), "its error does not end the show"
+    chain.step_down(error)
+    assert chain.backend == Backend("cpu")
+    chain.step_down(RuntimeError("slow"))
+    assert asked == ["empty_cache"]
+    assert said[1].endswith("; going on with cpu")
 
 
 def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_backend(caplog):

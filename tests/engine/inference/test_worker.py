@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState, SoundWindow
 from engine.inference import worker
+from engine.inference.fallback import HungError
 from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
 
@@ -41,6 +43,8 @@ class Stage:
     def listen(self, source: SoundSource, state: ShowState) -> bool:
         self.heard += 1
         return True
+
+    patience_s = float("inf")
 
     def at_once(self, state: ShowState) -> int:
         return self.side_by_side
@@ -162,6 +166,59 @@ def test_a_failed_pipeline_is_let_go_before_a_cheaper_one_is_chosen(at_once):
     assert frames.wait_newer(0, 20)
     inference.stop()
     assert alive == [False], "its memory is needed for the next"
+
+
+def test_a_driver_that_fails_while_it_is_let_go_does_not_end_the_show():
+    def step_down(error: Exception, steps: int) -> str:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    inference = Inference(
+        lambda: Stage(trouble, 1), Ear(), ShowState, (frames := Mailbox[Frame]()), WallClock(), step_down=step_down
+    )
+    trouble: list[Exception] = [RuntimeError("the kernel failed")]
+    inference.start()
+    assert frames.wait_newer(0, 20)
+    inference.stop()
+    assert inference.restarts == 1
+
+
+def test_a_frame_that_hangs_is_given_up_with_its_thread_and_never_shown():
+    errors: list[Exception] = []
+    released = threading.Event()
+    built: list[Stage] = []
+
+    class Hanging(Stage):
+        patience_s = 0.5
+
+        def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
+            if len(built) == 1 and index == 3:
+                released.wait()
+                return replace(super().draw(index, revision, audio_time_s), seed=13)
+            return super().draw(index, revision, audio_time_s)
+
+    def build() -> Stage:
+        built.append(Hanging([], 1))
+        return built[-1]
+
+    def step_down(error: Exception, steps: int) -> str:
+        errors.append(error)
+        return "going on with cpu"
+
+    frames = Kept()
+    inference = Inference(build, Ear(), ShowState, frames, WallClock(), step_down=step_down)
+    inference.start()
+    try:
+        assert frames.wait_newer(6, 20)
+        assert [str(error) for error in errors] == ["a frame hangs: no answer in 0.5 s"]
+        assert isinstance(errors[0], HungError)
+        assert inference.restarts == 1
+        released.set()
+        assert frames.wait_newer(frames.count + 5, 20)
+    finally:
+        released.set()
+        inference.stop()
+    assert all(frame.seed == 0 for frame in frames.all), "what was given up was shown"
+    assert [thread.name for thread in threading.enumerate()].count("inference") == 0
 
 
 def test_the_rate_can_be_capped():

@@ -6,6 +6,7 @@ from tpos_models.audio.encoder import EncoderConfig, SegmentHalf, TemporalHalf, 
 from tpos_models.audio.spectrogram import segments, spectrogram
 from tpos_models.audio.streaming import Listener, loudness_db
 from tpos_models.contracts import AudioWindow
+from tpos_models.network import MAX_BATCH
 
 WINDOW = AudioWindow(sample_rate=8000, n_fft=128, hop_length=64, rows=32, frames=228)  # segments of 45 columns
 SMALL = EncoderConfig(size=16, rows=32, widths=(4, 4, 8, 8), map_hidden=8, map_out=64)
@@ -49,6 +50,23 @@ def test_a_hop_costs_one_segment_from_the_start(parts: tuple[SegmentHalf, Tempor
         before = listener.segments_computed
         listener.hear(samples[max(0, k * HOP - SIZE) : k * HOP], k * HOP, k * HOP / WINDOW.sample_rate)
         assert listener.segments_computed - before == 1
+
+
+def test_a_network_is_never_given_more_segments_than_it_takes(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
+    """37 are due when a stream is joined in its middle; TensorRT's engines take four."""
+    samples, batches = sound(6), []
+
+    def segment(pictures: torch.Tensor) -> torch.Tensor:
+        batches.append(len(pictures))
+        return parts[0](pictures)
+
+    heard = Listener(segment, parts[1], WINDOW).hear(samples[-SIZE:], samples.size, 6.0)
+    assert max(batches) <= MAX_BATCH
+    assert sum(batches) == 37
+    again = Listener(*parts, WINDOW)
+    for end in range(samples.size % HOP, samples.size + 1, HOP):
+        want = again.hear(samples[max(0, end - SIZE) : end], end, end / WINDOW.sample_rate)
+    torch.testing.assert_close(heard.tokens, want.tokens, atol=1e-5, rtol=1e-4)
 
 
 def test_between_grid_steps_the_answer_stays(parts: tuple[SegmentHalf, TemporalHalf]) -> None:

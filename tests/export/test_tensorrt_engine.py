@@ -1,0 +1,129 @@
+"""Engines in the show: on a TensorRT that forgives nothing, recorded and replayed, every frame is eager torch's."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+import strict_gpu
+import torch
+from small_networks import small
+
+from engine.inference.plan import captured, eager_plan
+from export import cuda_graphs, tensorrt
+from tpos_models import registry
+from tpos_models.contracts import Model
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions
+from tpos_models.diffusion.guidance import Guidance, Tier
+from tpos_models.diffusion.sampler import SampleRequest
+from tpos_models.errors import MissingPart, RunError
+from tpos_models.network import Runner, run_in_torch
+from tpos_models.registry import Additions
+
+
+@pytest.fixture(scope="module")
+def trt() -> ModuleType:
+    try:
+        return tensorrt.load_library("tensorrt_rtx")
+    except MissingPart as error:
+        pytest.skip(str(error))
+
+
+def load(runner: Runner) -> Model:
+    return registry.load("random:tiny-lcm", runner, "tensorrt_rtx", (64, 64), Additions(audio_encoder="pocket"))
+
+
+@pytest.fixture(scope="module")
+def eager() -> Model:
+    return load(run_in_torch)
+
+
+def request(model: Model, tier: Tier, steps: int, weight: float, seed: int) -> SampleRequest:
+    beach, fire, nothing = model.text.encode(["a beach", "fire", ""]).tokens
+    terms = (AudioTerm(fire, weight),) if weight else ()
+    noise = torch.randn(1, 4, *model.spec.sample_size, generator=torch.Generator().manual_seed(seed))
+    return SampleRequest(noise, Conditions(beach, nothing, nothing, terms), tier, Guidance(guidance_scale=2.0), steps)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("tier", Tier)
+def test_frames_in_silence_and_sound_are_eager_torchs_in_any_order(trt, eager, tmp_path, tier, steps):
+    plan, want = captured(eager_plan(load(strict_gpu.runner(trt, tmp_path))), strict_gpu.capture), eager_plan(eager)
+    for seed, weight in enumerate((0.0, 0.0, 0.0, 0.7, 0.7, 0.4, 0.0, 0.9, 0.9, 0.0)):
+        asked = request(eager, tier, steps, weight, seed)
+        got, true = plan.sampler(asked), want.sampler(asked)
+        torch.testing.assert_close(got.x0, true.x0, rtol=1e-4, atol=1e-4)
+        assert (plan.decode(got.x0).int() - want.decode(true.x0).int()).abs().max() <= 1
+
+
+def test_inputs_need_not_be_contiguous(trt, tmp_path):
+    run, reference = strict_gpu.runner(trt, tmp_path)(small()), run_in_torch(small())
+    x, t = small().example(1)
+    for _ in range(3):
+        x = x + 1
+        inputs = (x.expand(3, -1, -1, -1), t.expand(3))
+        for got, want in zip(run(*inputs), reference(*inputs), strict=True):
+            torch.testing.assert_close(got, want)
+
+
+def test_an_engine_that_cannot_be_captured_is_left_to_the_next_backend(trt, tmp_path):
+    run = strict_gpu.runner(trt, tmp_path, capturable=False)(small())
+    with pytest.raises(RunError, match="small: its engine cannot be captured in a CUDA graph"):
+        run(*small().example(1))
+
+
+def test_kernels_are_kept_for_every_shape_that_came(trt, tmp_path):
+    run = strict_gpu.runner(trt, tmp_path)(small())
+    sizes = []
+    for batch in (1, 1, 2, 2, 3):
+        run(*small().example(batch))
+        sizes.append((tmp_path / "small.kernels").stat().st_size)
+    assert sizes == [1, 1, 2, 2, 3]
+
+
+def test_an_answer_is_the_callers_own(trt, tmp_path):
+    run = strict_gpu.runner(trt, tmp_path)(small())
+    first = run(*small().example(1))[0]
+    kept = first.clone()
+    run(*(-tensor for tensor in small().example(1)))
+    assert torch.equal(first, kept)
+
+
+def test_an_answer_outlives_the_next_call_within_a_recording(trt, tmp_path):
+    run, reference = strict_gpu.runner(trt, tmp_path)(small()), run_in_torch(small())
+
+    def both(x: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (torch.cat([run(x, t)[0], run(-x, t)[0]]),)
+
+    x, t = small().example(1)
+    recorded = strict_gpu.capture(both)
+    for _ in range(2):
+        x = x + 1
+        want = torch.cat([reference(x, t)[0], reference(-x, t)[0]])
+        torch.testing.assert_close(recorded(x, t)[0], want)
+
+
+def test_what_stands_in_has_the_real_ones_names(trt):
+    pairs = (
+        (strict_gpu.StrictContext, trt.IExecutionContext), (strict_gpu.StrictEngine, trt.ICudaEngine),
+        (strict_gpu.StrictConfig, trt.IRuntimeConfig), (strict_gpu.StrictCache, trt.IRuntimeCache),
+    )  # fmt: skip
+    ours = {
+        "StrictEngine": {"network", "run", "capturable", "kinds"},
+        "StrictConfig": {"strategy"},
+        "StrictCache": {"count"},
+    }
+    for stand_in, real in pairs:
+        names = {name for name in vars(stand_in) if not name.startswith("_")} - ours.get(stand_in.__name__, set())
+        assert names
+        assert sorted(name for name in names if not hasattr(real, name)) == []
+
+
+def test_a_recording_that_fails_leaves_nothing_recording():
+    def fails(_call):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    replayed = cuda_graphs.Replayed(lambda x: (x + 1,), fails, strict_gpu.CPU)
+    with pytest.raises(RuntimeError, match="not permitted"):
+        replayed(torch.zeros(1))
+    assert not cuda_graphs.recording()
