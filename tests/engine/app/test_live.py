@@ -23,6 +23,8 @@ from tpos_models.pocket.synth.sounds import synthesise
 
 RATE = 44_100
 
+LIVE = ("live", "--headless", "--size", "160x160", "--fps", "8")
+
 pytestmark = pytest.mark.realtime
 
 
@@ -43,9 +45,11 @@ class Running:
 
     def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
         self.folder, self.port = folder, free_port()
-        command = [sys.executable, "-m", "engine.cli", "live", "--headless", "--json", "--record", str(folder)]
         self.process = subprocess.Popen(
-            [*command, "--osc-port", str(self.port), "--size", "160x160", "--fps", "8", *arguments],
+            [
+                *(sys.executable, "-m", "engine.cli", *LIVE, "--json", "--record", str(folder)),
+                *("--osc-port", str(self.port), *arguments),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -77,10 +81,6 @@ class Running:
     def end(self) -> dict:
         """Ctrl-C; the closing summary."""
         self.process.send_signal(signal.SIGINT)
-        return self.result()
-
-    def result(self) -> dict:
-        """The closing summary of a show that ends by itself."""
         out, err = self.process.communicate(timeout=240)
         assert self.process.returncode == 0, err
         return json.loads(out)
@@ -126,26 +126,36 @@ def test_a_killed_show_leaves_a_film_that_plays(tmp_path):
     assert read_video_info(session / "video.mp4").duration_s > killed_s - 2.0
 
 
-def test_a_broken_recording_folder_stops_the_recording_not_the_show(tmp_path):
+@pytest.fixture
+def tpos(capsys):
+    """Run a command in this process; its JSON."""
+
+    def run(*arguments: object) -> dict:
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments), "--json"])
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0, err
+        return json.loads(out)
+
+    return run
+
+
+def test_a_broken_recording_folder_stops_the_recording_not_the_show(tpos, tmp_path):
     blocked = tmp_path / "a file, not a folder"
     blocked.write_text("in the way")
-    with Running(blocked, "--input", "synth", "--seconds", "3") as live:
-        summary = live.result()
+    summary = tpos(*LIVE, "--record", blocked, "--osc-port", 0, "--input", "synth", "--mute", "--seconds", 3)
     assert summary["frames"] > 0
     assert summary["recordings"] == []
     assert any("a file, not a folder" in trouble for trouble in summary["troubles"])
 
 
-def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tmp_path, capsys):
-    path = tmp_path / "waves.wav"
+def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tpos, tmp_path):
+    path, bigger = tmp_path / "waves.wav", tmp_path / "bigger.mp4"
     sf.write(path, synthesise("waves", 3.0, 4), RATE)
-    with Running(tmp_path / "shows", "--input", str(path), "--prompt", "a beach") as live:
-        recording = live.result()["recordings"][0]
+    played = tpos(*LIVE, "--record", tmp_path, "--osc-port", 0, "--input", path, "--mute", "--prompt", "a beach")
+    recording = played["recordings"][0]
     assert recording["duration_s"] == pytest.approx(3.0, abs=0.8)
-    bigger = str(tmp_path / "bigger.mp4")
-    with pytest.raises(SystemExit) as ended:
-        main(["sessions", "export", recording["path"], "-o", bigger, "--size", "320x240", "--fps", "8", "--json"])
-    assert ended.value.code == 0, capsys.readouterr().err
-    info = read_video_info(Path(bigger))
+    tpos("sessions", "export", recording["path"], "-o", bigger, "--size", "320x240", "--fps", 8)
+    info = read_video_info(bigger)
     assert (info.width, info.height) == (320, 240)
     assert info.duration_s == pytest.approx(recording["duration_s"], abs=0.6)

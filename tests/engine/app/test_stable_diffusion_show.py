@@ -69,7 +69,7 @@ def tpos(capsys):
 
 
 def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
-    """`tpos live`, until three frames were sampled and a second was heard, however long that takes on this machine."""
+    """`tpos live`, until three frames were sampled and half a second was heard, however long that takes."""
     options = LiveOptions(
         look=look,
         source="synth",
@@ -85,7 +85,7 @@ def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
 
         class Enough(threading.Event):
             def is_set(self) -> bool:
-                return live.engine.frames.count >= 3 and live.engine.capture.counters().samples > RATE
+                return live.engine.frames.count >= 3 and live.engine.capture.counters().samples > RATE // 2
 
         return live.run(Enough())
 

@@ -38,10 +38,10 @@ def lint(execute: Run) -> Run:
     return run
 
 
-@pytest.mark.parametrize("architecture", ["sd15", "sd21", "lcm"])
+@pytest.mark.parametrize("architecture", ["sd15", "sd21"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 @pytest.mark.parametrize("tier", Tier)
-@pytest.mark.parametrize("sounds", [0, 1, 3])
+@pytest.mark.parametrize("sounds", [0, 2])
 def test_what_a_show_does_around_its_denoiser_can_be_captured(architecture, tier, sounds, steps):
     spec = open_model(f"random:{architecture}").spec
     tokens = torch.empty(spec.tokens, spec.token_size, device=META)
