@@ -7,6 +7,7 @@ the main thread draws.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -171,19 +172,31 @@ class Live:
         )
 
     def _open_pipeline(self) -> FramePipeline:
-        """For the inference thread: the model in use, loaded where it is not; one that never opens ends the show."""
-        options, was_open = self.options, self.engine.frames.count > 0
-        try:
-            model = self._chain.model
-            steps = options.look.reference_steps if options.look.is_reference else 0
-            plan = choose_plan(model, steps, options.stream_batch)
-            limit = self._chain.backend.most_steps
-            pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
-            pipeline.prepare(self.show.state)
-            return pipeline
-        except Exception as error:
-            self._refused = None if was_open else error
-            raise
+        """For the inference thread: the model in use, loaded where it is not, ready to play.
+
+        Before the first frame a backend that fails is left here; one that never opens ends the show. Later failures are
+        the inference thread's.
+        """
+        was_open = self.engine.frames.count > 0
+        while True:
+            try:
+                return self._build_pipeline()
+            except Exception as error:
+                if was_open:
+                    raise
+                traceback.clear_frames(error.__traceback__)  # they hold the model's memory
+                if not self._chain.step_down(error, self.show.state.steps):
+                    self._refused = error
+                    raise
+
+    def _build_pipeline(self) -> FramePipeline:
+        options, model = self.options, self._chain.model
+        steps = options.look.reference_steps if options.look.is_reference else 0
+        plan = choose_plan(model, steps, options.stream_batch)
+        limit = self._chain.backend.most_steps
+        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
+        pipeline.prepare(self.show.state)
+        return pipeline
 
     def _about(self) -> About:
         """What the records say of this show; of the model what is known when it is loaded."""

@@ -22,14 +22,13 @@ from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.errors import RunError
 from tpos_models.network import Run, run_in_torch
-from tpos_models.pocket.model import load
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.registry import Additions
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return load(run_in_torch, "torch")
+    return registry.load("random:tiny-lcm", run_in_torch, "cpu", (64, 64), Additions(audio_encoder="pocket"))
 
 
 def conditions(model: Model, *weights: float) -> Conditions:
@@ -80,8 +79,7 @@ def test_it_starts_from_latents_as_far_as_it_is_told(model):
         torch.testing.assert_close(sampler(request).x0, eager(model)(request).x0, rtol=1e-4, atol=1e-4)
 
 
-def test_a_key_is_captured_when_it_comes_twice_in_a_row_and_few_are_kept():
-    model = registry.load("random:tiny-lcm", run_in_torch, "cpu")  # many frames: small ones
+def test_a_key_is_captured_when_it_comes_twice_in_a_row_and_few_are_kept(model):
     recorder, z, now = Recorder(), noise(model), conditions(model, 0.5, 0.0)
     sampler = CapturedSampler(eager(model), recorder)
 
@@ -123,8 +121,7 @@ def test_below_what_records_is_a_backend_that_does_not(model, runner):
 
 
 @pytest.mark.parametrize("tier", Tier)
-def test_what_was_prepared_is_not_captured_on_the_first_beat(tier):
-    model = registry.load("random:tiny-lcm", run_in_torch, "cpu", (64, 64), Additions(audio_encoder="pocket"))
+def test_what_was_prepared_is_not_captured_on_the_first_beat(model, tier):
     recorder = Recorder()
     pipeline = FramePipeline(model, VirtualClock(), captured(eager_plan(model), recorder))
     rules = (Rule("rain", "rain"), Rule("fire", "fire"))

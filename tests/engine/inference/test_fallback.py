@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from engine.app.builder import OscOptions
-from engine.app.live import Live, LiveOptions
+from engine.app.live import Live, LiveOptions, open_live
 from engine.app.options import LookOptions
 from engine.audio.sources import SynthSource
 from engine.core.clock import WallClock
+from engine.core.messages import ShowState
 from engine.inference.fallback import Backend, FallbackChain, HungError, backends_on, cause
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import open_on, runners
 from engine.outputs.headless import HeadlessOutput, PlainFrames
 from engine.outputs.screens import Screen
@@ -155,6 +157,35 @@ def test_of_a_gpu_that_is_lost_nothing_more_is_asked(monkeypatch, error):
     chain.step_down(RuntimeError("slow"))
     assert asked == ["empty_cache"]
     assert said[1].endswith("; going on with cpu")
+
+
+def test_what_cannot_be_prepared_costs_the_backend_and_not_the_show(monkeypatch):
+    prepared: list[int] = []
+
+    def prepare(pipeline: FramePipeline, state: ShowState) -> None:
+        prepared.append(pipeline.model.spec.sample_size[0])
+        if len(prepared) == 1:
+            raise RunError("a captured frame is nan off the same frame uncaptured")
+
+    monkeypatch.setattr(FramePipeline, "prepare", prepare)
+    said: list[str] = []
+    chain = FallbackChain(backends_on(("torch",), True), lambda one: open_on(one, MODEL, SIZE_PX), said.append)
+    look = LookOptions(model=MODEL, settings={"guidance": "blend", "steps": 4})
+    options = LiveOptions(look=look, source="synth", mute=True, headless=True, osc=OscOptions(port=0), seconds=120.0)
+    with open_live(options, chain=chain) as live:
+
+        class Enough(threading.Event):
+            def is_set(self) -> bool:
+                return live.engine.frames.count >= 2
+
+        summary = live.run(Enough())
+    assert summary.frames >= 2
+    assert summary.restarts == 0
+    assert len(prepared) == 2
+    assert said == [
+        "torch: a network failed (a captured frame is nan off the same frame uncaptured); "
+        "going on with torch at 1 step a frame"
+    ]
 
 
 def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_backend(caplog):
