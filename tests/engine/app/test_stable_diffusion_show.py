@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -54,20 +53,6 @@ def thunder(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def tpos(capsys):
-    """Run a command in this process; its JSON."""
-
-    def run(*arguments) -> dict:
-        with pytest.raises(SystemExit) as ended:
-            main([*map(str, arguments), "--json"])
-        out, err = capsys.readouterr()
-        assert ended.value.code == 0, err
-        return json.loads(out)
-
-    return run
-
-
 def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
     """`tpos live`, until three frames were sampled and half a second was heard, however long that takes."""
     options = LiveOptions(
@@ -90,7 +75,10 @@ def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
         return live.run(Enough())
 
 
-@pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm", "sample"])
+KINDS = pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm", "sample"])
+
+
+@KINDS
 def test_a_saved_pipeline_renders(tpos, pipelines, thunder, tmp_path, kind):
     folder = str(pipelines(kind)[0])
     film = tmp_path / "film.mp4"
@@ -102,7 +90,7 @@ def test_a_saved_pipeline_renders(tpos, pipelines, thunder, tmp_path, kind):
     assert next(iter(read_frames(film)))[1].std() > 0
 
 
-@pytest.mark.parametrize("kind", ["sd15", "lcm"])
+@KINDS
 def test_a_saved_pipeline_plays(pipelines, kind):
     played = play(LookOptions(model=str(pipelines(kind)[0]), ear="pocket"))
     assert played.frames >= 3
