@@ -36,7 +36,8 @@ def writing(path: Path) -> Iterator[None]:
 class Sink:
     """The file under a container, opened at once; its errors come back as Python's own.
 
-    FFmpeg writes nothing more after an error, so what is on the disk then stays as it is.
+    FFmpeg writes nothing more after an error, so what is on the disk then stays as it is: whole writes, since players
+    refuse a film that ends within the header of a fragment.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,8 +48,12 @@ class Sink:
 
     def write(self, data: bytes) -> int:
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError:
+            self._file.truncate(self.size_bytes)
+            raise
         self.size_bytes = max(self.size_bytes, self._file.tell())
         return len(data)
 
