@@ -1,7 +1,8 @@
-"""Networks on TensorRT: engines built from ONNX for one kind of GPU, kept in the cache, run on torch's own tensors.
+"""Networks on TensorRT: engines built from ONNX, kept in the cache, run on torch's own tensors.
 
 `tensorrt` and `tensorrt_rtx` are one API under two names. The first builds for the GPU at hand, and takes minutes; the
-second takes seconds, for any of its GPUs, where there is none too, and finishes its kernels on the GPU that runs them.
+second takes seconds, for all its GPUs at once, where there is none too, and finishes its kernels on the GPU that runs
+them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ LIBRARIES: tuple[Library, ...] = ("tensorrt", "tensorrt_rtx")
 Notify = Callable[[str], Progress]
 """Called with the name of a network that is about to be built; gives who hears of its progress."""
 
+_PORTABLE_FROM, _PORTABLE = 8.0, "8.0 and newer"
+"""TensorRT-RTX's engine is one for compute capability 8.0, 8.6, 8.9, 12.0 and newer, unless it is asked for another (its
+manual, "CPU-Only AOT and TensorRT-RTX Engines"): what was built on one of these plays on the others."""
 _MAGIC = b"tpos engine 1\n"
 
 
@@ -75,7 +79,7 @@ def gpus(library: Library) -> dict[str, Any]:
 
 
 def gpu_label(library: Library, gpu: str | None) -> str:
-    """What an engine is tied to: a compute capability where the library can name it, else the GPU's own name.
+    """What an engine is tied to: the GPU's own name, where it is TensorRT-RTX's a compute capability or all newer ones.
 
     `gpu` is a compute capability, or None for the GPU at hand. Raises `DeviceError` for one the library does not know.
     """
@@ -91,7 +95,7 @@ def gpu_label(library: Library, gpu: str | None) -> str:
     if gpu not in known:
         accepted = ", ".join(known) or "the GPU at hand only"
         raise DeviceError(f"GPU {gpu}: {library} builds for compute capability {accepted}")
-    return gpu
+    return _PORTABLE if float(gpu) >= _PORTABLE_FROM else gpu
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class FixedBatch(Small):
 
     def forward(self, x, t):
         y, p = super().forward(x, t)
-        return y + torch.zeros(int(x.shape[0]), 1, 1, 1), p
+        return y.reshape(int(x.shape[0]), *y.shape[1:]), p
 
 
 class Overflowing(Small):
