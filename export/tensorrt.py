@@ -35,8 +35,8 @@ Notify = Callable[[str], Progress]
 """Called with the name of a network that is about to be built; gives who hears of its progress."""
 
 _PORTABLE_FROM, _PORTABLE = 8.0, "8.0 and newer"
-"""TensorRT-RTX's engine is one for compute capability 8.0, 8.6, 8.9, 12.0 and newer, unless it is asked for another (its
-manual, "CPU-Only AOT and TensorRT-RTX Engines"): what was built on one of these plays on the others."""
+"""TensorRT-RTX builds one engine for compute capability 8.0, 8.6, 8.9, 12.0 and newer, unless it is asked for another
+(its manual, "CPU-Only AOT and TensorRT-RTX Engines"): what was built on one of these plays on the others."""
 _MAGIC = b"tpos engine 1\n"
 
 

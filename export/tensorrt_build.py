@@ -108,8 +108,8 @@ def builder_flags(trt: Any, refittable: bool) -> Flags:
 def build(trt: Any, graph: Path, network: Network, target: Any, flags: Flags, progress: Progress) -> Any:
     """A serialized engine (a buffer) of strong types for batches 1 to `max_batch`.
 
-    `target` is the library's name of a compute capability, None for what it builds for by itself. Raises `ModelError` where the
-    graph is damaged or refused, `RunError` where the build fails.
+    `target` is the library's name of a compute capability, None for what it builds for by itself. Raises
+    `ModelError` where the graph is damaged or refused, `RunError` where the build fails.
     """
     log, monitor = Log(trt), ProgressMonitor(progress)
     builder = trt.Builder(log.logger)

@@ -7,7 +7,6 @@ from collections.abc import Generator
 from contextlib import suppress
 
 import pytest
-import torch
 from virtual_audio import virtual_mixer
 
 __all__ = ["virtual_mixer"]
@@ -19,6 +18,8 @@ BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 def pytest_configure() -> None:
     """Beside other test processes each keeps to a core of its own."""
     if BESIDE_OTHERS:
+        import torch  # which the process that only deals out the tests does not need
+
         torch.set_num_threads(1)
 
 

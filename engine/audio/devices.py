@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.audio import SAMPLE_RATE
-from engine.audio.portaudio import Device, aim_pulse, close_stream, portaudio, portaudio_index, reopen
+from engine.audio.portaudio import GIVE_UP_S, Device, aim_pulse, close_stream, portaudio, portaudio_index, reopen
 from engine.audio.sources import Source, SourceCounters, SourceState
 from tpos_models.errors import DeviceError
 
@@ -50,7 +50,7 @@ class DeviceSource(Source):
     def stop(self) -> None:
         self._stopping.set()
         if self._watch is not None:
-            self._watch.join()
+            self._watch.join(GIVE_UP_S)
             self._watch = None
         self._shut()
         self.state = SourceState.OK

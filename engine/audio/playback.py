@@ -20,6 +20,7 @@ import soxr
 from engine.audio import SAMPLE_RATE
 from engine.audio.output_buffer import OutputBuffer
 from engine.audio.portaudio import (
+    GIVE_UP_S,
     Device,
     Direction,
     aim_pulse,
@@ -121,7 +122,7 @@ class Playback:
         self._source.monitor = None
         self._stopping.set()
         if self._watch is not None:
-            self._watch.join()
+            self._watch.join(GIVE_UP_S)
             self._watch = None
         self._shut()
         self.state = PlaybackState.STOPPED

@@ -20,6 +20,9 @@ _BACKOFF_S = (0.25, 4.0)
 
 _MONITOR_WORDS = ("monitor", "loopback", "stereo mix", "what u hear", "blackhole", "soundflower", "cable output")
 _PULSE = "PulseAudio"
+GIVE_UP_S = 5.0
+"""How long a show that ends waits for the thread that looks after a device: PortAudio may not come back from one that
+hangs."""
 
 
 class Direction(StrEnum):

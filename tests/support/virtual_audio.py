@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,10 @@ ctl.!default { type pulse }
 
 
 class VirtualMixer:
-    """A PulseAudio server of our own; what is played into its sink "mixer" is heard on the input "default"."""
+    """A PulseAudio server of our own; what is played into its sink "mixer" is heard on the input "default".
+
+    The sink holds 50 ms (`norewinds`), as a sound card may; by itself it would hold 2 s, in which PortAudio spins.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +57,7 @@ class VirtualMixer:
                     "--disable-shm=yes",
                 ),
                 f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
-                "--load=module-null-sink sink_name=mixer rate=44100",
+                "--load=module-null-sink sink_name=mixer rate=44100 norewinds=1",
             ],
             env={**os.environ, **self.env, "HOME": str(self.folder)},
             stdout=subprocess.DEVNULL,
@@ -71,6 +75,18 @@ class VirtualMixer:
             self._server.wait()
             self._server = None
         self._socket.unlink(missing_ok=True)
+
+    @contextmanager
+    def slow_sink(self) -> Iterator[None]:
+        """Another sink in its place, that holds two seconds."""
+        environment = {**os.environ, **self.env}
+        load = ["pactl", "load-module", "module-null-sink", "sink_name=slow", f"rate={RATE}"]
+        module = subprocess.run(load, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PULSE_SINK", "slow")
+            patch.setenv("PULSE_SOURCE", "slow.monitor")
+            yield
+        subprocess.run(["pactl", "unload-module", module], env=environment, check=True)
 
     def play(self, samples: np.ndarray, rate: int = RATE, latency_ms: int = 200) -> subprocess.Popen[bytes]:
         """Play into the mixer; returns at once, `.wait()` for the end."""

@@ -114,15 +114,16 @@ def test_what_is_heard_at_a_time_is_what_analysis_sees_then(
 
 def test_a_device_that_wakes_slowly_has_not_vanished(virtual_mixer: VirtualMixer, tmp_path: Path) -> None:
     """A null sink whose monitor was heard renders two seconds at once, and then asks for nothing for as long."""
-    with Capture(open_source("default")) as capture:
-        wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
     source = FileSource(saved(tmp_path, noise(0.5)))
-    playback = Playback(source, find_device("default", Direction.OUTPUT))
-    with Ear(), Capture(source) as capture:
-        playback.start()
-        wait_for(lambda: capture.ended)
-    counters, state = playback.counters(), playback.state
-    playback.close()
+    with virtual_mixer.slow_sink():
+        with Capture(open_source("default")) as capture:
+            wait_for(lambda: capture.counters().samples > SAMPLE_RATE)
+        playback = Playback(source, find_device("default", Direction.OUTPUT))
+        with Ear(), Capture(source) as capture:
+            playback.start()
+            wait_for(lambda: capture.ended)
+        counters, state = playback.counters(), playback.state
+        playback.close()
     assert state is PlaybackState.PLAYING
     assert counters.losses == 0
 

@@ -223,10 +223,14 @@ def fill_disk(path: Path, size_bytes: int, *, live: bool) -> int:
     noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     with disk_of(size_bytes):
         writer = VideoWriter(path, (160, 120), FPS, RATE, 1, live=live)
-        with pytest.raises(StorageError, match="^cannot write .*: File too large"):
+
+        def write_on() -> None:
             for k in range(3000):
                 writer.write_video(np.roll(noise, k, 1), k / FPS)
                 writer.write_audio(np.zeros((RATE // FPS, 1), np.float32), k * RATE // FPS)
+
+        with pytest.raises(StorageError, match=r"^cannot write .*: File too large"):
+            write_on()
         writer.abort()
     return writer.frames
 
