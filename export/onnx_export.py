@@ -175,7 +175,7 @@ class _InHalf(nn.Module):
                 part.register_forward_pre_hook(_in_full)
                 part.register_forward_hook(_back_to_half)
         self.answer: Tensors = ()
-        """What it answered last, also while it was traced: in float16 a convolution takes a CPU a hundred times longer."""
+        """What it answered last, also while it was traced: a convolution in half takes a CPU a hundred times longer."""
         self.eval()
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -42,7 +42,9 @@ def one_thread():
     """Networks this small are slower on two threads, most of all on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(threads)
 
 
