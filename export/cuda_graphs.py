@@ -70,11 +70,10 @@ class _Recording:
     repeat: Callable[[], None]
     outputs: Tensors
 
-    def replay(self, tensors: Tensors) -> Tensors:
+    def replay(self, tensors: Tensors) -> None:
         for mine, given in zip(self.inputs, tensors, strict=True):
             mine.copy_(given, non_blocking=True)
         self.repeat()
-        return tuple(out.to(tensors[0].device, copy=True) for out in self.outputs)
 
 
 class Replayed:
@@ -82,12 +81,15 @@ class Replayed:
 
     `execute` reads its inputs and enqueues its work on the current stream; it may neither wait nor copy to the host.
     Inputs may lie on the host or the GPU; outputs are the caller's own and lie where the first input does. They come
-    from torch's pools, so that a call of known shapes asks the driver for no memory. Owned by one thread. Called while
-    another one records, it adds its work to that graph. `record` makes a recording, by default a CUDA graph.
+    from torch's pools, so that a call of known shapes asks the driver for no memory. One that `lends` gives the
+    recording's own outputs, on the GPU, which hold until the next call. Owned by one thread. Called while another one
+    records, it adds its work to that graph. `record` makes a recording, by default a CUDA graph.
     """
 
-    def __init__(self, execute: Run, record: Record | None = None, device: torch.device = DEVICE) -> None:
-        self._execute, self._device = execute, device
+    def __init__(
+        self, execute: Run, record: Record | None = None, device: torch.device = DEVICE, *, lends: bool = False
+    ) -> None:
+        self._execute, self._device, self._lends = execute, device, lends
         self._record = record or _Graphs()
         self._recordings: dict[_Key, _Recording] = {}
 
@@ -98,7 +100,11 @@ class Replayed:
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
         if key not in self._recordings:
             self._recordings[key] = self._recorded(tensors)
-        return self._recordings[key].replay(tensors)
+        one = self._recordings[key]
+        one.replay(tensors)
+        if self._lends:
+            return one.outputs
+        return tuple(out.to(tensors[0].device, copy=True) for out in one.outputs)
 
     def forget(self) -> None:
         """Drop every graph, as after other weights; the next calls record anew."""

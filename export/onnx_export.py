@@ -92,7 +92,7 @@ def _errors(network: Network, path: Path, expected: tuple[Case, ...]) -> list[fl
     """What a file answers in ONNX Runtime against what torch answers."""
     run = open_session(path, network)
     try:
-        return [max_relative_error(run(*case.inputs), case.answer) for case in expected]
+        return [max_relative_error(run(*case.inputs), case.answer, network.rounding) for case in expected]
     except RuntimeError as failure:
         reason = str(failure).splitlines()[0][:200]
         raise ModelError(f"{path.name}: {network.name} does not run as ONNX ({reason})") from failure
@@ -111,11 +111,15 @@ def _accepted(network: Network, precision: str, errors: list[float]) -> float:
 def _trace(network: Network, path: Path, precision: str, expected: tuple[Case, ...]) -> list[float]:
     """By torch's tracing exporter: `pocket` takes it 1 s where the one built on torch.export takes 20.
 
-    Returns the errors of float16 in torch itself: ONNX Runtime on a CPU computes in float32 between its casts, and
-    would not notice what is too large for float16.
+    Returns the errors of float16 in torch itself, in what it traced: a convolution in float16 takes a CPU a hundred
+    times longer. ONNX Runtime on a CPU computes in float32 between its casts, and would not notice what is too large.
     """
-    module = _InHalf(network.build().float()) if precision == "fp16" else network.build().float()
+    module, answers = network.build().float(), list[Tensors]()
+    if precision == "fp16":
+        module = _in_half(module)
+        module.register_forward_hook(lambda _module, _inputs, out: answers.append(_as_tuple(out)))
     first, device = expected[0], network.example(1)[0].device
+    names = (*network.inputs, *network.outputs)
     raw = path.parent / "traced"
     raw.mkdir()
     with _quiet(), torch.no_grad():
@@ -125,17 +129,16 @@ def _trace(network: Network, path: Path, precision: str, expected: tuple[Case, .
             str(raw / path.name),
             input_names=list(network.inputs),
             output_names=list(network.outputs),
-            dynamic_axes={name: {0: "batch"} for name in (*network.inputs, *network.outputs)},
+            dynamic_axes={name: {0: "batch"} for name in names if name not in network.unbatched},
             opset_version=OPSET,
             dynamo=False,
         )
-    errors = [max_relative_error(_on_cpu(module.answer), first.answer)] if isinstance(module, _InHalf) else []
     del module
-    _finish(raw / path.name, path, first)
-    return errors
+    _finish(raw / path.name, path, first, network.unbatched)
+    return [max_relative_error(_on_cpu(answer), first.answer, network.rounding) for answer in answers]
 
 
-def _finish(raw: Path, path: Path, case: Case) -> None:
+def _finish(raw: Path, path: Path, case: Case, unbatched: Sequence[str]) -> None:
     """Write the traced file anew: outputs with the shapes they have, weights within it or all in one file beside."""
     import onnx  # which a network that is built already does not need
 
@@ -144,13 +147,28 @@ def _finish(raw: Path, path: Path, case: Case) -> None:
         file.unlink()
     raw.parent.rmdir()
     for output, answer in zip(model.graph.output, case.answer, strict=True):
-        for dimension, size in list(zip(output.type.tensor_type.shape.dim, answer.shape, strict=True))[1:]:
+        sizes = list(zip(output.type.tensor_type.shape.dim, answer.shape, strict=True))
+        for dimension, size in sizes if output.name in unbatched else sizes[1:]:
             dimension.dim_value = size
     beside = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _EXTERNAL_BYTES
     location = f"{path.stem}.data" if beside else None
     onnx.save_model(
         model, path, save_as_external_data=beside, location=location, size_threshold=_SMALLEST_EXTERNAL_BYTES
     )
+
+
+def _in_half(module: nn.Module) -> nn.Module:
+    """Computed in float16, or those of its parts that it names as its `halves`."""
+    parts = getattr(module, "halves", None)
+    if parts is None:
+        return _InHalf(module)
+    for part in parts:
+        setattr(module, part, _InHalf(getattr(module, part)))
+    return module
+
+
+def _as_tuple(out: torch.Tensor | Tensors) -> Tensors:
+    return out if isinstance(out, tuple) else (out,)
 
 
 class _InHalf(nn.Module):
@@ -174,14 +192,12 @@ class _InHalf(nn.Module):
             if getattr(part, "precise", False):
                 part.register_forward_pre_hook(_in_full)
                 part.register_forward_hook(_back_to_half)
-        self.answer: Tensors = ()
-        """What it answered last, also while it was traced: a convolution in half takes a CPU a hundred times longer."""
         self.eval()
 
-    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor | Tensors:
         out = self.module(*(_half(tensor) for tensor in tensors))
-        self.answer = tuple(tensor.float() for tensor in (out if isinstance(out, tuple) else (out,)))
-        return self.answer
+        answer = tuple(tensor.float() for tensor in _as_tuple(out))
+        return answer if isinstance(out, tuple) else answer[0]
 
 
 def _in_full(_part: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -33,8 +33,14 @@ _NUMPY = {
     "tensor(float16)": np.float16,
     "tensor(int64)": np.int64,
     "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
 }
-_TORCH = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(int64)": torch.int64}
+_TORCH = {
+    "tensor(float)": torch.float32,
+    "tensor(float16)": torch.float16,
+    "tensor(int64)": torch.int64,
+    "tensor(uint8)": torch.uint8,
+}
 
 _FAILURES = (state.Fail, state.RuntimeException, state.EPFail, state.InvalidArgument, state.NotImplemented)
 
@@ -125,7 +131,8 @@ class _BoundSession:
             binding.bind_input(name, "cpu", 0, _NUMPY[kind], tuple(tensor.shape), tensor.data_ptr())
         outputs = []
         for name, kind, shape in self._outputs:
-            out = torch.empty((kept[0].shape[0], *shape[1:]), dtype=_TORCH[kind])
+            first = shape[0] if isinstance(shape[0], int) else len(kept[0])
+            out = torch.empty((first, *shape[1:]), dtype=_TORCH[kind])
             binding.bind_output(name, "cpu", 0, _NUMPY[kind], tuple(out.shape), out.data_ptr())
             outputs.append(out)
         try:

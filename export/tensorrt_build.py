@@ -141,6 +141,8 @@ def _batches(builder: Any, definition: Any, most: int) -> Any:
     profile = builder.create_optimization_profile()
     for index in range(definition.num_inputs):
         tensor = definition.get_input(index)
-        rest = tuple(tensor.shape)[1:]
+        batch, *rest = tuple(tensor.shape)
+        if batch != -1:  # the same for every batch
+            continue
         profile.set_shape(tensor.name, (1, *rest), (min(2, most), *rest), (most, *rest))
     return profile

@@ -155,6 +155,6 @@ class _Kernels:
 def _torch_dtype(trt: ModuleType, dtype: Any) -> torch.dtype:
     kinds = {
         trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16, trt.int64: torch.int64,
-        trt.int32: torch.int32, trt.bool: torch.bool,
+        trt.int32: torch.int32, trt.uint8: torch.uint8, trt.bool: torch.bool,
     }  # fmt: skip
     return kinds[dtype]

@@ -14,6 +14,7 @@ import torch
 
 from tpos_models.diffusion.flow import NoiseFlow, plain_flow
 from tpos_models.diffusion.guidance import Guidance
+from tpos_models.network import Run
 from tpos_models.precision import Precision
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
@@ -172,6 +173,8 @@ class Model:
     """One playable model: its parts behind the contract.
 
     `device` and `dtype` are where latents live; `noise_flow` says which way its noise moves under prompt and sound.
+    `step` and `pixels`, where its runner compiles them, are `tpos_models.diffusion.step.Step` and `Pixels` as functions
+    of tensors; denoiser and decoder are then built when they are first asked, as by the paper's own sampler.
     """
 
     spec: ModelSpec
@@ -185,3 +188,5 @@ class Model:
     dtype: torch.dtype = torch.float32
     precision: Precision = Precision.FP32
     noise_flow: NoiseFlow = plain_flow
+    step: Run | None = None
+    pixels: Run | None = None

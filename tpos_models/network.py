@@ -23,8 +23,10 @@ class Network:
 
     `build()` gives the module in eval mode with its weights; it is called only by runners that need the module, so a
     compiled network starts without it. `example(batch)` gives inputs of real shapes. Every input and output has the
-    batch in front, 1 to `max_batch`. `fingerprint` changes whenever the module or its weights do. `real()`, where a
-    network may be rounded to integers, gives inputs as a show makes them, one sample each, by timestep of the schedule.
+    batch in front, 1 to `max_batch`, the first input in any case; those named `unbatched` have one size. `fingerprint`
+    changes whenever the module or its weights do. `real()`, where a network may be rounded to integers, gives inputs as
+    a show makes them, one sample each, by timestep of the schedule. `rounding` is a difference that does
+    not count, where it answers in whole numbers.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Network:
     fingerprint: str
     max_batch: int = MAX_BATCH
     real: Callable[[], Mapping[int, Sequence[Tensors]]] | None = None
+    unbatched: tuple[str, ...] = ()
+    rounding: float = 0.0
 
 
 Runner = Callable[[Network], Run]
@@ -56,10 +60,13 @@ def as_function(module: torch.nn.Module) -> Run:
     return run
 
 
-def max_relative_error(got: Tensors, want: Tensors) -> float:
-    """The largest difference over the largest value, over all outputs; NaN where either holds one."""
+def max_relative_error(got: Tensors, want: Tensors, rounding: float = 0.0) -> float:
+    """The largest difference over the largest value, over all outputs; NaN where either holds one.
+
+    Differences of `rounding` do not count.
+    """
     errors = [
-        (a.double() - b.double()).abs().max() / b.double().abs().max().clamp_min(1e-12)
+        ((a.double() - b.double()).abs().max() - rounding).clamp_min(0) / b.double().abs().max().clamp_min(1e-12)
         for a, b in zip(got, want, strict=True)
     ]
     return float(torch.stack(errors).max())

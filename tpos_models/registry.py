@@ -59,12 +59,14 @@ def load(
     additions: Additions = PLAIN,
     precision: Precision = Precision.AUTO,
     device_name: str = "auto",
+    whole_steps: bool = False,
 ) -> Model:
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
     `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
     takes no additions. `precision` is what modules are built in where a runner runs them as they are, `device_name`
-    where they lie (`stable_diffusion.devices.choose_device`).
+    where they lie (`stable_diffusion.devices.choose_device`). With `whole_steps` a Stable Diffusion model's runner is
+    given whole steps and decodes (`Model.step`, `Model.pixels`).
     """
     if name == POCKET:
         from tpos_models.pocket import model
@@ -77,7 +79,9 @@ def load(
     device = choose_device(device_name)
     dtype = choose_precision(precision, device)
     loras = tuple(stable_diffusion.Lora.parse(lora) for lora in additions.loras)
-    return stable_diffusion.load(name, device, dtype, loras, runner, runner_name, size_px, additions.audio_encoder)
+    return stable_diffusion.load(
+        name, device, dtype, loras, runner, runner_name, size_px, additions.audio_encoder, whole_steps
+    )
 
 
 def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:

@@ -70,7 +70,9 @@ class Recorder:
 def record(options: BuildOptions) -> Recorder:
     """Sample one frame to the built-in soundtrack: which networks a model plays with, and what they are given."""
     recorder = Recorder()
-    model = registry.load(options.model, recorder, "torch", options.size_px, options.additions)
+    model = registry.load(
+        options.model, recorder, "torch", options.size_px, options.additions, whole_steps=options.to == "tensorrt"
+    )
     pipeline = FramePipeline(model, VirtualClock(), eager_plan(model))
     state = ShowState(guidance=GuidanceTier.SEMANTIC)
     sound = next(soundtrack.stream())

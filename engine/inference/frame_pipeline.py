@@ -164,8 +164,7 @@ class FramePipeline:
         )  # fmt: skip
 
     def _draw(self, index: int, request: SampleRequest) -> Frame:
-        sampled = self.plan.sampler(request)
-        pixels = self.plan.decode(sampled.x0)
+        sampled, pixels = self.plan.draw(request)
         with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
             if index > self._last_index:
                 self._last_x0, self._last_index = sampled.x0, index

@@ -35,7 +35,7 @@ class RunnerKind:
     """What networks can run on: `missing(model)` says why it cannot play a model here, empty where it can.
 
     `precisions(model)` are what it computes in here, its own first; `make` gives the runner of one of them. `device` is
-    where its networks lie.
+    where its networks lie. `whole_steps`: it compiles a step with its guidance, and a decode to bytes.
     """
 
     name: str
@@ -43,6 +43,7 @@ class RunnerKind:
     precisions: Callable[[str], tuple[Precision, ...]]
     make: Callable[[Precision], Runner]
     device: str = "auto"
+    whole_steps: bool = False
 
 
 def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
@@ -85,6 +86,7 @@ def _tensorrt(library: tensorrt.Library) -> RunnerKind:
         _gpu_missing(lambda: tensorrt.available(library)),
         _on_gpu,
         lambda precision: tensorrt.runner(library, precision, notify=building),
+        whole_steps=True,
     )
 
 
@@ -187,7 +189,7 @@ def open_on(
     def load() -> Model:
         chosen = _resolve(kind, name, precision)
         runner = profiler(kind.make(chosen))
-        model = registry.load(name, runner, kind.name, size_px, additions, chosen, kind.device)
+        model = registry.load(name, runner, kind.name, size_px, additions, chosen, kind.device, kind.whole_steps)
         return replace(model, precision=chosen)
 
     if kind.name != "onnx":

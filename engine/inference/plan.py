@@ -14,8 +14,9 @@ from export.tensorrt import LIBRARIES
 from tpos_models.contracts import Decoder, Model
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.plms import PlmsSampler
-from tpos_models.diffusion.sampler import Sampler, SampleRequest
+from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
+from tpos_models.diffusion.step import StepSampler
 from tpos_models.diffusion.stream_batch import StreamBatch
 from tpos_models.errors import InputError, RunError
 from tpos_models.network import Run, Tensors, max_relative_error
@@ -25,6 +26,9 @@ RECORDING_RUNNERS = (*LIBRARIES, "cuda")
 
 CAPTURE_TOLERANCE = 2e-2
 """Relative error of a captured frame in half precision."""
+
+GRAPHS: Capture = partial(Replayed, lends=True)
+"""What a frame needs is copied out of its recording before the next one."""
 
 Decode = Callable[[torch.Tensor], torch.Tensor]
 """Latents x0 (1, C, h, w) to RGB uint8 (H, W, 3), where they lie."""
@@ -37,7 +41,13 @@ class Plan:
     sampler: Sampler
     decode: Decode
     captured: bool = False
-    """Whether both are recorded when they first come, and replayed from then."""
+    """Whether both are recorded when they first come, and replayed from then. What they give is the recordings' own,
+    and holds until the next frame."""
+
+    def draw(self, request: SampleRequest) -> tuple[Sampled, torch.Tensor]:
+        """A frame and its pixels."""
+        sampled = self.sampler(request)
+        return sampled, self.decode(sampled.x0) if sampled.pixels is None else sampled.pixels
 
 
 def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = False) -> Plan:
@@ -60,13 +70,22 @@ def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = Fal
 
 def eager_plan(model: Model) -> Plan:
     """Few steps a frame, network by network."""
-    return Plan(LcmSampler(model.denoiser, NoiseSchedule(model.spec)), decoding(model.decoder))
+    sampler: Sampler = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
+    if model.step is not None:
+        sampler = StepSampler(model.step, model.spec, sampler)
+    return Plan(sampler, decoding(model.decoder) if model.pixels is None else partial(_pixels, model.pixels))
 
 
-def captured(plan: Plan, capture: Capture = Replayed) -> Plan:
-    """The same plan, each of its halves captured as a CUDA graph; owned by one thread."""
-    decode = capture(partial(_as_tensors, plan.decode))
-    return Plan(CapturedSampler(plan.sampler, capture), partial(_only, decode), captured=True)
+def captured(plan: Plan, capture: Capture = GRAPHS) -> Plan:
+    """The same plan, each of its halves captured as a CUDA graph, or both as one; owned by one thread.
+
+    A step that is one network is captured for its shapes, another sampler for everything that is no tensor.
+    """
+    sampler, decode = plan.sampler, partial(_only, capture(partial(_as_tensors, plan.decode)))
+    if isinstance(sampler, StepSampler):
+        apart = CapturedSampler(sampler.otherwise, capture)
+        return Plan(sampler.captured(capture, plan.decode, apart), decode, captured=True)
+    return Plan(CapturedSampler(sampler, capture), decode, captured=True)
 
 
 def prepare(plan: Plan, uncaptured: Plan, requests: Iterable[SampleRequest]) -> None:
@@ -75,12 +94,10 @@ def prepare(plan: Plan, uncaptured: Plan, requests: Iterable[SampleRequest]) -> 
     Raises `RunError` where a captured frame is not the one that `uncaptured` samples from the same request.
     """
     for request in requests:
-        want = uncaptured.sampler(request).x0
-        pictures = uncaptured.decode(want)
+        want, pictures = uncaptured.draw(request)
         for _ in range(CALLS_TO_CAPTURE + 1):
-            got = plan.sampler(request).x0
-            drawn = plan.decode(got)
-        error = max_relative_error((got, drawn), (want, pictures))
+            got, drawn = plan.draw(request)
+        error = max_relative_error((got.x0, drawn), (want.x0, pictures))
         if not error <= CAPTURE_TOLERANCE:  # nor a NaN
             raise RunError(f"a captured frame is {error:.2g} off the same frame uncaptured")
 
@@ -92,6 +109,10 @@ def decoding(decoder: Decoder) -> Decode:
 
 def _decode(decoder: Decoder, x0: torch.Tensor) -> torch.Tensor:
     return to_bytes(decoder(x0))
+
+
+def _pixels(pixels: Run, x0: torch.Tensor) -> torch.Tensor:
+    return pixels(x0)[0][0]
 
 
 def _as_tensors(decode: Decode, x0: torch.Tensor) -> Tensors:

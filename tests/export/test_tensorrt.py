@@ -17,6 +17,7 @@ from small_networks import small
 
 from export import cuda_graphs, onnx_export, tensorrt
 from export.cache import building
+from tpos_models.diffusion.step import pixels_network, step_network
 from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
 from tpos_models.pocket import networks as pocket
@@ -48,12 +49,14 @@ def kept(rtx, tmp_path_factory) -> Path:
 def every_network() -> dict[str, Network]:
     """Stable Diffusion and the paper's encoder in small, and pocket."""
     recipe = open_model("random:tiny-lcm", size_px=(64, 64)).recipe
-    tiny = (recipe.text_encoder(), recipe.denoiser(), recipe.decoder(), *random_tpos_networks(32))
+    denoiser, decoder = recipe.denoiser(), recipe.decoder()
+    frame = (denoiser, step_network(denoiser, 0.8), decoder, pixels_network(decoder))
+    tiny = (recipe.text_encoder(), *frame, *random_tpos_networks(32))
     return {network.name: network for network in (*tiny, *pocket.networks())}
 
 
 NAMES = (
-    "text_encoder", "denoiser-64x64", "decoder-64x64", "tpos-segment", "tpos-temporal",
+    "text_encoder", "denoiser-64x64", "step-64x64", "decoder-64x64", "pixels-64x64", "tpos-segment", "tpos-temporal",
     "pocket-segment", "pocket-temporal", "pocket-denoiser", "pocket-decoder",
 )  # fmt: skip
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
+import numpy as np
 import pytest
 import strict_gpu
 import torch
 from small_networks import small
 
+from engine.core.clock import VirtualClock
+from engine.core.messages import GuidanceTier, Prompt, ShowState
+from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.plan import captured, eager_plan
 from export import cuda_graphs, tensorrt
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.guidance import Guidance, Tier
+from tpos_models.diffusion.guidance import Tier
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.errors import MissingPart, RunError
-from tpos_models.network import Runner, run_in_torch
+from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.registry import Additions
 
 
@@ -29,8 +34,10 @@ def trt() -> ModuleType:
         pytest.skip(str(error))
 
 
-def load(runner: Runner) -> Model:
-    return registry.load("random:tiny-lcm", runner, "tensorrt_rtx", (64, 64), Additions(audio_encoder="pocket"))
+def load(runner: Runner, whole_steps: bool = False) -> Model:
+    return registry.load(
+        "random:tiny-lcm", runner, "tensorrt_rtx", (64, 64), Additions(audio_encoder="pocket"), whole_steps=whole_steps
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +49,60 @@ def request(model: Model, tier: Tier, steps: int, weight: float, seed: int) -> S
     beach, fire, nothing = model.text.encode(["a beach", "fire", ""]).tokens
     terms = (AudioTerm(fire, weight),) if weight else ()
     noise = torch.randn(1, 4, *model.spec.sample_size, generator=torch.Generator().manual_seed(seed))
-    return SampleRequest(noise, Conditions(beach, nothing, nothing, terms), tier, Guidance(guidance_scale=2.0), steps)
+    guidance = replace(model.spec.guidance, guidance_scale=2.0)
+    return SampleRequest(noise, Conditions(beach, nothing, nothing, terms), tier, guidance, steps)
 
 
+@pytest.mark.parametrize("whole_steps", [False, True])
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("tier", Tier)
-def test_frames_in_silence_and_sound_are_eager_torchs_in_any_order(trt, eager, tmp_path, tier, steps):
-    plan, want = captured(eager_plan(load(strict_gpu.runner(trt, tmp_path))), strict_gpu.capture), eager_plan(eager)
+def test_frames_in_silence_and_sound_are_eager_torchs_in_any_order(trt, eager, tmp_path, tier, steps, whole_steps):
+    model, want = load(strict_gpu.runner(trt, tmp_path), whole_steps), eager_plan(eager)
+    plan = captured(eager_plan(model), strict_gpu.capture)
     for seed, weight in enumerate((0.0, 0.0, 0.0, 0.7, 0.7, 0.4, 0.0, 0.9, 0.9, 0.0)):
         asked = request(eager, tier, steps, weight, seed)
-        got, true = plan.sampler(asked), want.sampler(asked)
+        (got, drawn), (true, pixels) = plan.draw(asked), want.draw(asked)
         torch.testing.assert_close(got.x0, true.x0, rtol=1e-4, atol=1e-4)
-        assert (plan.decode(got.x0).int() - want.decode(true.x0).int()).abs().max() <= 1
+        assert (drawn.int() - pixels.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("whole_steps", [False, True])
+def test_a_frame_is_fed_the_one_before_it(trt, eager, tmp_path, whole_steps):
+    """What a recording lends is read before the next replay writes over it."""
+    model = load(strict_gpu.runner(trt, tmp_path), whole_steps)
+    plans = ((model, captured(eager_plan(model), strict_gpu.capture)), (eager, eager_plan(eager)))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6, motion=0.5)
+    shows = list[list[np.ndarray]]()
+    for played, plan in plans:
+        clock = VirtualClock()
+        pipeline = FramePipeline(played, clock, plan)
+        shows.append([])
+        for _ in range(6):
+            shows[-1].append(pipeline.frame(state).image.astype(int))
+            clock.sleep(0.2)
+    for got, want in zip(*shows, strict=True):
+        assert abs(got - want).max() <= 1
+    assert abs(shows[0][0] - shows[0][-1]).max() > 1, "it moved"
+
+
+def test_a_moving_fader_is_no_other_recording_of_a_whole_step(trt, eager, tmp_path):
+    recorded = list[Run]()
+
+    def capture(execute: Run) -> Run:
+        def counted(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            recorded.append(execute)
+            return execute(*tensors)
+
+        return strict_gpu.capture(counted)
+
+    plan, want = captured(eager_plan(load(strict_gpu.runner(trt, tmp_path), True)), capture), eager_plan(eager)
+    calls = []
+    for frame in range(6):
+        asked = request(eager, Tier.REFERENCE, 1, 0.5, frame)
+        asked = replace(asked, guidance=replace(asked.guidance, guidance_scale=1.2 + 0.1 * frame, audio_scale=frame))
+        torch.testing.assert_close(plan.draw(asked)[0].x0, want.draw(asked)[0].x0, rtol=1e-4, atol=1e-4)
+        calls.append(len(recorded))
+    assert calls[0] == calls[-1] > 0
 
 
 def test_inputs_need_not_be_contiguous(trt, tmp_path):

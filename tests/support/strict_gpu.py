@@ -72,8 +72,8 @@ def record(call: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
 
 
 def capture(execute: Run) -> Replayed:
-    """`Replayed` on the CPU."""
-    return Replayed(execute, record, CPU)
+    """`Replayed` on the CPU, as a show captures its frames."""
+    return Replayed(execute, record, CPU, lends=True)
 
 
 class StrictContext:
@@ -91,7 +91,10 @@ class StrictContext:
         self._memory = True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        if not 1 <= shape[0] <= self._engine.network.max_batch:
+        network = self._engine.network
+        if name in network.unbatched:
+            assert shape == self._engine.kinds[name][0]
+        elif not 1 <= shape[0] <= network.max_batch:
             return False
         assert not self._recorded or self._shapes[name] == shape, f"{name}: another shape after it was recorded"
         self._shapes[name] = shape
@@ -100,8 +103,10 @@ class StrictContext:
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         if name in self._shapes:
             return self._shapes[name]
-        (batch,) = {shape[0] for shape in self._shapes.values()}
-        return (batch, *self._engine.kinds[name][0][1:])
+        unbatched = self._engine.network.unbatched
+        (batch,) = {shape[0] for given, shape in self._shapes.items() if given not in unbatched}
+        whole = self._engine.kinds[name][0]
+        return whole if name in unbatched else (batch, *whole[1:])
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         assert not self._recorded or self._addresses[name] == memory, f"{name}: moved after it was recorded"
@@ -153,7 +158,8 @@ class StrictEngine:
         return StrictContext(self)
 
     def get_tensor_dtype(self, name: str) -> Any:
-        return {torch.float32: self._real.float32, torch.int64: self._real.int64}[self.kinds[name][1]]
+        kinds = {torch.float32: self._real.float32, torch.int64: self._real.int64, torch.uint8: self._real.uint8}
+        return kinds[self.kinds[name][1]]
 
 
 class StrictConfig:

@@ -69,7 +69,7 @@ def keep_largest(d: torch.Tensor, quantile: float) -> torch.Tensor:
     if quantile <= 0:
         return d
     magnitude = d.abs().flatten(2)
-    kept = max(1, round((1 - quantile) * magnitude.shape[-1]))
+    kept = max(1, round((1 - quantile) * int(magnitude.shape[-1])))
     threshold = magnitude.topk(kept, dim=-1, sorted=False).values.amin(-1)
     return torch.where(d.abs() >= threshold[..., None, None], d, torch.zeros_like(d))
 

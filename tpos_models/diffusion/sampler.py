@@ -50,11 +50,15 @@ class SampleRequest:
 
 @dataclass(frozen=True, eq=False)
 class Sampled:
-    """A frame's x0 (1, C, h, w), the network evaluations this call took, and the request the frame was made for."""
+    """A frame's x0 (1, C, h, w), the network evaluations this call took, and the request the frame was made for.
+
+    `pixels` is what a sampler that draws as well made of it.
+    """
 
     x0: torch.Tensor
     evaluations: int
     request: SampleRequest
+    pixels: torch.Tensor | None = None
 
 
 class Sampler(Protocol):

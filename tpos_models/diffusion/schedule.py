@@ -55,6 +55,19 @@ class NoiseSchedule:
             return (x_t - sigma * prediction) / alpha
         return alpha * x_t - sigma * prediction
 
+    def transition(self, t: int, following: int | None) -> tuple[float, float, float]:
+        """What x_t, a prediction and the noise are multiplied by and added up to the next x_t, None: to x0.
+
+        `to_x0`, `consistency` and `add_noise` in one: all of them are linear.
+        """
+        one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        of_x, of_prediction = (
+            float(self.consistency(self.to_x0(prediction, x_t, t), x_t, t))
+            for prediction, x_t in ((zero, one), (one, zero))
+        )
+        alpha, sigma = (1.0, 0.0) if following is None else (self.alpha[following], self.sigma[following])
+        return alpha * of_x, alpha * of_prediction, sigma
+
     def to_epsilon(self, prediction: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
         """The noise in x_t from a prediction of the model's type; t > 0."""
         if self.spec.prediction_type == "epsilon":

@@ -12,6 +12,7 @@ import torch
 
 from tpos_models.contracts import AudioEncoder, Model, ModelSpec, PredictionType, TextSpace
 from tpos_models.diffusion.guidance import Guidance
+from tpos_models.diffusion.step import pixels_network, step_network
 from tpos_models.errors import InputError, ModelError
 from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.stable_diffusion import hub
@@ -82,27 +83,37 @@ def load(
     runner_name: str = "",
     size_px: tuple[int, int] | None = None,
     audio_encoder: JointEncoder | Path | str = "auto",
+    whole_steps: bool = False,
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
     `dtype` is the networks' precision; latents stay float32. `runner_name` is what `Model.runner` says, by default
     "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of one (see
-    `audio_encoders.choose_audio_encoder`).
+    `audio_encoders.choose_audio_encoder`). `whole_steps` loads `Model.step` and `Model.pixels`.
     """
     opened = open_model(name, Placement(device, dtype), loras, size_px)
     clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
-    (denoise, decode) = runner(opened.recipe.denoiser()), runner(opened.recipe.decoder())
+    denoiser, decoder = opened.recipe.denoiser(), opened.recipe.decoder()
+    denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
+    step = pixels = None
+    if whole_steps:
+        step, pixels = runner(step_network(denoiser, opened.spec.guidance.quantile)), runner(pixels_network(decoder))
+    else:
+        denoise()
+        decode()
     encode = cache(lambda: runner(opened.recipe.encoder()))  # only a show that starts from a picture needs it
     text, audio = _audio_encoder(clip, audio_encoder, device, runner)
     return Model(
         spec=replace(opened.spec, joint_size=text.encode([""]).joint.shape[-1]),
         text=text,
         audio=audio,
-        denoiser=lambda x_t, t, tokens: denoise(x_t, t, tokens)[0],
-        decoder=lambda latents: decode(latents)[0],
+        denoiser=lambda x_t, t, tokens: denoise()(x_t, t, tokens)[0],
+        decoder=lambda latents: decode()(latents)[0],
         encoder=lambda image: encode()(image.to(device))[0],
         runner=runner_name or ("cuda" if device.type == "cuda" else "torch"),
         device=device,
+        step=step,
+        pixels=pixels,
     )
 
 

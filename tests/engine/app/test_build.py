@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.app.build import BuildOptions, build_model, choose_library
+from engine.app.build import BuildOptions, build_model, choose_library, record
 from engine.cli.main import app
 from tpos_models.errors import DeviceError, InputError, MissingPart
 
@@ -31,6 +31,12 @@ def test_every_network_leaves_checked_and_those_that_play_on_real_inputs(built):
         assert row["path"] == str(out / f"{name}.onnx")
         assert row["bytes"] == Path(row["path"]).stat().st_size > 10_000
         assert 0 <= row["error"] < 1e-3
+
+
+def test_engines_are_built_of_whole_steps_and_of_pixels():
+    plays = record(BuildOptions(MODEL, to="tensorrt", size_px=SIZE_PX))
+    assert list(plays.networks) == ["text_encoder", "step-64x64", "pixels-64x64"]
+    assert set(plays.inputs) == set(plays.networks)
 
 
 def test_what_is_said_and_what_is_json(built, tmp_path):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 from capture_lint import META, CaptureLint
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
 
 from engine.inference.cuda_graph import CALLS_TO_CAPTURE, CapturedSampler
-from engine.inference.plan import decoding
+from engine.inference.plan import Plan, captured, decoding
+from export.cuda_graphs import Replayed
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
-from tpos_models.network import Run, as_function
+from tpos_models.diffusion.step import NUMBERS, TOKEN_SETS, StepSampler, pixels_network, step_network
+from tpos_models.network import Network, Run, as_function
 from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.networks import Placement
 
@@ -52,6 +56,66 @@ def test_what_a_show_does_around_its_denoiser_can_be_captured(architecture, tier
         request = SampleRequest(noise, conditions, tier, Guidance(guidance_scale=2.0), steps, start, 0.7)
         for _ in range(CALLS_TO_CAPTURE):
             assert sampler(request).x0.shape == noise.shape
+
+
+class Launches(TorchDispatchMode):
+    """Counts what the GPU is given to do on the meta device: neither views nor memory are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        views = any(given.alias_info and not given.alias_info.is_write for given in func._schema.arguments)
+        leaves = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, torch.Tensor)]
+        if any(leaf.device == META for leaf in leaves) and not views and "empty" not in func.name():
+            self.names.append(func.name())
+        return out
+
+
+def compiled(network: Network) -> Run:
+    """A network's module without weights, none of whose operations is anybody's business."""
+    with META:
+        run = as_function(network.build())
+
+    def call(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with _disable_current_modes():
+            return run(*tensors)
+
+    return call
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("tier", Tier)
+def test_a_frame_of_whole_steps_is_few_launches_around_them(tier, steps):
+    """What is left: noise to the GPU, then noise, tokens and numbers to where the recording reads them.
+
+    With the pixels' way to the host, which is not counted here, they are five.
+    """
+    opened = open_model("random:sd15", Placement(META, torch.float16))
+    spec, denoiser, decoder = opened.spec, opened.recipe.denoiser(), opened.recipe.decoder()
+    step, pixels = compiled(step_network(denoiser, spec.guidance.quantile)), compiled(pixels_network(decoder))
+    sampler = StepSampler(step, spec, LcmSampler(lambda x_t, t, tokens: x_t, NoiseSchedule(spec)))
+    plan = captured(
+        Plan(sampler, lambda x0: pixels(x0)[0][0]),
+        lambda run: Replayed(run, lambda call: (lambda: None, call()), META, lends=True),
+    )
+    text, null, uncond, sound = (torch.empty(spec.tokens, spec.token_size, device=META) for _ in range(4))
+    conditions = Conditions(text, null, uncond, (AudioTerm(sound, 0.5),))
+    latents = (1, spec.latent_channels, *spec.sample_size)
+
+    def draw() -> torch.Tensor:
+        return plan.draw(SampleRequest(torch.empty(latents).to(META), conditions, tier, spec.guidance, steps))[1]
+
+    draw()
+    with Launches() as launches:
+        assert draw().shape == (512, 512, 3)
+    assert len(launches.names) <= 4, launches.names
+    numbers = torch.empty(steps, 2, TOKEN_SETS + len(NUMBERS), device=META)
+    with Launches() as recorded, CaptureLint():
+        sampler._steps(numbers, torch.empty(latents, device=META), torch.empty(TOKEN_SETS, *text.shape, device=META))
+    assert recorded.names == [], "and nothing is recorded but the networks"
 
 
 @pytest.mark.parametrize("architecture", ["sd15", "sd21", "lcm"])

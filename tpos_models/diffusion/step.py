@@ -1,0 +1,254 @@
+"""A frame as two networks: a step with its guidance, to the next x_t, and a decode down to bytes.
+
+Compiled, they leave nothing to do between them. Everything a show can change is a number it is given, so one
+network serves every tier, every strength and every number of steps. Its batch is the evaluations of one frame. They
+are mixed from the same few sets of tokens (row M), and each says what part it has in the plain prediction (p), in what
+sounds are compared with (b), and how strongly it steers (k):
+
+| tier                       | evaluation | M                           | p     | b | k                     |
+|----------------------------|------------|-----------------------------|-------|---|-----------------------|
+| `blend`                    | e_t        | c_t + sum w_i (c_a_i - c_0) | 1     | 1 | 0                     |
+| `semantic`                 | e_t        | c_t                         | 1     | 1 | 0                     |
+|                            | e_a        | c_t + sum w_i (c_a_i - c_0) | 0     | 0 | audio_scale           |
+| `reference`                | e_u        | c_u                         | 1 - s | 1 | 0                     |
+|                            | e_t        | c_t                         | s     | 0 | 0                     |
+|                            | e_a_i      | c_a_i                       | 0     | 0 | audio_scale w_i       |
+| silence (s = 1 in `reference`) | e_t    | c_t                         | 1     | 1 | 0                     |
+
+    base = sum b e     d = sum k keep_largest(e - base)     g = d + s_m v     v <- beta_m v + (1 - beta_m) g
+    x <- f_x x + f_e (sum p e + g) + f_n noise
+
+Formulas, letters and sources: `diffusion.guidance`. Every prediction type and the consistency boundary are linear in x
+and e, so three numbers f lead from a prediction to the next x_t, or at the last step to x0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from tpos_models.contracts import ModelSpec
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend
+from tpos_models.diffusion.guidance import Guidance, Tier, keep_largest, warmup_steps
+from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
+from tpos_models.diffusion.schedule import NoiseSchedule
+from tpos_models.network import MAX_BATCH, Network, Run, Tensors
+
+TOKEN_SETS = 8
+"""Prompt, "", what guidance moves away from, and sounds; those beyond are folded into the last."""
+_SOUNDS = TOKEN_SETS - 3
+NUMBERS = (
+    "t", "plain", "base", "direction", "carried", "guided", "momentum_scale", "momentum_beta", "from_x",
+    "from_prediction", "from_noise",
+)  # fmt: skip
+"""Columns of `numbers` behind M's: the first four are an evaluation's own, the others the step's. `carried` is 0 where
+there is no v yet, `guided` 0 during the warm-up and in silence."""
+
+
+class Step(nn.Module):
+    """A denoiser and the arithmetic around it.
+
+    `numbers` (n, `TOKEN_SETS` + len(`NUMBERS`)), `x_t`, `noise` and `v` (1, C, h, w), `tokens` (`TOKEN_SETS`, L, D) ->
+    the next x_t and v. `quantile` is `Guidance.quantile`: how many cells it keeps is part of the network.
+    """
+
+    halves = ("denoiser",)
+    """What float16 rounds; the rest stays in float32."""
+
+    def __init__(self, denoiser: nn.Module, quantile: float) -> None:
+        super().__init__()
+        self.denoiser, self._quantile = denoiser, quantile
+
+    def forward(
+        self, numbers: torch.Tensor, x_t: torch.Tensor, noise: torch.Tensor, v: torch.Tensor, tokens: torch.Tensor
+    ) -> Tensors:
+        conditions = (numbers[:, :TOKEN_SETS] @ tokens.flatten(1)).view(-1, *map(int, tokens.shape[1:]))
+        t, plain, base, direction = numbers[:, TOKEN_SETS : TOKEN_SETS + 4, None, None, None].unbind(1)
+        carried, guided, momentum_scale, momentum_beta, from_x, from_e, from_noise = numbers[
+            :1, TOKEN_SETS + 4 :, None, None, None
+        ].unbind(1)
+        # not `expand`: the tracing exporter would take the batch for a number
+        e = self.denoiser(torch.ones_like(plain) * x_t, t.flatten().long(), conditions)
+        apart = keep_largest(e - (base * e).sum(0, keepdim=True), self._quantile)
+        g = (direction * apart).sum(0, keepdim=True) + momentum_scale * carried * v
+        prediction = (plain * e).sum(0, keepdim=True) + guided * g
+        return (
+            from_x * x_t + from_e * prediction + from_noise * noise,
+            momentum_beta * carried * v + (1 - momentum_beta) * g,
+        )
+
+
+class Pixels(nn.Module):
+    """A decoder and what turns its colours, 0..1, into bytes: latents (B, C, h, w) to RGB uint8 (B, H, W, 3)."""
+
+    halves = ("decoder",)
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return (255 * self.decoder(latents)).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def pixels_network(decoder: Network) -> Network:
+    """The bytes behind a decoder, for any runner."""
+    made_of = f"{decoder.fingerprint} {inspect.getsource(Pixels)}"
+    return Network(
+        decoder.name.replace("decoder", "pixels"),
+        lambda: Pixels(decoder.build()).eval(),
+        decoder.example,
+        decoder.inputs,
+        ("pixels",),
+        hashlib.sha256(made_of.encode()).hexdigest(),
+        decoder.max_batch,
+        rounding=1.0,
+    )
+
+
+def step_network(denoiser: Network, quantile: float) -> Network:
+    """The step around a denoiser, for any runner."""
+
+    def example(batch: int) -> Tensors:
+        x_t, t, tokens = denoiser.example(batch)
+        sets = torch.cat([tokens] * TOKEN_SETS)[:TOKEN_SETS]
+        mixing = torch.eye(TOKEN_SETS)[:batch].to(x_t)
+        # what hardly steers hardly jumps where float16 rounds a cell across the quantile
+        shares = torch.tensor([1 / batch, 1 / batch, 0.01, 0.5, 1.0, 0.3, 0.6, 0.3, 0.7, 0.1]).to(x_t)
+        numbers = torch.cat([mixing, t[:, None].to(x_t), shares.expand(batch, -1)], 1)
+        return numbers, x_t[:1], x_t[:1].flip(-1), x_t[:1].flip(-2), sets
+
+    code = inspect.getsource(Step) + inspect.getsource(keep_largest)
+    made_of = f"{denoiser.fingerprint} {quantile} {TOKEN_SETS} {NUMBERS} {code}"
+    return Network(
+        denoiser.name.replace("denoiser", "step"),
+        lambda: Step(denoiser.build(), quantile).eval(),
+        example,
+        ("numbers", "x_t", "noise", "v", "tokens"),
+        ("x_next", "v_next"),
+        hashlib.sha256(made_of.encode()).hexdigest(),
+        max_batch=MAX_BATCH,
+        unbatched=("x_t", "noise", "v", "tokens", "x_next", "v_next"),
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of the network in a step: a row of the table above."""
+
+    mixing: Sequence[float]
+    plain: float
+    base: float
+    direction: float = 0.0
+
+
+class StepSampler:
+    """The `Sampler` of few steps for a step that is one network.
+
+    A frame is `steps` calls of it, one function of tensors. Conditions that change in mid-frame are not accepted. More
+    sounds than the paper's tier can evaluate in one batch, and another quantile than the network's, are left to
+    `otherwise`.
+    """
+
+    concurrent = False
+
+    def __init__(self, step: Run, spec: ModelSpec, otherwise: Sampler) -> None:
+        self.otherwise = otherwise
+        self._step, self._spec, self._schedule = step, spec, NoiseSchedule(spec)
+        self._frame: Run = self._steps
+        self._sets: tuple[torch.Tensor, ...] = ()
+        self._tokens = torch.empty(0)
+
+    def captured(
+        self, capture: Callable[[Run], Run], decode: Callable[[torch.Tensor], torch.Tensor], otherwise: Sampler
+    ) -> StepSampler:
+        """The same, frames captured with their pixels: once for each number of steps and evaluations, nothing else."""
+        other = StepSampler(self._step, self._spec, otherwise)
+
+        def frame(*tensors: torch.Tensor) -> Tensors:
+            (x0,) = other._steps(*tensors)
+            return x0, decode(x0)
+
+        other._frame = capture(frame)
+        return other
+
+    def __call__(self, request: SampleRequest) -> Sampled:
+        """Sample the request's frame."""
+        conditions = _folded(request.at(0), request.tier)
+        rows = evaluations(request.tier, request.guidance, conditions)
+        if len(rows) > MAX_BATCH or request.guidance.quantile != self._spec.guidance.quantile:
+            return self.otherwise(request)
+        timesteps = self._schedule.timesteps(request.steps, 1.0 if request.start is None else request.strength)
+        noise, start = request.noise, list[torch.Tensor]()
+        if request.start is not None:
+            start = [self._schedule.add_noise(request.start, noise, timesteps[0])]
+        numbers = self._numbers(rows, request.guidance, timesteps, steers=any(row.direction for row in rows))
+        x0, *pixels = self._frame(numbers, noise, self._stacked(conditions), *start)
+        return Sampled(x0, len(rows) * len(timesteps), request, *pixels)
+
+    def _steps(self, numbers: torch.Tensor, noise: torch.Tensor, tokens: torch.Tensor, *start: torch.Tensor) -> Tensors:
+        """x0 as a function of tensors."""
+        (x_t,) = start or (noise,)
+        v = noise  # multiplied by 0 at the first step
+        for one in numbers:
+            x_t, v = self._step(one, x_t, noise, v, tokens)
+        return (x_t,)
+
+    def _numbers(
+        self, rows: Sequence[Evaluation], guidance: Guidance, timesteps: Sequence[int], steers: bool
+    ) -> torch.Tensor:
+        """(steps, n, columns): everything about a frame that is no tensor."""
+        plain_until = warmup_steps(guidance, len(timesteps))
+        kept = guidance.momentum_beta if steers else 1.0
+        steps = []
+        for i, t in enumerate(timesteps):
+            following = timesteps[i + 1] if i + 1 < len(timesteps) else None
+            shared = (
+                float(i > 0), float(steers and i >= plain_until), guidance.momentum_scale, kept,
+                *self._schedule.transition(t, following),
+            )  # fmt: skip
+            steps.append([(*row.mixing, float(t), row.plain, row.base, row.direction, *shared) for row in rows])
+        return torch.tensor(steps)
+
+    def _stacked(self, conditions: Conditions) -> torch.Tensor:
+        """The sets of tokens as one tensor (`TOKEN_SETS`, L, D), made when one of them is another than last time."""
+        sets = (conditions.text, conditions.null, conditions.uncond, *(term.tokens for term in conditions.sounds))
+        sets += (conditions.null,) * (TOKEN_SETS - len(sets))
+        if len(sets) != len(self._sets) or any(a is not b for a, b in zip(sets, self._sets, strict=True)):
+            self._sets, self._tokens = sets, torch.stack(sets)
+        return self._tokens
+
+
+def evaluations(tier: Tier, guidance: Guidance, conditions: Conditions) -> list[Evaluation]:
+    """The table's rows for what a frame is conditioned on; weights are numbers."""
+    weights = [float(term.weight) for term in conditions.sounds]
+    scale, k = guidance.guidance_scale, guidance.audio_scale
+    text = Evaluation(_unit(0), 1.0, 1.0)
+    blended = [1.0, -sum(weights), 0.0, *weights, *[0.0] * (TOKEN_SETS - 3 - len(weights))]
+    if tier is Tier.BLEND:
+        return [replace(text, mixing=blended)]
+    if not weights and (tier is Tier.SEMANTIC or scale == 1):
+        return [text]
+    if tier is Tier.SEMANTIC:
+        return [text, Evaluation(blended, 0.0, 0.0, k)]
+    sounds = [Evaluation(_unit(3 + i), 0.0, 0.0, k * weight) for i, weight in enumerate(weights)]
+    return [Evaluation(_unit(2), 1 - scale, 1.0), Evaluation(_unit(0), scale, 0.0), *sounds]
+
+
+def _unit(index: int) -> list[float]:
+    return [float(i == index) for i in range(TOKEN_SETS)]
+
+
+def _folded(conditions: Conditions, tier: Tier) -> Conditions:
+    """With no more sounds than there are sets for, where they are only ever blended: the rest is one of weight 1."""
+    sounds = conditions.sounds
+    if len(sounds) <= _SOUNDS or tier is Tier.REFERENCE:
+        return conditions
+    kept, rest = sounds[: _SOUNDS - 1], sounds[_SOUNDS - 1 :]
+    folded = blend(replace(conditions, text=conditions.null, audio=rest))
+    return replace(conditions, audio=(*kept, AudioTerm(folded, 1.0)))
