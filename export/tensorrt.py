@@ -24,8 +24,8 @@ from export import cuda_graphs, onnx_export
 from export.cache import building, cache_folder
 from export.tensorrt_build import Flags, Progress, build, builder_flags
 from export.tensorrt_engine import Engine
-from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
-from tpos_models.network import Network, Run, Runner
+from tpos_models.errors import DeviceError, MissingPart, ModelError, RunError, StorageError
+from tpos_models.network import Network, Run, Runner, max_relative_error, run_in_torch
 
 Library = Literal["tensorrt_rtx", "tensorrt"]
 LIBRARIES: tuple[Library, ...] = ("tensorrt", "tensorrt_rtx")
@@ -221,11 +221,34 @@ def runner(
     refittable: bool = False,
     notify: Notify = silent,
 ) -> Runner:
-    """A runner of engines for the GPU at hand, each call one replay of a CUDA graph; raises as `ensure_engine`."""
+    """A runner of engines for the GPU at hand, each call one replay of a CUDA graph.
+
+    Raises as `ensure_engine`, and `RunError` where an engine does not answer as torch does.
+    """
 
     def run(network: Network) -> Run:
         engine = ensure_engine(network, library, None, precision, folder, refittable, notify)
         kept = cached_path(identify(network, library, None, precision, refittable), folder)
-        return Engine(load_library(library), engine, network, kept.with_suffix(".kernels"))
+        running = Engine(load_library(library), engine, network, kept.with_suffix(".kernels"))
+        check_once(running, network, precision, kept.with_suffix(".checked"), torch.cuda.get_device_name())
+        return running
 
     return run
+
+
+def check_once(run: Run, network: Network, precision: str, stamp: Path, gpu: str) -> None:
+    """Compare an engine with torch on the same device, once for each GPU; `stamp` is the file that remembers it.
+
+    Raises `RunError` above the exporter's tolerance.
+    """
+    with suppress(OSError):
+        if stamp.read_text("utf-8") == gpu:
+            return
+    reference = run_in_torch(network)
+    for batch in (1, network.max_batch):
+        example = network.example(batch)
+        error = max_relative_error(run(*example), reference(*example), network.rounding)
+        if not error <= onnx_export.TOLERANCE[precision]:  # nor a NaN
+            raise RunError(f"{network.name}: its engine's answer on {gpu} is {error:.2g} off torch's")
+    with suppress(StorageError), building(stamp) as temporary:
+        temporary.write_text(gpu, "utf-8")

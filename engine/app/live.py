@@ -195,7 +195,8 @@ class Live:
         plan = choose_plan(model, steps, options.stream_batch)
         limit = self._chain.backend.most_steps
         pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
-        pipeline.prepare(self.show.state)
+        with console.progress("recording what the show needs on the GPU", quiet=not plan.captured) as progress:
+            pipeline.prepare(self.show.state, progress)
         return pipeline
 
     def _about(self) -> About:

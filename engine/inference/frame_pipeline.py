@@ -106,10 +106,11 @@ class FramePipeline:
         """How many frames may be sampled side by side: one where each needs the one before."""
         return self._at_once if self.plan.sampler.concurrent and state.feedback == 0 else 1
 
-    def prepare(self, state: ShowState) -> None:
+    def prepare(self, state: ShowState, progress: Callable[[float], None] = lambda _: None) -> None:
         """Before the show: capture what it asks for in silence and in sound, where frames are captured.
 
-        Raises `RunError` where a captured frame is not what it was captured from.
+        `progress` hears the share that is done. Raises `RunError` where a captured frame is not what it was captured
+        from.
         """
         if not self.plan.captured:
             return
@@ -120,14 +121,15 @@ class FramePipeline:
         prepare(
             self.plan,
             eager_plan(self.model),
-            (
+            [
                 self._request(
                     state,
                     Conditions(text, self._prompts.null, uncond, (AudioTerm(text, 0.5),) * count),
                     Start(self._picture, noise, state.strength),
                 )
                 for count in dict.fromkeys(sounds)
-            ),
+            ],
+            progress,
         )
 
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:

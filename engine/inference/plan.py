@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,9 +60,9 @@ def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = Fal
     if reference_steps:
         if model.spec.schedule != "scaled_linear":
             raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
-        return Plan(PlmsSampler(model.denoiser, NoiseSchedule(model.spec), reference_steps), decoding(model.decoder))
+        return Plan(PlmsSampler(model.denoiser, NoiseSchedule(model.spec), reference_steps), decoding(model))
     if stream_batch:
-        return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model.decoder))
+        return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model))
     plan = eager_plan(model)
     records = model.device.type == "cuda" and model.runner in RECORDING_RUNNERS
     return captured(plan) if records else plan
@@ -73,7 +73,7 @@ def eager_plan(model: Model) -> Plan:
     sampler: Sampler = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
     if model.step is not None:
         sampler = StepSampler(model.step, model.spec, sampler)
-    return Plan(sampler, decoding(model.decoder) if model.pixels is None else partial(_pixels, model.pixels))
+    return Plan(sampler, decoding(model))
 
 
 def captured(plan: Plan, capture: Capture = GRAPHS) -> Plan:
@@ -88,23 +88,29 @@ def captured(plan: Plan, capture: Capture = GRAPHS) -> Plan:
     return Plan(CapturedSampler(sampler, capture), decode, captured=True)
 
 
-def prepare(plan: Plan, uncaptured: Plan, requests: Iterable[SampleRequest]) -> None:
+def prepare(
+    plan: Plan, uncaptured: Plan, requests: Sequence[SampleRequest], progress: Callable[[float], None] = lambda _: None
+) -> None:
     """Capture what these requests need, before the show: on its first beat nothing is compiled or recorded any more.
 
-    Raises `RunError` where a captured frame is not the one that `uncaptured` samples from the same request.
+    `progress` hears the share that is done. Raises `RunError` where a captured frame is not the one that `uncaptured`
+    samples from the same request.
     """
-    for request in requests:
+    for done, request in enumerate(requests, 1):
         want, pictures = uncaptured.draw(request)
         for _ in range(CALLS_TO_CAPTURE + 1):
             got, drawn = plan.draw(request)
         error = max_relative_error((got.x0, drawn), (want.x0, pictures))
         if not error <= CAPTURE_TOLERANCE:  # nor a NaN
             raise RunError(f"a captured frame is {error:.2g} off the same frame uncaptured")
+        progress(done / len(requests))
 
 
-def decoding(decoder: Decoder) -> Decode:
-    """A decoder's pictures as bytes."""
-    return partial(_decode, decoder)  # no closure: the traceback of a failure would hold it, and the decoder's memory
+def decoding(model: Model) -> Decode:
+    """A model's pictures as bytes."""
+    if model.pixels is not None:
+        return partial(_pixels, model.pixels)
+    return partial(_decode, model.decoder)  # no closure: a failure's traceback would hold it, and the decoder's memory
 
 
 def _decode(decoder: Decoder, x0: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from small_networks import small
 from export import cuda_graphs, onnx_export, tensorrt
 from export.cache import building
 from tpos_models.diffusion.step import pixels_network, step_network
-from tpos_models.errors import DeviceError, MissingPart, ModelError, StorageError
+from tpos_models.errors import DeviceError, MissingPart, ModelError, RunError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
 from tpos_models.pocket import networks as pocket
 from tpos_models.stable_diffusion import open_model
@@ -246,6 +246,28 @@ def test_a_graph_tensorrt_cannot_read_is_refused(rtx, tmp_path):
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="TensorRT cannot read it"):
         build(tensorrt.load_library(rtx), tmp_path / "bad.onnx", small(), None, {}, print)
+
+
+def test_an_engine_is_compared_with_torch_once_on_each_gpu(tmp_path):
+    right, stamp, asked = run_in_torch(small()), tmp_path / "small.checked", list[int]()
+
+    def counted(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        asked.append(len(tensors[0]))
+        return right(*tensors)
+
+    def wrong(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(out * 1.1 for out in right(*tensors))
+
+    def broken(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(out * torch.nan for out in right(*tensors))
+
+    for run, error in ((wrong, r"0\.1"), (broken, "nan")):
+        with pytest.raises(RunError, match=f"small: its engine's answer on RTX 4090 is {error} off torch's"):
+            tensorrt.check_once(run, small(), "fp16", stamp, "RTX 4090")
+        assert not stamp.exists()
+    for gpu in ("RTX 4090", "RTX 4090", "RTX 3060"):
+        tensorrt.check_once(counted, small(), "fp16", stamp, gpu)
+    assert asked == [1, small().max_batch] * 2
 
 
 def test_what_is_being_built_is_moved_whole_or_not_at_all(tmp_path):

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from engine.inference.cuda_graph import CALLS_TO_CAPTURE, CapturedSampler
-from engine.inference.plan import Plan, captured, decoding
+from engine.inference.plan import Plan, captured, to_bytes
 from export.cuda_graphs import Replayed
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
@@ -131,7 +131,7 @@ def test_networks_of_full_size_can_be_captured(architecture):
     tokens = torch.empty(2, spec.tokens, spec.token_size, device=META)
     with CaptureLint():
         (prediction,) = denoiser(x_t, torch.empty(2, dtype=torch.int64, device=META), tokens)
-        pixels = decoding(lambda x0: decoder(x0)[0])(prediction[:1])
+        pixels = to_bytes(decoder(prediction[:1])[0])
     assert pixels.dtype == torch.uint8
     assert pixels.shape == (512, 512, 3)
 

@@ -126,7 +126,10 @@ def test_what_was_prepared_is_not_captured_on_the_first_beat(model, tier):
     pipeline = FramePipeline(model, VirtualClock(), captured(eager_plan(model), recorder))
     rules = (Rule("rain", "rain"), Rule("fire", "fire"))
     state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier(tier), rules=rules)
-    pipeline.prepare(state)
+    shares: list[float] = []
+    pipeline.prepare(state, shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
     prepared = recorder.count
     assert prepared >= 3, "a decode, silence, sound"
     silence = [pipeline.frame(state).image for _ in range(3)]

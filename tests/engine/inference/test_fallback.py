@@ -162,7 +162,7 @@ def test_of_a_gpu_that_is_lost_nothing_more_is_asked(monkeypatch, error):
 def test_what_cannot_be_prepared_costs_the_backend_and_not_the_show(monkeypatch):
     prepared: list[int] = []
 
-    def prepare(pipeline: FramePipeline, state: ShowState) -> None:
+    def prepare(pipeline: FramePipeline, state: ShowState, progress: Callable[[float], None]) -> None:
         prepared.append(pipeline.model.spec.sample_size[0])
         if len(prepared) == 1:
             raise RunError("a captured frame is nan off the same frame uncaptured")
