@@ -19,7 +19,7 @@ from engine.core.clock import Clock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
 from engine.inference.fallback import UNLIMITED
 from engine.inference.hearing import Listener, SoundSource, SoundSteering
-from engine.inference.plan import Plan, eager_plan, prepare
+from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
 from export.cuda_graphs import to_host
 from export.onnx_session import frames_at_once
@@ -109,28 +109,27 @@ class FramePipeline:
     def prepare(self, state: ShowState, progress: Callable[[float], None] = lambda _: None) -> None:
         """Before the show: capture what it asks for in silence and in sound, where frames are captured.
 
-        `progress` hears the share that is done. Raises `RunError` where a captured frame is not what it was captured
-        from.
+        Where they are not and only whole steps were compiled, the denoiser is. `progress` hears the share that is done.
+        Raises `RunError` where a captured frame is not what it was captured from.
         """
-        if not self.plan.captured:
+        if not self.plan.captured and self.model.step is None:
             return
         terms = 1 + len(state.rules)
         sounds = (0, 1, terms) if self.tier(state) is Tier.REFERENCE else (0, terms)
         text, uncond = self._prompts.tokens(state, self._clock.now()), self._prompts.uncond(state)
         noise = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow).z0.to(self.model.device)
-        prepare(
-            self.plan,
-            eager_plan(self.model),
-            [
-                self._request(
-                    state,
-                    Conditions(text, self._prompts.null, uncond, (AudioTerm(text, 0.5),) * count),
-                    Start(self._picture, noise, state.strength),
-                )
-                for count in dict.fromkeys(sounds)
-            ],
-            progress,
-        )
+        requests = [
+            self._request(
+                state,
+                Conditions(text, self._prompts.null, uncond, (AudioTerm(text, 0.5),) * count),
+                Start(self._picture, noise, state.strength),
+            )
+            for count in dict.fromkeys(sounds)
+        ]
+        if self.plan.captured:
+            prepare(self.plan, eager_plan(self.model), requests, progress)
+        else:
+            few_steps(self.model)(requests[0])
 
     def frame(self, state: ShowState, features: AudioFeatures = SILENCE) -> Frame:
         """Sample one frame with everything known now."""

@@ -70,10 +70,15 @@ def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = Fal
 
 def eager_plan(model: Model) -> Plan:
     """Few steps a frame, network by network."""
-    sampler: Sampler = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
+    sampler: Sampler = few_steps(model)
     if model.step is not None:
         sampler = StepSampler(model.step, model.spec, sampler)
     return Plan(sampler, decoding(model))
+
+
+def few_steps(model: Model) -> LcmSampler:
+    """The sampler of few steps that evaluates the denoiser."""
+    return LcmSampler(model.denoiser, NoiseSchedule(model.spec))
 
 
 def captured(plan: Plan, capture: Capture = GRAPHS) -> Plan:

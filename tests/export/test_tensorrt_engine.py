@@ -14,7 +14,7 @@ from small_networks import small
 from engine.core.clock import VirtualClock
 from engine.core.messages import GuidanceTier, Prompt, ShowState
 from engine.inference.frame_pipeline import FramePipeline
-from engine.inference.plan import captured, eager_plan
+from engine.inference.plan import captured, choose_plan, eager_plan
 from export import cuda_graphs, tensorrt
 from tpos_models import registry
 from tpos_models.contracts import Model
@@ -22,7 +22,7 @@ from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import Tier
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.errors import MissingPart, RunError
-from tpos_models.network import Run, Runner, run_in_torch
+from tpos_models.network import Network, Run, Runner, run_in_torch
 from tpos_models.registry import Additions
 
 
@@ -83,6 +83,25 @@ def test_a_frame_is_fed_the_one_before_it(trt, eager, tmp_path, whole_steps):
     for got, want in zip(*shows, strict=True):
         assert abs(got - want).max() <= 1
     assert abs(shows[0][0] - shows[0][-1]).max() > 1, "it moved"
+
+
+@pytest.mark.parametrize("other", [{"stream_batch": True}, {"reference_steps": 5}])
+def test_what_only_another_sampler_needs_is_built_before_the_show(other):
+    built = list[str]()
+
+    def runner(network: Network) -> Run:
+        built.append(network.name)
+        return run_in_torch(network)
+
+    model = load(runner, whole_steps=True)
+    assert "step-64x64" in built
+    assert "denoiser-64x64" not in built
+    pipeline, state = FramePipeline(model, VirtualClock(), choose_plan(model, **other)), ShowState()
+    pipeline.prepare(state)
+    prepared = list(built)
+    assert "denoiser-64x64" in prepared
+    pipeline.frame(state)
+    assert built == prepared
 
 
 def test_a_moving_fader_is_no_other_recording_of_a_whole_step(trt, eager, tmp_path):
