@@ -81,7 +81,7 @@ def cases(network: Network, real: Sequence[Tensors] = ()) -> tuple[Case, ...]:
     module = network.build().float()
     large = sum(parameter.numel() for parameter in module.parameters()) > _LARGE
     run = as_function(module)
-    examples = (network.example(1), network.example(2 if large else network.max_batch), *real)
+    examples = (network.example(1), network.example(2 if large else network.max_batch), *map(network.comparable, real))
     return tuple(Case(_on_cpu(inputs), _on_cpu(run(*inputs))) for inputs in examples)
 
 

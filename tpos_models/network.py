@@ -26,7 +26,8 @@ class Network:
     batch in front, 1 to `max_batch`, the first input in any case; those named `unbatched` have one size. `fingerprint`
     changes whenever the module or its weights do. `real()`, where a network may be rounded to integers, gives inputs as
     a show makes them, one sample each, by timestep of the schedule. `rounding` is a difference that does
-    not count, where it answers in whole numbers.
+    not count, where it answers in whole numbers; `comparable` makes of real inputs some at which little errors stay
+    little, where they may not.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Network:
     real: Callable[[], Mapping[int, Sequence[Tensors]]] | None = None
     unbatched: tuple[str, ...] = ()
     rounding: float = 0.0
+    comparable: Callable[[Tensors], Tensors] = lambda tensors: tensors
 
 
 Runner = Callable[[Network], Run]
