@@ -125,11 +125,17 @@ def test_exported_it_guides_as_it_does_in_torch(tiny, tmp_path):
         assert max_relative_error(run(*inputs), reference(*inputs)) < 1e-5
 
 
-def test_a_cell_that_float16_rounds_across_the_quantile_is_no_fault_of_the_export(tiny, tmp_path):
+def test_what_float16_makes_of_a_small_direction_is_no_fault_of_the_export(tiny, tmp_path):
+    """Prompt and sound are nearly the same: of their difference, and of v which is nothing else, little is left."""
     step = network(tiny)
-    real = tuple(steering(tiny, 2))
+    numbers, x_t, noise, v, tokens = steering(tiny, 2)
+    numbers[1, :TOKEN_SETS] = numbers[0, :TOKEN_SETS]
+    numbers[1, 1] = 0.0001
+    numbers[:, TOKEN_SETS + NUMBERS.index("base")] = torch.tensor([1.0, 0.0])
+    numbers[:, TOKEN_SETS + NUMBERS.index("carried")] = 0.0
+    real = (numbers, x_t, noise, v, tokens)
     half, full = as_function(onnx_export._in_half(step.build())), run_in_torch(step)
-    assert max_relative_error(half(*real), full(*real)) > onnx_export.TOLERANCE["fp16"], "it jumps"
+    assert max_relative_error(half(*real), full(*real)) > onnx_export.TOLERANCE["fp16"]
     exported = onnx_export.export(step, tmp_path / "step.onnx", "fp16", real=[real])
     assert exported.error < onnx_export.TOLERANCE["fp16"] / 4
 
