@@ -122,8 +122,8 @@ class Replayed:
 
 
 class _Graphs:
-    """Records CUDA graphs that share a pool: they never overlap, and each one's outputs are copied out before the next
-    one starts."""
+    """Records CUDA graphs that share a pool: they never overlap, and each one's outputs are copied out, or read for the
+    last time by whom they are lent to, before the next one starts."""
 
     def __init__(self) -> None:
         self._pool: Any = None

@@ -1,4 +1,4 @@
-"""`tpos build`: every network of a model as ONNX, checked against torch, or as TensorRT engines for one kind of GPU."""
+"""`tpos build`: every network of a model as ONNX, checked against torch, or as TensorRT engines."""
 
 from __future__ import annotations
 

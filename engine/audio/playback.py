@@ -123,8 +123,9 @@ class Playback:
         self._stopping.set()
         if self._watch is not None:
             self._watch.join(GIVE_UP_S)
-            self._watch = None
-        self._shut()
+        if self._watch is None or not self._watch.is_alive():  # it owns the stream, and a driver that hangs it
+            self._shut()
+        self._watch = None
         self.state = PlaybackState.STOPPED
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class FramePipeline:
         self._index = 0
         self._finishing = threading.Lock()
         """Guards the newest frame that is finished, which the next one may be fed."""
-        self._last_x0: torch.Tensor | None = None
+        self._last_x0: torch.Tensor | None = None  # lent, where frames are captured: read only in `begin`
         self._last_index = 0
 
     def listen(self, source: SoundSource, state: ShowState) -> bool:

@@ -17,6 +17,7 @@ class PromptCrossfade:
         self._prompts: tuple[Prompt, ...] | None = None
         self.null = model.text.encode([""]).tokens[0]
         """The encoding of "" (TOKENS, TOKEN_SIZE)."""
+        self._negative = "", self.null
         self._from = self._to = self.null
         self._start_s = self._fade_s = 0.0
 
@@ -32,7 +33,9 @@ class PromptCrossfade:
 
     def uncond(self, state: ShowState) -> torch.Tensor:
         """What classifier-free guidance moves away from: the negative prompt, or ""."""
-        return self._model.text.encode([state.negative]).tokens[0] if state.negative else self.null
+        if state.negative != self._negative[0]:
+            self._negative = state.negative, self._model.text.encode([state.negative]).tokens[0]
+        return self._negative[1]
 
     def _at(self, now_s: float) -> torch.Tensor:
         x = 1.0 if self._fade_s <= 0 else (now_s - self._start_s) / self._fade_s

@@ -52,7 +52,8 @@ class Sink:
             while view:
                 view = view[self._file.write(view) :]
         except OSError:
-            self._file.truncate(self.size_bytes)
+            with suppress(OSError):
+                self._file.truncate(self.size_bytes)
             raise
         self.size_bytes = max(self.size_bytes, self._file.tell())
         return len(data)

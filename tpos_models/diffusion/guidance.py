@@ -59,6 +59,11 @@ def warmup_steps(guidance: Guidance, steps: int) -> int:
     return int(guidance.warmup * steps)
 
 
+def cells_kept(quantile: float, cells: int) -> int:
+    """How many of a channel's cells lie at or above its q-quantile: none needs to be chosen where q is 0."""
+    return 0 if quantile <= 0 else max(1, round((1 - quantile) * cells))
+
+
 def keep_largest(d: torch.Tensor, quantile: float) -> torch.Tensor:
     """Zero where |d| (B, C, h, w) lies under its q-quantile over space, per sample and channel.
 
@@ -69,7 +74,7 @@ def keep_largest(d: torch.Tensor, quantile: float) -> torch.Tensor:
     if quantile <= 0:
         return d
     magnitude = d.abs().flatten(2)
-    kept = max(1, round((1 - quantile) * int(magnitude.shape[-1])))
+    kept = cells_kept(quantile, int(magnitude.shape[-1]))
     threshold = magnitude.topk(kept, dim=-1, sorted=False).values.amin(-1)
     return torch.where(d.abs() >= threshold[..., None, None], d, torch.zeros_like(d))
 

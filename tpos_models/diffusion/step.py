@@ -34,7 +34,7 @@ from torch import nn
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend
-from tpos_models.diffusion.guidance import Guidance, Tier, keep_largest, warmup_steps
+from tpos_models.diffusion.guidance import Guidance, Tier, cells_kept, keep_largest, warmup_steps
 from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.network import MAX_BATCH, Network, Run, Tensors
@@ -42,6 +42,8 @@ from tpos_models.network import MAX_BATCH, Network, Run, Tensors
 TOKEN_SETS = 8
 """Prompt, "", what guidance moves away from, and sounds; those beyond are folded into the last."""
 _SOUNDS = TOKEN_SETS - 3
+MOST_KEPT = 3840
+"""The most values that TensorRT's TopK gives: a fifth of a picture of 1.2 megapixels."""
 NUMBERS = (
     "t", "plain", "base", "direction", "carried", "guided", "momentum_scale", "momentum_beta", "from_x",
     "from_prediction", "from_noise",
@@ -111,6 +113,11 @@ def pixels_network(decoder: Network) -> Network:
     )
 
 
+def compiles(spec: ModelSpec) -> bool:
+    """Whether TensorRT takes a model's step: what its quantile keeps of a channel is chosen by a TopK."""
+    return cells_kept(spec.guidance.quantile, spec.sample_size[0] * spec.sample_size[1]) <= MOST_KEPT
+
+
 def step_network(denoiser: Network, quantile: float) -> Network:
     """The step around a denoiser, for any runner."""
 
@@ -119,8 +126,9 @@ def step_network(denoiser: Network, quantile: float) -> Network:
         sets = torch.cat([tokens] * TOKEN_SETS)[:TOKEN_SETS]
         mixing = torch.eye(TOKEN_SETS)[:batch].to(x_t)
         # what hardly steers hardly jumps where float16 rounds a cell across the quantile
-        shares = torch.tensor([1 / batch, 1 / batch, 0.01, 0.5, 1.0, 0.3, 0.6, 0.3, 0.7, 0.1]).to(x_t)
-        numbers = torch.cat([mixing, t[:, None].to(x_t), shares.expand(batch, -1)], 1)
+        own = torch.tensor([[1.0, 1.0, 0.0], *[[0.0, 0.0, 0.03]] * (batch - 1)])
+        shared = torch.tensor([0.5, 1.0, 0.3, 0.6, 0.3, 0.7, 0.1]).expand(batch, -1)
+        numbers = torch.cat([mixing, t[:, None].to(x_t), own.to(x_t), shared.to(x_t)], 1)
         return numbers, x_t[:1], x_t[:1].flip(-1), x_t[:1].flip(-2), sets
 
     code = inspect.getsource(Step) + inspect.getsource(keep_largest)
@@ -203,7 +211,7 @@ class StepSampler:
         """x0 as a function of tensors."""
         (x_t,) = start or (noise,)
         v = noise  # multiplied by 0 at the first step
-        for one in numbers:
+        for one in numbers.to(noise.device):
             x_t, v = self._step(one, x_t, noise, v, tokens)
         return (x_t,)
 

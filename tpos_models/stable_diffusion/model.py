@@ -12,7 +12,7 @@ import torch
 
 from tpos_models.contracts import AudioEncoder, Model, ModelSpec, PredictionType, TextSpace
 from tpos_models.diffusion.guidance import Guidance
-from tpos_models.diffusion.step import pixels_network, step_network
+from tpos_models.diffusion.step import compiles, pixels_network, step_network
 from tpos_models.errors import InputError, ModelError
 from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.stable_diffusion import hub
@@ -96,7 +96,7 @@ def load(
     denoiser, decoder = opened.recipe.denoiser(), opened.recipe.decoder()
     denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
     step = pixels = None
-    if whole_steps:
+    if whole_steps and compiles(opened.spec):
         step, pixels = runner(step_network(denoiser, opened.spec.guidance.quantile)), runner(pixels_network(decoder))
     else:
         denoise()

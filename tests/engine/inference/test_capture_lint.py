@@ -80,6 +80,7 @@ def compiled(network: Network) -> Run:
         run = as_function(network.build())
 
     def call(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        assert all(tensor.device == META for tensor in tensors), "a tensor is left on the host"
         with _disable_current_modes():
             return run(*tensors)
 
@@ -122,6 +123,7 @@ def test_a_frame_of_whole_steps_is_few_launches_around_them(whole, tier, steps):
     with Launches() as recorded, CaptureLint():
         sampler._steps(numbers, torch.empty(latents, device=META), torch.empty(TOKEN_SETS, *text.shape, device=META))
     assert recorded.names == [], "and nothing is recorded but the networks"
+    sampler(SampleRequest(torch.empty(latents, device=META), conditions, tier, spec.guidance, steps))  # nor uncaptured
 
 
 @pytest.mark.parametrize("architecture", ["sd15", "sd21", "lcm"])
