@@ -59,6 +59,8 @@ def test_everything_that_is_not_code_is_in_it(unpacked):
 
 def test_a_film_is_rendered_with_it_from_another_folder(unpacked, tmp_path):
     sf.write(tmp_path / "rain.wav", synthesise("rain", 1.0, 3), 44_100)
+    where = run("engine.cli", "--version", cwd=tmp_path, PYTHONPATH=str(unpacked))
+    assert where == f"tpos {engine.__version__}\n"
     render = ("engine.cli", "render", "rain.wav", "-o", "rain.mp4", "--preset", "neon", "--fps", 5, "--size", "64x64")
     run(*render, cwd=tmp_path, PYTHONPATH=str(unpacked))
     info = read_video_info(tmp_path / "rain.mp4")

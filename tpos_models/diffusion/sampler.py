@@ -3,10 +3,11 @@
 | sampler                                | what it does                                                            |
 |----------------------------------------|-------------------------------------------------------------------------|
 | `diffusion.lcm.LcmSampler`             | few steps of a latent-consistency model or a rectified flow             |
+| `diffusion.step.StepSampler`           | the same, where a step with its guidance is one network                 |
 | `diffusion.plms.PlmsSampler`           | the paper's, 50 steps                                                   |
 | `diffusion.stream_batch.StreamBatch`   | the few steps of several successive frames at once: frames come later   |
 
-On a GPU the first is also captured as a CUDA graph, by whoever plays it.
+On a GPU the first two are also captured as a CUDA graph, by whoever plays it.
 """
 
 from __future__ import annotations

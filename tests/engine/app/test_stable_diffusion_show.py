@@ -56,7 +56,7 @@ def thunder(tmp_path_factory):
 
 
 def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
-    """`tpos live`, until three frames were sampled and half a second was heard, however long that takes."""
+    """`tpos live`, until three frames were sampled and a second was heard, however long that takes."""
     options = LiveOptions(
         look=look,
         source="synth",
@@ -72,7 +72,7 @@ def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
 
         class Enough(threading.Event):
             def is_set(self) -> bool:
-                return live.engine.frames.count >= 3 and live.engine.capture.counters().samples > RATE // 2
+                return live.engine.frames.count >= 3 and live.engine.capture.counters().samples > RATE
 
         return live.run(Enough())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,6 +127,21 @@ def test_a_device_that_wakes_slowly_has_not_vanished(virtual_mixer: VirtualMixer
         playback.close()
     assert state is PlaybackState.PLAYING
     assert counters.losses == 0
+
+
+def test_a_driver_that_hangs_does_not_keep_a_show_from_ending(
+    virtual_mixer: VirtualMixer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = threading.Event()
+    monkeypatch.setattr("engine.audio.playback.GIVE_UP_S", 0.2)
+    monkeypatch.setattr(Playback, "_watch_over", lambda self: back.wait(20))
+    playback = Playback(FileSource(saved(tmp_path, noise(0.5))), find_device("default", Direction.OUTPUT))
+    playback.start()
+    start_s = time.monotonic()
+    playback.close()
+    assert time.monotonic() - start_s < 10
+    back.set()
+    playback.close()
 
 
 class Notes:
