@@ -138,7 +138,12 @@ class ShowState:
         Parameter("Evaluations a step: blend 1, semantic 2, reference 3; auto by hardware.", group="sound", cue=False),
     ] = GuidanceTier.AUTO
     guidance_scale: Annotated[
-        float, Parameter("Classifier-free guidance of the prompt; 1 is none.", high=20.0, group="prompt")
+        float,
+        Parameter(
+            "Guidance of the prompt: classifier-free in the reference tier, residual in the others; 1 is none.",
+            high=20.0,
+            group="prompt",
+        ),
     ] = 1.0
     amount: Annotated[
         float,

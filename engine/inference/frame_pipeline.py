@@ -184,9 +184,15 @@ class FramePipeline:
         return Tier(state.guidance)
 
     def _guidance(self, state: ShowState) -> Guidance:
-        """The model's own strengths, with the operator's guidance scale where it asks for more than none."""
-        own = self.model.spec.guidance
-        return own if state.guidance_scale == 1.0 else replace(own, guidance_scale=state.guidance_scale)
+        """The model's own strengths, with the operator's guidance scale where it asks for more than none.
+
+        A model that predicts x0 itself has no noise to lead away from: its latents would only be stretched.
+        """
+        own, scale = self.model.spec.guidance, state.guidance_scale
+        if scale == 1.0:
+            return own
+        residual_scale = 1.0 if self.model.spec.prediction_type == "sample" else scale
+        return replace(own, guidance_scale=scale, residual_scale=residual_scale)
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
         text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)

@@ -14,6 +14,11 @@ as used by TPoS (Jeong et al., ICCV 2023, section 3.3):
 | `blend`     | e of the blended prompt | -    | 1: no guidance, `tpos_models.diffusion.conditioning.blend`  |
 
 Everything here is linear in the prediction, so it holds for epsilon, v and sample prediction alike.
+
+Classifier-free guidance costs `reference` one evaluation. In the two others a `residual_scale` r costs none (residual
+classifier-free guidance, self-negative: Kodaira et al. 2023, StreamDiffusion): e_plain becomes e_v + r (e_plain - e_v),
+where e_v is no network's answer but the prediction of who sees in x_t only what the frame starts from
+(`NoiseSchedule.residual`). It leads away from the start's picture, without one from latents that are 0, a flat grey.
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ class Guidance:
 
     `guidance_scale` is s, `audio_scale` k at amount 1, `quantile` q in 0..1, `momentum_scale` s_m, `momentum_beta`
     beta_m; `warmup` is the fraction of the steps, from the noisiest, that stay plain (the paper's t < 800 of 1000).
+    `residual_scale` is r.
     """
 
     guidance_scale: float = 7.5
@@ -47,6 +53,7 @@ class Guidance:
     momentum_scale: float = 0.3
     momentum_beta: float = 0.6
     warmup: float = 0.2
+    residual_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("quantile", "warmup", "momentum_beta"):

@@ -45,10 +45,12 @@ def trajectory(schedule: NoiseSchedule, request: SampleRequest, renoise: Renoise
     x_t = noise if request.start is None else schedule.add_noise(request.start, noise, timesteps[0])
     predict = GuidedPrediction(request.tier, request.guidance)
     plain_until = warmup_steps(request.guidance, len(timesteps))
+    started = torch.zeros_like(noise) if request.start is None else request.start
     x0 = x_t
     for i, t in enumerate(timesteps):
         if i:
             x_t = schedule.add_noise(x0, renoise(i) if renoise else noise, t)
-        prediction = yield from predict(x_t, t, request.at(i), i >= plain_until)
+        residual = None if request.guidance.residual_scale == 1 else schedule.residual(started, x_t, t)
+        prediction = yield from predict(x_t, t, request.at(i), i >= plain_until, residual)
         x0 = schedule.consistency(schedule.to_x0(prediction, x_t, t), x_t, t)
     return x0

@@ -35,22 +35,34 @@ class GuidedPrediction:
         self._tier, self._guidance = tier, guidance
         self._momentum = Momentum(guidance)
 
-    def __call__(self, x_t: torch.Tensor, t: int, conditions: Conditions, guided: bool = True) -> Trajectory:
+    def __call__(
+        self,
+        x_t: torch.Tensor,
+        t: int,
+        conditions: Conditions,
+        guided: bool = True,
+        residual: torch.Tensor | None = None,
+    ) -> Trajectory:
         """The prediction at x_t (1, C, h, w); unless `guided` it stays plain, while momentum gathers.
 
-        Conditions without sound take the plain prompt's path in every tier.
+        Conditions without sound take the plain prompt's path in every tier. `residual` (1, C, h, w) is e_v, where the
+        two cheaper tiers are guided away from it.
         """
+
+        def away(e: torch.Tensor) -> torch.Tensor:
+            return e if residual is None else classifier_free(residual, e, self._guidance.residual_scale)
+
         sounds = conditions.sounds
         if self._tier is Tier.BLEND:
             (e,) = yield x_t, t, [blend(conditions)]
-            return e
+            return away(e)
         if (self._tier is Tier.SEMANTIC or self._guidance.guidance_scale == 1) and not sounds:
             (e,) = yield x_t, t, [conditions.text]
-            return e
+            return away(e) if self._tier is Tier.SEMANTIC else e
         if self._tier is Tier.SEMANTIC:
             e_t, e_a = yield x_t, t, [conditions.text, blend(conditions)]
             g = self._momentum(audio_direction(e_t, [e_a], [1.0], self._guidance))
-            return e_t + g if guided else e_t
+            return away(e_t) + g if guided else away(e_t)
         e_u, e_t, *e_audio = yield x_t, t, [conditions.uncond, conditions.text, *(term.tokens for term in sounds)]
         plain = classifier_free(e_u, e_t, self._guidance.guidance_scale)
         if not sounds:

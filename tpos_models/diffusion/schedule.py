@@ -55,18 +55,31 @@ class NoiseSchedule:
             return (x_t - sigma * prediction) / alpha
         return alpha * x_t - sigma * prediction
 
-    def transition(self, t: int, following: int | None) -> tuple[float, float, float]:
-        """What x_t, a prediction and the noise are multiplied by and added up to the next x_t, None: to x0.
+    def residual(self, x0: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
+        """The prediction of who sees exactly `x0` in x_t (`to_x0` undone); t > 0."""
+        if self.spec.prediction_type == "sample":
+            return x0
+        if self.spec.prediction_type == "epsilon":
+            return (x_t - self.alpha[t] * x0) / self.sigma[t]
+        return (self.alpha[t] * x_t - x0) / self.sigma[t]
 
-        `to_x0`, `consistency` and `add_noise` in one: all of them are linear.
+    def transition(
+        self, t: int, following: int | None, residual_scale: float = 1.0
+    ) -> tuple[float, float, float, float]:
+        """What x_t, a prediction, the start and the noise are multiplied by and added up to the next x_t, None: to x0.
+
+        `to_x0`, `consistency` and `add_noise` in one, the prediction being `residual_scale` times what a network says
+        and the rest `residual`: all of them are linear.
         """
         one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-        of_x, of_prediction = (
-            float(self.consistency(self.to_x0(prediction, x_t, t), x_t, t))
-            for prediction, x_t in ((zero, one), (one, zero))
-        )
+        rest = 1 - residual_scale
+
+        def x0(x_t: torch.Tensor, prediction: torch.Tensor, start: torch.Tensor) -> float:
+            whole = prediction + rest * self.residual(start, x_t, t)
+            return float(self.consistency(self.to_x0(whole, x_t, t), x_t, t))
+
         alpha, sigma = (1.0, 0.0) if following is None else (self.alpha[following], self.sigma[following])
-        return alpha * of_x, alpha * of_prediction, sigma
+        return alpha * x0(one, zero, zero), alpha * x0(zero, one, zero), alpha * x0(zero, zero, one), sigma
 
     def to_epsilon(self, prediction: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
         """The noise in x_t from a prediction of the model's type; t > 0."""

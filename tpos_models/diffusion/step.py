@@ -7,19 +7,20 @@ sounds are compared with (b), and how strongly it steers (k):
 
 | tier                       | evaluation | M                           | p     | b | k                     |
 |----------------------------|------------|-----------------------------|-------|---|-----------------------|
-| `blend`                    | e_t        | c_t + sum w_i (c_a_i - c_0) | 1     | 1 | 0                     |
-| `semantic`                 | e_t        | c_t                         | 1     | 1 | 0                     |
+| `blend`                    | e_t        | c_t + sum w_i (c_a_i - c_0) | r     | 1 | 0                     |
+| `semantic`                 | e_t        | c_t                         | r     | 1 | 0                     |
 |                            | e_a        | c_t + sum w_i (c_a_i - c_0) | 0     | 0 | audio_scale           |
 | `reference`                | e_u        | c_u                         | 1 - s | 1 | 0                     |
 |                            | e_t        | c_t                         | s     | 0 | 0                     |
 |                            | e_a_i      | c_a_i                       | 0     | 0 | audio_scale w_i       |
-| silence (s = 1 in `reference`) | e_t    | c_t                         | 1     | 1 | 0                     |
+| silence (s = 1 in `reference`) | e_t    | c_t                         | r (1) | 1 | 0                     |
 
     base = sum b e     d = sum k keep_largest(e - base)     g = d + s_m v     v <- beta_m v + (1 - beta_m) g
-    x <- f_x x + f_e (sum p e + g) + f_n noise
+    x <- f_x x + f_e (sum p e + g) + f_s start + f_n noise
 
 Formulas, letters and sources: `diffusion.guidance`. Every prediction type and the consistency boundary are linear in x
-and e, so three numbers f lead from a prediction to the next x_t, or at the last step to x0.
+and e, so four numbers f lead from a prediction to the next x_t, or at the last step to x0; e_v, the rest of r, is in
+f_x and f_s.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ MOST_KEPT = 3840
 """The most values that TensorRT's TopK gives: a fifth of a picture of 1.2 megapixels."""
 NUMBERS = (
     "t", "plain", "base", "direction", "carried", "guided", "momentum_scale", "momentum_beta", "from_x",
-    "from_prediction", "from_noise",
+    "from_prediction", "from_start", "from_noise",
 )  # fmt: skip
 """Columns of `numbers` behind M's: the first four are an evaluation's own, the others the step's. `carried` is 0 where
 there is no v yet, `guided` 0 during the warm-up and in silence."""
@@ -55,8 +56,8 @@ there is no v yet, `guided` 0 during the warm-up and in silence."""
 class Step(nn.Module):
     """A denoiser and the arithmetic around it.
 
-    `numbers` (n, `TOKEN_SETS` + len(`NUMBERS`)), `x_t`, `noise` and `v` (1, C, h, w), `tokens` (`TOKEN_SETS`, L, D) ->
-    the next x_t and v. `quantile` is `Guidance.quantile`: how many cells it keeps is part of the network.
+    `numbers` (n, `TOKEN_SETS` + len(`NUMBERS`)), `x_t`, `start`, `noise` and `v` (1, C, h, w), `tokens` (`TOKEN_SETS`,
+    L, D) -> the next x_t and v. `quantile` is `Guidance.quantile`: how many cells it keeps is part of the network.
     """
 
     halves = ("denoiser",)
@@ -67,11 +68,17 @@ class Step(nn.Module):
         self.denoiser, self._quantile = denoiser, quantile
 
     def forward(
-        self, numbers: torch.Tensor, x_t: torch.Tensor, noise: torch.Tensor, v: torch.Tensor, tokens: torch.Tensor
+        self,
+        numbers: torch.Tensor,
+        x_t: torch.Tensor,
+        start: torch.Tensor,
+        noise: torch.Tensor,
+        v: torch.Tensor,
+        tokens: torch.Tensor,
     ) -> Tensors:
         conditions = (numbers[:, :TOKEN_SETS] @ tokens.flatten(1)).view(-1, *map(int, tokens.shape[1:]))
         t, plain, base, direction = numbers[:, TOKEN_SETS : TOKEN_SETS + 4, None, None, None].unbind(1)
-        carried, guided, momentum_scale, momentum_beta, from_x, from_e, from_noise = numbers[
+        carried, guided, momentum_scale, momentum_beta, from_x, from_e, from_start, from_noise = numbers[
             :1, TOKEN_SETS + 4 :, None, None, None
         ].unbind(1)
         # not `expand`: the tracing exporter would take the batch for a number
@@ -80,7 +87,7 @@ class Step(nn.Module):
         g = (direction * apart).sum(0, keepdim=True) + momentum_scale * carried * v
         prediction = (plain * e).sum(0, keepdim=True) + guided * g
         return (
-            from_x * x_t + from_e * prediction + from_noise * noise,
+            from_x * x_t + from_e * prediction + from_start * start + from_noise * noise,
             momentum_beta * carried * v + (1 - momentum_beta) * g,
         )
 
@@ -127,21 +134,23 @@ def step_network(denoiser: Network, quantile: float) -> Network:
         mixing = torch.eye(TOKEN_SETS)[:batch].to(x_t)
         # what hardly steers hardly jumps where float16 rounds a cell across the quantile
         own = torch.tensor([[1.0, 1.0, 0.0], *[[0.0, 0.0, 0.03]] * (batch - 1)])
-        shared = torch.tensor([0.5, 1.0, 0.3, 0.6, 0.3, 0.7, 0.1]).expand(batch, -1)
+        shared = torch.tensor([0.5, 1.0, 0.3, 0.6, 0.3, 0.7, 0.2, 0.1]).expand(batch, -1)
         numbers = torch.cat([mixing, t[:, None].to(x_t), own.to(x_t), shared.to(x_t)], 1)
-        return numbers, x_t[:1], x_t[:1].flip(-1), x_t[:1].flip(-2), sets
+        one = x_t[:1]
+        return numbers, one, one.flip(-2, -1), one.flip(-1), one.flip(-2), sets
 
+    inputs = ("numbers", "x_t", "start", "noise", "v", "tokens")
     code = inspect.getsource(Step) + inspect.getsource(keep_largest)
     made_of = f"{denoiser.fingerprint} {quantile} {TOKEN_SETS} {NUMBERS} {code}"
     return Network(
         denoiser.name.replace("denoiser", "step"),
         lambda: Step(denoiser.build(), quantile).eval(),
         example,
-        ("numbers", "x_t", "noise", "v", "tokens"),
+        inputs,
         ("x_next", "v_next"),
         hashlib.sha256(made_of.encode()).hexdigest(),
         max_batch=MAX_BATCH,
-        unbatched=("x_t", "noise", "v", "tokens", "x_next", "v_next"),
+        unbatched=(*inputs[1:], "x_next", "v_next"),
         comparable=_unsteered,
     )
 
@@ -202,31 +211,32 @@ class StepSampler:
         timesteps = self._schedule.timesteps(request.steps, 1.0 if request.start is None else request.strength)
         noise, start = request.noise, list[torch.Tensor]()
         if request.start is not None:
-            start = [self._schedule.add_noise(request.start, noise, timesteps[0])]
-        numbers = self._numbers(rows, request.guidance, timesteps, steers=any(row.direction for row in rows))
+            start = [request.start, self._schedule.add_noise(request.start, noise, timesteps[0])]
+        numbers = self._numbers(rows, request, timesteps)
         x0, *pixels = self._frame(numbers, noise, self._stacked(conditions), *start)
         return Sampled(x0, len(rows) * len(timesteps), request, *pixels)
 
     def _steps(self, numbers: torch.Tensor, noise: torch.Tensor, tokens: torch.Tensor, *start: torch.Tensor) -> Tensors:
-        """x0 as a function of tensors."""
-        (x_t,) = start or (noise,)
-        v = noise  # multiplied by 0 at the first step
+        """x0 as a function of tensors; `start` is the latents, and the same with noise."""
+        started, x_t = start or (noise, noise)  # the first is multiplied by 0 where nothing is started from
+        v = noise  # as this is at the first step
         for one in numbers.to(noise.device):
-            x_t, v = self._step(one, x_t, noise, v, tokens)
+            x_t, v = self._step(one, x_t, started, noise, v, tokens)
         return (x_t,)
 
-    def _numbers(
-        self, rows: Sequence[Evaluation], guidance: Guidance, timesteps: Sequence[int], steers: bool
-    ) -> torch.Tensor:
+    def _numbers(self, rows: Sequence[Evaluation], request: SampleRequest, timesteps: Sequence[int]) -> torch.Tensor:
         """(steps, n, columns): everything about a frame that is no tensor."""
+        guidance, steers = request.guidance, any(row.direction for row in rows)
+        residual_scale = 1.0 if request.tier is Tier.REFERENCE else guidance.residual_scale
         plain_until = warmup_steps(guidance, len(timesteps))
         kept = guidance.momentum_beta if steers else 1.0
         steps = []
         for i, t in enumerate(timesteps):
             following = timesteps[i + 1] if i + 1 < len(timesteps) else None
+            from_x, from_prediction, from_start, from_noise = self._schedule.transition(t, following, residual_scale)
             shared = (
                 float(i > 0), float(steers and i >= plain_until), guidance.momentum_scale, kept,
-                *self._schedule.transition(t, following),
+                from_x, from_prediction, 0.0 if request.start is None else from_start, from_noise,
             )  # fmt: skip
             steps.append([(*row.mixing, float(t), row.plain, row.base, row.direction, *shared) for row in rows])
         return torch.tensor(steps)
@@ -244,7 +254,7 @@ def evaluations(tier: Tier, guidance: Guidance, conditions: Conditions) -> list[
     """The table's rows for what a frame is conditioned on; weights are numbers."""
     weights = [float(term.weight) for term in conditions.sounds]
     scale, k = guidance.guidance_scale, guidance.audio_scale
-    text = Evaluation(_unit(0), 1.0, 1.0)
+    text = Evaluation(_unit(0), 1.0 if tier is Tier.REFERENCE else guidance.residual_scale, 1.0)
     blended = [1.0, -sum(weights), 0.0, *weights, *[0.0] * (TOKEN_SETS - 3 - len(weights))]
     if tier is Tier.BLEND:
         return [replace(text, mixing=blended)]

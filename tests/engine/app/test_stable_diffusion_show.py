@@ -20,7 +20,7 @@ from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.cli import main
 from engine.core.clock import VirtualClock
-from engine.core.messages import Prompt, ShowState, SoundWindow
+from engine.core.messages import GuidanceTier, Prompt, ShowState, SoundWindow
 from engine.inference.frame_pipeline import FramePipeline, encode_picture
 from engine.inference.plan import choose_plan
 from engine.recording.session import open_session
@@ -203,6 +203,17 @@ def test_a_negative_prompt_counts_where_the_tier_has_an_unconditional_branch(tin
     assert not np.array_equal(picture("reference", ""), picture("reference", "fog, people"))
     for tier in ("blend", "semantic"):
         assert np.array_equal(picture(tier, ""), picture(tier, "fog, people"))
+
+
+def test_the_guidance_scale_costs_no_evaluation_in_the_cheaper_tiers(tiny):
+    for tier in (GuidanceTier.BLEND, GuidanceTier.SEMANTIC):
+        plain, guided = (stage(tiny).frame(replace(SEA, guidance=tier, guidance_scale=s)) for s in (1.0, 2.0))
+        assert (plain.evaluations, guided.evaluations) == (1, 1)
+        assert not np.array_equal(plain.image, guided.image)
+    pocket = registry.load("pocket")  # it answers with x0: stretched latents would be no guidance
+    blend = replace(SEA, guidance=GuidanceTier.BLEND)
+    one, other = (stage(pocket).frame(replace(blend, guidance_scale=scale)).image for scale in (1.0, 2.0))
+    assert np.array_equal(one, other)
 
 
 def test_the_reference_sampler_is_plms_with_three_evaluations(tiny):

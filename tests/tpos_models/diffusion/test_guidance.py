@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -136,6 +138,45 @@ def test_evaluations_per_step_are_the_tiers_promise():
     noise = torch.randn(SHAPE)
     counts = [sample(noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in Tier]
     assert counts == [2, 4, 6]
+
+
+@pytest.mark.parametrize("tier", [Tier.BLEND, Tier.SEMANTIC])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("starts", [False, True])
+def test_residual_guidance_is_stream_diffusions_and_costs_nothing(tier, prediction_type, starts):
+    """Kodaira et al. 2023: e = e_v + r (e_c - e_v) with e_v = (x_t - sqrt(abar) x_0) / sqrt(1 - abar), x_0 the input.
+
+    In two steps, the second from the first one's x0 and the frame's own noise; v becomes the noise by its definition.
+    """
+    spec, r = replace(SPEC, prediction_type=prediction_type), 1.6
+    g = torch.Generator().manual_seed(7)
+    noise, picture = torch.randn(2, *SHAPE, generator=g, dtype=torch.float64)
+    c = conditions(())
+    request = SampleRequest(
+        noise, c, tier, Guidance(residual_scale=r), 2, picture if starts else None, 1.0
+    )  # fmt: skip
+    got = LcmSampler(denoiser, NoiseSchedule(spec))(request)
+    alpha_bar = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    x0 = picture if starts else torch.zeros_like(noise)
+    x = alpha_bar[999].sqrt() * picture + (1 - alpha_bar[999]).sqrt() * noise if starts else noise
+    for t in (999, 359):
+        a, s = alpha_bar[t].sqrt(), (1 - alpha_bar[t]).sqrt()
+        if t == 359:
+            x = a * x0 + s * noise
+        answer = denoiser(x, torch.tensor([t]), c.text[None])
+        e_c = answer if prediction_type == "epsilon" else a * answer + s * x  # v = a e - s x0, x = a x0 + s e
+        e_v = (x - a * (picture if starts else 0)) / s
+        e = e_v + r * (e_c - e_v)
+        skip = 0.25 / ((10 * t) ** 2 + 0.25)
+        x0 = skip * x + 10 * t / ((10 * t) ** 2 + 0.25) ** 0.5 * (x - s * e) / a
+    torch.testing.assert_close(got.x0, x0, rtol=1e-9, atol=1e-9)
+    assert got.evaluations == 2
+
+
+def test_the_papers_tier_has_its_own_guidance_and_no_residual():
+    noise, c = torch.randn(*SHAPE, dtype=torch.float64), conditions((0.5,))
+    one, other = (sample(noise, c, Tier.REFERENCE, Guidance(residual_scale=r), 2).x0 for r in (1.0, 3.0))
+    assert torch.equal(one, other)
 
 
 def test_one_step_is_guided_whatever_the_warmup():

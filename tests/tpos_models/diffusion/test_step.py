@@ -45,7 +45,7 @@ def request(opened: Opened, tier: Tier, steps: int, weights: list[float], scale:
 
     terms = tuple(AudioTerm(random(*size), weight) for weight in weights)
     conditions = Conditions(random(*size), random(*size), random(*size), terms)
-    guidance = replace(opened.spec.guidance, guidance_scale=scale, warmup=0.3)
+    guidance = replace(opened.spec.guidance, guidance_scale=scale, residual_scale=scale, warmup=0.3)
     return SampleRequest(
         random(*LATENTS), conditions, tier, guidance, steps, random(*LATENTS) if start else None, 0.7
     )  # fmt: skip
@@ -128,12 +128,12 @@ def test_exported_it_guides_as_it_does_in_torch(tiny, tmp_path):
 def test_what_float16_makes_of_a_small_direction_is_no_fault_of_the_export(tiny, tmp_path):
     """Prompt and sound are nearly the same: of their difference, and of v which is nothing else, little is left."""
     step = network(tiny)
-    numbers, x_t, noise, v, tokens = steering(tiny, 2)
+    numbers, x_t, start, noise, v, tokens = steering(tiny, 2)
     numbers[1, :TOKEN_SETS] = numbers[0, :TOKEN_SETS]
     numbers[1, 1] = 0.0001
     numbers[:, TOKEN_SETS + NUMBERS.index("base")] = torch.tensor([1.0, 0.0])
     numbers[:, TOKEN_SETS + NUMBERS.index("carried")] = 0.0
-    exported = onnx_export.export(step, tmp_path / "step.onnx", "fp16", real=[(numbers, x_t, noise, v, tokens)])
+    exported = onnx_export.export(step, tmp_path / "step.onnx", "fp16", real=[(numbers, x_t, start, noise, v, tokens)])
     assert exported.error < onnx_export.TOLERANCE["fp16"] / 4
 
 
@@ -143,12 +143,14 @@ def test_only_the_denoiser_is_rounded(tiny):
     In torch: ONNX Runtime on a CPU leaves out a rounding to float16 and back.
     """
     step = network(tiny)
-    numbers, x_t, noise, v, tokens = step.example(1)
+    numbers, x_t, start, noise, v, tokens = step.example(1)
     shares = numbers[:, TOKEN_SETS:]
     shares[:, NUMBERS.index("from_x")], shares[:, NUMBERS.index("from_prediction")] = 1.0, 0.0
-    shares[:, NUMBERS.index("from_noise")] = 1e-5
+    shares[:, NUMBERS.index("from_start")], shares[:, NUMBERS.index("from_noise")] = 1e-6, 1e-5
     run = as_function(onnx_export._in_half(step.build()))
-    torch.testing.assert_close(run(numbers, x_t, noise, v, tokens)[0], x_t + 1e-5 * noise, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        run(numbers, x_t, start, noise, v, tokens)[0], x_t + 1e-6 * start + 1e-5 * noise, rtol=1e-6, atol=1e-7
+    )
 
 
 def test_what_the_step_keeps_and_what_it_is_around_make_another_network(tiny):
