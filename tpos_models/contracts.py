@@ -51,7 +51,7 @@ class ModelSpec:
 class AudioWindow:
     """How the audio encoder cuts its input (TPoS: 768 frames at hop 512 of 44.1 kHz, five segments of 153).
 
-    `rows` are spaced evenly over the frequencies, as TPoS has them, or as mel bands.
+    `rows` are spaced evenly over the frequencies, as TPoS has them, or as mel bands: `pocket`'s own, or the usual ones.
     """
 
     sample_rate: int = 44_100
@@ -60,7 +60,7 @@ class AudioWindow:
     rows: int = 128
     frames: int = 768
     segments: int = 5
-    scale: Literal["linear", "mel"] = "linear"
+    scale: Literal["linear", "mel", "slaney"] = "linear"
 
     @property
     def segment_frames(self) -> int:
@@ -80,7 +80,8 @@ class AudioEmbedding:
     `tokens` (TOKENS, TOKEN_SIZE) is MAP's answer, conditioning in the text space's own format; `joint` (joint_size,)
     is unit length, comparable with `TextSpace.encode(...).joint`; `beta` (segments,) is TAM's attention, oldest
     first, sums to 1; `loudness_db` is the RMS level of the newest segment, 0 dB = full scale; `time_s` is the capture
-    time of the newest sample in the window.
+    time of the newest sample in the window. `attention` 0..1 is how much of its attention the encoder gives to the
+    newest segment, where its tokens do not say so themselves.
     """
 
     tokens: torch.Tensor
@@ -88,6 +89,7 @@ class AudioEmbedding:
     beta: np.ndarray
     loudness_db: float
     time_s: float
+    attention: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from engine.audio.soundtrack import soundtrack
 from engine.core.clock import WallClock
 from engine.core.console import Progress
 from engine.inference.loading import open_model
-from tpos_models.audio.streaming import loudness_db
+from tpos_models.audio.loudness import loudness_db
 
 LIVE_S = 10.0
 SHOWN = 3

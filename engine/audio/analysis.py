@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.audio import HOP, HOP_S, SAMPLE_RATE
 from engine.audio.beats import BeatTracker
-from engine.audio.gain import SILENCE_DB, AutoGain, decibels
+from engine.audio.gain import SILENCE_DB, AutoGain, RoomLevel, decibels
 from engine.audio.history import History
 from engine.audio.spectrum import Bands, Onsets, Spectrum
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
@@ -29,7 +29,7 @@ class Analyser:
     """
 
     def __init__(self) -> None:
-        self.gain = AutoGain()
+        self.gain, self._room = AutoGain(), RoomLevel()
         self._beats = BeatTracker()
         self._spectrum, self._bands, self._onsets = Spectrum(), Bands(), Onsets()
         self._rest = np.zeros(0, np.float32)
@@ -63,11 +63,13 @@ class Analyser:
 
     def window(self, seconds: float) -> SoundWindow:
         """The newest `seconds` (up to 12) after gain, fewer at the start of the stream."""
-        return SoundWindow(self._heard.newest(round(seconds * SAMPLE_RATE))[:, 0], self._heard.end, self._end_s)
+        samples = self._heard.newest(round(seconds * SAMPLE_RATE))[:, 0]
+        return SoundWindow(samples, self._heard.end, self._end_s, self.gain.auto_db, self._room.level_db)
 
     def _hop(self, hop: np.ndarray, time_s: float, asked: ShowState, lost: bool) -> AudioFeatures:
         power = float(hop @ hop) / HOP
         gained = self._amplify(hop, self.gain.update(power, asked.agc, asked.audio_gain_db))
+        self._room.update(self.gain.short_db + asked.audio_gain_db)
         self._heard.append(gained[:, None])
         self._end_s = time_s
         magnitudes = self._spectrum.push(gained)

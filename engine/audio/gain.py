@@ -8,15 +8,14 @@ from collections import deque
 import numpy as np
 
 from engine.audio import HOP_S
+from tpos_models.audio.loudness import FLOOR_DB, PRESENT_DB, ROOM_DB, SILENCE_DB
 
-FLOOR_DB = -90.0
-SILENCE_DB = -60.0
-"""Loudness over a second below which the input counts as silence and is not amplified at all."""
 TARGET_DB = -16.0
 """RMS of the louder moments after gain, 0 dB = full scale."""
-GATE_DB = SILENCE_DB + 10
-"""Loudness over a second above which sound is believed to be the programme, not the noise floor."""
 RANGE_DB = (-12.0, 24.0)
+
+ROOM_S = 120.0
+"""Time constant of what a room is used to: longer than a build-up or a breakdown, shorter than a set."""
 
 _WINDOW = round(1.0 / HOP_S)
 _LOOK_BACK_S = 20
@@ -40,10 +39,12 @@ class AutoGain:
     def __init__(self) -> None:
         self.gain_db = 0.0
         """The gain in force, trim included."""
+        self.auto_db = 0.0
+        """The gain in force without the trim."""
         self.short_db = FLOOR_DB
         """Loudness over the last second, before gain."""
         self._powers: deque[float] = deque(maxlen=_WINDOW)
-        self._auto_db = 0.0
+        self._wanted_db = 0.0
         self._loud_db: list[float] = []
         self._reference_db = TARGET_DB
         self._second_s, self._second_max_db = 0.0, FLOOR_DB
@@ -56,18 +57,19 @@ class AutoGain:
         """
         self._powers.append(power)
         self.short_db = decibels(sum(self._powers) / len(self._powers))
-        if self.short_db > GATE_DB:
+        if self.short_db > PRESENT_DB:
             self._active_s += HOP_S
             self._second_max_db = max(self._second_max_db, self.short_db)
         self._close_second()
         self._move()
-        self.gain_db = trim_db + (self._believed_db() if enabled else 0.0)
+        self.auto_db = self._believed_db() if enabled else 0.0
+        self.gain_db = trim_db + self.auto_db
         return float(10 ** (self.gain_db / 20))
 
     def _believed_db(self) -> float:
         """What was learned, as far as the last second is believed to be the programme."""
-        believed = min(1.0, max(0.0, (self.short_db - SILENCE_DB) / (GATE_DB - SILENCE_DB)))
-        return self._auto_db * believed if self._auto_db > 0 else self._auto_db
+        believed = min(1.0, max(0.0, (self.short_db - SILENCE_DB) / (PRESENT_DB - SILENCE_DB)))
+        return self._wanted_db * believed if self._wanted_db > 0 else self._wanted_db
 
     def _close_second(self) -> None:
         self._second_s += HOP_S
@@ -79,10 +81,22 @@ class AutoGain:
         self._second_s, self._second_max_db = 0.0, FLOOR_DB
 
     def _move(self) -> None:
-        if self.short_db <= GATE_DB:
+        if self.short_db <= PRESENT_DB:
             return
         first = self._active_s < _FIRST_S
         reference_db = self._second_max_db if first else self._reference_db
         wanted = min(max(TARGET_DB - reference_db, RANGE_DB[0]), RANGE_DB[1])
         up, down = (_FIRST_DB_PER_S, _FIRST_DB_PER_S) if first else (_UP_DB_PER_S, _DOWN_DB_PER_S)
-        self._auto_db += min(max(wanted - self._auto_db, -down * HOP_S), up * HOP_S)
+        self._wanted_db += min(max(wanted - self._wanted_db, -down * HOP_S), up * HOP_S)
+
+
+class RoomLevel:
+    """What the input's loudness usually is: a mean in dB over minutes of sound; owned by the analysis thread."""
+
+    def __init__(self) -> None:
+        self.level_db = ROOM_DB
+
+    def update(self, short_db: float) -> None:
+        """Take in one hop, at which the loudness over the last second was `short_db`; silence teaches nothing."""
+        if short_db > PRESENT_DB:
+            self.level_db += (short_db - self.level_db) * -math.expm1(-HOP_S / ROOM_S)

@@ -10,6 +10,7 @@ import typer
 from engine.app.options import ModelOptions, with_options
 from engine.cli.app import Json, app, models_app
 from engine.core import console
+from tpos_models.errors import InputError
 
 
 @models_app.command("list")
@@ -74,12 +75,18 @@ def import_tpos(
     encoder: Annotated[Path, typer.Argument(help="The released audio encoder, .pth.")],
     mapping: Annotated[Path, typer.Argument(help="The released MAP, .pth.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the converted checkpoint.")],
+    front_end: Annotated[
+        str, typer.Option(help="What it is shown: linear, as the paper's scripts do, or mel, as it may have learned.")
+    ] = "linear",
 ) -> None:
     """Convert the paper's released checkpoints to safetensors."""
+    from tpos_models.stable_diffusion.tpos import FrontEnd
     from tpos_models.stable_diffusion.tpos import import_tpos as convert
 
-    convert(encoder, mapping, out)
-    console.notify(f"written to {out}")
+    if front_end not in list(FrontEnd):
+        raise InputError(f"--front-end {front_end}: {' or '.join(FrontEnd)} would be accepted")
+    convert(encoder, mapping, out, front_end=FrontEnd(front_end))
+    console.notify(f"written to {out}; it is shown {front_end} pictures of sound (--front-end)")
 
 
 @models_app.command("fetch")

@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 
 from engine.core.parameters import Curve, Parameter
+from tpos_models.audio.loudness import ROOM_DB
 
 MAX_SEED = 2**31 - 1
 MAX_FADE_S = 60.0
@@ -84,6 +85,10 @@ class SoundWindow:
     end_index: int
     time_s: float
     """Capture time of the last sample."""
+    gain_db: float = 0.0
+    """What automatic gain has added to the newest."""
+    room_db: float = ROOM_DB
+    """How loud this input usually is, over minutes, before automatic gain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,11 @@ class ShaderAmounts:
     beat_pulse: Annotated[float, _layer("a pulse on every beat")] = 0.3
 
 
+def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
+    words = f"Semantic guidance: {doc}; below 0 the model's own."
+    return Parameter(words, -1.0, high, group="sound", cue=False, path=f"/tpos/audio/{path}")
+
+
 @dataclass(frozen=True, slots=True)
 class ShowState:
     """Everything the operator decides; replaced whole, never changed in place.
@@ -151,6 +161,9 @@ class ShowState:
             "How much the sound steers the picture; 0 is the plain prompt.", group="sound", path="/tpos/audio/amount"
         ),
     ] = 1.0
+    audio_scale: Annotated[float, _semantic("k, how strongly sound steers at amount 1", "scale", 20.0)] = -1.0
+    quantile: Annotated[float, _semantic("q, the share of the picture that sound leaves alone", "quantile")] = -1.0
+    warmup: Annotated[float, _semantic("the share of the steps, noisiest first, without sound", "warmup")] = -1.0
     audio_gain_db: Annotated[
         float,
         Parameter(

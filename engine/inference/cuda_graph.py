@@ -35,7 +35,8 @@ class CaptureKey:
     strength: float | None
     """Of the start's latents; None where it has none."""
     sounds: int
-    """0 in silence. In sound every term there is, also one without weight, where that costs no evaluation."""
+    """0 in silence, in sound every term there is, also one without weight."""
+    negative: bool
 
 
 class CapturedSampler:
@@ -56,11 +57,11 @@ class CapturedSampler:
     def __call__(self, request: SampleRequest) -> Sampled:
         """Sample the request's frame."""
         conditions = request.at(0)
-        sounds = conditions.sounds
-        if sounds and request.tier is not Tier.REFERENCE:
-            sounds = conditions.audio
+        sounds = conditions.audio if conditions.sounds else ()
         strength = None if request.start is None else request.strength
-        key = CaptureKey(request.tier, request.guidance, request.steps, strength, len(sounds))
+        key = CaptureKey(
+            request.tier, request.guidance, request.steps, strength, len(sounds), conditions.negative
+        )  # fmt: skip
         tokens = torch.stack([conditions.text, conditions.null, conditions.uncond, *(term.tokens for term in sounds)])
         weights = torch.tensor([term.weight for term in sounds])
         start = () if request.start is None else (request.start,)
@@ -86,7 +87,7 @@ class CapturedSampler:
         """x0 as a function of tensors; all of it happens where the noise lies."""
         text, null, uncond, *sounds = tokens.to(noise)
         terms = tuple(AudioTerm(one, weight) for one, weight in zip(sounds, weights.to(noise), strict=True))
-        conditions = Conditions(text, null, uncond, terms)
+        conditions = Conditions(text, null, uncond if key.negative else null, terms)
         latents, strength = (None, 1.0) if key.strength is None else (start[0], key.strength)
         sampled = self._sampler(
             SampleRequest(noise, conditions, key.tier, key.guidance, key.steps, latents, strength)

@@ -114,8 +114,7 @@ class FramePipeline:
         """
         if not self.plan.captured and self.model.step is None:
             return
-        terms = 1 + len(state.rules)
-        sounds = (0, 1, terms) if self.tier(state) is Tier.REFERENCE else (0, terms)
+        sounds = (0, 1 + len(state.rules))
         text, uncond = self._prompts.tokens(state, self._clock.now()), self._prompts.uncond(state)
         noise = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow).z0.to(self.model.device)
         requests = [
@@ -124,7 +123,7 @@ class FramePipeline:
                 Conditions(text, self._prompts.null, uncond, (AudioTerm(text, 0.5),) * count),
                 Start(self._picture, noise, state.strength),
             )
-            for count in dict.fromkeys(sounds)
+            for count in sounds
         ]
         if self.plan.captured:
             prepare(self.plan, eager_plan(self.model), requests, progress)
@@ -184,15 +183,16 @@ class FramePipeline:
         return Tier(state.guidance)
 
     def _guidance(self, state: ShowState) -> Guidance:
-        """The model's own strengths, with the operator's guidance scale where it asks for more than none.
+        """The plan's own strengths, and the operator's where there are any.
 
         A model that predicts x0 itself has no noise to lead away from: its latents would only be stretched.
         """
-        own, scale = self.model.spec.guidance, state.guidance_scale
-        if scale == 1.0:
-            return own
-        residual_scale = 1.0 if self.model.spec.prediction_type == "sample" else scale
-        return replace(own, guidance_scale=scale, residual_scale=residual_scale)
+        asked = {name: getattr(state, name) for name in ("audio_scale", "quantile", "warmup")}
+        asked = {name: value for name, value in asked.items() if value >= 0}
+        if state.guidance_scale != 1.0:
+            asked["guidance_scale"] = state.guidance_scale
+            asked["residual_scale"] = 1.0 if self.model.spec.prediction_type == "sample" else state.guidance_scale
+        return replace(self.plan.guidance, **asked)
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
         text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)

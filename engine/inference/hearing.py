@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from engine.core.messages import AudioFeatures, Heard, Rule, ShowState, SoundWindow
+from tpos_models.audio.loudness import ROOM_DB
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, magnitude
 
@@ -34,7 +36,8 @@ class Listener:
         self._model = model
         self._heard_s = -HEAR_EVERY_S
         self.embedding: AudioEmbedding | None = None
-        """None before anything was heard."""
+        """None before anything was heard; its loudness is the input's own, before automatic gain."""
+        self.room_db = ROOM_DB
 
     @property
     def window_s(self) -> float:
@@ -52,7 +55,9 @@ class Listener:
     def hear(self, window: SoundWindow) -> AudioEmbedding:
         """Encode a window now."""
         self._heard_s = window.time_s
-        self.embedding = self._model.audio.hear(window.samples, window.end_index, window.time_s)
+        heard = self._model.audio.hear(window.samples, window.end_index, window.time_s)
+        self.embedding = replace(heard, loudness_db=heard.loudness_db - window.gain_db)
+        self.room_db = window.room_db
         return self.embedding
 
     def weigh(self, phrases: list[str]) -> list[float]:
@@ -91,6 +96,6 @@ class SoundSteering:
             return ()
         if state.rules != self._rules:
             self.weigh(state.rules)
-        push = state.amount * magnitude(embedding) * (1 + ONSET_PUSH * onset)
+        push = state.amount * magnitude(embedding, self._listener.room_db) * (1 + ONSET_PUSH * onset)
         terms = (AudioTerm(embedding.tokens, 1.0), *self._shows)
         return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms)

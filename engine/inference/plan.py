@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -12,8 +12,9 @@ from engine.inference.cuda_graph import CALLS_TO_CAPTURE, Capture, CapturedSampl
 from export.cuda_graphs import Replayed
 from export.tensorrt import LIBRARIES
 from tpos_models.contracts import Decoder, Model
+from tpos_models.diffusion.guidance import Guidance
 from tpos_models.diffusion.lcm import LcmSampler
-from tpos_models.diffusion.plms import PlmsSampler
+from tpos_models.diffusion.plms import PAPER, PlmsSampler
 from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.step import StepSampler
@@ -40,6 +41,8 @@ class Plan:
 
     sampler: Sampler
     decode: Decode
+    guidance: Guidance
+    """The strengths that suit model and sampler, where the operator asks for no others."""
     captured: bool = False
     """Whether both are recorded when they first come, and replayed from then. What they give is the recordings' own,
     and holds until the next frame."""
@@ -60,9 +63,9 @@ def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = Fal
     if reference_steps:
         if model.spec.schedule != "scaled_linear":
             raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
-        return Plan(PlmsSampler(model.denoiser, NoiseSchedule(model.spec), reference_steps), decoding(model))
+        return Plan(PlmsSampler(model.denoiser, NoiseSchedule(model.spec), reference_steps), decoding(model), PAPER)
     if stream_batch:
-        return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model))
+        return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model), model.spec.guidance)
     plan = eager_plan(model)
     records = model.device.type == "cuda" and model.runner in RECORDING_RUNNERS
     return captured(plan) if records else plan
@@ -73,7 +76,7 @@ def eager_plan(model: Model) -> Plan:
     sampler: Sampler = few_steps(model)
     if model.step is not None:
         sampler = StepSampler(model.step, model.spec, sampler)
-    return Plan(sampler, decoding(model))
+    return Plan(sampler, decoding(model), model.spec.guidance)
 
 
 def few_steps(model: Model) -> LcmSampler:
@@ -89,8 +92,8 @@ def captured(plan: Plan, capture: Capture = GRAPHS) -> Plan:
     sampler, decode = plan.sampler, partial(_only, capture(partial(_as_tensors, plan.decode)))
     if isinstance(sampler, StepSampler):
         apart = CapturedSampler(sampler.otherwise, capture)
-        return Plan(sampler.captured(capture, plan.decode, apart), decode, captured=True)
-    return Plan(CapturedSampler(sampler, capture), decode, captured=True)
+        return replace(plan, sampler=sampler.captured(capture, plan.decode, apart), decode=decode, captured=True)
+    return replace(plan, sampler=CapturedSampler(sampler, capture), decode=decode, captured=True)
 
 
 def prepare(

@@ -49,6 +49,16 @@ class Encoding(NamedTuple):
     weighted: torch.Tensor
     beta: torch.Tensor
 
+    @property
+    def sound(self) -> torch.Tensor:
+        """sum_i beta_i h_i (B, size): what is compared with text, and what MAP is trained on."""
+        return self.weighted.sum(1)
+
+    @property
+    def played(self) -> torch.Tensor:
+        """N beta_N h_N (B, size): what MAP is played on, the newest segment as loud as an even attention to all."""
+        return self.weighted.shape[1] * self.weighted[:, -1]
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut."""
@@ -163,23 +173,21 @@ class TemporalHalf(nn.Module):
     """What a stream runs on the newest features: (B, N, size) to tokens, joint and beta. For export.
 
     `start` (token_size,) is the start token of the encoding of "", which MAP leaves alone; the tokens are
-    (B, 1 + map_out / token_size, token_size), joint is (B, size) of unit length. `scale` multiplies the sound before
-    MAP (the paper's reference uses 5).
+    (B, 1 + map_out / token_size, token_size), joint is (B, size) of unit length.
     """
 
     start: torch.Tensor
 
-    def __init__(self, encoder: TPoSEncoder, mapping: TokenMap, start: torch.Tensor, scale: float = 1.0) -> None:
+    def __init__(self, encoder: TPoSEncoder, mapping: TokenMap, start: torch.Tensor) -> None:
         super().__init__()
-        self.encoder, self.mapping, self.scale = encoder, mapping, scale
+        self.encoder, self.mapping = encoder, mapping
         self.register_buffer("start", start.clone(), persistent=False)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         encoding = self.encoder.attend(features)
-        sound = encoding.weighted.sum(1)
-        tokens = self.mapping(self.scale * sound).unflatten(1, (-1, self.start.shape[-1]))
+        tokens = self.mapping(encoding.played).unflatten(1, (-1, self.start.shape[-1]))
         start = self.start.expand(features.shape[0], 1, -1)  # of the input: an exporter's trace knows its batch
-        return torch.cat([start, tokens], 1), F.normalize(sound, dim=-1), encoding.beta
+        return torch.cat([start, tokens], 1), F.normalize(encoding.sound, dim=-1), encoding.beta
 
 
 _UNUSED = ("T_A.", "T_A2.")

@@ -4,18 +4,22 @@
 Amplitudes become decibels, `/80 + 1`, 513 bins are resized to 128 rows (bilinear between pixel centres, no smoothing).
 A window of mel scale gathers the bins' power into bands instead.
 
-The decibel reference. The reference implementation measures decibels against the loudest point of the clip at hand,
-so its picture always reaches 1.0: level is lost, and a live stream has no loudest point before it ends. Here 0 dB is a
-full-scale sine (amplitude 1, magnitude n_fft / 4 under a Hann window) and always the same, so that a quiet sound
-is a dark picture and magnitude survives. The two differ by one constant per clip: adding `-max(dB)` before the clipping
-gives the reference's picture, which `reference="window"` does over the whole window, for imported checkpoints.
-`reference="segment"` does so for each segment alone, unless it is quieter than QUIETEST_DB: what a sound is then does
-not depend on how loud it is, and magnitude is left to the loudness beside the picture.
-All are clipped to 80 dB below the reference: values lie in 0..1.
+The decibel reference. Columns are kept in dB of a full-scale sine (amplitude 1, magnitude n_fft / 4 under a Hann
+window), which no picture's reference changes. What the pictures are:
+
+| reference  | 0 dB is                          | floor                      | in         | for                     |
+|------------|----------------------------------|----------------------------|------------|-------------------------|
+| `absolute` | amplitude 1 of an unscaled STFT  | 80 dB under the loudest    | -0.25..1.6 | TPoS, as it is released |
+| `peak`     | the loudest point of the window  | 80 dB under it             | 0..1       | TPoS on mel pictures    |
+| `segment`  | the loudest point of the segment | 80 dB under it             | 0..1       | `pocket`                |
+
+An `absolute` picture is the darker the quieter the sound; in the others magnitude is left to the loudness beside the
+picture, and what is quieter than QUIETEST_DB is black.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Literal
 
@@ -23,16 +27,18 @@ import numpy as np
 
 from tpos_models.contracts import AudioWindow
 
-Reference = Literal["full_scale", "window", "segment"]
+Reference = Literal["absolute", "peak", "segment"]
 
 RANGE_DB = 80.0
 QUIETEST_DB = -70.0
-"""A segment whose loudest point lies below is a black picture: a quiet room is not a storm far away."""
+"""What has its loudest point below is a black picture: a quiet room is not a storm far away."""
 FRESH_COLUMNS = 40
 FADE_DB = 10 / 113
 """What `faded` leaves as it is, 0.46 s; and what it takes from the older ones, for each further column: 7.6 dB/s."""
-FLOOR_DB = -140.0
-"""Digital silence in a column; below every clipping point."""
+ABSOLUTE_DB = 20 * math.log10(1024 / 4)
+"""A full-scale sine's magnitude in an unscaled STFT of TPoS's n_fft."""
+FLOOR_DB = -100 - ABSOLUTE_DB
+"""Digital silence in a column: an amplitude of 1e-5, the least that the reference implementation tells apart."""
 
 
 def columns_db(samples: np.ndarray, window: AudioWindow) -> np.ndarray:
@@ -55,17 +61,34 @@ def resize(values: np.ndarray, rows: int) -> np.ndarray:
     return values[low] * (1 - share) + values[low + 1] * share
 
 
-def to_picture(db: np.ndarray, window: AudioWindow, top_db: float = 0.0) -> np.ndarray:
-    """Columns in dB (bins, columns) to the network's picture: float32 (rows, columns) in 0..1, `top_db` at 1."""
-    return resize(np.clip((db - np.float32(top_db)) / np.float32(RANGE_DB) + 1, 0, 1), window.rows)
+def to_picture(db: np.ndarray, window: AudioWindow, reference: Reference, loudest_db: float) -> np.ndarray:
+    """Columns in dB, of bins or the window's rows, to the network's picture: float32 (rows, columns).
+
+    `loudest_db` is the loudest point of all that is heard together, of which these may be a part.
+    """
+    if reference == "absolute":
+        picture = (np.maximum(db, loudest_db - RANGE_DB) + ABSOLUTE_DB) / RANGE_DB + 1
+    else:
+        picture = np.maximum((db - loudest_db) / RANGE_DB + 1, 0) * (loudest_db >= QUIETEST_DB)
+    return resize(picture.astype(np.float32), window.rows) if window.scale == "linear" else picture.astype(np.float32)
 
 
 def in_rows(db: np.ndarray, window: AudioWindow) -> np.ndarray:
     """Columns in dB (bins, columns) to the window's rows, on its scale: (rows, columns), unclipped."""
     if window.scale == "linear":
         return resize(db, window.rows)
-    power = mel_bands(window.rows, db.shape[0]) @ np.exp(db * np.float32(np.log(10) / 10))
-    return 10 * np.log10(power)
+    bands = slaney_bands(window) if window.scale == "slaney" else mel_bands(window.rows, db.shape[0])
+    return 10 * np.log10(np.maximum(bands @ np.exp(db * np.float32(np.log(10) / 10)), 10 ** (FLOOR_DB / 10)))
+
+
+@cache
+def slaney_bands(window: AudioWindow) -> np.ndarray:
+    """The usual mel filters (Slaney 1998: linear to 1 kHz, then logarithmic, of even area), (rows, bins)."""
+    from transformers.audio_utils import mel_filter_bank
+
+    bins, nyquist_hz = window.n_fft // 2 + 1, window.sample_rate / 2
+    filters = mel_filter_bank(bins, window.rows, 0.0, nyquist_hz, window.sample_rate, norm="slaney", mel_scale="slaney")
+    return filters.T.astype(np.float32)
 
 
 @cache
@@ -101,12 +124,11 @@ def segments(picture: np.ndarray, window: AudioWindow) -> np.ndarray:
     return newest.reshape(window.rows, window.segments, window.segment_frames).swapaxes(0, 1)
 
 
-def spectrogram(
-    samples: np.ndarray, window: AudioWindow, reference: Literal["full_scale", "window"] = "full_scale"
-) -> np.ndarray:
+def spectrogram(samples: np.ndarray, window: AudioWindow, reference: Literal["absolute", "peak"]) -> np.ndarray:
     """The picture of a whole clip, padded with half a window of silence at both ends: (rows, 1 + n // hop)."""
     db = columns_db(np.pad(samples, window.n_fft // 2), window)
-    return to_picture(db, window, float(db.max()) if reference == "window" else 0.0)
+    db = db if window.scale == "linear" else in_rows(db, window)
+    return to_picture(db, window, reference, float(db.max()))
 
 
 class SpectrogramStream:
@@ -116,8 +138,8 @@ class SpectrogramStream:
     """
 
     def __init__(self, window: AudioWindow, columns_kept: int, rows: bool = False) -> None:
-        """`rows`: keep the window's rows rather than the transform's bins."""
-        self.window, self._kept, self._rows = window, columns_kept, rows
+        """`rows`: keep the window's rows rather than the transform's bins; those of mel scale are kept in any case."""
+        self.window, self._kept, self._rows = window, columns_kept, rows or window.scale != "linear"
         self._start()
 
     def _start(self) -> None:

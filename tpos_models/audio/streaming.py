@@ -3,7 +3,8 @@
 Segments are aligned to the newest sound, not to a fixed partition of the stream: the newest segment always holds the
 newest 1.78 s, so what starts now is looked at whole a moment later, never split by a boundary or buried in padding.
 Since 153 columns are nine grid steps of 17, the four older segments of every window are the newest segments of 9, 18,
-27 and 36 steps ago: their features are in the cache, and a step (0.197 s) costs exactly one new segment.
+27 and 36 steps ago: their features are in the cache, and a step (0.197 s) costs exactly one new segment. Where pictures
+are measured against the loudest point of the window, another loudest point makes them all anew: five segments.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from tpos_models.audio.spectrogram import Reference, SpectrogramStream, faded, relative, to_picture
+from tpos_models.audio.loudness import loudness_db
+from tpos_models.audio.spectrogram import FLOOR_DB, Reference, SpectrogramStream, faded, relative, to_picture
 from tpos_models.contracts import AudioEmbedding, AudioWindow
 from tpos_models.network import MAX_BATCH
 
@@ -23,24 +25,32 @@ TemporalNet = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.T
 """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, joint_size), beta (B, N)."""
 
 STEPS_PER_SEGMENT = 9
-SILENCE_DB = -90.0
 
 
 class Listener:
     """The AudioEncoder contract over any pair of networks, in torch or ONNX Runtime.
 
-    One instance belongs to one stream and one thread. `segments_computed` counts the costly part.
+    One instance belongs to one stream and one thread. `segments_computed` counts the costly part. One that `attends`
+    has tokens without attention in them: the newest segment's beta is the embedding's.
     """
 
     def __init__(
-        self, segment: SegmentNet, temporal: TemporalNet, window: AudioWindow, reference: Reference = "full_scale"
+        self,
+        segment: SegmentNet,
+        temporal: TemporalNet,
+        window: AudioWindow,
+        reference: Reference = "absolute",
+        attends: bool = False,
     ) -> None:
         self.window = window
+        self._attends = attends
         self.segments_computed = 0
         self._segment, self._temporal, self._reference = segment, temporal, reference
         self._step = window.segment_frames // STEPS_PER_SEGMENT
         self._stream = SpectrogramStream(window, window.frames + self._step, rows=reference == "segment")
         self._features: dict[int, torch.Tensor] = {}
+        self._loudest = 0.0
+        """Of all the window, dB: what the pictures behind the features were measured against."""
         self._heard: AudioEmbedding | None = None
 
     @torch.no_grad()
@@ -59,41 +69,39 @@ class Listener:
         return self._heard
 
     def _answer(self, end: int, loudness: float, time_s: float) -> AudioEmbedding:
+        loudest_db = self._loudest_db(end)
+        if loudest_db != self._loudest:  # their pictures were others
+            self._features.clear()
+            self._loudest = loudest_db
         first = end - (self.window.segments - 1) * self.window.segment_frames
-        grid = range(first, end + 1, self._step)
-        self._features = {at: self._features[at] for at in grid if at in self._features}
-        self._compute([at for at in grid if at not in self._features])
-        newest = torch.stack([self._features[at] for at in grid[::STEPS_PER_SEGMENT]])
+        ends = [max(at, 0) for at in range(first, end + 1, self.window.segment_frames)]
+        self._features = {at: known for at, known in self._features.items() if at >= first or at == 0}
+        self._compute([at for at in dict.fromkeys(ends) if at not in self._features])
+        newest = torch.stack([self._features[at] for at in ends])
         tokens, joint, beta = self._temporal(newest[None])
-        return AudioEmbedding(tokens[0], joint[0], beta[0].numpy(), loudness, time_s)
+        attention = float(beta[0, -1]) if self._attends else 1.0
+        return AudioEmbedding(tokens[0], joint[0], beta[0].numpy(), loudness, time_s, attention)
+
+    def _loudest_db(self, end: int) -> float:
+        """The loudest point of the window that ends before a column; of no meaning where each segment has its own."""
+        return 0.0 if self._reference == "segment" else float(self._columns(end, self.window.frames).max())
 
     def _compute(self, ends: list[int]) -> None:
-        """Features of the segments that end before these columns; silence is encoded once for all."""
-        silent = [end for end in ends if end <= 0]
-        sounding = [end for end in ends if end > 0]
-        pictures = [self._picture(end) for end in sounding]
-        if silent:
-            pictures.append(np.zeros((self.window.rows, self.window.segment_frames), np.float32))
-        batches = torch.from_numpy(np.stack(pictures)).split(MAX_BATCH)
-        features = torch.cat([self._segment(batch) for batch in batches])
-        self.segments_computed += len(pictures)
-        self._features |= dict.fromkeys(silent, features[-1]) | dict(zip(sounding, features, strict=False))
+        """Features of the segments that end before these columns; before the first lies silence."""
+        if ends:
+            pictures = torch.from_numpy(np.stack([self._picture(end) for end in ends]))
+            features = torch.cat([self._segment(batch) for batch in pictures.split(MAX_BATCH)])
+            self._features |= dict(zip(ends, features, strict=True))
+            self.segments_computed += len(ends)
+
+    def _columns(self, end: int, count: int) -> np.ndarray:
+        """So many of the newest columns before a column, silence before the stream's first."""
+        stop = self._stream.db.shape[1] - (self._stream.columns - end)
+        db = self._stream.db[:, max(0, stop - count) : max(0, stop)]
+        return np.pad(db, ((0, 0), (count - db.shape[1], 0)), constant_values=FLOOR_DB)
 
     def _picture(self, end: int) -> np.ndarray:
-        stop = self._stream.db.shape[1] - (self._stream.columns - end)
-        db = self._stream.db[:, max(0, stop - self.window.segment_frames) : stop]
+        db = self._columns(end, self.window.segment_frames)
         if self._reference == "segment":
-            picture = relative(faded(db))
-        else:
-            loudest = self._reference == "window"
-            top_db = float(self._stream.db[:, -self.window.frames :].max()) if loudest else 0.0
-            picture = to_picture(db, self.window, top_db)
-        return np.pad(picture, ((0, 0), (self.window.segment_frames - picture.shape[1], 0)))
-
-
-def loudness_db(samples: np.ndarray) -> float:
-    """RMS level, 0 dB = full scale (RMS 1), at least SILENCE_DB; to 0.001 dB, whatever the samples' order."""
-    power = (
-        float(np.mean(np.square(np.nan_to_num(samples, posinf=0, neginf=0), dtype=np.float64))) if samples.size else 0
-    )
-    return max(SILENCE_DB, round(10 * float(np.log10(max(power, 1e-12))), 3))
+            return relative(faded(db))
+        return to_picture(db, self.window, self._reference, self._loudest)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from tpos_models.audio.loudness import ROOM_DB, strength
 from tpos_models.contracts import AudioEmbedding
 
 
@@ -30,7 +31,7 @@ class Conditions:
     """Everything one frame is conditioned on, as tokens (TOKENS, TOKEN_SIZE).
 
     `null` encodes "", where every sound's direction starts; `uncond` is what classifier-free guidance moves away from:
-    "" too, or a negative prompt.
+    a negative prompt, or `null` itself.
     """
 
     text: torch.Tensor
@@ -43,6 +44,11 @@ class Conditions:
         """The terms that have a say. A tensor as weight has one: looking into it would keep the host waiting."""
         return tuple(term for term in self.audio if isinstance(term.weight, torch.Tensor) or term.weight != 0)
 
+    @property
+    def negative(self) -> bool:
+        """Whether there is a negative prompt."""
+        return self.uncond is not self.null
+
 
 def blend(conditions: Conditions, scale: float = 1.0) -> torch.Tensor:
     """The prompt with every sound added: c_t + scale * sum_i w_i (c_a_i - c_null); exactly c_t when all w_i are 0."""
@@ -50,6 +56,16 @@ def blend(conditions: Conditions, scale: float = 1.0) -> torch.Tensor:
     for term in conditions.sounds:
         tokens = tokens + scale * term.weight * (term.tokens - conditions.null)
     return tokens
+
+
+def merged(conditions: Conditions) -> AudioTerm:
+    """All sounds as one, for one evaluation of the network: weight W = sum_i w_i > 0, tokens sum_i w_i / W c_a_i."""
+    first, *others = conditions.sounds
+    if not others:
+        return first
+    weight = sum((term.weight for term in others), first.weight)
+    weighted = sum((term.weight * term.tokens for term in others), first.weight * first.tokens)
+    return AudioTerm(weighted / weight, weight)
 
 
 def mix(tokens: torch.Tensor, weights: Sequence[float], null: torch.Tensor) -> torch.Tensor:
@@ -83,12 +99,6 @@ def _slerp(a: torch.Tensor, b: torch.Tensor, x: float) -> torch.Tensor:
     return torch.where(straight, torch.lerp(a, b, x), direction * torch.lerp(length_a, length_b, x))
 
 
-def magnitude(embedding: AudioEmbedding, quiet_db: float = -48.0, loud_db: float = -12.0) -> float:
-    """How strongly a sound may steer, 0..1: its loudness on a dB scale, times how much TAM attends to what sounds now.
-
-    Silence is 0, anything at `loud_db` or above 1. The attention term is N beta of the newest segment, at most 1:
-    an even spread of attention costs nothing, a past sound that has ended fades out.
-    """
-    loudness = (embedding.loudness_db - quiet_db) / (loud_db - quiet_db)
-    attention = len(embedding.beta) * float(embedding.beta[-1])
-    return max(0.0, min(1.0, loudness)) * max(0.0, min(1.0, attention))
+def magnitude(embedding: AudioEmbedding, room_db: float = ROOM_DB) -> float:
+    """How strongly a sound may steer, 0..1.25: its loudness beside the room's, times its encoder's attention to it."""
+    return strength(embedding.loudness_db, room_db) * embedding.attention

@@ -3,19 +3,22 @@
 e_u, e_t, e_a are the network's predictions for "", the prompt and the sound. After SEGA (Brack et al., NeurIPS 2023)
 as used by TPoS (Jeong et al., ICCV 2023, section 3.3):
 
-    d = sum_i  k_i (e_a_i - e_base) * [ |.| >= its q-quantile over space, per channel ]
+    d = k (e_a - e_base) * [ |.| >= its q-quantile over space, per channel ]
     g = d + s_m v          v <- beta_m v + (1 - beta_m) g
-    e = e_plain + g        once the warm-up is over
+    e = e_plain + g        both once the warm-up is over; before, e = e_plain and v = 0
 
-| tier        | e_plain               | e_base | network evaluations a step                        |
-|-------------|-----------------------|--------|---------------------------------------------------|
-| `reference` | e_u + s (e_t - e_u)   | e_u    | 2 + one per sound: the paper's                    |
-| `semantic`  | e_t                   | e_t    | 2: prompt, and prompt with all sounds blended in  |
-| `blend`     | e of the blended prompt | -    | 1: no guidance, `tpos_models.diffusion.conditioning.blend`  |
+| tier        | e_plain               | e_base | network evaluations a step                                       |
+|-------------|-----------------------|--------|------------------------------------------------------------------|
+| `reference` | e_u + s (e_t - e_u)   | e_0    | 3: "", prompt, sound; 4 where a negative prompt is e_u, not "" (e_0) |
+| `semantic`  | e_t                   | e_t    | 2: prompt, and prompt with all sounds blended in                 |
+| `blend`     | e of the blended prompt | -    | 1: no guidance, `tpos_models.diffusion.conditioning.blend`       |
+
+Several sounds are one in every tier: `reference` evaluates their weighted mean, and k is times the sum of their weights
+(`conditioning.merged`). In silence `reference` takes 2, or 1 at s = 1, the others 1.
 
 Everything here is linear in the prediction, so it holds for epsilon, v and sample prediction alike.
 
-Classifier-free guidance costs `reference` one evaluation. In the two others a `residual_scale` r costs none (residual
+In the two cheaper tiers a `residual_scale` r costs none (residual
 classifier-free guidance, self-negative: Kodaira et al. 2023, StreamDiffusion): e_plain becomes e_v + r (e_plain - e_v),
 where e_v is no network's answer but the prediction of who sees in x_t only what the frame starts from
 (`NoiseSchedule.residual`). It leads away from the start's picture, without one from latents that are 0, a flat grey.
@@ -23,7 +26,6 @@ where e_v is no network's answer but the prediction of who sees in x_t only what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -87,20 +89,14 @@ def keep_largest(d: torch.Tensor, quantile: float) -> torch.Tensor:
 
 
 def audio_direction(
-    e_base: torch.Tensor,
-    e_audio: Sequence[torch.Tensor],
-    weights: Sequence[float | torch.Tensor],
-    guidance: Guidance,
+    e_base: torch.Tensor, e_a: torch.Tensor, weight: float | torch.Tensor, guidance: Guidance
 ) -> torch.Tensor:
-    """d: the masked, weighted directions from `e_base` to each sound's prediction, added up; all (B, C, h, w)."""
-    total = torch.zeros_like(e_base)
-    for e_a, weight in zip(e_audio, weights, strict=True):
-        total = total + keep_largest(guidance.audio_scale * weight * (e_a - e_base), guidance.quantile)
-    return total
+    """d: the masked, weighted direction from `e_base` to the sound's prediction; all (B, C, h, w)."""
+    return keep_largest(guidance.audio_scale * weight * (e_a - e_base), guidance.quantile)
 
 
 class Momentum:
-    """v, carried from step to step of one frame; it also gathers during the warm-up. One per trajectory."""
+    """v, carried from step to step of one frame, from the end of the warm-up on. One per trajectory."""
 
     def __init__(self, guidance: Guidance) -> None:
         self._guidance = guidance

@@ -33,18 +33,16 @@ def plms_timesteps(steps: int, train: int = 1000) -> list[int]:
 
 
 class PlmsSampler:
-    """The paper's `Sampler`; `steps` and the strengths are its own, whatever a request says, and its tier is reference.
+    """The paper's `Sampler`; `steps` is its own, whatever a request says, and its tier is reference.
 
     `request.at(i)` is asked at step i of 0..steps-1. The sound is silent until t < (1 - warmup) of the schedule (the
-    paper: t < 800), while its momentum gathers. Raises `ValueError` for impossible `steps`.
+    paper: t < 800). Raises `ValueError` for impossible `steps`.
     """
 
     concurrent = True
 
-    def __init__(
-        self, denoiser: Denoiser, schedule: NoiseSchedule, steps: int = STEPS, guidance: Guidance = PAPER
-    ) -> None:
-        self._denoiser, self._schedule, self._guidance = denoiser, schedule, guidance
+    def __init__(self, denoiser: Denoiser, schedule: NoiseSchedule, steps: int = STEPS) -> None:
+        self._denoiser, self._schedule = denoiser, schedule
         self._timesteps = plms_timesteps(steps, schedule.spec.num_train_timesteps)
 
     def __call__(self, request: SampleRequest) -> Sampled:
@@ -58,10 +56,10 @@ class PlmsSampler:
         first = 0 if request.start is None else min(steps - 1, int((1 - request.strength) * steps))
         noise = request.noise
         x_t = noise if request.start is None else schedule.add_noise(request.start, noise, timesteps[first])
-        predict = GuidedPrediction(Tier.REFERENCE, self._guidance)
+        predict = GuidedPrediction(Tier.REFERENCE, request.guidance)
 
         def epsilon(x: torch.Tensor, t: int, i: int) -> Trajectory:
-            guided = t < (1 - self._guidance.warmup) * schedule.spec.num_train_timesteps
+            guided = t < (1 - request.guidance.warmup) * schedule.spec.num_train_timesteps
             prediction = yield from predict(x, t, request.at(i), guided)
             return schedule.to_epsilon(prediction, x, t)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 import torch
 
 from tpos_models.contracts import Denoiser
-from tpos_models.diffusion.conditioning import Conditions, blend
+from tpos_models.diffusion.conditioning import Conditions, blend, merged
 from tpos_models.diffusion.guidance import Guidance, Momentum, Tier, audio_direction, classifier_free
 from tpos_models.network import MAX_BATCH
 
@@ -43,7 +43,7 @@ class GuidedPrediction:
         guided: bool = True,
         residual: torch.Tensor | None = None,
     ) -> Trajectory:
-        """The prediction at x_t (1, C, h, w); unless `guided` it stays plain, while momentum gathers.
+        """The prediction at x_t (1, C, h, w); unless `guided` it stays plain.
 
         Conditions without sound take the plain prompt's path in every tier. `residual` (1, C, h, w) is e_v, where the
         two cheaper tiers are guided away from it.
@@ -61,14 +61,17 @@ class GuidedPrediction:
             return away(e) if self._tier is Tier.SEMANTIC else e
         if self._tier is Tier.SEMANTIC:
             e_t, e_a = yield x_t, t, [conditions.text, blend(conditions)]
-            g = self._momentum(audio_direction(e_t, [e_a], [1.0], self._guidance))
-            return away(e_t) + g if guided else away(e_t)
-        e_u, e_t, *e_audio = yield x_t, t, [conditions.uncond, conditions.text, *(term.tokens for term in sounds)]
+            return away(e_t) + self._momentum(audio_direction(e_t, e_a, 1.0, self._guidance)) if guided else away(e_t)
+        sound = merged(conditions) if sounds else None
+        asked = [conditions.uncond, conditions.text]
+        if sound:
+            asked += [sound.tokens, conditions.null] if conditions.negative else [sound.tokens]
+        e_u, e_t, *e_sound = yield x_t, t, asked
         plain = classifier_free(e_u, e_t, self._guidance.guidance_scale)
-        if not sounds:
+        if sound is None or not guided:
             return plain
-        g = self._momentum(audio_direction(e_u, e_audio, [term.weight for term in sounds], self._guidance))
-        return plain + g if guided else plain
+        e_a, e_0 = e_sound if conditions.negative else (*e_sound, e_u)
+        return plain + self._momentum(audio_direction(e_0, e_a, sound.weight, self._guidance))
 
 
 class Evaluator:

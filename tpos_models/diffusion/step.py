@@ -12,7 +12,9 @@ sounds are compared with (b), and how strongly it steers (k):
 |                            | e_a        | c_t + sum w_i (c_a_i - c_0) | 0     | 0 | audio_scale           |
 | `reference`                | e_u        | c_u                         | 1 - s | 1 | 0                     |
 |                            | e_t        | c_t                         | s     | 0 | 0                     |
-|                            | e_a_i      | c_a_i                       | 0     | 0 | audio_scale w_i       |
+|                            | e_a        | sum w_i / W c_a_i           | 0     | 0 | audio_scale W         |
+| with a negative prompt     | e_u        | c_u                         | 1 - s | 0 | 0                     |
+|                            | e_0        | c_0                         | 0     | 1 | 0                     |
 | silence (s = 1 in `reference`) | e_t    | c_t                         | r (1) | 1 | 0                     |
 
     base = sum b e     d = sum k keep_largest(e - base)     g = d + s_m v     v <- beta_m v + (1 - beta_m) g
@@ -34,7 +36,7 @@ import torch
 from torch import nn
 
 from tpos_models.contracts import ModelSpec
-from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend
+from tpos_models.diffusion.conditioning import Conditions, merged
 from tpos_models.diffusion.guidance import Guidance, Tier, cells_kept, keep_largest, warmup_steps
 from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -175,9 +177,8 @@ class Evaluation:
 class StepSampler:
     """The `Sampler` of few steps for a step that is one network.
 
-    A frame is `steps` calls of it, one function of tensors. Conditions that change in mid-frame are not accepted. More
-    sounds than the paper's tier can evaluate in one batch, and another quantile than the network's, are left to
-    `otherwise`.
+    A frame is `steps` calls of it, one function of tensors. Conditions that change in mid-frame are not accepted.
+    Another quantile than the network's is left to `otherwise`.
     """
 
     concurrent = False
@@ -204,10 +205,10 @@ class StepSampler:
 
     def __call__(self, request: SampleRequest) -> Sampled:
         """Sample the request's frame."""
-        conditions = _folded(request.at(0), request.tier)
-        rows = evaluations(request.tier, request.guidance, conditions)
-        if len(rows) > MAX_BATCH or request.guidance.quantile != self._spec.guidance.quantile:
+        if request.guidance.quantile != self._spec.guidance.quantile:
             return self.otherwise(request)
+        conditions = _folded(request.at(0))
+        rows = evaluations(request.tier, request.guidance, conditions)
         timesteps = self._schedule.timesteps(request.steps, 1.0 if request.start is None else request.strength)
         noise, start = request.noise, list[torch.Tensor]()
         if request.start is not None:
@@ -229,13 +230,14 @@ class StepSampler:
         guidance, steers = request.guidance, any(row.direction for row in rows)
         residual_scale = 1.0 if request.tier is Tier.REFERENCE else guidance.residual_scale
         plain_until = warmup_steps(guidance, len(timesteps))
-        kept = guidance.momentum_beta if steers else 1.0
         steps = []
         for i, t in enumerate(timesteps):
             following = timesteps[i + 1] if i + 1 < len(timesteps) else None
+            guided = steers and i >= plain_until
             from_x, from_prediction, from_start, from_noise = self._schedule.transition(t, following, residual_scale)
+            kept = guidance.momentum_beta if guided else 1.0
             shared = (
-                float(i > 0), float(steers and i >= plain_until), guidance.momentum_scale, kept,
+                float(i > plain_until), float(guided), guidance.momentum_scale, kept,
                 from_x, from_prediction, 0.0 if request.start is None else from_start, from_noise,
             )  # fmt: skip
             steps.append([(*row.mixing, float(t), row.plain, row.base, row.direction, *shared) for row in rows])
@@ -253,28 +255,34 @@ class StepSampler:
 def evaluations(tier: Tier, guidance: Guidance, conditions: Conditions) -> list[Evaluation]:
     """The table's rows for what a frame is conditioned on; weights are numbers."""
     weights = [float(term.weight) for term in conditions.sounds]
+    rest = [0.0] * (_SOUNDS - len(weights))
     scale, k = guidance.guidance_scale, guidance.audio_scale
     text = Evaluation(_unit(0), 1.0 if tier is Tier.REFERENCE else guidance.residual_scale, 1.0)
-    blended = [1.0, -sum(weights), 0.0, *weights, *[0.0] * (TOKEN_SETS - 3 - len(weights))]
+    blended = [1.0, -sum(weights), 0.0, *weights, *rest]
     if tier is Tier.BLEND:
         return [replace(text, mixing=blended)]
     if not weights and (tier is Tier.SEMANTIC or scale == 1):
         return [text]
     if tier is Tier.SEMANTIC:
         return [text, Evaluation(blended, 0.0, 0.0, k)]
-    sounds = [Evaluation(_unit(3 + i), 0.0, 0.0, k * weight) for i, weight in enumerate(weights)]
-    return [Evaluation(_unit(2), 1 - scale, 1.0), Evaluation(_unit(0), scale, 0.0), *sounds]
+    rows = [Evaluation(_unit(2), 1 - scale, 1.0), Evaluation(_unit(0), scale, 0.0)]
+    if not weights:
+        return rows
+    mean = [one / sum(weights) for one in weights]
+    sound = Evaluation([0.0, 0.0, 0.0, *mean, *rest], 0.0, 0.0, k * sum(weights))
+    if not conditions.negative:
+        return [*rows, sound]
+    return [replace(rows[0], base=0.0), rows[1], sound, Evaluation(_unit(1), 0.0, 1.0)]
 
 
 def _unit(index: int) -> list[float]:
     return [float(i == index) for i in range(TOKEN_SETS)]
 
 
-def _folded(conditions: Conditions, tier: Tier) -> Conditions:
-    """With no more sounds than there are sets for, where they are only ever blended: the rest is one of weight 1."""
+def _folded(conditions: Conditions) -> Conditions:
+    """With no more sounds than there are sets for: the rest is one."""
     sounds = conditions.sounds
-    if len(sounds) <= _SOUNDS or tier is Tier.REFERENCE:
+    if len(sounds) <= _SOUNDS:
         return conditions
-    kept, rest = sounds[: _SOUNDS - 1], sounds[_SOUNDS - 1 :]
-    folded = blend(replace(conditions, text=conditions.null, audio=rest))
-    return replace(conditions, audio=(*kept, AudioTerm(folded, 1.0)))
+    rest = merged(replace(conditions, audio=sounds[_SOUNDS - 1 :]))
+    return replace(conditions, audio=(*sounds[: _SOUNDS - 1], rest))

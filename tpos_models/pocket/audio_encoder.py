@@ -46,7 +46,7 @@ class PocketAudioEncoder(Listener):
     phrases: tuple[str, ...] = PHRASES
 
     def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path) -> None:
-        super().__init__(segment, temporal, WINDOW, "segment")
+        super().__init__(segment, temporal, WINDOW, "segment", attends=True)
         self._recognise = Recognition.of(weights.load(folder, NAME)[0])
 
     def score(self, embedding: AudioEmbedding, phrases_joint: torch.Tensor) -> np.ndarray:

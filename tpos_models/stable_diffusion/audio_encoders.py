@@ -23,7 +23,7 @@ import soxr
 import torch
 from torch.nn import functional as F
 
-from tpos_models.audio.streaming import loudness_db
+from tpos_models.audio.loudness import loudness_db
 from tpos_models.contracts import AudioEmbedding, AudioEncoder, AudioWindow, TextSpace
 from tpos_models.diffusion.conditioning import mix
 from tpos_models.errors import ModelError

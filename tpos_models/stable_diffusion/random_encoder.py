@@ -10,7 +10,6 @@ import torch
 from tpos_models.audio.encoder import PAPER, EncoderConfig, SegmentHalf, TemporalHalf, TokenMap, TPoSEncoder
 from tpos_models.contracts import AudioWindow
 from tpos_models.network import Network
-from tpos_models.stable_diffusion.tpos import MAP_SCALE
 
 
 def random_tpos_networks(token_size: int) -> tuple[Network, Network]:
@@ -27,7 +26,7 @@ def random_tpos_networks(token_size: int) -> tuple[Network, Network]:
     )
     temporal = Network(
         "tpos-temporal",
-        lambda: TemporalHalf(_encoder(config), _mapping(config), torch.zeros(token_size), MAP_SCALE).eval(),
+        lambda: TemporalHalf(_encoder(config), _mapping(config), torch.zeros(token_size)).eval(),
         lambda batch: (torch.randn(batch, window.segments, config.size),),
         ("features",),
         ("tokens", "joint", "beta"),

@@ -6,9 +6,10 @@ import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -28,15 +29,33 @@ from tpos_models.stable_diffusion.text import ClipText
 M = TypeVar("M", bound=nn.Module)
 
 ENCODER, MAP = "tpos_encoder", "tpos_map"
-MAP_SCALE = 5.0
-"""The reference implementation multiplies the sound by this before MAP."""
 
 
-def import_tpos(encoder: Path, mapping: Path, out: Path, config: EncoderConfig = PAPER) -> Path:
+class FrontEnd(StrEnum):
+    """The pictures a checkpoint was trained on: the paper's published front end, or the mel pictures of its loader."""
+
+    LINEAR = "linear"
+    MEL = "mel"
+
+    @property
+    def window(self) -> AudioWindow:
+        """How sound is cut, and its rows."""
+        return AudioWindow(scale="slaney" if self is FrontEnd.MEL else "linear")
+
+    @property
+    def reference(self) -> Literal["absolute", "peak"]:
+        """What decibels are measured against (`tpos_models.audio.spectrogram`)."""
+        return "peak" if self is FrontEnd.MEL else "absolute"
+
+
+def import_tpos(
+    encoder: Path, mapping: Path, out: Path, config: EncoderConfig = PAPER, front_end: FrontEnd = FrontEnd.LINEAR
+) -> Path:
     """Convert the released checkpoints to safetensors with records in `out`; returns `out`.
 
-    The pickles are opened with `weights_only`. Raises `MissingFileError`, or `ModelError` listing what differs from a
-    TPoS checkpoint; then nothing is written. Raises `StorageError`.
+    `front_end` goes into the record: a checkpoint does not say what it was shown. The pickles are opened with
+    `weights_only`. Raises `MissingFileError`, or `ModelError` listing what differs from a TPoS checkpoint; then nothing
+    is written. Raises `StorageError`.
     """
     with torch.device("meta"):
         shapes: dict[str, nn.Module] = {ENCODER: TPoSEncoder(config), MAP: TokenMap(config)}
@@ -47,7 +66,7 @@ def import_tpos(encoder: Path, mapping: Path, out: Path, config: EncoderConfig =
     existed = out.exists()
     try:
         for name, path in ((ENCODER, encoder), (MAP, mapping)):
-            record = {"what": name, "config": asdict(config), "imported_from": path.name}
+            record = {"what": name, "config": asdict(config), "imported_from": path.name, "front_end": str(front_end)}
             weights.save(out, name, converted[name], record)
     except weights.StorageError:
         if not existed:
@@ -96,6 +115,15 @@ def _load(folder: Path, name: str, kind: Callable[[EncoderConfig], M]) -> M:
     return module.eval().requires_grad_(False)
 
 
+def front_end(folder: Path) -> FrontEnd:
+    """What a checkpoint's record says it is shown; raises `ModelError`."""
+    path = folder / f"{ENCODER}.json"
+    named = weights.read_record(path).get("front_end", FrontEnd.LINEAR)
+    if named not in list(FrontEnd):
+        raise ModelError(f"{path}: front_end is {named}; {' or '.join(FrontEnd)} would be accepted")
+    return FrontEnd(named)
+
+
 def _config(record: weights.Record, path: Path) -> EncoderConfig:
     sizes = record.get("config")
     if not isinstance(sizes, dict) or sizes.keys() != asdict(PAPER).keys():
@@ -105,7 +133,7 @@ def _config(record: weights.Record, path: Path) -> EncoderConfig:
 
 
 class Attention(nn.Module):
-    """Features (B, N, size) to the sound MAP takes (B, size), joint of unit length (B, size) and beta (B, N)."""
+    """Features (B, N, size) to what MAP is played on (B, size), joint of unit length (B, size) and beta (B, N)."""
 
     def __init__(self, encoder: TPoSEncoder) -> None:
         super().__init__()
@@ -113,8 +141,7 @@ class Attention(nn.Module):
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         encoding = self.encoder.attend(features)
-        sound = encoding.weighted.sum(1)
-        return sound, F.normalize(sound, dim=-1), encoding.beta
+        return encoding.played, F.normalize(encoding.sound, dim=-1), encoding.beta
 
 
 class Mapping(nn.Module):
@@ -128,13 +155,13 @@ class Mapping(nn.Module):
         self.register_buffer("start", start.clone(), persistent=False)
 
     def forward(self, sound: torch.Tensor) -> torch.Tensor:
-        tokens = self.mapping(MAP_SCALE * sound).unflatten(1, (-1, self.start.shape[-1]))
+        tokens = self.mapping(sound).unflatten(1, (-1, self.start.shape[-1]))
         return torch.cat([self.start.expand(tokens.shape[0], 1, -1), tokens], 1)
 
 
 def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU) -> tuple[Network, Network, Network]:
     """Segment encoder, attention and MAP for any runner; `start` (token_size,) is CLIP's, which MAP leaves alone."""
-    window, nets = AudioWindow(), cache(lambda: load_tpos(folder))
+    window, nets = front_end(folder).window, cache(lambda: load_tpos(folder))
     encoder_sha, map_sha = (weights.read_record(folder / f"{name}.json").get("sha256", "") for name in (ENCODER, MAP))
     config = _config(weights.read_record(folder / f"{ENCODER}.json"), folder / f"{ENCODER}.json")
     if config.map_out % start.numel():
@@ -187,8 +214,8 @@ def shares_joint_space(folder: Path, text: TextSpace) -> bool:
 class TposAudioEncoder(Listener):
     """The AudioEncoder of an imported checkpoint: MAP's own tokens, phrases scored in CLIP's joint space.
 
-    Its pictures are measured against the loudest point of the window, as the checkpoint was trained. What is heard,
-    its attention and loudness are new with every answer; MAP, 1.8 GB of weights read for each call, runs once in
+    Its pictures are those of the checkpoint's front end, and MAP's tokens grow with its attention. What is heard, its
+    attention and loudness are new with every answer; MAP, 1.8 GB of weights read for each call, runs once in
     `map_every` answers: by default on a GPU in all, on a CPU once per segment (1.78 s).
     """
 
@@ -219,7 +246,8 @@ class TposAudioEncoder(Listener):
         def features(pictures: torch.Tensor) -> torch.Tensor:
             return segment(pictures.to(device))[0]
 
-        super().__init__(features, weigh, AudioWindow(), reference="window")
+        hears = front_end(folder)
+        super().__init__(features, weigh, hears.window, hears.reference)
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 by how far each phrase stands out from the bank, where both share CLIP's joint space."""

@@ -20,7 +20,7 @@ from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.cli import main
 from engine.core.clock import VirtualClock
-from engine.core.messages import GuidanceTier, Prompt, ShowState, SoundWindow
+from engine.core.messages import Frame, GuidanceTier, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.frame_pipeline import FramePipeline, encode_picture
 from engine.inference.plan import choose_plan
 from engine.recording.session import open_session
@@ -216,10 +216,33 @@ def test_the_guidance_scale_costs_no_evaluation_in_the_cheaper_tiers(tiny):
     assert np.array_equal(one, other)
 
 
-def test_the_reference_sampler_is_plms_with_three_evaluations(tiny):
-    played = stage(tiny, reference_steps=5)
-    played.hear(SoundWindow(synthesise("thunder", 9.0, 1), 9 * 44_100, 9.0), SEA)
-    assert played.frame(SEA).evaluations == (5 + 1) * 3
+def heard(model, reference_steps, state) -> Frame:
+    played = stage(model, reference_steps)
+    played.hear(SoundWindow(synthesise("thunder", 9.0, 1), 9 * 44_100, 9.0), state)
+    return played.frame(state)
+
+
+def test_the_reference_sampler_is_plms_with_three_evaluations_however_many_rules_there_are(tiny):
+    rules = (Rule("thunder", "lightning"), Rule("rain", "heavy rain"), Rule("birds", "birds in the sky"))
+    for state in (SEA, replace(SEA, rules=rules)):
+        assert heard(tiny, 5, state).evaluations == (5 + 1) * 3
+        assert heard(tiny, 0, replace(state, guidance=GuidanceTier.REFERENCE, steps=2)).evaluations == 2 * 3
+
+
+@pytest.mark.parametrize("reference_steps", [0, 5])
+@pytest.mark.parametrize("asked", [{"audio_scale": 9.0}, {"quantile": 0.5}, {"warmup": 1.0}, {"guidance_scale": 3.0}])
+def test_every_strength_of_the_guidance_can_be_asked_for(tiny, reference_steps, asked):
+    state = replace(SEA, guidance=GuidanceTier.REFERENCE, steps=2)
+    own, other = (heard(tiny, reference_steps, one).image for one in (state, replace(state, **asked)))
+    assert not np.array_equal(own, other)
+
+
+def test_the_reference_sampler_has_the_papers_strengths(tiny):
+    paper = replace(SEA, guidance_scale=7.5, audio_scale=5.0, quantile=0.95, warmup=0.2)
+    assert np.array_equal(heard(tiny, 5, SEA).image, heard(tiny, 5, paper).image)
+
+
+def test_a_flow_has_no_reference_sampler(tiny):
     flow = replace(tiny, spec=replace(tiny.spec, schedule="rectified_flow"))
     with pytest.raises(InputError, match="--sampler reference"):
         stage(flow, reference_steps=5)

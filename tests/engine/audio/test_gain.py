@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.audio import HOP_S
-from engine.audio.gain import RANGE_DB, SILENCE_DB, TARGET_DB, AutoGain
+from engine.audio.gain import RANGE_DB, SILENCE_DB, TARGET_DB, AutoGain, RoomLevel
 
 HOPS_PER_S = 44_100 / 512
 
@@ -66,6 +66,20 @@ def test_the_louder_moments_set_the_gain_not_the_pauses_between() -> None:
     last_rounds = gains[-round(20 * HOPS_PER_S) :]
     assert last_rounds.max() < 8  # the loud third stays near its 6 dB; the quiet two thirds would ask for 24
     assert last_rounds.min() > 5
+
+
+def room_db(minutes: float, level_db: float) -> float:
+    room = RoomLevel()
+    for _ in range(round(60 * minutes * HOPS_PER_S)):
+        room.update(level_db)
+    return room.level_db
+
+
+def test_a_room_is_known_after_minutes_and_a_build_up_is_not_the_room() -> None:
+    assert room_db(0.15, -38.0) == pytest.approx(-14.0, abs=2.5)  # a short film at another level
+    assert room_db(5.0, -38.0) == pytest.approx(-38.0, abs=1.0)
+    assert room_db(5.0, -49.9) == pytest.approx(-49.9, abs=1.5)
+    assert room_db(5.0, -50.0) == -14.0, "a noise floor is no programme"
 
 
 def test_it_stays_within_its_range() -> None:

@@ -105,7 +105,7 @@ def test_a_frame_of_whole_steps_is_few_launches_around_them(whole, tier, steps):
     spec, step, pixels = whole
     sampler = StepSampler(step, spec, LcmSampler(lambda x_t, t, tokens: x_t, NoiseSchedule(spec)))
     plan = captured(
-        Plan(sampler, lambda x0: pixels(x0)[0][0]),
+        Plan(sampler, lambda x0: pixels(x0)[0][0], Guidance()),
         lambda run: Replayed(run, lambda call: (lambda: None, call()), META, lends=True),
     )
     text, null, uncond, sound = (torch.empty(spec.tokens, spec.token_size, device=META) for _ in range(4))

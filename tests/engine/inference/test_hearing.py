@@ -37,7 +37,7 @@ class Encoder:
 
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         self.heard.append((end_index, time_s))
-        return AudioEmbedding(SOUND, torch.ones(1), np.full(5, 0.2, np.float32), -12.0, time_s)
+        return AudioEmbedding(SOUND, torch.ones(1), np.full(5, 0.2, np.float32), -14.0, time_s)
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         return joint[:, 0].numpy()

@@ -50,12 +50,15 @@ def test_the_halves_are_the_whole(encoder: TPoSEncoder) -> None:
     mapping = TokenMap(SMALL).eval()
     start = torch.randn(24)
     features = torch.stack([SegmentHalf(encoder)(p) for p in pictures])
-    tokens, joint, beta = TemporalHalf(encoder, mapping, start, scale=5.0)(features)
+    tokens, joint, beta = TemporalHalf(encoder, mapping, start)(features)
     whole = encoder(pictures)
     torch.testing.assert_close(beta, whole.beta)
     torch.testing.assert_close(tokens[:, 0], start.expand(2, -1))
-    torch.testing.assert_close(tokens[:, 1:].flatten(1), mapping(5.0 * whole.weighted.sum(1)))
-    torch.testing.assert_close(joint.norm(dim=-1), torch.ones(2))
+    outputs, _ = encoder.lstm(features)
+    newest = outputs[:, -1] / outputs[:, -1].norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(tokens[:, 1:].flatten(1), mapping(5 * whole.beta[:, -1:] * newest))
+    total = whole.weighted.sum(1)
+    torch.testing.assert_close(joint, total / total.norm(dim=-1, keepdim=True))
 
 
 def test_the_paper_has_a_map_of_454_million_parameters() -> None:

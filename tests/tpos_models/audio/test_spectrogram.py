@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tpos_models.audio.spectrogram import (
+    FLOOR_DB,
     SpectrogramStream,
     columns_db,
     faded,
@@ -12,24 +13,28 @@ from tpos_models.audio.spectrogram import (
     relative,
     resize,
     segments,
-    spectrogram,
+)
+from tpos_models.audio.spectrogram import (
+    spectrogram as whole,
 )
 from tpos_models.contracts import AudioWindow
 
 WINDOW = AudioWindow()
 
 
-def plain_picture(samples: np.ndarray, window_reference: bool) -> np.ndarray:
-    """The preprocessing said again, one column, one bin and one row at a time, in float64."""
+def plain_picture(samples: np.ndarray) -> np.ndarray:
+    """The paper's preprocessing said again, one column, one bin and one row at a time, in float64.
+
+    Decibels of the amplitude itself (reference 1.0), no lower than 80 dB under the loudest, / 80 + 1, then resized.
+    """
     padded = np.concatenate([np.zeros(512), samples.astype(np.float64), np.zeros(512)])
     hann = np.array([0.5 * (1 - np.cos(2 * np.pi * n / 1024)) for n in range(1024)])
     columns = []
     for k in range(1 + (padded.size - 1024) // 512):
         spectrum = np.fft.fft(padded[512 * k : 512 * k + 1024] * hann)[:513]
-        columns.append(20 * np.log10(np.maximum(np.abs(spectrum) / 256, 1e-7)))
+        columns.append(20 * np.log10(np.maximum(np.abs(spectrum), 1e-5)))
     db = np.array(columns)
-    db -= db.max() if window_reference else 0.0
-    unit = np.clip(db / 80 + 1, 0, 1)
+    unit = np.maximum(db, db.max() - 80) / 80 + 1
     picture = np.zeros((128, len(columns)))
     for row in range(128):
         centre = min(max((row + 0.5) * 513 / 128 - 0.5, 0), 512)
@@ -44,12 +49,33 @@ def noisy_tone(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * 440 * t**1.3) + 0.05 * rng.standard_normal(t.size)).astype(np.float32)
 
 
-@pytest.mark.parametrize("reference", ["full_scale", "window"])
-def test_agrees_with_a_plain_statement_of_the_facts(reference: Literal["full_scale", "window"]) -> None:
+def test_agrees_with_a_plain_statement_of_the_facts() -> None:
     samples = noisy_tone(1.5)
-    picture = spectrogram(samples, WINDOW, reference)
-    np.testing.assert_allclose(picture, plain_picture(samples, reference == "window"), atol=1e-5)
+    picture = whole(samples, WINDOW, "absolute")
+    np.testing.assert_allclose(picture, plain_picture(samples), atol=1e-5)
     assert picture.dtype == np.float32
+
+
+def test_mel_pictures_are_the_usual_ones() -> None:
+    """Against torchaudio's definitions as transformers has them: power, Slaney's filters, dB under the peak."""
+    from transformers.audio_utils import mel_filter_bank, power_to_db, spectrogram, window_function
+
+    samples = noisy_tone(1.5)
+    filters = mel_filter_bank(513, 128, 0, 22_050, 44_100, norm="slaney", mel_scale="slaney")
+    power = spectrogram(
+        np.pad(samples.astype(np.float64), 512), window_function(1024, "hann"), 1024, 512, power=2.0, center=False,
+        mel_filters=filters, mel_floor=1e-14,
+    )  # fmt: skip
+    want = power_to_db(power, reference=power.max(), min_value=1e-14, db_range=80) / 80 + 1
+    np.testing.assert_allclose(whole(samples, AudioWindow(scale="slaney"), "peak"), want, atol=1e-4)
+
+
+@pytest.mark.parametrize(("window", "reference"), [(WINDOW, "absolute"), (AudioWindow(scale="slaney"), "peak")])
+def test_silence_is_no_white_picture(window: AudioWindow, reference: Literal["absolute", "peak"]) -> None:
+    picture = whole(np.zeros(44_100, np.float32), window, reference)
+    np.testing.assert_allclose(picture, -0.25 if reference == "absolute" else 0.0, atol=1e-5)
+    noise = 1e-5 * np.random.default_rng(0).standard_normal(44_100).astype(np.float32)  # dither
+    assert whole(noise, window, reference).max() < 0.4
 
 
 def test_a_full_scale_sine_reads_one_and_20_db_less_a_quarter_less() -> None:
@@ -60,16 +86,16 @@ def test_a_full_scale_sine_reads_one_and_20_db_less_a_quarter_less() -> None:
     assert soft.max() == pytest.approx(-20, abs=1e-3)
 
 
-def test_level_survives_only_the_full_scale_reference() -> None:
+def test_level_survives_in_the_papers_pictures_only() -> None:
     loud = noisy_tone(0.5)
-    assert spectrogram(loud, WINDOW).mean() > spectrogram(0.1 * loud, WINDOW).mean() + 0.1
-    np.testing.assert_allclose(
-        spectrogram(loud, WINDOW, "window"), spectrogram(0.1 * loud, WINDOW, "window"), atol=1e-5
-    )
+    absolute, mel = WINDOW, AudioWindow(scale="slaney")
+    soft = whole(0.1 * loud, absolute, "absolute")
+    np.testing.assert_allclose(whole(loud, absolute, "absolute"), soft + 20 / 80, atol=1e-5)
+    np.testing.assert_allclose(whole(loud, mel, "peak"), whole(0.1 * loud, mel, "peak"), atol=1e-4)
 
 
 def test_a_window_is_five_segments_of_153_columns_of_128_rows() -> None:
-    picture = spectrogram(noisy_tone(WINDOW.frames * WINDOW.hop_length / WINDOW.sample_rate), WINDOW)
+    picture = whole(noisy_tone(WINDOW.frames * WINDOW.hop_length / WINDOW.sample_rate), WINDOW, "absolute")
     cut = segments(picture, WINDOW)
     assert cut.shape == (5, 128, 153)
     np.testing.assert_array_equal(cut[-1], picture[:, -153:])
@@ -122,7 +148,7 @@ def test_streamed_rows_are_the_whole_clips_rows() -> None:
     samples, window = noisy_tone(2.0), AudioWindow(rows=64, scale="mel")
     stream = SpectrogramStream(window, window.frames, rows=True)
     assert stream.db.shape == (64, window.frames)
-    np.testing.assert_allclose(stream.db, -140, atol=1e-3)
+    np.testing.assert_allclose(stream.db, FLOOR_DB, atol=1e-3)
     for end in (700, 9_001, 44_100, samples.size):
         stream.advance(samples[:end], end)
     whole = in_rows(columns_db(np.pad(samples, (512, 0)), window), window)
@@ -172,4 +198,4 @@ def test_nan_and_infinity_are_silence() -> None:
     broken[5000:5100] = np.nan
     broken[6000] = np.inf
     clean = np.where(np.isfinite(broken), broken, 0).astype(np.float32)
-    np.testing.assert_array_equal(spectrogram(broken, WINDOW), spectrogram(clean, WINDOW))
+    np.testing.assert_array_equal(whole(broken, WINDOW, "absolute"), whole(clean, WINDOW, "absolute"))

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tpos_models.audio.encoder import EncoderConfig, SegmentHalf, TemporalHalf, TokenMap, TPoSEncoder
-from tpos_models.audio.spectrogram import segments, spectrogram
-from tpos_models.audio.streaming import Listener, loudness_db
+from tpos_models.audio.loudness import loudness_db
+from tpos_models.audio.spectrogram import FLOOR_DB, columns_db, in_rows, segments, to_picture
+from tpos_models.audio.streaming import Listener
 from tpos_models.contracts import AudioWindow
 from tpos_models.network import MAX_BATCH
 
@@ -27,44 +30,67 @@ def sound(seconds: float) -> np.ndarray:
     return (0.1 * rng.standard_normal(n) * np.linspace(0.1, 1, n)).astype(np.float32)
 
 
-def test_streaming_equals_the_whole_window(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
-    samples = sound(2.5)
-    listener = Listener(*parts, WINDOW)
-    ends = list(range(HOP, samples.size, HOP))
-    for end in ends:
-        heard = listener.hear(samples[max(0, end - SIZE) : end], end, end / WINDOW.sample_rate)
-    columns = ends[-1] // 64 // 5 * 5
-    whole = spectrogram(samples, WINDOW)[:, :columns]
-    tokens, joint, beta = parts[1](parts[0](torch.from_numpy(segments(whole, WINDOW).copy()))[None])
-    torch.testing.assert_close(heard.tokens, tokens[0], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(heard.joint, joint[0], atol=1e-5, rtol=1e-4)
-    np.testing.assert_allclose(heard.beta, beta[0].detach(), atol=1e-5)
+@pytest.mark.parametrize(("scale", "reference"), [("linear", "absolute"), ("slaney", "peak")])
+def test_streaming_equals_the_whole_window(parts, scale, reference) -> None:
+    """At every answer: also when the loudest point of all has just come in, and when it has gone."""
+    window = replace(WINDOW, scale=scale)
+    samples = sound(6)
+    samples[9_000:9_400] *= 30
+    listener = Listener(parts[0], parts[1], window, reference)
+    db = columns_db(np.pad(samples, window.n_fft // 2), window)
+    db = np.pad(
+        db if scale == "linear" else in_rows(db, window), ((0, 0), (window.frames, 0)), constant_values=FLOOR_DB
+    )
+    for end in range(HOP, samples.size, HOP):
+        heard = listener.hear(samples[max(0, end - SIZE) : end], end, end / window.sample_rate)
+        at = end // 64 // 5 * 5
+        heard_together = db[:, at : at + window.frames]
+        picture = to_picture(heard_together, window, reference, heard_together.max())
+        tokens, joint, beta = parts[1](parts[0](torch.from_numpy(segments(picture, window).copy()))[None])
+        torch.testing.assert_close(heard.tokens, tokens[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(heard.joint, joint[0], atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(heard.beta, beta[0].detach(), atol=1e-5)
     assert heard.beta.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_a_hop_costs_one_segment_from_the_start(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
+@pytest.mark.parametrize("reference", ["segment", "absolute"])
+def test_a_hop_costs_one_segment_from_the_start(parts, reference) -> None:
     samples = sound(3)
-    listener = Listener(*parts, WINDOW)
+    samples[: HOP // 2] *= 100  # the loudest point of all: while it is heard, nothing older changes
+    listener = Listener(parts[0], parts[1], WINDOW, reference)
     listener.hear(samples[:HOP], HOP, 0.0)
-    for k in range(2, 50):
+    for k in range(2, 45):
         before = listener.segments_computed
         listener.hear(samples[max(0, k * HOP - SIZE) : k * HOP], k * HOP, k * HOP / WINDOW.sample_rate)
         assert listener.segments_computed - before == 1
+    whole = listener.segments_computed
+    end = 48 * HOP  # and now it is gone
+    listener.hear(samples[:end], end, end / WINDOW.sample_rate)
+    assert listener.segments_computed - whole == (1 if reference == "segment" else 5)
+
+
+def test_attention_is_the_newest_segments_where_the_tokens_do_not_hold_it(parts) -> None:
+    samples = sound(3)
+    for attends in (True, False):
+        segment, temporal = parts
+        heard = Listener(segment, temporal, WINDOW, attends=attends).hear(samples, samples.size, 0.0)
+        assert heard.attention == (float(heard.beta[-1]) if attends else 1.0)
 
 
 def test_a_network_is_never_given_more_segments_than_it_takes(parts: tuple[SegmentHalf, TemporalHalf]) -> None:
-    """37 are due when a stream is joined in its middle; TensorRT's engines take four."""
+    """Five are due when a stream is joined in its middle; TensorRT's engines take four."""
     samples, batches = sound(6), []
 
     def segment(pictures: torch.Tensor) -> torch.Tensor:
         batches.append(len(pictures))
         return parts[0](pictures)
 
-    heard = Listener(segment, parts[1], WINDOW).hear(samples[-SIZE:], samples.size, 6.0)
+    joined = (samples.size - SIZE) // HOP * HOP
+    heard = Listener(segment, parts[1], WINDOW).hear(samples[joined:], samples.size, 6.0)
     assert max(batches) <= MAX_BATCH
-    assert sum(batches) == 37
+    assert sum(batches) == 5
     again = Listener(*parts, WINDOW)
-    for end in range(samples.size % HOP, samples.size + 1, HOP):
+    for end in range(HOP, samples.size + 1, HOP):
         want = again.hear(samples[max(0, end - SIZE) : end], end, end / WINDOW.sample_rate)
     torch.testing.assert_close(heard.tokens, want.tokens, atol=1e-5, rtol=1e-4)
 

@@ -9,29 +9,27 @@ import torch
 from tpos_models.contracts import AudioEmbedding
 from tpos_models.diffusion.conditioning import crossfade, magnitude
 
-EVEN = (0.2, 0.2, 0.2, 0.2, 0.2)
+
+def heard(loudness_db: float, attention: float = 1.0) -> AudioEmbedding:
+    return AudioEmbedding(torch.zeros(1, 1), torch.zeros(1), np.full(5, 0.2, np.float32), loudness_db, 0.0, attention)
 
 
-def heard(loudness_db: float, beta: tuple[float, ...] = EVEN) -> AudioEmbedding:
-    return AudioEmbedding(torch.zeros(1, 1), torch.zeros(1), np.array(beta, np.float32), loudness_db, 0.0)
+@pytest.mark.parametrize("room_db", [-14.0, -20.0, -32.0])
+def test_a_sound_steers_by_the_root_of_its_amplitude_beside_what_the_room_is_used_to(room_db):
+    for step_db, expected in ((0, 1.0), (-12, 0.5), (-6, 0.5**0.5), (3, 2**0.25), (30, 1.25)):
+        assert magnitude(heard(min(0.0, room_db + step_db)), room_db) == pytest.approx(
+            expected if room_db + step_db <= 0 else 1.25, abs=1e-6
+        )
 
 
-@pytest.mark.parametrize(
-    ("loudness_db", "expected"),
-    [(-90, 0.0), (-50, 0.0), (-48, 0.0), (-39, 0.25), (-30, 0.5), (-21, 0.75), (-12, 1.0), (0, 1.0)],
-)
-def test_sound_steers_from_minus_48_to_minus_12_decibels(loudness_db, expected):
-    assert magnitude(heard(loudness_db)) == pytest.approx(expected, abs=1e-6)
+@pytest.mark.parametrize(("loudness_db", "share"), [(-50, 1.0), (-52.5, 0.75), (-57.5, 0.25), (-60, 0.0), (-90, 0.0)])
+def test_towards_silence_it_fades_out(loudness_db, share):
+    assert magnitude(heard(loudness_db), -50.0) == pytest.approx(share * 2 ** ((loudness_db + 50) / 12), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("newest", "expected"),
-    [(0.0, 0.0), (0.05, 0.25), (0.1, 0.5), (0.2, 1.0), (0.6, 1.0)],  # an even share is 0.2; more counts no more
-)
-def test_a_sound_that_has_ended_loses_its_say_with_the_attention_to_now(newest, expected):
-    rest = (1 - newest) / 4
-    assert magnitude(heard(-12, (rest, rest, rest, rest, newest))) == pytest.approx(expected, abs=1e-6)
-    assert magnitude(heard(-30, (rest, rest, rest, rest, newest))) == pytest.approx(expected / 2, abs=1e-6)
+def test_a_sound_that_has_ended_loses_its_say_with_the_attention_to_now():
+    for attention in (0.0, 0.25, 0.66, 0.99, 1.0):
+        assert magnitude(heard(-14, attention)) == pytest.approx(attention)
 
 
 def test_a_crossfade_turns_the_direction_and_fades_the_length():

@@ -27,21 +27,34 @@ def denoiser(x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.
     return torch.tanh(x_t.roll(1, -1) * (0.5 + bias) + 0.3 * torch.sin(3 * x_t * bias) + t[:, None, None, None] / 2000)
 
 
-def conditions(weights: tuple[float, ...], seed: int = 0) -> Conditions:
+def conditions(weights: tuple[float, ...], seed: int = 0, negative: bool = False) -> Conditions:
     g = torch.Generator().manual_seed(seed)
-    tokens = torch.randn(3 + len(weights), 3, 4, generator=g, dtype=torch.float64)
-    terms = tuple(AudioTerm(tokens[3 + i], w) for i, w in enumerate(weights))
-    return Conditions(tokens[0], tokens[1], tokens[2], terms)
+    text, null, fog, *sounds = torch.randn(3 + len(weights), 3, 4, generator=g, dtype=torch.float64)
+    return Conditions(
+        text, null, fog if negative else null, tuple(AudioTerm(a, w) for a, w in zip(sounds, weights, strict=True))
+    )
 
 
 def sample(*request, **start) -> Sampled:
     return LcmSampler(denoiser, NoiseSchedule(SPEC))(SampleRequest(*request, **start))
 
 
+def masked(d: np.ndarray, quantile: float) -> np.ndarray:
+    """d where |d| reaches its quantile over space, channel by channel."""
+    out = np.zeros_like(d)
+    for channel in range(d.shape[1]):
+        size = np.sort(np.abs(d[0, channel]).ravel())
+        kept = max(1, round((1 - quantile) * size.size))
+        keep = np.abs(d[0, channel]) >= size[-kept]
+        out[0, channel][keep] = d[0, channel][keep]
+    return out
+
+
 def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, steps: int, weights) -> np.ndarray:
     """The formulas as DESIGN and paper state them, in numpy float64, one evaluation at a time, thresholds by sorting.
 
-    `weights[i]` are the sounds' weights at step i.
+    `weights[i]` are the sounds' weights at step i. Several sounds are evaluated as their weighted mean. Directions
+    start at "", also beside a negative prompt; nothing gathers in the warm-up.
     """
     betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
     alpha_bar = np.cumprod(1 - betas)
@@ -49,15 +62,6 @@ def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, st
 
     def e(x, t, tokens):
         return denoiser(torch.from_numpy(x), torch.tensor([t]), tokens[None]).numpy()
-
-    def masked(d):
-        out = np.zeros_like(d)
-        for channel in range(d.shape[1]):
-            size = np.sort(np.abs(d[0, channel]).ravel())
-            kept = max(1, round((1 - g.quantile) * size.size))
-            keep = np.abs(d[0, channel]) >= size[-kept]
-            out[0, channel][keep] = d[0, channel][keep]
-        return out
 
     v = np.zeros_like(noise)
     x = noise
@@ -68,17 +72,18 @@ def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, st
         else:
             e_t = e(x, t, c.text)
             if tier is Tier.SEMANTIC:
-                base, d = e_t, masked(g.audio_scale * (e(x, t, blended) - e_t))
+                base, d = e_t, masked(g.audio_scale * (e(x, t, blended) - e_t), g.quantile)
             else:
                 e_u = e(x, t, c.uncond)
                 base = e_u + g.guidance_scale * (e_t - e_u)
-                d = sum(
-                    masked(g.audio_scale * w * (e(x, t, a.tokens) - e_u))
-                    for w, a in zip(weights[i], c.audio, strict=True)
-                )
-            gamma = d + g.momentum_scale * v
-            v = g.momentum_beta * v + (1 - g.momentum_beta) * gamma
-            guided = base + gamma if i >= int(g.warmup * steps) else base
+                tokens = torch.stack([a.tokens for a in c.audio])
+                mean = torch.from_numpy(np.average(tokens, axis=0, weights=weights[i]))
+                d = masked(g.audio_scale * sum(weights[i]) * (e(x, t, mean) - e(x, t, c.null)), g.quantile)
+            guided = base
+            if i >= int(g.warmup * steps):
+                gamma = d + g.momentum_scale * v
+                v = g.momentum_beta * v + (1 - g.momentum_beta) * gamma
+                guided = base + gamma
         a, s = np.sqrt(alpha_bar[t]), np.sqrt(1 - alpha_bar[t])
         x0 = (x - s * guided) / a
         c_skip, c_out = 0.25 / ((10 * t) ** 2 + 0.25), 10 * t / np.sqrt((10 * t) ** 2 + 0.25)
@@ -92,10 +97,11 @@ def plain_statement(noise: np.ndarray, c: Conditions, tier: str, g: Guidance, st
 @pytest.mark.parametrize("tier", Tier)
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("weights", [(1.0,), (0.7, 0.4)])
-def test_sampler_matches_the_formulas(tier, steps, weights):
+@pytest.mark.parametrize("negative", [False, True])
+def test_sampler_matches_the_formulas(tier, steps, weights, negative):
     guidance = Guidance(guidance_scale=1.7, audio_scale=2.0, quantile=0.8, warmup=0.25)
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    c = conditions(weights)
+    c = conditions(weights, negative=negative)
     got = sample(noise, c, tier, guidance, steps).x0.numpy()
     want = plain_statement(noise.numpy(), c, tier, guidance, steps, [weights] * steps)
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
@@ -136,8 +142,11 @@ def test_guidance_grows_with_amount(tier):
 
 def test_evaluations_per_step_are_the_tiers_promise():
     noise = torch.randn(SHAPE)
-    counts = [sample(noise, conditions((1.0,)), t, Guidance(), 2).evaluations for t in Tier]
-    assert counts == [2, 4, 6]
+    for weights in ((1.0,), (0.7, 0.4, 0.2), (0.7, 0.0)):
+        counts = [sample(noise, conditions(weights), t, Guidance(), 2).evaluations for t in Tier]
+        assert counts == [2, 4, 6]
+    counts = [sample(noise, conditions((0.7, 0.4), negative=True), t, Guidance(), 2).evaluations for t in Tier]
+    assert counts == [2, 4, 8], "what a negative prompt leads away from is not where a sound's direction starts"
 
 
 @pytest.mark.parametrize("tier", [Tier.BLEND, Tier.SEMANTIC])

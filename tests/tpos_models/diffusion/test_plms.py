@@ -25,12 +25,11 @@ def denoiser(x_t, t, tokens):
     return torch.tanh(x_t.roll(1, -1) * (0.5 + bias) + 0.3 * torch.sin(3 * x_t * bias) + t[:, None, None, None] / 2000)
 
 
-def conditions(weights, dtype=torch.float64):
+def conditions(weights, dtype=torch.float64, negative=False):
     g = torch.Generator().manual_seed(0)
-    tokens = torch.randn(3 + len(weights), 3, 4, generator=g, dtype=torch.float64).to(dtype)
-    return Conditions(
-        tokens[0], tokens[1], tokens[2], tuple(AudioTerm(tokens[3 + i], w) for i, w in enumerate(weights))
-    )
+    text, null, fog, *sounds = torch.randn(3 + len(weights), 3, 4, generator=g, dtype=torch.float64).to(dtype)
+    terms = tuple(AudioTerm(sound, weight) for sound, weight in zip(sounds, weights, strict=True))
+    return Conditions(text, null, fog if negative else null, terms)
 
 
 def noise(dtype=torch.float64):
@@ -38,9 +37,9 @@ def noise(dtype=torch.float64):
 
 
 def play(start_noise, c, guidance, steps=50, spec=SPEC, **start):
-    """The frame as the reference sampler makes it; what a request says of tier, strengths and steps is not asked."""
-    sampler = PlmsSampler(denoiser, NoiseSchedule(spec), steps, guidance)
-    return sampler(SampleRequest(start_noise, c, Tier.BLEND, Guidance(9.0, 9.0), 1, **start))
+    """The frame as the reference sampler makes it; what a request says of tier and steps is not asked."""
+    sampler = PlmsSampler(denoiser, NoiseSchedule(spec), steps)
+    return sampler(SampleRequest(start_noise, c, Tier.BLEND, guidance, 1, **start))
 
 
 def plain_statement(x, c, g, steps, weights, prediction_type="epsilon"):
@@ -55,17 +54,20 @@ def plain_statement(x, c, g, steps, weights, prediction_type="epsilon"):
     def guided(x, t, i):
         nonlocal v
         e_u, e_t = model(x, t, c.uncond), model(x, t, c.text)
-        d = np.zeros_like(x)
-        for w, term in zip(weights[i], c.audio, strict=True):
-            difference = g.audio_scale * w * (model(x, t, term.tokens) - e_u)
+        out = e_u + g.guidance_scale * (e_t - e_u)
+        if t < 1000 * (1 - g.warmup):
+            total = sum(weights[i])
+            tokens = sum(w * term.tokens for w, term in zip(weights[i], c.audio, strict=True)) / total
+            difference = g.audio_scale * total * (model(x, t, tokens) - model(x, t, c.null))
+            d = np.zeros_like(x)
             for channel in range(x.shape[1]):
                 size = np.sort(np.abs(difference[0, channel]).ravel())
                 kept = max(1, round((1 - g.quantile) * size.size))
                 mask = np.abs(difference[0, channel]) >= size[-kept]
                 d[0, channel] += np.where(mask, difference[0, channel], 0)
-        gamma = d + g.momentum_scale * v
-        v = g.momentum_beta * v + (1 - g.momentum_beta) * gamma
-        out = e_u + g.guidance_scale * (e_t - e_u) + (gamma if t < 800 else 0)
+            gamma = d + g.momentum_scale * v
+            v = g.momentum_beta * v + (1 - g.momentum_beta) * gamma
+            out = out + gamma
         if prediction_type == "v_prediction":
             out = np.sqrt(alpha_bar[t]) * out + np.sqrt(1 - alpha_bar[t]) * x
         return out
@@ -92,12 +94,17 @@ def plain_statement(x, c, g, steps, weights, prediction_type="epsilon"):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("weights", [(1.0,), (0.7, 0.4)])
-def test_fifty_steps_are_the_papers(weights, prediction_type, dtype):
-    spec, guidance = replace(SPEC, prediction_type=prediction_type), Guidance(guidance_scale=2.0, audio_scale=1.0)
-    got = play(noise(dtype), conditions(weights, dtype), guidance, spec=spec)
-    want = plain_statement(noise().numpy(), conditions(weights), guidance, 50, [weights] * 50, prediction_type)
-    assert got.evaluations == 51 * (2 + len(weights))
+@pytest.mark.parametrize(
+    ("weights", "negative", "warmup"), [((1.0,), False, 0.2), ((0.7, 0.4), False, 0.1), ((0.7, 0.4), True, 0.05)]
+)
+def test_fifty_steps_are_the_papers(weights, negative, warmup, prediction_type, dtype):
+    spec = replace(SPEC, prediction_type=prediction_type)
+    guidance = Guidance(guidance_scale=2.0, audio_scale=1.0, warmup=warmup)
+    got = play(noise(dtype), conditions(weights, dtype, negative), guidance, spec=spec)
+    want = plain_statement(
+        noise().numpy(), conditions(weights, negative=negative), guidance, 50, [weights] * 50, prediction_type
+    )
+    assert got.evaluations == 51 * (4 if negative else 3)
     if dtype == torch.float64:
         np.testing.assert_allclose(got.x0.numpy(), want, rtol=1e-9, atol=1e-9)
     else:  # a few cells at the quantile's border may fall on the other side of it in float32

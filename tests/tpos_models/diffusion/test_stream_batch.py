@@ -38,9 +38,9 @@ class Net:
 def moment(seed: int, tier: Tier = Tier.BLEND, steps: int = 4) -> SampleRequest:
     """One frame of a moving show."""
     random = torch.Generator().manual_seed(seed)
-    text, null, uncond, sound = torch.randn(4, 3, 5, generator=random).double()
+    text, null, sound = torch.randn(3, 3, 5, generator=random).double()
     noise = torch.randn(1, 4, 6, 6, generator=random).double()
-    conditions = Conditions(text, null, uncond, (AudioTerm(sound, 0.8),))
+    conditions = Conditions(text, null, null, (AudioTerm(sound, 0.8),))
     return SampleRequest(noise, conditions, tier, SPEC.guidance, steps, metadata=seed)
 
 

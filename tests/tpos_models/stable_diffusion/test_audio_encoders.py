@@ -25,7 +25,15 @@ from tpos_models.stable_diffusion.audio_encoders import (
     choose_audio_encoder,
 )
 from tpos_models.stable_diffusion.phrases import Phrase, bank, stand_out
-from tpos_models.stable_diffusion.tpos import Attention, Mapping, TposAudioEncoder, import_tpos, is_tpos, load_tpos
+from tpos_models.stable_diffusion.tpos import (
+    Attention,
+    FrontEnd,
+    Mapping,
+    TposAudioEncoder,
+    import_tpos,
+    is_tpos,
+    load_tpos,
+)
 
 SMALL = EncoderConfig(size=16, widths=(4, 4, 8, 8), map_hidden=12, map_out=76 * 32)
 
@@ -229,13 +237,29 @@ def test_stable_diffusion_hears_through_the_imported_checkpoint(released, pipeli
     assert abs(heard.beta.sum() - 1) < 1e-5
     sound, _, beta = Attention(encoder)(features := torch.randn(1, 5, 16))
     encoding = encoder.attend(features)
-    assert torch.equal(sound, encoding.weighted.sum(1))
+    assert torch.equal(sound, 5 * encoding.weighted[:, -1])
     assert torch.equal(beta, encoding.beta)
-    assert torch.equal(Mapping(mapping, null[0])(sound)[0, 1:].flatten(), mapping(5 * sound)[0])
+    assert torch.equal(Mapping(mapping, null[0])(sound)[0, 1:].flatten(), mapping(sound)[0])
     silence = load(str(pipelines("sd15")[0]), audio_encoder=out).audio.hear(
         np.zeros(441_000, np.float32), 441_000, 20.0
     )
     assert (silence.tokens - heard.tokens).abs().max() > 1e-6
+
+
+def test_a_checkpoint_is_shown_the_pictures_that_its_import_names(released, models):
+    _, _, folder = released
+    rain = synthesise("rain", 9.0, 3)
+
+    def heard(**front_end):
+        out = import_tpos(folder / "encoder.pth", folder / "map.pth", folder / "tpos", SMALL, **front_end)
+        return TposAudioEncoder(out, models("sd15").text).hear(rain, rain.size, 9.0).joint
+
+    assert torch.equal(heard(), heard(front_end=FrontEnd.LINEAR))
+    assert not torch.allclose(heard(), heard(front_end=FrontEnd.MEL), atol=1e-4)
+    record = folder / "tpos" / "tpos_encoder.json"
+    record.write_text(record.read_text().replace('"mel"', '"cochlea"'))
+    with pytest.raises(ModelError, match="front_end is cochlea; linear or mel would be accepted"):
+        TposAudioEncoder(folder / "tpos", models("sd15").text)
 
 
 @pytest.mark.parametrize(("every", "maps"), [(None, 3), (1, 20)])

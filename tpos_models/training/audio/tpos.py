@@ -24,7 +24,7 @@ from tpos_models.audio.encoder import PAPER, EncoderConfig, TokenMap, TPoSEncode
 from tpos_models.audio.spectrogram import segments, spectrogram
 from tpos_models.contracts import AudioWindow, TextSpace
 from tpos_models.errors import MediaError, MissingFileError
-from tpos_models.stable_diffusion.tpos import ENCODER, MAP, MAP_SCALE, probe
+from tpos_models.stable_diffusion.tpos import ENCODER, MAP, probe
 from tpos_models.training import loop
 from tpos_models.training.audio.data import spec_augment
 from tpos_models.training.audio.losses import info_nce_of_pairs
@@ -71,7 +71,7 @@ class Tpos(nn.Module):
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         encoding = self.encoder(pictures)
         sound = encoding.weighted.sum(1)
-        return encoding.last, sound, self.map(MAP_SCALE * sound)
+        return encoding.last, sound, self.map(sound)
 
 
 class TposStage:
@@ -138,7 +138,7 @@ def to_segments(path: Path, rng: np.random.Generator) -> np.ndarray:
         start = int(rng.integers(mono.size - length))
         mono = mono[start : start + length]
     mono = np.pad(mono, (length - mono.size, 0))
-    return segments(spectrogram(mono, WINDOW, "window")[:, : WINDOW.frames], WINDOW)
+    return segments(spectrogram(mono, WINDOW, "absolute")[:, : WINDOW.frames], WINDOW)
 
 
 def train_tpos(
