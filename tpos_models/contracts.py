@@ -41,6 +41,8 @@ class ModelSpec:
     num_train_timesteps: int = 1000
     timesteps: tuple[int, ...] = (999, 679, 359, 99)
     """Timesteps of the few-step schedule, noisiest first; n steps take n of them, evenly."""
+    most_steps: int | None = None
+    """Steps beyond which its pictures get worse; None: it gains by as many as it has timesteps."""
     guidance: Guidance = Guidance()
     """Strengths at `amount` 1 that suit this model."""
     spherical: bool = True

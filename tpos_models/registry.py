@@ -96,6 +96,15 @@ def resizable(name: str) -> bool:
     return name != POCKET
 
 
+def most_steps(name: str) -> int | None:
+    """Steps a frame beyond which a model's pictures get worse; None where that is not known without opening it."""
+    if name != POCKET:
+        return None
+    from tpos_models.pocket.networks import SPEC
+
+    return SPEC.most_steps
+
+
 def smaller(name: str, size_px: tuple[int, int] | None, halvings: int) -> tuple[int, int] | None:
     """`size_px`, or the model's own size, with its sides halved; whole cells of 64 pixels, at least one."""
     if not halvings:

@@ -138,7 +138,7 @@ class Live:
         state = self.show.current()
         self._carry_out_effects()
         self._take_frame(now_s)
-        self.words.follow(state.prompts, self._chain.loaded)
+        self.words.follow(state.prompts, state.steps, self._chain.loaded)
         if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file
             self.recording.follow(state)
         features, hud = self.engine.capture.latest, self._hud(state, now_s)

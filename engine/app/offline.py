@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from engine.app.options import LookOptions, ModelOptions
-from engine.app.prompt_check import unknown_words
+from engine.app.prompt_check import remarks
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.resample import Intake, mono, read_sound
@@ -135,7 +135,7 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     sound = _first_seconds(read_sound(file), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
     show = _open_show(look, picture)
-    for line in unknown_words(show.pipeline.model, state.prompts):
+    for line in remarks(show.pipeline.model, state.prompts, state.steps):
         console.notify(f"tpos: {line}")
     return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
 

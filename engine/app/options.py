@@ -26,7 +26,7 @@ from engine.core.parameters import Kind, Parameter
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.precision import Precision
-from tpos_models.registry import PLAIN, POCKET, Additions
+from tpos_models.registry import PLAIN, POCKET, Additions, most_steps
 
 MAX_SIDE_PX = 8192
 MAX_REFERENCE_STEPS = 500
@@ -136,6 +136,11 @@ class LookOptions(ModelOptions):
         for name, value in self.settings.items():
             if not (name == "steps" and self.is_reference):
                 _check(PARAMETERS[name], value)
+        steps, most = int(self.settings.get("steps", 1)), most_steps(self.name)
+        if most and steps > most and not self.is_reference:
+            raise InputError(
+                f"--steps {steps}: {self.name}'s pictures get worse with more than {most}; {most} would be accepted"
+            )
         if self.is_reference and not 2 <= self.reference_steps <= MAX_REFERENCE_STEPS:
             accepted = f"2 to {MAX_REFERENCE_STEPS} would be accepted with --sampler {SamplerChoice.REFERENCE}"
             raise InputError(f"--steps {self.reference_steps}: {accepted}")

@@ -110,7 +110,8 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
     if options.compare:
         _compare(bench)
     if options.sweep:
-        _points(bench, tuple(Tier), SWEPT_STEPS)
+        most = model.spec.most_steps or len(model.spec.timesteps)
+        _points(bench, tuple(Tier), [n for n in SWEPT_STEPS if n <= most])
     if not (options.compare or options.sweep):
         _points(bench, (options.guidance,) if options.guidance else tuple(Tier), (options.steps,))
         _latencies(bench, stages)

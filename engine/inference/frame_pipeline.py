@@ -68,7 +68,7 @@ class FramePipeline:
         self.plan = plan
         """How frames are made; its owner may give another between two."""
         self._clock = clock
-        self._most_steps = min(most_steps, len(model.spec.timesteps))
+        self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
         self._at_once = frames_at_once(beside_display) if model.runner == "onnx" else 1

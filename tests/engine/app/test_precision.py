@@ -42,7 +42,7 @@ def test_two_renders_are_the_same_bytes_whichever_precision_is_faster(unset, thu
     for name, times, asked in (("plain", 0.1, None), ("int8-wins", 100.0, "auto")):
         monkeypatch.setattr(int8, "speedup", lambda *_, times=times: times)
         monkeypatch.setenv("TPOS_CACHE", str(tmp_path / name))
-        look = LookOptions(prompt="a lake", precision=asked, settings={"seed": 4, "steps": 2})
+        look = LookOptions(prompt="a lake", precision=asked, settings={"seed": 4})
         film = offline.FilmOptions(tmp_path / f"{name}.mp4", (128, 128), 10.0, 0.4)
         offline.render_file(thunder, film, look, lambda share: None)
         films.append([picture for _, picture in read_frames(film.output)])

@@ -71,6 +71,11 @@ BAD = [
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "random:tiny-lcm", "--lora", "{}/l.safetensors"), "LoRA"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "random:tiny-lcm", "--ear", "nose"), "clap"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--sampler", "ddim"), "reference"),
+    (
+        ("render", "{}/good.wav", "-o", "{}/x.mp4", "--steps", "2"),
+        "--steps 2: pocket's pictures get worse with more than 1",
+    ),
+    (("models", "import-tpos", "{}/a.pth", "{}/b.pth", "-o", "{}/t", "--front-end", "ear"), "linear or mel"),
     (("evaluate", "{}/missing.mp4"), "missing.mp4"),
     (("evaluate", "{}/good.wav"), "no pictures"),
     (("evaluate", "{}/text.wav"), "text.wav"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.app.prompt_check import remarks
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, GuidanceTier, Prompt, Rule, ShowState, SoundWindow
 from engine.inference.frame_pipeline import FramePipeline
@@ -210,16 +211,24 @@ def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkey
         assert stage.at_once(BEACH) == expected
 
 
-def test_more_steps_than_the_model_knows_are_taken_as_all(model):
-    stage, _ = fresh(model)
-    frame = stage.frame(replace(BEACH, steps=8, guidance=GuidanceTier.BLEND))
-    assert frame.evaluations == len(model.spec.timesteps)
+@pytest.fixture
+def stepping(model):
+    """The same, taken for a model that gains by more steps."""
+    return replace(model, spec=replace(model.spec, most_steps=None))
 
 
-def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(model):
+def test_more_steps_than_the_model_knows_or_gains_by_are_not_taken(model, stepping):
+    asked = replace(BEACH, steps=8, guidance=GuidanceTier.BLEND)
+    assert fresh(stepping)[0].frame(asked).evaluations == len(model.spec.timesteps)
+    assert fresh(model)[0].frame(asked).evaluations == 1
+    assert [*remarks(model, (), 1), *remarks(stepping, (), 8)] == []
+    assert list(remarks(model, (), 2)) == ["pocket's pictures get worse with more than 1 step a frame; not taken"]
+
+
+def test_a_stream_batch_gives_the_plain_frames_later_and_says_what_shaped_them(stepping):
     states = [replace(BEACH, steps=2, guidance=GuidanceTier.BLEND, revision=i, seed=i) for i in range(4)]
-    plain = [fresh(model)[0].frame(state).image.astype(int) for state in states]
-    stage = FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True))
+    plain = [fresh(stepping)[0].frame(state).image.astype(int) for state in states]
+    stage = FramePipeline(stepping, VirtualClock(), choose_plan(stepping, stream_batch=True))
     frames = [stage.frame(state) for state in states]
     assert [frame.revision for frame in frames] == [0, 0, 1, 2]
     assert [frame.index for frame in frames] == [1, 2, 3, 4]
