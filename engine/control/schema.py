@@ -85,6 +85,8 @@ def _options(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 def _child(kind: inspect.Type, step: Step) -> inspect.Type | None:
     if isinstance(kind, inspect.VarTupleType) and isinstance(step, int):
         return kind.item_type
+    if isinstance(kind, inspect.DictType):
+        return kind.value_type
     if isinstance(kind, inspect.StructType):
         return next((f.type for f in kind.fields if f.encode_name == step), None)
     return None
@@ -117,6 +119,8 @@ def describe(kind: inspect.Type) -> str:
             return "true or false"
         case inspect.VarTupleType():
             return f"a list of {kind.min_length or 0}..{kind.max_length} items, each {describe(kind.item_type)}"
+        case inspect.DictType():
+            return f"a table of at most {kind.max_length} names, each {describe(kind.value_type)}"
         case inspect.StructType():
             return f"a table with the keys {', '.join(f.encode_name for f in kind.fields)}"
     return "a value"
