@@ -56,7 +56,8 @@ def _unknown_key(path: list[Step], keys: list[str]) -> str:
 
 
 def _steps(place: str) -> list[Step]:
-    return [int(i) if i else name for name, i in re.findall(r"\.([^.\[`]+)|\[(\d+)\]", place)]
+    named = place.replace("[...]", "")  # msgspec does not say which of a table's free names
+    return [int(i) if i else name for name, i in re.findall(r"\.([^.\[`]+)|\[(\d+)\]", named)]
 
 
 def spell(path: list[Step]) -> str:
@@ -85,8 +86,6 @@ def _options(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 def _child(kind: inspect.Type, step: Step) -> inspect.Type | None:
     if isinstance(kind, inspect.VarTupleType) and isinstance(step, int):
         return kind.item_type
-    if isinstance(kind, inspect.DictType):
-        return kind.value_type
     if isinstance(kind, inspect.StructType):
         return next((f.type for f in kind.fields if f.encode_name == step), None)
     return None

@@ -124,8 +124,7 @@ def test_a_moving_fader_is_no_other_recording_of_a_whole_step(trt, eager, tmp_pa
     assert calls[0] == calls[-1] > 0
 
 
-@pytest.mark.parametrize("whole_steps", [False, True])
-def test_a_loras_strength_moves_and_nothing_is_recorded_again(trt, eager, tmp_path, whole_steps, monkeypatch):
+def test_a_loras_strength_moves_and_nothing_is_recorded_again(trt, tmp_path):
     lora = write_lora(tmp_path / "style.safetensors", LINEAR, CONV, TEXT)
     recorded = list[Run]()
 
@@ -133,13 +132,13 @@ def test_a_loras_strength_moves_and_nothing_is_recorded_again(trt, eager, tmp_pa
         return strict_gpu.capture(lambda *tensors: recorded.append(execute) or execute(*tensors))
 
     fitted, torchs = (
-        load(runner, whole_steps, (f"{lora}:0.5",)) for runner in (strict_gpu.runner(trt, tmp_path), run_in_torch)
+        load(runner, True, (f"{lora}:0.5",)) for runner in (strict_gpu.runner(trt, tmp_path), run_in_torch)
     )
     assert fitted.loras is not None
     assert torchs.loras is not None
     plan, want = captured(eager_plan(fitted), capture), eager_plan(torchs)
     frames, calls = [], []
-    for strength in (0.0, 0.0, 0.7, -1.2, 0.0):
+    for strength in (0.0, 0.7, 0.0):
         fitted.loras.set({"style": strength})
         torchs.loras.set({"style": strength})
         (got, _), (true, _) = (
@@ -148,9 +147,9 @@ def test_a_loras_strength_moves_and_nothing_is_recorded_again(trt, eager, tmp_pa
         torch.testing.assert_close(got.x0, true.x0, rtol=1e-4, atol=1e-4)
         frames.append(got.x0.clone())
         calls.append(len(recorded))
-    assert calls[1] == calls[-1] > 0
-    assert torch.equal(frames[1], frames[-1])
-    assert not torch.allclose(frames[1], frames[2], atol=1e-3)
+    assert calls[0] == calls[-1] > 0
+    assert torch.equal(frames[0], frames[2])
+    assert not torch.allclose(frames[0], frames[1], atol=1e-3)
 
 
 def test_weights_that_an_engine_does_not_exchange_cost_the_backend(trt, tmp_path, monkeypatch):

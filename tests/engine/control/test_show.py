@@ -10,7 +10,7 @@ from engine.control.arguments import CommandError
 from engine.control.changes import Looks, parse_prompts
 from engine.control.queue import Command, CommandQueue
 from engine.control.show import Effect, EffectKind, Show, apply
-from engine.core.messages import Fit, GuidanceTier, Prompt, ShowState
+from engine.core.messages import Fit, GuidanceTier, LoraStrength, Prompt, ShowState
 
 LOOK = """
 schema = 1
@@ -46,6 +46,7 @@ def say(show: Show, address: str, *values: object) -> list[Effect]:
 
 def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
     samples = {"s": "other", "f": 0.5, "b": True}
+    show.set(loras=(LoraStrength("one"), LoraStrength("two"), LoraStrength("three")))
     for row in ADDRESSES:
         address = row.path.replace("/N/", "/3/")
         command, clamped = parse(
