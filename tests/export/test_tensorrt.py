@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from small_loras import CONV, LINEAR, write_lora
 from small_networks import small
 
 from export import cuda_graphs, onnx_export, tensorrt
@@ -22,9 +21,7 @@ from tpos_models.diffusion.step import pixels_network, step_network
 from tpos_models.errors import DeviceError, MissingPart, ModelError, RunError, StorageError
 from tpos_models.network import Network, max_relative_error, run_in_torch
 from tpos_models.pocket import networks as pocket
-from tpos_models.stable_diffusion import Lora, open_model
-from tpos_models.stable_diffusion.live_lora import LiveLoras
-from tpos_models.stable_diffusion.networks import Placement
+from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
 
 RTX: tensorrt.Library = "tensorrt_rtx"
@@ -273,39 +270,6 @@ def test_an_engine_is_compared_with_torch_once_on_each_gpu(tmp_path):
     assert asked == [1, 2] * 2
 
 
-def with_lora(folder: Path, placement: Placement | None = None) -> tuple[LiveLoras, Network]:
-    """A denoiser and the LoRA that changes it, as strong as 0.25."""
-    live = LiveLoras([Lora(write_lora(folder / "style.safetensors", LINEAR, CONV), 0.25)])
-    recipe = open_model("random:tiny-lcm", placement, (64, 64)).recipe
-    return live, replace(recipe, adapters=live.adapters).denoiser()
-
-
-def test_an_engine_that_is_to_be_refitted_is_compared_with_and_without_what_is_added(tmp_path):
-    """One that goes on with the weights it had is found; strengths are afterwards what they were."""
-    live, network = with_lora(tmp_path)
-    stuck, stamp = run_in_torch(replace(network, adapters=None)), tmp_path / "denoiser.checked"
-    with pytest.raises(RunError, match=r"denoiser-64x64: its engine's answer is 0\.\d+ off torch's"):
-        tensorrt.check_once(stuck, network, "fp16", stamp, "RTX 4090")
-    following = run_in_torch(network)
-    want = following(*network.example(1))[0]
-    tensorrt.check_once(following, network, "fp16", stamp, "RTX 4090")
-    assert stamp.exists()
-    assert live.adapters["unet"].strengths == (0.25,)
-    assert torch.equal(following(*network.example(1))[0], want)
-    assert len(live.adapters["unet"]._attached) == 1
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
-def test_engines_that_are_refitted_are_others_and_are_built_on_a_gpu(rtx, tmp_path):
-    _, network = with_lora(tmp_path)
-    plain, fitted = (tensorrt.identify(one, rtx, "8.9") for one in (replace(network, adapters=None), network))
-    assert "REFIT=1" in fitted.flags.split(",")
-    assert "REFIT=0" in plain.flags.split(",")
-    assert fitted.graph == plain.graph
-    with pytest.raises(DeviceError, match="denoiser-64x64: with --lora an engine is built on a GPU only; torch"):
-        tensorrt.ensure_engine(network, rtx, "8.9", folder=tmp_path)
-
-
 def test_what_is_being_built_is_moved_whole_or_not_at_all(tmp_path):
     def fail() -> None:
         with building(tmp_path / "a") as part:
@@ -348,20 +312,3 @@ class TestOnAGpu:
         path = next(tmp_path.rglob("*.engine"))
         path.write_bytes(path.read_bytes()[:1000])
         assert tensorrt.runner(library, "fp16", tmp_path)(small())(*small().example(1))[0].shape == (1, 4, 8, 8)
-
-    @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-    def test_a_recorded_engine_is_refitted_and_answers_as_torch_does(self, library, precision, tmp_path):
-        placed = Placement(torch.device("cuda"), torch.float16 if precision == "fp16" else torch.float32)
-        live, network = with_lora(tmp_path, placed)
-        run, reference, example = (
-            tensorrt.runner(library, precision, tmp_path)(network),
-            run_in_torch(network),
-            network.example(2),
-        )
-        answers = []
-        for strength in (0.0, 0.9, -0.5, 0.0):
-            live.set({"style": strength})
-            answers.append(run(*example))
-            assert max_relative_error(answers[-1], reference(*example)) < onnx_export.TOLERANCE[precision]
-        assert torch.equal(answers[0][0], answers[-1][0])
-        assert not torch.equal(answers[0][0], answers[1][0])

@@ -32,7 +32,7 @@ def by_name(loras: Sequence[Lora]) -> dict[str, Lora]:
     return named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Attached:
     """Weights of one module: W_0, and the LoRAs' layers for each, by number of the LoRA."""
 
