@@ -162,7 +162,7 @@ class LookOptions(ModelOptions):
 
     def _strengths(self, state: ShowState) -> tuple[LoraStrength, ...]:
         """Every LoRA as strong as it is asked to be, else as in the state, else 1."""
-        if not self.lora:
+        if not self.lora or self.name == POCKET:  # which has none, as loading it will say
             return ()
         from tpos_models.stable_diffusion.live_lora import by_name  # and safetensors with it
         from tpos_models.stable_diffusion.lora import Lora

@@ -74,11 +74,18 @@ class PhraseEncoder:
         self.phrases = tuple(phrase.hear for phrase in encoder.phrases)
         self._encoder, self._text = encoder, text
         self._hears = encoder.joint(list(self.phrases))
+        self._last: tuple[AudioEmbedding, AudioEmbedding] | None = None
 
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
-        """Encode the newest window (see `contracts.AudioEncoder`); tokens are the text encoder's of this moment."""
+        """Encode the newest window (see `contracts.AudioEncoder`); tokens are the text encoder's of this moment.
+
+        An answer that is not another is the same object.
+        """
         heard = self._encoder.embed(samples, end_index, time_s)
-        return replace(heard, tokens=self._tokens(self._encoder.score(heard, self._hears)))
+        tokens = self._tokens(self._encoder.score(heard, self._hears))
+        if self._last is None or self._last[0] is not heard or not torch.equal(self._last[1].tokens, tokens):
+            self._last = heard, replace(heard, tokens=tokens)
+        return self._last[1]
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 of phrases joint (n, joint_size)."""

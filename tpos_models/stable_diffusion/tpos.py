@@ -238,7 +238,8 @@ class TposAudioEncoder(Listener):
         def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             sound, joint, beta = attend(features)
             if self._answers % self._every == 0:
-                self._tokens = torch.cat([text.encode([""]).tokens[0, :1], write(sound)[0][1:]])
+                start = text.encode([""]).tokens[:, :1]  # of this moment's text encoder
+                self._tokens = torch.cat([start, write(sound)[0][:, 1:]], 1)
             self._answers += 1
             return self._tokens, joint, beta.cpu()
 
