@@ -131,9 +131,8 @@ def test_a_loras_strength_moves_and_nothing_is_recorded_again(trt, tmp_path):
     def capture(execute: Run) -> Run:
         return strict_gpu.capture(lambda *tensors: recorded.append(execute) or execute(*tensors))
 
-    fitted, torchs = (
-        load(runner, True, (f"{lora}:0.5",)) for runner in (strict_gpu.runner(trt, tmp_path), run_in_torch)
-    )
+    given = f"{lora}:0.5"
+    fitted, torchs = load(strict_gpu.runner(trt, tmp_path), True, (given,)), load(run_in_torch, False, (given,))
     assert fitted.loras is not None
     assert torchs.loras is not None
     plan, want = captured(eager_plan(fitted), capture), eager_plan(torchs)

@@ -106,7 +106,9 @@ def test_the_command_line_loads_them_and_says_how_strong_they_begin(tmp_path: Pa
     (tmp_path / "storm.toml").write_text(STORM)
 
     def began(*lora: str) -> tuple[dict[str, float], list[str]]:
-        show, troubles = LookOptions(preset=str(tmp_path / "storm.toml"), lora=list(lora)).build_show()
+        show, troubles = LookOptions(
+            "random:tiny-sd15", lora=list(lora), preset=str(tmp_path / "storm.toml")
+        ).build_show()
         return strengths(show.state), [trouble for trouble in troubles if "lora" in trouble]
 
     absent = ["preset storm: lora mist: not loaded; loaded with --lora: style, ink"]

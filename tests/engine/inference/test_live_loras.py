@@ -135,7 +135,7 @@ def test_a_fader_moved_sixty_times_between_two_frames_writes_the_weights_once(st
     counted = Counted(model.loras)
     written = list[int]()
     unet = model.loras.adapters["unet"]  # type: ignore[union-attr]
-    show, _ = LookOptions(lora=[str(style)], prompt="the sea").build_show()
+    show, _ = LookOptions("random:tiny-sd15", lora=[str(style)], prompt="the sea").build_show()
     pipeline = stage(replace(model, loras=counted))
     pipeline.frame(show.current())
     beside = torch.nn.ModuleDict({"unet": open_model("random:tiny-sd15").recipe.source.unet()})
@@ -157,7 +157,7 @@ def test_no_two_frames_are_sampled_side_by_side_while_weights_may_move(style, mo
 
 @pytest.mark.realtime
 def test_an_osc_fader_changes_the_frame_and_one_too_many_is_answered(style, words):
-    show, troubles = LookOptions(lora=[f"{style}:0", f"{words}:0.5"], prompt="the sea").build_show()
+    show, troubles = LookOptions("random:tiny-sd15", lora=[f"{style}:0", f"{words}:0.5"], prompt="the sea").build_show()
     assert troubles == []
     pipeline, frames = stage(load(f"{style}:0", f"{words}:0.5")), list[np.ndarray]()
     still = {"motion": 0.0}

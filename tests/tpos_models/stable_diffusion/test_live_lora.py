@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small_loras import ATTENTION, CONV, LINEAR, TEXT, VALUE, add_by_hand, write_lora
 
 from tpos_models.contracts import Loras, Model
 from tpos_models.errors import InputError
-from tpos_models.network import Network, Run, follow, run_in_torch
+from tpos_models.network import Network, Run, follow, max_relative_error, run_in_torch
 from tpos_models.stable_diffusion import Lora, load, open_model
 from tpos_models.stable_diffusion.live_lora import LiveLoras, by_name
 from tpos_models.stable_diffusion.modules import Denoiser, TextEncoder
 
 NAME = "random:tiny-sd15"
 SOURCE = open_model(NAME).recipe.source
-X = (torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1)), torch.tensor([999]), torch.ones(1, 77, 32))
+G = torch.Generator().manual_seed(1)
+X = (torch.randn(1, 4, 16, 16, generator=G), torch.tensor([999]), torch.randn(1, 77, 32, generator=G))
 
 
 @pytest.fixture
@@ -44,19 +47,19 @@ def by_hand(*loras: tuple[Path, float]) -> torch.Tensor:
 
 def test_a_live_strength_is_the_sum(joint_encoder, style):
     model, loras = playing(joint_encoder, Lora(style, 0.25))
-    torch.testing.assert_close(model.denoiser(*X), by_hand((style, 0.25)), rtol=1e-6, atol=1e-6)
+    assert max_relative_error((model.denoiser(*X),), (by_hand((style, 0.25)),)) < 2e-6
     for strength in (0.7, -1.5, 4.0):
         loras.set({"style": strength})
-        torch.testing.assert_close(model.denoiser(*X), by_hand((style, strength)), rtol=1e-5, atol=1e-6)
+        assert max_relative_error((model.denoiser(*X),), (by_hand((style, strength)),)) < 2e-6
     assert (by_hand((style, 0.7)) - by_hand()).abs().max() > 1e-3, "it draws something else"
 
 
 def test_two_add_up_where_they_change_the_same_layer(joint_encoder, style, ink):
     model, loras = playing(joint_encoder, Lora(style, 0.0), Lora(ink, 0.5))
     loras.set({"style": 0.8})
-    torch.testing.assert_close(model.denoiser(*X), by_hand((style, 0.8), (ink, 0.5)), rtol=1e-5, atol=1e-6)
+    assert max_relative_error((model.denoiser(*X),), (by_hand((style, 0.8), (ink, 0.5)),)) < 2e-6
     loras.set({"style": 0.8, "ink": -1.0, "another": 2.0})
-    torch.testing.assert_close(model.denoiser(*X), by_hand((style, 0.8), (ink, -1.0)), rtol=1e-5, atol=1e-6)
+    assert max_relative_error((model.denoiser(*X),), (by_hand((style, 0.8), (ink, -1.0)),)) < 2e-6
     assert loras.names == ("style", "ink")
 
 
@@ -73,9 +76,9 @@ def test_back_at_zero_it_is_the_plain_model_bit_for_bit(joint_encoder, style, in
     assert torch.equal(model.denoiser(*X), first), "one that is not named has the strength of its file"
 
 
-def test_half_precision_is_rounded_once_from_float32(style):
+def test_half_precision_is_rounded_once_from_float32(style, ink):
     """On a GPU W_0 is float16; steps of a fader leave no error behind."""
-    recipe, live = open_model(NAME).recipe, LiveLoras([Lora(style, 0.3)])
+    recipe, live = open_model(NAME).recipe, LiveLoras([Lora(style, 0.3), Lora(ink, -0.9)])
     unet = recipe.source.unet(torch.float16)
     before = {name: weight.clone() for name, weight in unet.named_parameters()}
     network = Network("unet", lambda: unet, lambda batch: X, (), (), "", adapters=live.adapters["unet"])
@@ -85,11 +88,12 @@ def test_half_precision_is_rounded_once_from_float32(style):
     want = recipe.source.unet()
     for name, weight in want.named_parameters():
         weight.copy_(before[name])
-    add_by_hand(want, [(style, 0.777)])
+    add_by_hand(want, [(style, 0.777), (ink, -0.9)])
     name = f"{LINEAR.removeprefix('unet.')}.weight"
     got, exact = unet.get_parameter(name), want.get_parameter(name)
     assert got.dtype == torch.float16
-    assert torch.equal(got, exact.half())
+    error = (got.double() - exact.double()).abs().numpy() / np.spacing(got.abs().numpy()).astype(float)
+    assert error.max() < 0.75, "units in the last place; float32 itself cancels a little"
 
 
 def test_a_text_encoders_part_is_followed_by_every_prompt(joint_encoder, tmp_path):
@@ -136,6 +140,19 @@ def test_only_what_moved_is_written_and_nothing_at_rest(style, tmp_path):
     assert "text_encoder" not in live.adapters
 
 
+def test_weights_stay_where_they_are(style):
+    """A recorded CUDA graph reads them at the address they had."""
+    live, modules = LiveLoras([Lora(style)]), list[torch.nn.Module]()
+    denoiser = replace(open_model(NAME).recipe, adapters=live.adapters).denoiser()
+    run_in_torch(replace(denoiser, build=lambda: modules.append(denoiser.build()) or modules[0]))
+    before = {name: (weight.data_ptr(), weight.clone()) for name, weight in modules[0].named_parameters()}
+    live.set({"style": 0.3})
+    after = dict(modules[0].named_parameters())
+    assert all(after[name].data_ptr() == address for name, (address, _) in before.items())
+    changed = [name for name, (_, weight) in before.items() if not torch.equal(after[name], weight)]
+    assert sorted(changed) == sorted(f"{layer}.weight" for layer in (LINEAR, CONV))
+
+
 def test_what_is_let_go_is_written_no_more(style):
     live, written = LiveLoras([Lora(style)]), list[str]()
     unet = torch.nn.ModuleDict({"unet": SOURCE.unet()})
@@ -157,7 +174,7 @@ def test_what_is_built_later_has_the_strengths_of_that_moment(joint_encoder, sty
     assert model.loras is not None
     assert not any(name.startswith("denoiser") for name in built)
     model.loras.set({"style": 0.9})
-    torch.testing.assert_close(model.denoiser(*X), by_hand((style, 0.9)), rtol=1e-5, atol=1e-6)
+    assert max_relative_error((model.denoiser(*X),), (by_hand((style, 0.9)),)) < 2e-6
 
 
 def test_names_are_the_files_and_each_is_one(tmp_path, style):
