@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tpos_models.network import Network, Run, Runner, Tensors, as_function
+from tpos_models.network import Network, Run, Runner, Tensors, as_function, follow
 
 DEVICE = torch.device("cuda")
 _WARM_UP = 3
@@ -47,7 +47,9 @@ def runner() -> Runner:
 
     def run(network: Network) -> Run:
         torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
-        return Replayed(as_function(network.build().to(DEVICE)))
+        module = network.build().to(DEVICE)
+        follow(network, module)
+        return Replayed(as_function(module))
 
     return run
 
@@ -105,10 +107,6 @@ class Replayed:
         if self._lends:
             return one.outputs
         return tuple(out.to(tensors[0].device, copy=True) for out in one.outputs)
-
-    def forget(self) -> None:
-        """Drop every graph, as after other weights; the next calls record anew."""
-        self._recordings.clear()
 
     def _recorded(self, tensors: Tensors) -> _Recording:
         inputs = tuple(

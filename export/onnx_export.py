@@ -6,8 +6,9 @@ import contextlib
 import copy
 import io
 import logging
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2}
 """Largest accepted relative error of an exported network against torch in fp32, by precision."""
 
 OPSET = 17
+TRANSPOSED = ".T"
+"""Behind a parameter's name in a graph that holds it transposed, as the tracer leaves every linear layer's."""
 _LARGE = 100_000_000
 """Parameters from which a network is checked at batch 1 and 2 only: ONNX Runtime spells attention out, and that of a
 512x512 picture takes 0.5 GB for each."""
@@ -116,6 +119,7 @@ def _trace(network: Network, path: Path, precision: str, expected: tuple[Case, .
     its casts, and would not notice what is too large.
     """
     module, answers = network.build().float(), list[Tensors]()
+    parameters = dict(module.named_parameters())
     if precision == "fp16":
         module = _in_half(module)
         module.register_forward_hook(lambda _module, _inputs, out: answers.append(_as_tuple(out)))
@@ -135,12 +139,17 @@ def _trace(network: Network, path: Path, precision: str, expected: tuple[Case, .
             dynamo=False,
         )
     del module
-    _finish(raw / path.name, path, first, network.unbatched)
+    _finish(raw / path.name, path, first, network.unbatched, parameters)
     return [max_relative_error(_on_cpu(answer), first.answer, network.rounding) for answer in answers]
 
 
-def _finish(raw: Path, path: Path, case: Case, unbatched: Sequence[str]) -> None:
-    """Write the traced file anew: outputs with the shapes they have, weights within it or all in one file beside."""
+def _finish(
+    raw: Path, path: Path, case: Case, unbatched: Sequence[str], parameters: Mapping[str, torch.Tensor]
+) -> None:
+    """Write the traced file anew: outputs with the shapes they have, weights within it or all in one file beside.
+
+    Weights have their parameters' names (`TRANSPOSED` behind some), as refitting an engine needs them.
+    """
     import onnx  # which a network that is built already does not need
 
     model = onnx.load(raw)
@@ -151,11 +160,40 @@ def _finish(raw: Path, path: Path, case: Case, unbatched: Sequence[str]) -> None
         sizes = list(zip(output.type.tensor_type.shape.dim, answer.shape, strict=True))
         for dimension, size in sizes if output.name in unbatched else sizes[1:]:
             dimension.dim_value = size
+    _rename(model.graph, parameters)
     beside = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _EXTERNAL_BYTES
     location = f"{path.stem}.data" if beside else None
     onnx.save_model(
         model, path, save_as_external_data=beside, location=location, size_threshold=_SMALLEST_EXTERNAL_BYTES
     )
+
+
+def _rename(graph: Any, parameters: Mapping[str, torch.Tensor]) -> None:
+    """The names that the tracer knows no longer by value, those within `_InHalf` by what stands before them."""
+    matrices = {name: weight.cpu() for name, weight in parameters.items() if weight.ndim == 2}
+    names: dict[str, str] = {}
+    for stored in graph.initializer:
+        if (outside := re.sub(r"(^|\.)module\.", r"\1", stored.name, count=1)) in parameters:
+            names[stored.name] = outside
+        elif (name := _transposed(stored, matrices)) is not None:
+            matrices.pop(name)
+            names[stored.name] = f"{name}{TRANSPOSED}"
+    for tensor in graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+
+
+def _transposed(stored: Any, matrices: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of the matrix that a graph's tensor is the transpose of."""
+    if len(stored.dims) != 2:
+        return None
+    from onnx import numpy_helper
+
+    value = torch.from_numpy(numpy_helper.to_array(stored).copy())
+    alike = [name for name, weight in matrices.items() if weight.shape == value.T.shape]
+    alike = [name for name in alike if torch.equal(matrices[name][:, 0].to(value.dtype), value[0])]
+    return next((name for name in alike if torch.equal(matrices[name].to(value.dtype).T, value)), None)
 
 
 def _in_half(module: nn.Module) -> nn.Module:

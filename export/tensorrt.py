@@ -25,7 +25,7 @@ from export.cache import building, cache_folder
 from export.tensorrt_build import Flags, Progress, build, builder_flags
 from export.tensorrt_engine import Engine
 from tpos_models.errors import DeviceError, MissingPart, ModelError, RunError, StorageError
-from tpos_models.network import Network, Run, Runner, max_relative_error, run_in_torch
+from tpos_models.network import Network, Run, Runner, as_function, follow, max_relative_error
 
 Library = Literal["tensorrt_rtx", "tensorrt"]
 LIBRARIES: tuple[Library, ...] = ("tensorrt", "tensorrt_rtx")
@@ -117,13 +117,14 @@ class Identity:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def identify(
-    network: Network, library: Library, gpu: str | None = None, precision: str = "fp16", refittable: bool = False
-) -> Identity:
-    """The engine of a network for a GPU; raises `MissingPart` or `DeviceError`."""
+def identify(network: Network, library: Library, gpu: str | None = None, precision: str = "fp16") -> Identity:
+    """The engine of a network for a GPU, which takes other weights where the network has adapters.
+
+    Raises `MissingPart` or `DeviceError`.
+    """
     trt = load_library(library)
     graph = onnx_export.cached_path(network, Path(), precision).name
-    flags = ",".join(f"{name}={on:d}" for name, on in builder_flags(trt, refittable).items())
+    flags = ",".join(f"{name}={on:d}" for name, on in builder_flags(trt, network.adapters is not None).items())
     return Identity(
         network.name, graph, f"{library} {trt.__version__}", gpu_label(library, gpu), network.max_batch, flags
     )
@@ -167,7 +168,6 @@ def ensure_engine(
     gpu: str | None = None,
     precision: str = "fp16",
     folder: Path | None = None,
-    refittable: bool = False,
     notify: Notify = silent,
 ) -> bytes:
     """The engine from the cache, built where it is not there, damaged or foreign.
@@ -175,12 +175,15 @@ def ensure_engine(
     A cache that cannot be written costs a build at every start, never the show. Raises `MissingPart`, `DeviceError`,
     `ModelError` where the graph is refused, `RunError` where the build fails.
     """
-    identity = identify(network, library, gpu, precision, refittable)
+    identity = identify(network, library, gpu, precision)
     path = cached_path(identity, folder)
     try:
         return read_engine(path, identity)
     except (OSError, ModelError):
-        flags = builder_flags(load_library(library), refittable)
+        flags = builder_flags(load_library(library), network.adapters is not None)
+        if network.adapters is not None and not cuda_graphs.available()[0]:
+            here = cuda_graphs.available()[1]
+            raise DeviceError(f"{network.name}: with --lora an engine is built on a GPU only; {here}") from None
         engine = _build(network, library, identity, flags, precision, folder, notify(network.name))
     with suppress(StorageError):
         write_engine(path, identity, engine)
@@ -218,7 +221,6 @@ def runner(
     library: Library,
     precision: str = "fp16",
     folder: Path | None = None,
-    refittable: bool = False,
     notify: Notify = silent,
 ) -> Runner:
     """A runner of engines for the GPU at hand, each call one replay of a CUDA graph.
@@ -227,9 +229,10 @@ def runner(
     """
 
     def run(network: Network) -> Run:
-        engine = ensure_engine(network, library, None, precision, folder, refittable, notify)
-        kept = cached_path(identify(network, library, None, precision, refittable), folder)
+        engine = ensure_engine(network, library, None, precision, folder, notify)
+        kept = cached_path(identify(network, library, None, precision), folder)
         running = Engine(load_library(library), engine, network, kept.with_suffix(".kernels"))
+        running.follow()
         here = f"{torch.cuda.get_device_name()}, {hashlib.sha256(engine).hexdigest()[:16]}"
         check_once(running, network, precision, kept.with_suffix(".checked"), here)
         return running
@@ -259,8 +262,23 @@ def check_once(run: Run, network: Network, precision: str, stamp: Path, engine: 
 
 
 def _differs(run: Run, network: Network) -> float:
-    """From torch, in full float32 where it is float32."""
-    reference, errors = run_in_torch(network), list[float]()
+    """From torch, in full float32 where it is float32; without what its adapters add, and with it."""
+    module, adapters, errors = network.build(), network.adapters, list[float]()
+    if adapters is None:
+        return _largest_error(run, network, module)
+    unfollow, loaded = follow(network, module), adapters.strengths
+    try:
+        for strength in (0.0, 1.0):  # the second time, what was recorded the first time is replayed
+            adapters.set([strength] * len(loaded))
+            errors.append(_largest_error(run, network, module))
+    finally:
+        unfollow()
+        adapters.set(loaded)
+    return float(torch.tensor(errors).max())
+
+
+def _largest_error(run: Run, network: Network, module: torch.nn.Module) -> float:
+    reference, errors = as_function(module), list[float]()
     for batch in (1, min(2, network.max_batch)):
         example = network.example(batch)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tpos_models.errors import ModelError, RunError
 from tpos_models.network import Network
 
@@ -99,7 +101,7 @@ def builder_flags(trt: Any, refittable: bool) -> Flags:
     """What engines are built with, as far as the library knows it.
 
     `REQUIRE_USER_ALLOCATION`: an engine that allocates while it runs cannot be captured in a CUDA graph. Without TF32:
-    ten bits of mantissa are not what float32 promises. `REFIT`: weights can be exchanged; needs a GPU at hand.
+    ten bits of mantissa are not what float32 promises. `REFIT`: weights can be exchanged; builds on a GPU only.
     """
     wanted = {"TF32": False, "REQUIRE_USER_ALLOCATION": True, "REFIT": refittable}
     return {name: on for name, on in wanted.items() if hasattr(trt.BuilderFlag, name)}
@@ -146,3 +148,12 @@ def _batches(builder: Any, definition: Any, most: int) -> Any:
             continue
         profile.set_shape(tensor.name, (1, *rest), (min(2, most), *rest), (most, *rest))
     return profile
+
+
+def torch_dtype(trt: Any, dtype: Any) -> torch.dtype:
+    """The library's type as torch has it."""
+    kinds = {
+        trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16, trt.int64: torch.int64,
+        trt.int32: torch.int32, trt.uint8: torch.uint8, trt.bool: torch.bool,
+    }  # fmt: skip
+    return kinds[dtype]

@@ -13,8 +13,9 @@ import torch
 
 from export import cuda_graphs
 from export.cache import building
-from export.tensorrt_build import Log
-from tpos_models.errors import InputError, ModelError, RunError, StorageError
+from export.tensorrt_build import Log, torch_dtype
+from export.tensorrt_refit import Refit
+from tpos_models.errors import InputError, RunError, StorageError
 from tpos_models.network import Network, Tensors
 
 
@@ -79,7 +80,7 @@ class Engine:
         buffers = {
             tensor: torch.empty(
                 tuple(context.get_tensor_shape(tensor)),
-                dtype=_torch_dtype(self._trt, self._engine.get_tensor_dtype(tensor)),
+                dtype=torch_dtype(self._trt, self._engine.get_tensor_dtype(tensor)),
                 device=self._device,
             )
             for tensor in (*self._network.inputs, *self._network.outputs)
@@ -95,17 +96,17 @@ class Engine:
             tuple(buffers[tensor] for tensor in self._network.outputs),
         )
 
-    def refit(self, graph: Path) -> None:
-        """Take the weights of another graph of the same network, as of one with a LoRA fused into it.
+    def follow(self) -> None:
+        """Let the engine's weights be what the network's adapters make of them.
 
-        For engines built `refittable`. Raises `ModelError` where the graph does not fit.
+        Raises `RunError` where it does not exchange them, `ModelError` as `Adapters.attach`.
         """
-        refitter = self._trt.Refitter(self._engine, self._log.logger)
-        parser = self._trt.OnnxParserRefitter(refitter, self._log.logger)
-        torch.cuda.current_stream().synchronize()
-        if not parser.refit_from_file(str(graph)) or not refitter.refit_cuda_engine():
-            raise ModelError(f"{graph}: its weights do not fit the engine of {self._network.name} ({self._log.last})")
-        self._replayed.forget()
+        if self._network.adapters is None:
+            return
+        module = self._network.build()
+        spare = dict(module.named_parameters())
+        refit = Refit(self._trt, self._engine, self._network.name, self._log, spare, self._stream, self._device)
+        self._network.adapters.attach(module, refit.write, refit.refit)
 
 
 @dataclass(frozen=True)
@@ -150,11 +151,3 @@ class _Kernels:
         self._saved = compiled
         with suppress(StorageError), building(self._path) as temporary:
             temporary.write_bytes(compiled)
-
-
-def _torch_dtype(trt: ModuleType, dtype: Any) -> torch.dtype:
-    kinds = {
-        trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16, trt.int64: torch.int64,
-        trt.int32: torch.int32, trt.uint8: torch.uint8, trt.bool: torch.bool,
-    }  # fmt: skip
-    return kinds[dtype]

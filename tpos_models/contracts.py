@@ -6,6 +6,7 @@ Implementations may run in torch, ONNX Runtime or TensorRT: what crosses these c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -172,6 +173,20 @@ class Encoder(Protocol):
         ...
 
 
+class Loras(Protocol):
+    """What was added to a model's weights, by name, as strongly as the show asks. Owned by the thread that samples."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def set(self, strengths: Mapping[str, float]) -> bool:
+        """Change strengths between two frames; one that is not named has that which it was loaded with.
+
+        Whether what `TextSpace` and `AudioEncoder` answered before is what they would no longer answer.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Model:
     """One playable model: its parts behind the contract.
@@ -194,3 +209,4 @@ class Model:
     noise_flow: NoiseFlow = plain_flow
     step: Run | None = None
     pixels: Run | None = None
+    loras: Loras | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -15,6 +16,30 @@ MAX_BATCH = 4
 """Samples in one call that every network takes."""
 
 Run = Callable[..., Tensors]
+
+Write = Callable[[str, torch.Tensor], object]
+"""Takes a parameter's name and what it becomes, in float32."""
+
+
+class Adapters(Protocol):
+    """What is added to a network's weights, each part as strongly as the show asks while it plays.
+
+    Owned by the thread that runs the network.
+    """
+
+    strengths: tuple[float, ...]
+
+    def attach(self, module: torch.nn.Module, write: Write, written: Callable[[], None]) -> Callable[[], None]:
+        """Call `write` for every weight of the network's module that is added to, and `written` behind the last.
+
+        At once and whenever strengths change, until what is returned is called. The module's weights now are those that
+        are added to.
+        """
+        ...
+
+    def set(self, strengths: Sequence[float]) -> bool:
+        """Change the strengths; whether that changed a weight."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,7 +52,7 @@ class Network:
     changes whenever the module or its weights do. `real()`, where a network may be rounded to integers, gives inputs as
     a show makes them, one sample each, by timestep of the schedule. `rounding` is a difference that does
     not count, where it answers in whole numbers; `comparable` makes of real inputs some at which little errors stay
-    little, where they may not.
+    little, where they may not. `adapters` change its weights while it plays: `build()` and `fingerprint` are without.
     """
 
     name: str
@@ -41,6 +66,7 @@ class Network:
     unbatched: tuple[str, ...] = ()
     rounding: float = 0.0
     comparable: Callable[[Tensors], Tensors] = lambda tensors: tensors
+    adapters: Adapters | None = None
 
 
 Runner = Callable[[Network], Run]
@@ -48,7 +74,17 @@ Runner = Callable[[Network], Run]
 
 def run_in_torch(network: Network) -> Run:
     """The eager runner: the module itself, without gradients."""
-    return as_function(network.build())
+    module = network.build()
+    follow(network, module)
+    return as_function(module)
+
+
+def follow(network: Network, module: torch.nn.Module) -> Callable[[], None]:
+    """Let a module's weights be what the network's adapters make of them, where they lie; gives what ends it."""
+    if network.adapters is None:
+        return lambda: None
+    weights = dict(module.named_parameters())
+    return network.adapters.attach(module, lambda name, value: weights[name].copy_(value), lambda: None)
 
 
 def as_function(module: torch.nn.Module) -> Run:

@@ -265,6 +265,7 @@ class Live:
             message=self.notices.message(now_s) or (STARTING if self.engine.opened_s is None else ""),
             frozen=state.freeze,
             blackout=state.blackout,
+            loras=state.loras,
         )
 
     def _summary(self, gaps: RedrawTimes) -> LiveSummary:

@@ -9,7 +9,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -21,7 +21,7 @@ from engine.control.arguments import natural
 from engine.control.changes import parse_prompts
 from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
-from engine.core.messages import ShowState
+from engine.core.messages import LoraStrength, ShowState
 from engine.core.parameters import Kind, Parameter
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
@@ -57,7 +57,7 @@ class ModelOptions:
         str | None, typer.Option(help="Size Stable Diffusion draws at, WIDTHxHEIGHT; multiples of 8.")
     ] = None
     lora: Annotated[
-        list[str] | None, typer.Option(help="A LoRA to fuse into it, FILE or FILE:STRENGTH; may be repeated.")
+        list[str] | None, typer.Option(help="A LoRA for it, FILE or FILE:STRENGTH, live from then; may be repeated.")
     ] = None
     ear: Annotated[
         str | None, typer.Option(help="What hears for it: auto, pocket, clap, a folder of CLAP or an imported TPoS.")
@@ -153,12 +153,28 @@ class LookOptions(ModelOptions):
     def build_show(self, base: ShowState | None = None) -> tuple[Show, list[str]]:
         """The show with its preset and these settings, and the troubles of presets that do not load."""
         library, troubles = presets.library()
-        show = Show(presets.load(self.preset), library, base)
+        preset, base = presets.load(self.preset), base or ShowState()
+        show = Show(preset, library, replace(base, loras=self._strengths(base)))
+        if absent := presets.not_loaded(preset, show.state):
+            troubles.append(absent)
         changes = {name: value for name, value in self.settings.items() if not (name == "steps" and self.is_reference)}
+        if self.lora:
+            changes["loras"] = self._strengths(show.state)
         if self.prompt is not None:
             changes["prompts"] = parse_prompts(self.prompt)
         show.put(changes)
         return show, troubles
+
+    def _strengths(self, state: ShowState) -> tuple[LoraStrength, ...]:
+        """Every LoRA as strong as it is asked to be, else as in the state, else 1."""
+        if not self.lora or self.name == POCKET:  # which has none, as loading it will say
+            return ()
+        from tpos_models.stable_diffusion.live_lora import by_name  # and safetensors with it
+        from tpos_models.stable_diffusion.lora import Lora
+
+        known = {lora.name: lora.strength for lora in state.loras}
+        loras = by_name([Lora.parse(text, known) for text in self.lora])
+        return tuple(LoraStrength(name, lora.strength) for name, lora in loras.items())
 
 
 def _check(parameter: Parameter, value: Any) -> None:

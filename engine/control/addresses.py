@@ -18,7 +18,7 @@ from engine.control.parameters import PARAMETERS
 from engine.control.presets import MAX_PROMPTS
 from engine.control.queue import Command, Sender
 from engine.control.schema import near
-from engine.core.messages import MAX_FADE_S
+from engine.core.messages import MAX_FADE_S, MAX_LORA
 from engine.core.parameters import Kind, Parameter, Value
 
 EVENT = "event"
@@ -66,6 +66,13 @@ _ROWS = (
         "/tpos/prompt/N/text", (_TEXT,), "Text of prompt N, 1..16; empty takes it out.", "prompts", changes.prompt_text
     ),
     Address("/tpos/prompt/N/weight", (_WEIGHT,), "Weight of prompt N, 1..16.", "prompts", changes.prompt_weight),
+    Address(
+        "/tpos/lora/N/strength",
+        (Argument("value", Kind.FLOAT, -MAX_LORA, MAX_LORA),),
+        "Strength of LoRA N, 1..16, counted as they were loaded; 0 is the plain model.",
+        "loras",
+        changes.lora,
+    ),
     Address(
         "/tpos/preset",
         (Argument("name", Kind.TEXT),),

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.control import presets
 from engine.control.arguments import CommandError
-from engine.control.parameters import from_control, value_of, with_values
+from engine.control.parameters import from_control, value_of, with_loras, with_values
 from engine.control.presets import MAX_PROMPTS, Preset
 from engine.core.messages import Prompt, ShowState
 from engine.core.parameters import Kind, Parameter
@@ -89,6 +89,16 @@ def prompt_text(state: ShowState, looks: Looks, given: Given) -> ShowState:
 def prompt_weight(state: ShowState, looks: Looks, given: Given) -> ShowState:
     """The weight of prompt N."""
     return _with_prompt(state, given.n, weight=given.args[0])
+
+
+def lora(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """The strength of LoRA N, counted as they were loaded."""
+    if given.n > len(state.loras):
+        loaded = ", ".join(f"{n} {one.name}" for n, one in enumerate(state.loras, 1))
+        raise CommandError(
+            f"/tpos/lora/{given.n}/strength", f"there is no LoRA {given.n}", loaded or "none: --lora FILE loads one"
+        )
+    return with_loras(state, {state.loras[given.n - 1].name: given.args[0]})
 
 
 def _with_prompt(state: ShowState, n: int, **change: Any) -> ShowState:

@@ -38,6 +38,13 @@ def with_values(state: ShowState, values: Mapping[str, Any]) -> ShowState:
     return replace(state, **plain, **changed)
 
 
+def with_loras(state: ShowState, strengths: Mapping[str, float]) -> ShowState:
+    """The state with other strengths of those of its LoRAs that are named."""
+    return replace(
+        state, loras=tuple(replace(one, strength=strengths.get(one.name, one.strength)) for one in state.loras)
+    )
+
+
 def _typed(name: str, value: Any) -> Any:
     """Text that is one of a few words becomes the field's own enum."""
     choice = PARAMETERS[name].choices if name in PARAMETERS else ()

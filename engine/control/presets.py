@@ -8,7 +8,7 @@ the operator's own changes included, as it is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -17,14 +17,15 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from engine.control.parameters import PARAMETERS, with_values
+from engine.control.parameters import PARAMETERS, with_loras, with_values
 from engine.control.schema import decode_toml, near
-from engine.core.messages import MAX_FADE_S, Prompt, Rule, ShowState
+from engine.core.messages import MAX_FADE_S, MAX_LORA, Prompt, Rule, ShowState
 from engine.core.parameters import Kind, Parameter
 from tpos_models.errors import MissingFileError, PresetError
 
 MAX_PROMPTS = 16
 MAX_RULES = 32
+MAX_LORAS = 16
 MAX_CUES = 99
 MAX_FILE_BYTES = 1_000_000
 
@@ -50,17 +51,22 @@ class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Prompts = Annotated[tuple[Text | PromptLine, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
 Weights = Annotated[tuple[Unit, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
+Loras = Annotated[dict[Text, Annotated[float, Meta(ge=-MAX_LORA, le=MAX_LORA)]], Meta(max_length=MAX_LORAS)]
 Rules = Annotated[tuple[RuleLine, ...], Meta(max_length=MAX_RULES)]
 
 
 class CueKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a cue has beside parameters; `weights` reweighs the preset's prompts, `fade_s` is how long it takes."""
+    """What a cue has beside parameters; `weights` reweighs the preset's prompts, `fade_s` is how long it takes.
+
+    `lora` are strengths of LoRAs by name, of those the preset itself names.
+    """
 
     name: Text = ""
     fade_s: FadeS = 2.0
     prompts: Prompts | UnsetType = UNSET
     weights: Weights | UnsetType = UNSET
     rules: Rules | UnsetType = field(default=UNSET, name="rule")
+    lora: Loras | UnsetType = UNSET
 
 
 class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +77,7 @@ class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     description: Text = ""
     fade_s: FadeS = 2.0
     rules: Rules = field(default=(), name="rule")
+    lora: Loras = {}
 
 
 def _value_type(parameter: Parameter) -> Any:
@@ -205,6 +212,9 @@ def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
     for number, cue in enumerate(Preset(name, look).cues, 1):
         if cue.weights is not UNSET:
             _check_weights(cue, cue.weights, len(look.prompts), f"{where}: cue {number}, weights")
+        if unnamed := [name for name in _strengths(cue) if name not in look.lora]:
+            accepted = ", ".join(look.lora) or "none: it has no [lora]"
+            raise PresetError(f"{where}: cue {number}, lora.{unnamed[0]}; accepted: those the preset names, {accepted}")
     return Preset(name, look)
 
 
@@ -223,7 +233,7 @@ def dump(preset: Preset) -> str:
 def to_state(preset: Preset, base: ShowState | None = None) -> ShowState:
     """The whole look as show state; what belongs to the stage (gain, tempo, blackout, recording) stays as in `base`."""
     values = _values(preset, -1) | {"preset": preset.name, "cue": -1, "fade_s": preset.look.fade_s}
-    return with_values(base or ShowState(), values)
+    return _with(base or ShowState(), values)
 
 
 def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
@@ -234,14 +244,30 @@ def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
     if "weights" in named:
         named["prompts"] = _values(preset, cue)["prompts"]
     values = changes | {k: v for k, v in named.items() if k != "weights"}
-    return with_values(state, values | {"cue": cue, "fade_s": fade_s})
+    return _with(state, values | {"cue": cue, "fade_s": fade_s})
 
 
 def edited(state: ShowState, old: Preset, new: Preset) -> ShowState:
     """The state after the file changed from `old` to `new`: only keys whose value changed in the file are replaced."""
     cue = min(state.cue, len(new.cues) - 1)
     changes = _changes(_values(old, state.cue), _values(new, cue))
-    return with_values(state, changes | {"cue": cue} | ({"fade_s": 0.0} if changes else {}))
+    return _with(state, changes | {"cue": cue} | ({"fade_s": 0.0} if changes else {}))
+
+
+def not_loaded(preset: Preset, state: ShowState) -> str:
+    """The line for LoRAs that a preset names and the show has not loaded, empty where there are none."""
+    loaded = [lora.name for lora in state.loras]
+    absent = ", ".join(name for name in preset.look.lora if name not in loaded)
+    return (
+        absent and f"preset {preset.name}: lora {absent}: not loaded; loaded with --lora: {', '.join(loaded) or 'none'}"
+    )
+
+
+def _with(state: ShowState, values: dict[str, Any]) -> ShowState:
+    """The state with values by the names of `_part`."""
+    strengths = {name.removeprefix(_LORA): value for name, value in values.items() if name.startswith(_LORA)}
+    plain = {name: value for name, value in values.items() if not name.startswith(_LORA)}
+    return with_loras(with_values(state, plain), strengths)
 
 
 def _values(preset: Preset, cue: int) -> dict[str, Any]:
@@ -257,14 +283,19 @@ def _values(preset: Preset, cue: int) -> dict[str, Any]:
 
 
 def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
-    """What one table of the file says, by the names of `ShowState` and of the parameters."""
+    """What one table of the file says, by the names of `ShowState` and of the parameters; LoRAs as lora.NAME."""
     values = {name: _value_in(part, name) for name in PARAMETERS}
     values["weights"] = getattr(part, "weights", UNSET)
     if part.prompts is not UNSET:
         values["prompts"] = tuple(Prompt(p) if isinstance(p, str) else Prompt(p.text, p.weight) for p in part.prompts)
     if part.rules is not UNSET:
         values["rules"] = tuple(Rule(r.hear, r.show, r.amount) for r in part.rules)
+    values |= {f"{_LORA}{name}": strength for name, strength in _strengths(part).items()}
     return {key: value for key, value in values.items() if value is not UNSET}
+
+
+def _strengths(part: LookKeys | CueKeys) -> Mapping[str, float]:
+    return {} if part.lora is UNSET else part.lora
 
 
 def _value_in(part: Any, name: str) -> Any:
@@ -273,5 +304,8 @@ def _value_in(part: Any, name: str) -> Any:
     return part
 
 
+_LORA = "lora."
+
+
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in after.items() if before[key] != value}
+    return {key: value for key, value in after.items() if before.get(key) != value}

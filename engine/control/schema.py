@@ -56,7 +56,8 @@ def _unknown_key(path: list[Step], keys: list[str]) -> str:
 
 
 def _steps(place: str) -> list[Step]:
-    return [int(i) if i else name for name, i in re.findall(r"\.([^.\[`]+)|\[(\d+)\]", place)]
+    named = place.replace("[...]", "")  # msgspec does not say which of a table's free names
+    return [int(i) if i else name for name, i in re.findall(r"\.([^.\[`]+)|\[(\d+)\]", named)]
 
 
 def spell(path: list[Step]) -> str:
@@ -117,6 +118,8 @@ def describe(kind: inspect.Type) -> str:
             return "true or false"
         case inspect.VarTupleType():
             return f"a list of {kind.min_length or 0}..{kind.max_length} items, each {describe(kind.item_type)}"
+        case inspect.DictType():
+            return f"a table of at most {kind.max_length} names, each {describe(kind.value_type)}"
         case inspect.StructType():
             return f"a table with the keys {', '.join(f.encode_name for f in kind.fields)}"
     return "a value"

@@ -134,6 +134,8 @@ class Show:
         if self._state.preset != before.preset:
             self._looks = replace(self._looks, current=self._looks.library[self._state.preset])
             effects.append(Effect(EffectKind.PRESET, self._state.preset))
+            if self._looks.current and (absent := presets.not_loaded(self._looks.current, self._state)):
+                effects.append(Effect(EffectKind.PROBLEM, absent))
         if command.address == "/tpos/snapshot" and command.args != (False,):
             effects.append(Effect(EffectKind.SNAPSHOT))
         return effects

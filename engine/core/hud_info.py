@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.core.messages import Heard, SoundState
+from engine.core.messages import Heard, LoraStrength, SoundState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +23,4 @@ class HudInfo:
     message: str = ""
     frozen: bool = False
     blackout: bool = False
+    loras: tuple[LoraStrength, ...] = ()

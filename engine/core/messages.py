@@ -17,6 +17,8 @@ from tpos_models.audio.loudness import ROOM_DB
 MAX_SEED = 2**31 - 1
 MAX_FADE_S = 60.0
 SLOWEST_BPM = 30.0
+MAX_LORA = 4.0
+"""A LoRA's strength lies within this, either side of 0."""
 
 
 class SoundState(StrEnum):
@@ -108,6 +110,14 @@ class Rule:
     amount: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class LoraStrength:
+    """How strongly a LoRA that was loaded with the model counts, -4..4; `name` is its file's stem."""
+
+    name: str
+    strength: float = 1.0
+
+
 def _layer(doc: str) -> Parameter:
     return Parameter(f"Reactive layer: {doc}.", group="reactive layer")
 
@@ -143,6 +153,8 @@ class ShowState:
     fade_s: float = 0.0
     """Seconds over which the newest prompts replace the ones before."""
     rules: tuple[Rule, ...] = ()
+    loras: tuple[LoraStrength, ...] = ()
+    """Every LoRA that is loaded, in the order of the command line."""
     guidance: Annotated[
         GuidanceTier,
         Parameter("Evaluations a step: blend 1, semantic 2, reference 3; auto by hardware.", group="sound", cue=False),

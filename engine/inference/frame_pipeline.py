@@ -71,7 +71,7 @@ class FramePipeline:
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
-        self._at_once = frames_at_once(beside_display) if model.runner == "onnx" else 1
+        self._at_once = frames_at_once(beside_display) if model.runner == "onnx" and model.loras is None else 1
         self._picture = None if picture is None else encode_picture(model, picture)
         self._prompts = PromptCrossfade(model)
         self._listener = Listener(model)
@@ -112,6 +112,7 @@ class FramePipeline:
         Where they are not and only whole steps were compiled, the denoiser is. `progress` hears the share that is done.
         Raises `RunError` where a captured frame is not what it was captured from.
         """
+        self._adapt(state)
         if not self.plan.captured and self.model.step is None:
             return
         sounds = (0, 1 + len(state.rules))
@@ -140,6 +141,7 @@ class FramePipeline:
         Up to `at_once` such calls may run side by side, on any thread.
         """
         now_s = self._clock.now()
+        self._adapt(state)
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
         start = self._start(state, noise)
@@ -153,6 +155,13 @@ class FramePipeline:
             seed=state.seed,
         )
         return partial(self._draw, self._index, self._request(state, conditions, start, metadata))
+
+    def _adapt(self, state: ShowState) -> None:
+        """Between two frames: the weights for the strengths of this moment. What was heard follows when next heard."""
+        strengths = {lora.name: lora.strength for lora in state.loras}
+        if self.model.loras is not None and self.model.loras.set(strengths):
+            self._prompts.renew()
+            self._steering.weigh(state.rules)
 
     def _request(
         self, state: ShowState, conditions: Conditions, start: Start, metadata: FrameMetadata | None = None

@@ -10,14 +10,16 @@ from tpos_models.diffusion.conditioning import crossfade, mix
 
 
 class PromptCrossfade:
-    """The prompt as tokens, crossfading over `fade_s` from whatever was shown when it changed. Owned by one thread."""
+    """The prompt as tokens, crossfading over `fade_s` from whatever was shown when it changed. Owned by one thread.
+
+    `null` is the encoding of "" (TOKENS, TOKEN_SIZE).
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._prompts: tuple[Prompt, ...] | None = None
-        self.null = model.text.encode([""]).tokens[0]
-        """The encoding of "" (TOKENS, TOKEN_SIZE)."""
-        self._negative = "", self.null
+        self._negative = ""
+        self._encode_plain()
         self._from = self._to = self.null
         self._start_s = self._fade_s = 0.0
 
@@ -31,11 +33,20 @@ class PromptCrossfade:
             self._fade_s = 0.0 if first else state.fade_s
         return self._at(now_s)
 
+    def renew(self) -> None:
+        """Encode what is shown anew, by a text encoder with other weights; what is being faded out stays as it was."""
+        self._encode_plain()
+        self._to = self._encode(self._prompts or ())
+
+    def _encode_plain(self) -> None:
+        self.null, self._uncond = self._model.text.encode(["", self._negative]).tokens
+
     def uncond(self, state: ShowState) -> torch.Tensor:
         """What classifier-free guidance moves away from: the negative prompt, or ""."""
-        if state.negative != self._negative[0]:
-            self._negative = state.negative, self._model.text.encode([state.negative]).tokens[0]
-        return self._negative[1]
+        if state.negative != self._negative:
+            self._negative = state.negative
+            self._encode_plain()
+        return self._uncond
 
     def _at(self, now_s: float) -> torch.Tensor:
         x = 1.0 if self._fade_s <= 0 else (now_s - self._start_s) / self._fade_s

@@ -122,8 +122,10 @@ def _most_lines(size: gl.Size) -> int:
 
 
 def _rows(info: HudInfo, px: int, width: int) -> list[tuple[str, Colour]]:
-    """The prompt, what is wrong with the input, and the message, whose end says what would be accepted or saved."""
+    """Prompt, LoRAs, what is wrong with the input, and the message, whose end says what would be accepted or saved."""
     rows = [(fitted(info.prompt or "no prompt", px, width), BRIGHT)]
+    if info.loras:
+        rows.append((fitted("  ".join(f"{lora.name} {lora.strength:.2f}" for lora in info.loras), px, width), DIM))
     if warning := WARNINGS.get(info.state):
         rows.append((fitted(warning, px, width), AMBER))
     return rows + [(line, BRIGHT) for line in wrapped(info.message, px, width, MESSAGE_LINES)]

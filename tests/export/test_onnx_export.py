@@ -7,15 +7,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from small_networks import Small, small
 
 from export import onnx_export, onnx_runner
 from export.onnx_session import open_session
+from tpos_models.diffusion.step import step_network
 from tpos_models.errors import InputError, ModelError, StorageError
 from tpos_models.network import Network, Tensors, max_relative_error, run_in_torch
+from tpos_models.stable_diffusion import open_model
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,21 @@ def test_the_file_computes_what_torch_computes_at_every_batch(exported):
         example = small().example(batch)
         assert max_relative_error(run(*example), reference(*example)) < 1e-5
     assert onnx_export.check(small(), exported) < 1e-3
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_weights_have_their_parameters_names_transposed_ones_with_a_sign(tmp_path, precision):
+    """By which an engine is refitted, in a step as in the denoiser alone."""
+    step = step_network(open_model("random:tiny-lcm", size_px=(64, 64)).recipe.denoiser(), 0.8)
+    path = onnx_export.export(step, tmp_path / "step.onnx", precision).path
+    stored = {one.name: numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer}
+    layers = [one for one in step.build().named_modules() if isinstance(one[1], torch.nn.Linear | torch.nn.Conv2d)]
+    assert len(layers) > 50
+    for name, layer in layers:
+        weight = layer.weight.numpy().astype("float16" if precision == "fp16" else "float32")
+        found = [f"{name}.weight{sign}" for sign in ("", ".T") if f"{name}.weight{sign}" in stored]
+        assert len(found) == 1, name
+        assert np.array_equal(weight, stored[found[0]].T if found[0].endswith(".T") else stored[found[0]])
 
 
 def test_a_wrong_file_fails_its_check(exported):

@@ -312,22 +312,3 @@ class TestOnAGpu:
         path = next(tmp_path.rglob("*.engine"))
         path.write_bytes(path.read_bytes()[:1000])
         assert tensorrt.runner(library, "fp16", tmp_path)(small())(*small().example(1))[0].shape == (1, 4, 8, 8)
-
-    def test_refitting_gives_the_weights_of_another_graph(self, library, tmp_path):
-        class Other(torch.nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                torch.manual_seed(7)
-                self.conv = torch.nn.Conv2d(4, 4, 3, padding=1)
-
-            def forward(self, x, t):
-                y = torch.nn.functional.silu(self.conv(x)) * (1 + t[:, None, None, None] / 1000)
-                return y, y.flatten(1).softmax(-1)
-
-        engine = tensorrt.runner(library, "fp32", tmp_path, refittable=True)(small())
-        assert isinstance(engine, tensorrt.Engine)
-        example = small().example(2)
-        engine(*example)
-        other = replace(small(Other), fingerprint="b" * 64)
-        engine.refit(onnx_export.export(other, tmp_path / "other.onnx").path)
-        assert max_relative_error(engine(*example), run_in_torch(other)(*example)) < onnx_export.TOLERANCE["fp32"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import strict_gpu
 import torch
+from small_loras import CONV, LINEAR, TEXT, write_lora
 from small_networks import small
 
 from engine.core.clock import VirtualClock
@@ -34,10 +35,9 @@ def trt() -> ModuleType:
         pytest.skip(str(error))
 
 
-def load(runner: Runner, whole_steps: bool = False) -> Model:
-    return registry.load(
-        "random:tiny-lcm", runner, "tensorrt_rtx", (64, 64), Additions(audio_encoder="pocket"), whole_steps=whole_steps
-    )
+def load(runner: Runner, whole_steps: bool = False, loras: tuple[str, ...] = ()) -> Model:
+    additions = Additions(loras, "pocket")
+    return registry.load("random:tiny-lcm", runner, "tensorrt_rtx", (64, 64), additions, whole_steps=whole_steps)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,42 @@ def test_a_moving_fader_is_no_other_recording_of_a_whole_step(trt, eager, tmp_pa
     assert calls[0] == calls[-1] > 0
 
 
+def test_a_loras_strength_moves_and_nothing_is_recorded_again(trt, tmp_path):
+    lora = write_lora(tmp_path / "style.safetensors", LINEAR, CONV, TEXT)
+    recorded = list[Run]()
+
+    def capture(execute: Run) -> Run:
+        return strict_gpu.capture(lambda *tensors: recorded.append(execute) or execute(*tensors))
+
+    given = f"{lora}:0.5"
+    fitted, torchs = load(strict_gpu.runner(trt, tmp_path), True, (given,)), load(run_in_torch, False, (given,))
+    assert fitted.loras is not None
+    assert torchs.loras is not None
+    plan, want = captured(eager_plan(fitted), capture), eager_plan(torchs)
+    frames, calls = [], []
+    for strength in (0.0, 0.7, 0.0):
+        fitted.loras.set({"style": strength})
+        torchs.loras.set({"style": strength})
+        (got, _), (true, _) = (
+            one.draw(request(model, Tier.SEMANTIC, 1, 0.5, 3)) for one, model in ((plan, fitted), (want, torchs))
+        )
+        torch.testing.assert_close(got.x0, true.x0, rtol=1e-4, atol=1e-4)
+        frames.append(got.x0.clone())
+        calls.append(len(recorded))
+    assert calls[0] == calls[-1] > 0
+    assert torch.equal(frames[0], frames[2])
+    assert not torch.allclose(frames[0], frames[1], atol=1e-3)
+
+
+def test_weights_that_an_engine_does_not_exchange_cost_the_backend(trt, tmp_path, monkeypatch):
+    lora = write_lora(tmp_path / "style.safetensors", LINEAR)
+    monkeypatch.setattr(strict_gpu.StrictRefitter, "get_all_weights", lambda self: ["another"])
+    with pytest.raises(
+        RunError, match=r"denoiser-64x64: its engine does not exchange unet\.down_blocks\.0.*to_k\.weight"
+    ):
+        load(strict_gpu.runner(trt, tmp_path), loras=(str(lora),))
+
+
 def test_inputs_need_not_be_contiguous(trt, tmp_path):
     run, reference = strict_gpu.runner(trt, tmp_path)(small()), run_in_torch(small())
 
@@ -180,9 +216,10 @@ def test_what_stands_in_has_the_real_ones_names(trt):
     pairs = (
         (strict_gpu.StrictContext, trt.IExecutionContext), (strict_gpu.StrictEngine, trt.ICudaEngine),
         (strict_gpu.StrictConfig, trt.IRuntimeConfig), (strict_gpu.StrictCache, trt.IRuntimeCache),
+        (strict_gpu.StrictRefitter, trt.Refitter),
     )  # fmt: skip
     ours = {
-        "StrictEngine": {"network", "run", "capturable", "kinds"},
+        "StrictEngine": {"network", "module", "run", "capturable", "kinds"},
         "StrictConfig": {"strategy"},
         "StrictCache": {"count"},
     }

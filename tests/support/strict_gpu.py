@@ -7,20 +7,26 @@ one shape a context once it is recorded.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable
 from functools import partial
 from math import prod
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from export import onnx_export
 from export.cuda_graphs import Replayed
 from export.tensorrt_engine import Engine
-from tpos_models.network import Network, Run, Runner, Tensors, run_in_torch
+from tpos_models.network import Network, Run, Runner, Tensors, as_function
 
 CPU = torch.device("cpu")
 _tapes: list[Tape] = []
@@ -144,7 +150,8 @@ class StrictEngine:
     device_memory_size_v2 = 4096
 
     def __init__(self, network: Network, real: ModuleType, capturable: bool) -> None:
-        self.network, self.run, self.capturable = network, run_in_torch(network), capturable
+        self.network, self.module, self.capturable = network, network.build(), capturable
+        self.run = as_function(self.module)
         self._real = real
         example = network.example(1)
         names = zip((*network.inputs, *network.outputs), (*example, *self.run(*example)), strict=True)
@@ -160,6 +167,55 @@ class StrictEngine:
     def get_tensor_dtype(self, name: str) -> Any:
         kinds = {torch.float32: self._real.float32, torch.int64: self._real.int64, torch.uint8: self._real.uint8}
         return kinds[self.kinds[name][1]]
+
+
+class StrictRefitter:
+    """Weights under the names of the network's real graph, found by value; combined ones are exchanged together."""
+
+    def __init__(self, engine: StrictEngine, real: ModuleType) -> None:
+        self._engine, self._real = engine, real
+        parameters = dict(engine.module.named_parameters())
+        with TemporaryDirectory() as folder:
+            path = onnx_export.export(engine.network, Path(folder) / "strict.onnx").path
+            stored = {one.name: numpy_helper.to_array(one).copy() for one in onnx.load(path).graph.initializer}
+        self._where = {
+            name: (parameter, value.shape != parameter.shape or not np.array_equal(value, parameter.cpu()))
+            for name, value in stored.items()
+            for parameter in parameters.values()
+            if sorted(value.shape) == sorted(parameter.shape)
+            and any(np.array_equal(one, value) for one in (parameter.cpu().numpy(), parameter.cpu().numpy().T))
+        }
+        self._lent: dict[str, Any] = {}
+
+    def get_all_weights(self) -> list[str]:
+        return list(self._where)
+
+    def get_missing_weights(self) -> list[str]:
+        """Keys and values of one attention are one matrix."""
+        begun = {name.replace(".to_k.", ".to_v.").partition(".to_v.")[0] for name in self._lent if ".to_" in name}
+        combined = [name for name in self._where if ".to_k." in name or ".to_v." in name]
+        return [name for name in combined if name not in self._lent and re.split(r"\.to_[kv]\.", name)[0] in begun]
+
+    def get_weights_prototype(self, weights_name: str) -> Any:
+        return self._real.Weights(self._real.float32)
+
+    def set_named_weights(self, name: str, weights: Any, location: Any) -> bool:
+        assert location == self._real.TensorLocation.DEVICE
+        assert weights.dtype == self._real.float32
+        parameter, _ = self._where[name]
+        self._lent[name] = weights
+        return weights.size == parameter.numel()
+
+    def refit_cuda_engine_async(self, stream_handle: int) -> bool:
+        assert stream_handle == 7
+        assert not _tapes, "a refit would be recorded"
+        if self.get_missing_weights():
+            return False
+        for name, weights in self._lent.items():
+            parameter, transposed = self._where[name]
+            value = torch.from_numpy(weights.numpy().copy())
+            parameter.copy_(value.view(parameter.T.shape).T if transposed else value.view(parameter.shape))
+        return True
 
 
 class StrictConfig:
@@ -204,6 +260,9 @@ class StrictTensorRT(ModuleType):
     def Runtime(self, logger: Any) -> StrictTensorRT:  # noqa: N802 - the library's name
         return self
 
+    def Refitter(self, engine: StrictEngine, logger: Any) -> StrictRefitter:  # noqa: N802 - the library's name
+        return StrictRefitter(engine, self._real)
+
     def deserialize_cuda_engine(self, data: bytes) -> StrictEngine:
         return StrictEngine(self._network, self._real, self._capturable)
 
@@ -213,6 +272,8 @@ def runner(real: ModuleType, folder: Path, capturable: bool = True) -> Runner:
 
     def run(network: Network) -> Run:
         trt = StrictTensorRT(real, network, capturable)
-        return Engine(trt, b"", network, folder / f"{network.name}.kernels", CPU, lambda: 7, record)
+        engine = Engine(trt, b"", network, folder / f"{network.name}.kernels", CPU, lambda: 7, record)
+        engine.follow()
+        return engine
 
     return run

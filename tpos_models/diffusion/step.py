@@ -154,6 +154,7 @@ def step_network(denoiser: Network, quantile: float) -> Network:
         max_batch=MAX_BATCH,
         unbatched=(*inputs[1:], "x_next", "v_next"),
         comparable=_unsteered,
+        adapters=denoiser.adapters,
     )
 
 

@@ -74,14 +74,17 @@ class PhraseEncoder:
         self.phrases = tuple(phrase.hear for phrase in encoder.phrases)
         self._encoder, self._text = encoder, text
         self._hears = encoder.joint(list(self.phrases))
-        self._null = text.encode([""]).tokens[0]
         self._last: tuple[AudioEmbedding, AudioEmbedding] | None = None
 
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
-        """Encode the newest window (see `contracts.AudioEncoder`); an unchanged answer costs nothing."""
+        """Encode the newest window (see `contracts.AudioEncoder`); tokens are the text encoder's of this moment.
+
+        An answer that is not another is the same object.
+        """
         heard = self._encoder.embed(samples, end_index, time_s)
-        if self._last is None or self._last[0] is not heard:
-            self._last = heard, replace(heard, tokens=self._tokens(self._encoder.score(heard, self._hears)))
+        tokens = self._tokens(self._encoder.score(heard, self._hears))
+        if self._last is None or self._last[0] is not heard or not torch.equal(self._last[1].tokens, tokens):
+            self._last = heard, replace(heard, tokens=tokens)
         return self._last[1]
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
@@ -90,10 +93,11 @@ class PhraseEncoder:
 
     def _tokens(self, weights: np.ndarray) -> torch.Tensor:
         loudest = [int(i) for i in np.argsort(-weights)[:MOST_PHRASES] if weights[i] > 0.01]
+        null = self._text.encode([""]).tokens[0]
         if not loudest:
-            return self._null
+            return null
         tokens = self._text.encode([self._encoder.phrases[i].show for i in loudest]).tokens
-        return mix(tokens, [float(weights[i]) for i in loudest], self._null)
+        return mix(tokens, [float(weights[i]) for i in loudest], null)
 
 
 class NamedEncoder:

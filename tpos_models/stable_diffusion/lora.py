@@ -1,4 +1,4 @@
-"""LoRA files fused into a network's weights: W + strength * alpha / rank * up @ down (Hu et al. 2021).
+"""LoRA files, and one fused into a network's weights: W + strength * alpha / rank * up @ down (Hu et al. 2021).
 
 Three spellings are read: kohya's (`lora_unet_down_blocks_0_..`, the LCM-LoRA's), PEFT's (`unet.down_blocks.0...
 .lora_A.weight`) and diffusers' older one (`...processor.to_q_lora.down.weight`).
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -31,21 +32,32 @@ class Lora:
     strength: float = 1.0
 
     @classmethod
-    def parse(cls, text: str) -> Lora:
-        """`FILE` or `FILE:STRENGTH`; raises `InputError` or `MissingFileError`."""
-        path, _, strength = text.rpartition(":") if re.search(r":-?[\d.]+$", text) else (text, "", "1")
+    def parse(cls, text: str, known: Mapping[str, float] = MappingProxyType({})) -> Lora:
+        """`FILE:STRENGTH`, or `FILE`: as strong as `known` has its stem, else 1.
+
+        Raises `InputError` or `MissingFileError`.
+        """
+        path, _, strength = text.rpartition(":") if re.search(r":-?[\d.]+$", text) else (text, "", "")
         if not Path(path).is_file():
             raise MissingFileError(f"{path}: no such LoRA file; FILE.safetensors or FILE.safetensors:0.8 expected")
-        if not -4 <= float(strength) <= 4:
+        value = float(strength) if strength else known.get(Path(path).stem, 1.0)
+        if not -4 <= value <= 4:
             raise InputError(f"{text}: strength is {strength}; -4 to 4 would be accepted")
-        return cls(Path(path), float(strength))
+        return cls(Path(path), value)
 
 
 @dataclass
-class _Layer:
+class Layer:
+    """One layer of a file: down (rank, in, ..), up (out, rank, ..)."""
+
     down: torch.Tensor | None = None
     up: torch.Tensor | None = None
     alpha: float | None = None
+
+    def to(self, device: torch.device) -> Layer:
+        """The same, on a device."""
+        down, up = (None if half is None else half.to(device) for half in (self.down, self.up))
+        return Layer(down, up, self.alpha)
 
     def delta(self, shape: torch.Size) -> torch.Tensor | None:
         """alpha / rank * up @ down in float32, as `shape`; None when the two do not make that shape."""
@@ -58,18 +70,18 @@ class _Layer:
         return product.view(shape) * ((rank if self.alpha is None else self.alpha) / rank)
 
 
-def read_lora(path: Path) -> dict[str, dict[str, _Layer]]:
+def read_lora(path: Path) -> dict[str, dict[str, Layer]]:
     """Layers of a LoRA file by part ("unet", "text_encoder") and flat layer name; raises `ModelError`."""
     if path.suffix != ".safetensors":
         raise ModelError(f"{path}: a LoRA as .safetensors was expected; pickled files can run code and are not read")
-    parts: dict[str, dict[str, _Layer]] = {"unet": {}, "text_encoder": {}}
+    parts: dict[str, dict[str, Layer]] = {"unet": {}, "text_encoder": {}}
     for key, value in read_tensors(path).items():
         match = _KEY.match(key)
         if match is None:
             raise ModelError(f"{path}: {key} belongs to no LoRA layer of SD 1.x or 2.x; another base model?")
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: {key} holds NaN or infinity")
-        layer = parts[_PARTS[match[1]]].setdefault(flat_name(match[2]), _Layer())
+        layer = parts[_PARTS[match[1]]].setdefault(flat_name(match[2]), Layer())
         if match[3]:
             layer.down = value
         elif match[4]:
@@ -90,18 +102,23 @@ def fuse(module: nn.Module, part: str, lora: Lora) -> None:
     """Add a LoRA's layers for `part` to the weights; raises `ModelError` when one has no place here."""
     layers = read_lora(lora.path)[part]
     weights = _weights(module)
-    wrong = [name for name, layer in layers.items() if _delta(layer, weights.get(name)) is None]
-    if wrong:
-        raise ModelError(
-            f"{lora.path}: a LoRA for another base: {len(wrong)} of {len(layers)} {part} layers do not fit, "
-            f"first {wrong[0]}; one trained for this model was expected"
-        )
+    check_fits(lora.path, part, layers, weights)
     for name, layer in layers.items():
         weight = weights[name]
         weight += (lora.strength * torch.as_tensor(_delta(layer, weight))).to(weight)
 
 
-def _delta(layer: _Layer, weight: torch.Tensor | None) -> torch.Tensor | None:
+def check_fits(path: Path, part: str, layers: Mapping[str, Layer], weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise `ModelError` where a file has layers that none of the weights, by flat name, has the shape of."""
+    wrong = [name for name, layer in layers.items() if _delta(layer, weights.get(name)) is None]
+    if wrong:
+        raise ModelError(
+            f"{path}: a LoRA for another base: {len(wrong)} of {len(layers)} {part} layers do not fit, "
+            f"first {wrong[0]}; one trained for this model was expected"
+        )
+
+
+def _delta(layer: Layer, weight: torch.Tensor | None) -> torch.Tensor | None:
     return None if weight is None else layer.delta(weight.shape)
 
 

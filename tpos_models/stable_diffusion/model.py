@@ -20,6 +20,7 @@ from tpos_models.stable_diffusion.architectures import PREFIX, Config, architect
 from tpos_models.stable_diffusion.audio_encoders import JointEncoder, NamedEncoder, PhraseEncoder, choose_audio_encoder
 from tpos_models.stable_diffusion.devices import CPU
 from tpos_models.stable_diffusion.folder import read_folder
+from tpos_models.stable_diffusion.live_lora import LiveLoras
 from tpos_models.stable_diffusion.lora import Lora
 from tpos_models.stable_diffusion.modules import Source
 from tpos_models.stable_diffusion.networks import Placement, Recipe
@@ -52,7 +53,6 @@ class Opened:
 def open_model(
     name: str,
     placement: Placement | None = None,
-    loras: Sequence[Lora] = (),
     size_px: tuple[int, int] | None = None,
 ) -> Opened:
     """Describe a model: `random:ARCH`, a known name, a diffusers folder or a fetched hub id.
@@ -60,7 +60,7 @@ def open_model(
     `size_px` is (width, height), by default the size the model was trained at. Reads configurations, no weights.
     Raises `ModelError`, `MissingFileError` or `InputError`, one line each.
     """
-    known = hub.KNOWN.get(name)
+    known, fused = hub.KNOWN.get(name), tuple[Lora, ...]()
     if name.startswith(PREFIX):
         source, tokenizer = Source(name, architecture(name)), byte_tokenizer()
     else:
@@ -68,8 +68,8 @@ def open_model(
         folder, configs = read_folder(root, _tiny_vae(root))
         source, tokenizer = Source(name, configs, folder), read_tokenizer(root / "tokenizer")
     if known and known.lora:
-        loras = (Lora(_cached_lora(known.lora, known.lora_file)), *loras)
-    recipe = Recipe(source, (0, 0), tuple(loras), placement or Placement())
+        fused = (Lora(_cached_lora(known.lora, known.lora_file)),)
+    recipe = Recipe(source, (0, 0), fused, placement or Placement())
     recipe = replace(recipe, size=_latent_size(source.configs.unet, recipe.scale, size_px))
     return Opened(_spec(name, recipe, lcm_lora=bool(known and known.lora)), recipe, tokenizer)
 
@@ -87,11 +87,13 @@ def load(
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
-    `dtype` is the networks' precision; latents stay float32. `runner_name` is what `Model.runner` says, by default
+    `dtype` is the networks' precision; latents stay float32. `loras` are live (`Model.loras`).
+    `runner_name` is what `Model.runner` says, by default
     "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of one (see
     `audio_encoders.choose_audio_encoder`). `whole_steps` loads `Model.step` and `Model.pixels`.
     """
-    opened = open_model(name, Placement(device, dtype), loras, size_px)
+    opened, live = open_model(name, Placement(device, dtype), size_px), LiveLoras(loras)
+    opened = replace(opened, recipe=replace(opened.recipe, adapters=live.adapters))
     clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
     denoiser, decoder = opened.recipe.denoiser(), opened.recipe.decoder()
     denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
@@ -101,6 +103,7 @@ def load(
     else:
         denoise()
         decode()
+    live.stale = clip.forget
     encode = cache(lambda: runner(opened.recipe.encoder()))  # only a show that starts from a picture needs it
     text, audio = _audio_encoder(clip, audio_encoder, device, runner)
     return Model(
@@ -114,6 +117,7 @@ def load(
         device=device,
         step=step,
         pixels=pixels,
+        loras=live if loras else None,
     )
 
 

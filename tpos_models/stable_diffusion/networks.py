@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from tpos_models.network import Network
+from tpos_models.network import Adapters, Network
 from tpos_models.stable_diffusion.devices import CPU
 from tpos_models.stable_diffusion.folder import digest, identity
 from tpos_models.stable_diffusion.lora import Lora, fuse
 from tpos_models.stable_diffusion.modules import Denoiser, LatentDecoder, LatentEncoder, Source, TextEncoder
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS
 
-_VERSION = 1
-"""Raised whenever the modules around the networks change what they compute."""
+_VERSION = 2
+"""Raised whenever the modules around the networks change what they compute, or exporting how it names weights."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,17 @@ class Placement:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything the networks of one model are made of; `size` is the latents' (height, width)."""
+    """Everything the networks of one model are made of; `size` is the latents' (height, width).
+
+    `loras` are fused into the weights, `adapters` change those of a part while it plays.
+    """
 
     source: Source
     size: tuple[int, int]
     loras: tuple[Lora, ...] = ()
     placement: Placement = Placement()
     embedded_scale: float = 8.5
+    adapters: Mapping[str, Adapters] = field(default_factory=dict)
 
     def text_encoder(self) -> Network:
         """ids (B, 77) -> tokens (B, 77, size), joint (B, joint_size)."""
@@ -140,6 +144,7 @@ class Recipe:
             inputs,
             outputs,
             self._fingerprint(name, part),
+            adapters=self.adapters.get(part),
         )
 
     def _fingerprint(self, name: str, part: str) -> str:

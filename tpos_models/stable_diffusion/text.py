@@ -38,7 +38,13 @@ class ClipText:
 
     def compared_in(self, space: PhraseSpace) -> ClipText:
         """The same prompts, their joint vectors in another space."""
-        return ClipText(self._tokenizer, self._run, self._device, space)
+        other = ClipText(self._tokenizer, self._run, self._device, space)
+        other._one = self._one
+        return other
+
+    def forget(self) -> None:
+        """Encode every prompt anew, as with other weights."""
+        self._one.cache_clear()
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
         """Prompts of any length and script to tokens (B, 77, size) and joint (B, joint_size)."""

@@ -234,12 +234,12 @@ class TposAudioEncoder(Listener):
         self._tokens = start
         self.phrases = tuple(phrase.hear for phrase in bank())
         self._text = text
-        self._background = cache(lambda: text.encode(list(self.phrases)).joint)
 
         def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             sound, joint, beta = attend(features)
             if self._answers % self._every == 0:
-                self._tokens = write(sound)[0]
+                start = text.encode([""]).tokens[:, :1]  # of this moment's text encoder
+                self._tokens = torch.cat([start, write(sound)[0][:, 1:]], 1)
             self._answers += 1
             return self._tokens, joint, beta.cpu()
 
@@ -251,5 +251,5 @@ class TposAudioEncoder(Listener):
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 by how far each phrase stands out from the bank, where both share CLIP's joint space."""
-        background = self._background()
+        background = self._text.encode(list(self.phrases)).joint
         return stand_out((joint @ embedding.joint).cpu(), (background @ embedding.joint).cpu())

@@ -10,7 +10,7 @@ from engine.control.arguments import CommandError
 from engine.control.changes import Looks, parse_prompts
 from engine.control.queue import Command, CommandQueue
 from engine.control.show import Effect, EffectKind, Show, apply
-from engine.core.messages import Fit, GuidanceTier, Prompt, ShowState
+from engine.core.messages import Fit, GuidanceTier, LoraStrength, Prompt, ShowState
 
 LOOK = """
 schema = 1
@@ -46,6 +46,7 @@ def say(show: Show, address: str, *values: object) -> list[Effect]:
 
 def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
     samples = {"s": "other", "f": 0.5, "b": True}
+    show.set(loras=(LoraStrength("one"), LoraStrength("two"), LoraStrength("three")))
     for row in ADDRESSES:
         address = row.path.replace("/N/", "/3/")
         command, clamped = parse(
@@ -59,8 +60,8 @@ def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
     argument = row.arguments[0]
     values = {"f": 60.0, "i": 5, "b": True, "s": argument.choices[-1] if argument.choices else "people"}
-    before = ShowState(amount=0.5, agc=False, flash_limiter=False)
-    after = apply(before, parse(row.path, [values[argument.kind]])[0])
+    before = ShowState(amount=0.5, agc=False, flash_limiter=False, loras=(LoraStrength("style"),))
+    after = apply(before, parse(row.path.replace("/N/", "/1/"), [values[argument.kind]])[0])
     changed = {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
     assert changed == {row.applies, "revision"}
 

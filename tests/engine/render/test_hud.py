@@ -10,7 +10,7 @@ from PIL import ImageFont
 from render_scenes import CONTEXT
 
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Heard, SoundState
+from engine.core.messages import Heard, LoraStrength, SoundState
 from engine.render import gl, text
 from engine.render.hud import Help, Hud, draw_help, draw_sheet
 from engine.render.keys import HELP
@@ -75,6 +75,13 @@ def test_words_change_at_once_and_numbers_a_few_times_a_second():
     assert not np.array_equal(over((640, 360), 0, replace(INFO, fps=12.0), hud, 0.3), first)
     prompt = over((640, 360), 0, replace(INFO, prompt="something else"), hud, 0.31)
     assert not np.array_equal(prompt, over((640, 360), 0, replace(INFO, prompt="yet another"), hud, 0.32))
+
+
+def test_loras_have_a_line_with_their_strengths():
+    plain, _ = draw_sheet(INFO, (640, 360))
+    low, high = (draw_sheet(replace(INFO, loras=(LoraStrength("style", s),)), (640, 360))[0] for s in (0.25, -1.5))
+    assert low.height == high.height > plain.height
+    assert not np.array_equal(np.asarray(low), np.asarray(high))
 
 
 def test_meters_move_at_every_redraw():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from tpos_models.errors import InputError, MissingFileError, ModelError
 from tpos_models.stable_diffusion import Lora, load, open_model
+from tpos_models.stable_diffusion.live_lora import LiveLoras
 from tpos_models.stable_diffusion.lora import fuse
 
 LINEAR = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
@@ -91,11 +94,13 @@ def test_text_encoder_layers_are_fused(tmp_path):
     torch.testing.assert_close(dict(text.named_parameters())[key], want)
 
 
-def test_a_lora_changes_picture_and_fingerprint(tmp_path, joint_encoder):
+def test_a_lora_changes_the_picture_and_no_compiled_network(tmp_path, joint_encoder):
     path = tmp_path / "style.safetensors"
     save_file(kohya(), path)
-    plain, styled = (open_model("random:tiny-sd15", loras=loras) for loras in ((), (Lora(path),)))
-    assert plain.recipe.denoiser().fingerprint != styled.recipe.denoiser().fingerprint
+    recipe = open_model("random:tiny-sd15").recipe
+    live = replace(recipe, adapters=LiveLoras([Lora(path)]).adapters)
+    fused = replace(recipe, loras=(Lora(path),))
+    assert live.denoiser().fingerprint == recipe.denoiser().fingerprint != fused.denoiser().fingerprint
     x = (torch.randn(1, 4, 16, 16), torch.tensor([999]), torch.randn(1, 77, 32))
     a, b = (
         load("random:tiny-sd15", audio_encoder=joint_encoder),
@@ -140,6 +145,8 @@ def test_pickled_loras_and_bad_arguments_are_refused(tmp_path, joint_encoder):
     save_file(kohya(), path)
     assert Lora.parse(f"{path}:0.8") == Lora(path, 0.8)
     assert Lora.parse(str(path)) == Lora(path, 1.0)
+    assert Lora.parse(str(path), {"style": 0.3}) == Lora(path, 0.3)
+    assert Lora.parse(f"{path}:0.8", {"style": 0.3}) == Lora(path, 0.8)
     with pytest.raises(MissingFileError, match="no such LoRA file"):
         Lora.parse("absent.safetensors:0.5")
     with pytest.raises(InputError, match="-4 to 4"):
