@@ -9,16 +9,19 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState, SoundWindow
-from engine.inference import worker
+from engine.core.messages import SILENCE, AudioFeatures, Frame, Rule, ShowState, SoundWindow
+from engine.inference import restart
 from engine.inference.fallback import HungError
-from engine.inference.hearing import SoundSource
+from engine.inference.hearing import HeardSound, SoundSource
 from engine.inference.worker import Inference
 
 pytestmark = pytest.mark.realtime
@@ -34,22 +37,36 @@ class Ear:
         return SoundWindow(np.zeros(round(seconds * 44_100), np.float32), 0, time.monotonic())
 
 
+class Deaf:
+    """A listener that has nothing to say."""
+
+    encoder: Any
+    device = torch.device("cpu")
+    heard: HeardSound | None = None
+
+    def __init__(self) -> None:
+        self.encoder = SimpleNamespace()
+
+    def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
+        return False
+
+
 class Stage:
     """Frames without a model, every second one of them slow; raises when told to."""
 
     def __init__(self, trouble: list[Exception], at_once: int) -> None:
-        self.trouble, self.side_by_side, self.begun, self.heard = trouble, at_once, 0, 0
-
-    def listen(self, source: SoundSource, state: ShowState) -> bool:
-        self.heard += 1
-        return True
+        self.trouble, self.side_by_side, self.begun = trouble, at_once, 0
+        self.listener = Deaf()
 
     patience_s = float("inf")
 
     def at_once(self, state: ShowState) -> int:
         return self.side_by_side
 
-    def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+    def follow(self, heard: HeardSound | None) -> None:
+        pass
+
+    def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
         self.begun += 1
         return partial(self.draw, self.begun, state.revision, features.time_s)
 
@@ -111,8 +128,8 @@ def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
     state = [ShowState(revision=1)]
 
     class Changing(Stage):
-        def begin(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
-            draw = super().begin(shown, features)
+        def begin_changed(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+            draw = super().begin_changed(shown, features)
             if self.begun == 5:
                 state[0] = ShowState(revision=2)
             return draw
@@ -128,7 +145,7 @@ def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
 
 
 def test_the_pauses_between_restarts_grow(monkeypatch):
-    monkeypatch.setattr(worker, "RESTART_S", (0.02, 0.1, 0.2))
+    monkeypatch.setattr(restart, "RESTART_S", (0.02, 0.1, 0.2))
     built_s: list[float] = []
 
     def fail() -> Stage:
@@ -225,9 +242,9 @@ def test_the_rate_can_be_capped():
     begun_s: list[float] = []
 
     class Timed(Stage):
-        def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+        def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
             begun_s.append(time.monotonic())
-            return super().begin(state, features)
+            return super().begin_changed(state, features)
 
     frames: Mailbox[Frame] = Mailbox()
     inference = Inference(lambda: Timed([], 2), Ear(), ShowState, frames, WallClock(), max_fps=25.0)
