@@ -22,6 +22,9 @@ _WARM_UP = 3
 _recording = threading.local()
 """`.now` while this thread records: calls of other recorded functions then become part of what is recorded."""
 
+_one_records = threading.Lock()
+"""Held while any thread records: another's recording begins with a wait for the device, which ends this one's."""
+
 _Key = tuple[tuple[torch.Size, torch.dtype], ...]
 
 Record = Callable[[Callable[[], Tensors]], tuple[Callable[[], None], Tensors]]
@@ -114,11 +117,12 @@ class Replayed:
         inputs = tuple(
             torch.empty(tensor.shape, dtype=tensor.dtype, device=self._device).copy_(tensor) for tensor in tensors
         )
-        _recording.now = True
-        try:
-            return _Recording(inputs, *self._record(lambda: self._execute(*inputs)))
-        finally:
-            _recording.now = False
+        with _one_records:
+            _recording.now = True
+            try:
+                return _Recording(inputs, *self._record(lambda: self._execute(*inputs)))
+            finally:
+                _recording.now = False
 
 
 class _Graphs:

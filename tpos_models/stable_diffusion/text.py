@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from copy import copy
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -29,21 +31,26 @@ class PhraseSpace(Protocol):
 class ClipText:
     """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too, or from `space`, that of the sounds.
 
-    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`.
+    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`. Any thread may ask, on any CUDA stream: one
+    is answered at a time, as neither tokenizers nor captured networks take two.
     """
 
     def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, space: PhraseSpace | None = None) -> None:
         self._tokenizer, self._run, self._device, self._space = tokenizer, run, device, space
         self._one = lru_cache(REMEMBERED)(self._encode_one)
+        self._answering = threading.Lock()
 
     def compared_in(self, space: PhraseSpace) -> ClipText:
-        """The same prompts, their joint vectors in another space."""
-        return ClipText(self._tokenizer, self._run, self._device, space)
+        """The same prompts, their joint vectors in another space; both share all they have."""
+        other = copy(self)
+        other._space = space
+        return other
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
         """Prompts of any length and script to tokens (B, 77, size) and joint (B, joint_size)."""
-        pairs = [self._one(prompt) for prompt in prompts]
-        joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
+        with self._answering:
+            pairs = [self._one(prompt) for prompt in prompts]
+            joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
         return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
 
     def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
@@ -63,4 +70,7 @@ class ClipText:
     def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
         tokens, joint = self._run(self.ids(prompt).to(self._device))
         # clones: inference-mode tensors and a runner's reused buffers must not leak into what others keep
-        return tokens[0].clone(), joint[0].clone()
+        kept = tokens[0].clone(), joint[0].clone()
+        if self._device.type == "cuda":  # once a prompt: who reads it later need not know which stream wrote it
+            torch.cuda.current_stream(self._device).synchronize()
+        return kept

@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,10 @@ import torch
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import SILENCE, AudioFeatures, Frame, Rule, ShowState, SoundWindow
-from engine.inference import restart
+from engine.inference import hearing_thread, restart, worker
 from engine.inference.fallback import HungError
 from engine.inference.hearing import HeardSound, SoundSource
+from engine.inference.hearing_thread import Hearing
 from engine.inference.worker import Inference
 
 pytestmark = pytest.mark.realtime
@@ -37,6 +37,10 @@ class Ear:
         return SoundWindow(np.zeros(round(seconds * 44_100), np.float32), 0, time.monotonic())
 
 
+class Encoder:
+    """Something to listen with, and to be let go."""
+
+
 class Deaf:
     """A listener that has nothing to say."""
 
@@ -45,7 +49,7 @@ class Deaf:
     heard: HeardSound | None = None
 
     def __init__(self) -> None:
-        self.encoder = SimpleNamespace()
+        self.encoder = Encoder()
 
     def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
         return False
@@ -66,7 +70,7 @@ class Stage:
     def follow(self, heard: HeardSound | None) -> None:
         pass
 
-    def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+    def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
         self.begun += 1
         return partial(self.draw, self.begun, state.revision, features.time_s)
 
@@ -128,7 +132,7 @@ def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
     state = [ShowState(revision=1)]
 
     class Changing(Stage):
-        def begin_changed(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+        def begin_changed(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
             draw = super().begin_changed(shown, features)
             if self.begun == 5:
                 state[0] = ShowState(revision=2)
@@ -242,7 +246,7 @@ def test_the_rate_can_be_capped():
     begun_s: list[float] = []
 
     class Timed(Stage):
-        def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+        def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
             begun_s.append(time.monotonic())
             return super().begin_changed(state, features)
 
@@ -269,6 +273,107 @@ def test_a_freeze_holds_the_frame_and_thaws(at_once):
         assert frames.wait_newer(count, 10)
     finally:
         inference.stop()
+
+
+@SIDE_BY_SIDE
+def test_nothing_is_sampled_while_nothing_changes_and_that_is_no_trouble(at_once):
+    still = threading.Event()
+
+    class Still(Stage):
+        def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
+            return None if still.is_set() else super().begin_changed(state, features)
+
+    frames = Kept()
+    inference = Inference(lambda: Still([], at_once), Ear(), ShowState, frames, WallClock())
+    inference.start()
+    try:
+        assert frames.wait_newer(5, 20)
+        still.set()
+        time.sleep(0.2)
+        count = frames.count
+        assert frames.wait_newer(count, 0.5) is None
+        assert inference.still_s > 0.4
+        moved_s = time.monotonic()
+        still.clear()
+        assert frames.wait_newer(count + 4, 20)
+    finally:
+        inference.stop()
+    moved = frames.all[count]
+    assert moved_s <= moved.still_until_s < moved.time_s < moved_s + 0.5
+    assert [frame.still_until_s for frame in (*frames.all[:count], *frames.all[count + 1 :])] == [0.0] * (
+        len(frames.all) - 1
+    )
+    assert 0.5 < inference.still_s < moved.still_until_s - frames.all[count - 1].time_s + 0.1
+    assert (inference.restarts, inference.trouble) == (0, None)
+
+
+class Failing(Deaf):
+    """Raises whenever it is asked."""
+
+    def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
+        raise RuntimeError("the encoder failed")
+
+
+def listening_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the model lies on a GPU."""
+    monkeypatch.setattr(worker, "Hearing", lambda *given, **named: Hearing(*given, **{**named, "apart": True}))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_failing_encoder_never_stops_the_picture(apart, monkeypatch):
+    if apart:
+        monkeypatch.setattr(hearing_thread, "HOLD_S", 0.1)
+        listening_apart(monkeypatch)
+
+    def build() -> Stage:
+        stage = Stage([], 1)
+        stage.listener = Failing()
+        return stage
+
+    frames: Mailbox[Frame] = Mailbox()
+    inference = Inference(build, Ear(), ShowState, frames, WallClock())
+    inference.start()
+    assert frames.wait_newer(20, 20)
+    inference.stop()
+    assert (inference.restarts, inference.trouble) == (0, None)
+    assert inference.hearing_trouble == "hearing stopped: the encoder failed"
+
+
+def test_a_failed_models_encoder_is_let_go_too_and_the_next_ones_heard(monkeypatch):
+    listening_apart(monkeypatch)
+    monkeypatch.setattr(hearing_thread, "HOLD_S", 0.5)
+    encoders: list[weakref.ref[Any]] = []
+    asked: list[set[str]] = []
+    alive: list[bool] = []
+
+    class Attentive(Deaf):
+        def __init__(self) -> None:
+            super().__init__()
+            encoders.append(weakref.ref(self.encoder))
+            asked.append(set())
+            self.asked = asked[-1]
+
+        def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
+            self.asked.add(threading.current_thread().name)
+            return False
+
+    def build() -> Stage:
+        stage = Stage([] if encoders else [RuntimeError("out of memory")], 1)
+        stage.listener = Attentive()
+        return stage
+
+    def step_down(error: Exception, steps: int) -> str:
+        gc.collect()
+        alive.append(encoders[0]() is not None)
+        return "now on the CPU"
+
+    frames: Mailbox[Frame] = Mailbox()
+    inference = Inference(build, Ear(), ShowState, frames, WallClock(), step_down=step_down)
+    inference.start()
+    assert frames.wait_newer(5, 20)
+    inference.stop()
+    assert alive == [False], "its memory is needed for the next"
+    assert asked == [{"hearing"}, {"hearing"}]
 
 
 def test_frames_drawn_side_by_side_come_in_their_order_and_are_all_counted():
