@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from export.cuda_streams import Turns
 from tpos_models.network import Network, Run, Runner, Tensors, as_function
 
 DEVICE = torch.device("cuda")
@@ -85,8 +86,9 @@ class Replayed:
     `execute` reads its inputs and enqueues its work on the current stream; it may neither wait nor copy to the host.
     Inputs may lie on the host or the GPU; outputs are the caller's own and lie where the first input does. They come
     from torch's pools, so that a call of known shapes asks the driver for no memory. One that `lends` gives the
-    recording's own outputs, on the GPU, which hold until the next call. Owned by one thread. Called while another one
-    records, it adds its work to that graph. `record` makes a recording, by default a CUDA graph.
+    recording's own outputs, on the GPU, which hold until the next call: it is owned by one thread. Any other may be
+    called by several, on streams of their own, and serves one after the other. Called while another one records, it
+    adds its work to that graph. `record` makes a recording, by default a CUDA graph.
     """
 
     def __init__(
@@ -95,19 +97,21 @@ class Replayed:
         self._execute, self._device, self._lends = execute, device, lends
         self._record = record or _Graphs()
         self._recordings: dict[_Key, _Recording] = {}
+        self._turns = Turns(device)
 
     @torch.inference_mode()
     def __call__(self, *tensors: torch.Tensor) -> Tensors:
         if recording():
             return self._execute(*(tensor.to(self._device) for tensor in tensors))
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
-        if key not in self._recordings:
-            self._recordings[key] = self._recorded(tensors)
-        one = self._recordings[key]
-        one.replay(tensors)
-        if self._lends:
-            return one.outputs
-        return tuple(out.to(tensors[0].device, copy=True) for out in one.outputs)
+        with self._turns:
+            if key not in self._recordings:
+                self._recordings[key] = self._recorded(tensors)
+            one = self._recordings[key]
+            one.replay(tensors)
+            if self._lends:
+                return one.outputs
+            return tuple(out.to(tensors[0].device, copy=True) for out in one.outputs)
 
     def forget(self) -> None:
         """Drop every graph, as after other weights; the next calls record anew."""

@@ -5,10 +5,33 @@ The host never waits: the stream that takes waits for the stream that gives. On 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 
 import torch
+
+
+class Turns:
+    """Callers one after the other, whichever their threads and streams: what each enqueues waits for the one before."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._calling = threading.Lock()
+        self._done: torch.cuda.Event | None = None
+
+    def __enter__(self) -> None:
+        self._calling.acquire()
+        if self._done is not None:
+            torch.cuda.current_stream(self._device).wait_event(self._done)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._device.type == "cuda" and error is None:
+            self._done = torch.cuda.current_stream(self._device).record_event(self._done)
+        self._calling.release()
 
 
 def nothing() -> None:

@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
-threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing (where the model lies on a GPU),
-tpos-osc, tpos-presets, tpos-recorder; the main thread draws.
+threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
+tpos-recorder; the main thread draws.
 """
 
 from __future__ import annotations

@@ -75,6 +75,9 @@ class FramePipeline:
         self._most_steps = min(most_steps, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
+        self.hears_apart = model.device.type == "cuda" or model.runner == "onnx"
+        """Whether a live show hears on a thread of its own: not beside torch on a CPU, where each thread that computes
+        brings a pool of threads, and where slow frames would be begun with what was heard long ago."""
         self._at_once = frames_at_once(beside_display) if model.runner == "onnx" else 1
         self._picture = None if picture is None else encode_picture(model, picture)
         self._prompts = PromptCrossfade(model)

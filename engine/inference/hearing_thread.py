@@ -1,4 +1,4 @@
-"""Hearing in a live show: beside inference where the model lies on a GPU, within it on a CPU; and what its failures do.
+"""Hearing in a live show, on a thread of its own or within inference, and what its failures do.
 
 An encoder that fails or hangs costs the show its sound, never its picture: what was heard last stays for `HOLD_S`, then
 fades into silence.

@@ -36,6 +36,9 @@ class Pipeline(Protocol):
     def listener(self) -> Ears: ...
 
     @property
+    def hears_apart(self) -> bool: ...
+
+    @property
     def patience_s(self) -> float: ...
 
     def at_once(self, state: ShowState) -> int: ...
@@ -174,8 +177,7 @@ class Inference:
             return self._stop.is_set() or turn.given_up.is_set()
 
         encoding = self._encoding.setdefault(ears.encoder, threading.Lock())
-        apart = ears.device.type == "cuda"
-        with Hearing(ears, self._source, self._clock, encoding, apart=apart, over=over) as hearing:
+        with Hearing(ears, self._source, self._clock, encoding, apart=pipeline.hears_apart, over=over) as hearing:
             workers = InFlightWorkers(
                 partial(self._begin, pipeline, hearing, turn),
                 partial(self._publish, turn),

@@ -56,6 +56,25 @@ def test_frames_leave_the_gpu_whole_and_keep_what_they_hold(run):
         np.testing.assert_array_equal(frame, picture.numpy())
 
 
+def test_threads_that_share_one_each_get_their_own_answer():
+    """Its inputs and outputs lie at one place: what a thread put there is another's if both are in it."""
+
+    def record(call: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
+        outputs = call()
+
+        def repeat() -> None:
+            time.sleep(0.001)
+            outputs[0].copy_(call()[0])
+            time.sleep(0.001)
+
+        return repeat, outputs
+
+    replayed = cuda_graphs.Replayed(lambda x: (x + 1,), record, torch.device("cpu"))
+    with ThreadPoolExecutor(6) as threads:
+        answers = threads.map(lambda number: float(replayed(torch.tensor([float(number)]))[0]), range(60))
+    assert list(answers) == [number + 1 for number in range(60)]
+
+
 def test_threads_record_one_after_the_other():
     """A recording begins with a wait for the whole device, which no other recording survives."""
     inside = threading.Lock()

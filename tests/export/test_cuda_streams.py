@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from export.cuda_streams import handed_over, nothing, own_stream
+from export.cuda_streams import Turns, handed_over, nothing, own_stream
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Stream:
     name: str
     log: list[tuple[str, ...]]
 
-    def record_event(self) -> str:
+    def record_event(self, event: str | None = None) -> str:
         self.log.append((self.name, "records"))
         return f"event of {self.name}"
 
@@ -59,6 +59,21 @@ def test_a_thread_of_its_own_stream_begins_behind_what_was_begun_before(monkeypa
     own: Any = own_stream(torch.device("cuda"))
     assert own.name == "hearing"
     assert log == [("hearing", "waits for", "inference")]
+
+
+def test_what_callers_of_one_graph_enqueue_waits_for_the_caller_before(monkeypatch):
+    log: list[tuple[str, ...]] = []
+    current = [Stream("hearing", log)]
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current[0])
+    turns = Turns(torch.device("cuda"))
+    for name in ("hearing", "inference"):
+        current[0] = Stream(name, log)
+        with turns:
+            log.append((name, "replays"))
+    assert log == [
+        ("hearing", "replays"), ("hearing", "records"),
+        ("inference", "waits for", "event of hearing"), ("inference", "replays"), ("inference", "records"),
+    ]  # fmt: skip
 
 
 def test_on_a_cpu_there_is_nothing_to_do():

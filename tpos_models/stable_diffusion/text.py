@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from copy import copy
 from functools import lru_cache
 from typing import Any, Protocol
@@ -31,14 +30,13 @@ class PhraseSpace(Protocol):
 class ClipText:
     """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too, or from `space`, that of the sounds.
 
-    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`. Any thread may ask, on any CUDA stream: one
-    is answered at a time, as neither tokenizers nor captured networks take two.
+    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`. Any thread may ask, on any CUDA stream,
+    where `run` and `space` take that: tokenizers do, as long as nobody asks them for another length.
     """
 
     def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, space: PhraseSpace | None = None) -> None:
         self._tokenizer, self._run, self._device, self._space = tokenizer, run, device, space
         self._one = lru_cache(REMEMBERED)(self._encode_one)
-        self._answering = threading.Lock()
 
     def compared_in(self, space: PhraseSpace) -> ClipText:
         """The same prompts, their joint vectors in another space; both share all they have."""
@@ -48,9 +46,8 @@ class ClipText:
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
         """Prompts of any length and script to tokens (B, 77, size) and joint (B, joint_size)."""
-        with self._answering:
-            pairs = [self._one(prompt) for prompt in prompts]
-            joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
+        pairs = [self._one(prompt) for prompt in prompts]
+        joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
         return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
 
     def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:

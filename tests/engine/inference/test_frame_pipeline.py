@@ -255,6 +255,12 @@ def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkey
         assert stage.at_once(BEACH) == expected
 
 
+def test_hearing_is_apart_but_beside_torch_on_a_cpu(model):
+    for runner, device in (("onnx", "cpu"), ("cuda", "cuda"), ("torch", "cuda")):
+        assert fresh(replace(model, runner=runner, device=torch.device(device)))[0].hears_apart
+    assert not fresh(replace(model, runner="torch"))[0].hears_apart
+
+
 def test_more_steps_than_the_model_knows_are_taken_as_all(model):
     stage, _ = fresh(model)
     frame = stage.frame(replace(BEACH, steps=8, guidance=GuidanceTier.BLEND))

@@ -8,78 +8,21 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from inference_stages import Deaf, Ear, Kept, Stage
 
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import SILENCE, AudioFeatures, Frame, Rule, ShowState, SoundWindow
-from engine.inference import hearing_thread, restart, worker
+from engine.core.messages import AudioFeatures, Frame, Rule, ShowState
+from engine.inference import hearing_thread, restart
 from engine.inference.fallback import HungError
-from engine.inference.hearing import HeardSound, SoundSource
-from engine.inference.hearing_thread import Hearing
+from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
 
 pytestmark = pytest.mark.realtime
-
-
-class Ear:
-    """A microphone in a silent room."""
-
-    def latest(self) -> AudioFeatures:
-        return replace(SILENCE, time_s=time.monotonic())
-
-    def window(self, seconds: float) -> SoundWindow:
-        return SoundWindow(np.zeros(round(seconds * 44_100), np.float32), 0, time.monotonic())
-
-
-class Encoder:
-    """Something to listen with, and to be let go."""
-
-
-class Deaf:
-    """A listener that has nothing to say."""
-
-    encoder: Any
-    device = torch.device("cpu")
-    heard: HeardSound | None = None
-
-    def __init__(self) -> None:
-        self.encoder = Encoder()
-
-    def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
-        return False
-
-
-class Stage:
-    """Frames without a model, every second one of them slow; raises when told to."""
-
-    def __init__(self, trouble: list[Exception], at_once: int) -> None:
-        self.trouble, self.side_by_side, self.begun = trouble, at_once, 0
-        self.listener = Deaf()
-
-    patience_s = float("inf")
-
-    def at_once(self, state: ShowState) -> int:
-        return self.side_by_side
-
-    def follow(self, heard: HeardSound | None) -> None:
-        pass
-
-    def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
-        self.begun += 1
-        return partial(self.draw, self.begun, state.revision, features.time_s)
-
-    def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
-        if self.trouble:
-            raise self.trouble.pop()
-        time.sleep(0.002 if index % 2 else 0.006)
-        image = np.zeros((4, 4, 3), np.uint8)
-        return Frame(index, image, audio_time_s, time.monotonic(), revision, "", (), 0, 2)
 
 
 SIDE_BY_SIDE = pytest.mark.parametrize("at_once", [1, 2])
@@ -113,18 +56,6 @@ def test_a_failure_holds_the_last_frame_restarts_and_is_reported(caplog, at_once
     finally:
         inference.stop()
     assert any("the kernel failed" in str(record.exc_info) for record in caplog.records)
-
-
-class Kept(Mailbox[Frame]):
-    """A mailbox that keeps every frame."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.all: list[Frame] = []
-
-    def put(self, item: Frame) -> None:
-        self.all.append(item)
-        super().put(item)
 
 
 @SIDE_BY_SIDE
@@ -314,20 +245,13 @@ class Failing(Deaf):
         raise RuntimeError("the encoder failed")
 
 
-def listening_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the model lies on a GPU."""
-    monkeypatch.setattr(worker, "Hearing", lambda *given, **named: Hearing(*given, **{**named, "apart": True}))
-
-
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_failing_encoder_never_stops_the_picture(apart, monkeypatch):
-    if apart:
-        monkeypatch.setattr(hearing_thread, "HOLD_S", 0.1)
-        listening_apart(monkeypatch)
+    monkeypatch.setattr(hearing_thread, "HOLD_S", 0.1)
 
     def build() -> Stage:
         stage = Stage([], 1)
-        stage.listener = Failing()
+        stage.listener, stage.hears_apart = Failing(), apart
         return stage
 
     frames: Mailbox[Frame] = Mailbox()
@@ -340,7 +264,6 @@ def test_a_failing_encoder_never_stops_the_picture(apart, monkeypatch):
 
 
 def test_a_failed_models_encoder_is_let_go_too_and_the_next_ones_heard(monkeypatch):
-    listening_apart(monkeypatch)
     monkeypatch.setattr(hearing_thread, "HOLD_S", 0.5)
     encoders: list[weakref.ref[Any]] = []
     asked: list[set[str]] = []
@@ -359,7 +282,7 @@ def test_a_failed_models_encoder_is_let_go_too_and_the_next_ones_heard(monkeypat
 
     def build() -> Stage:
         stage = Stage([] if encoders else [RuntimeError("out of memory")], 1)
-        stage.listener = Attentive()
+        stage.listener, stage.hears_apart = Attentive(), True
         return stage
 
     def step_down(error: Exception, steps: int) -> str:
