@@ -93,7 +93,8 @@ def hearing(ears: Any, clock: Any = None, source: Any = None, apart: bool = True
 
 
 def weight(heard: HeardSound | None) -> float:
-    return 0.0 if heard is None else float(heard.terms(1.0, 0.0)[0].weight)
+    """How much of what the ears hear still steers, 0..1."""
+    return 0.0 if heard is None else float(heard.terms(1.0, 0.0)[0].weight / SOUND.terms(1.0, 0.0)[0].weight)
 
 
 @pytest.fixture(scope="module")
