@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from export.cuda_streams import Turns
 from tpos_models.network import Network, Run, Runner, Tensors, as_function, follow
 
 DEVICE = torch.device("cuda")
@@ -21,6 +22,9 @@ _WARM_UP = 3
 
 _recording = threading.local()
 """`.now` while this thread records: calls of other recorded functions then become part of what is recorded."""
+
+_one_records = threading.Lock()
+"""Held while any thread records: another's recording begins with a wait for the device, which ends this one's."""
 
 _Key = tuple[tuple[torch.Size, torch.dtype], ...]
 
@@ -84,8 +88,9 @@ class Replayed:
     `execute` reads its inputs and enqueues its work on the current stream; it may neither wait nor copy to the host.
     Inputs may lie on the host or the GPU; outputs are the caller's own and lie where the first input does. They come
     from torch's pools, so that a call of known shapes asks the driver for no memory. One that `lends` gives the
-    recording's own outputs, on the GPU, which hold until the next call. Owned by one thread. Called while another one
-    records, it adds its work to that graph. `record` makes a recording, by default a CUDA graph.
+    recording's own outputs, on the GPU, which hold until the next call: it is owned by one thread. Any other may be
+    called by several, on streams of their own, and serves one after the other. Called while another one records, it
+    adds its work to that graph. `record` makes a recording, by default a CUDA graph.
     """
 
     def __init__(
@@ -94,29 +99,32 @@ class Replayed:
         self._execute, self._device, self._lends = execute, device, lends
         self._record = record or _Graphs()
         self._recordings: dict[_Key, _Recording] = {}
+        self._turns = Turns(device)
 
     @torch.inference_mode()
     def __call__(self, *tensors: torch.Tensor) -> Tensors:
         if recording():
             return self._execute(*(tensor.to(self._device) for tensor in tensors))
         key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
-        if key not in self._recordings:
-            self._recordings[key] = self._recorded(tensors)
-        one = self._recordings[key]
-        one.replay(tensors)
-        if self._lends:
-            return one.outputs
-        return tuple(out.to(tensors[0].device, copy=True) for out in one.outputs)
+        with self._turns:
+            if key not in self._recordings:
+                self._recordings[key] = self._recorded(tensors)
+            one = self._recordings[key]
+            one.replay(tensors)
+            if self._lends:
+                return one.outputs
+            return tuple(out.to(tensors[0].device, copy=True) for out in one.outputs)
 
     def _recorded(self, tensors: Tensors) -> _Recording:
         inputs = tuple(
             torch.empty(tensor.shape, dtype=tensor.dtype, device=self._device).copy_(tensor) for tensor in tensors
         )
-        _recording.now = True
-        try:
-            return _Recording(inputs, *self._record(lambda: self._execute(*inputs)))
-        finally:
-            _recording.now = False
+        with _one_records:
+            _recording.now = True
+            try:
+                return _Recording(inputs, *self._record(lambda: self._execute(*inputs)))
+            finally:
+                _recording.now = False
 
 
 class _Graphs:

@@ -179,6 +179,11 @@ class Loras(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
+    @property
+    def words(self) -> bool:
+        """Whether any of them changes the text encoder."""
+        ...
+
     def set(self, strengths: Mapping[str, float]) -> bool:
         """Change strengths between two frames; one that is not named has that which it was loaded with.
 

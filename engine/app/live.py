@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
-threads: audio callback, audio-analysis, inference (and inference-1 beside it), tpos-osc, tpos-presets, tpos-recorder;
-the main thread draws.
+threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
+tpos-recorder; the main thread draws.
 """
 
 from __future__ import annotations
@@ -147,10 +147,11 @@ class Live:
             self._read_back(redrawn.shaped_s)
         self.recording.sound()
         self.notices.collect()
-        heard = self.playback.trouble if self.playback else ""
-        for trouble in (self.engine.worker.trouble, self.recording.trouble, heard):
-            if trouble:
-                self.notices.trouble(trouble)
+        self.tally.hear(self.engine.worker.heard)
+        played, worker = self.playback.trouble if self.playback else "", self.engine.worker
+        troubles = (worker.trouble, worker.hearing_trouble, self.recording.trouble, played)
+        if trouble := "; ".join(filter(None, troubles)):  # one line, that two at once are said once
+            self.notices.trouble(trouble)
 
     def status(self) -> Status:
         """For OSC, ten times a second, from the control thread."""
@@ -163,12 +164,12 @@ class Live:
             level=features.level,
             beat=features.beat,
             bpm=features.bpm,
-            heard=frame.heard if frame else (),
+            heard=self.engine.worker.heard,
             prompt=frame.prompt if frame else "",
             preset=state.preset,
             cue=state.cue,
             recording=state.recording,
-            state=self.engine.worker.trouble or held or features.state,
+            state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
         )
 
     def _open_pipeline(self) -> FramePipeline:
@@ -259,7 +260,7 @@ class Live:
             state=SoundState.OK if self.engine.opened_s is None else features.state,
             bpm=features.bpm,
             beat_phase=features.beat_phase,
-            heard=self._shown.heard if self._shown else (),
+            heard=self.engine.worker.heard,
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.recording.status.seconds if self.recording.running else None,
             message=self.notices.message(now_s) or (STARTING if self.engine.opened_s is None else ""),
@@ -269,11 +270,12 @@ class Live:
         )
 
     def _summary(self, gaps: RedrawTimes) -> LiveSummary:
-        seconds, frames = self._played_s, self.engine.frames.count
+        seconds, frames, still_s = self._played_s, self.engine.frames.count, self.engine.worker.still_s
         return LiveSummary(
             seconds=seconds,
             frames=frames,
-            fps=self.tally.fps if seconds < 1 else frames / seconds,
+            fps=self.tally.fps if seconds - still_s < 1 else frames / (seconds - still_s),
+            still_s=still_s,
             evaluations=self.engine.worker.evaluations,
             delay_ms=self.tally.delay_ms,
             heard=self.tally.heard,

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from engine.audio.capture import AudioCounters
-from engine.core.messages import Frame
+from engine.core.messages import Frame, Heard
 from engine.recording.recorder import SessionSummary
 from engine.recording.session import VIDEO
 from engine.render.pacing import RedrawStats
@@ -22,9 +22,13 @@ _KEPT = 20_000
 
 @dataclass(frozen=True)
 class LiveSummary:
-    """The closing words of `tpos live`. Delays are from the newest sound in a frame to its first redraw."""
+    """The closing words of `tpos live`. Delays are from the newest sound in a frame to its first redraw.
+
+    For `still_s` of its `seconds` there was nothing to sample; `fps` leaves them out.
+    """
 
     seconds: float
+    still_s: float
     frames: int
     fps: float
     evaluations: int
@@ -55,8 +59,9 @@ class LiveSummary:
     def lines(self) -> list[str]:
         """For people."""
         heard = ", ".join(f"{phrase} {weight:.0%}" for phrase, weight in self.heard) or "nothing it knows"
+        still = f", but for {self.still_s:.0f} s of a still picture" if self.still_s >= 1 else ""
         lines = [
-            f"{self.seconds:.0f} s: {self.frames} frames sampled, {self.fps:.1f} a second; "
+            f"{self.seconds:.0f} s: {self.frames} frames sampled, {self.fps:.1f} a second{still}; "
             f"{self.redraws.redraws} redraws, {self.redraws.per_s:.0f} a second",
             f"sound to picture {self.delay_ms[0]:.0f} ms (95 % within {self.delay_ms[1]:.0f} ms); "
             f"{self.audio.overruns} overruns, {self.audio.overflows} overflows, {self.audio.losses} losses",
@@ -76,8 +81,11 @@ class Tally:
 
     def __init__(self) -> None:
         self._delays_s: deque[float] = deque(maxlen=_KEPT)
-        self._arrivals_s: deque[float] = deque(maxlen=60)
+        self._apart_s: deque[float] = deque(maxlen=60)
+        """Seconds between the newest frames, stillness left out."""
+        self._arrived_s = 0.0
         self._heard: defaultdict[str, float] = defaultdict(float)
+        self._hearings = 0
         self.frames = 0
         self.first_frame_s = 0.0
         self.troubles: list[str] = []
@@ -88,9 +96,15 @@ class Tally:
         self.first_frame_s = self.first_frame_s or time.time() - psutil.Process().create_time()
         if frame.audio_time_s > 0:  # nothing was heard before the first
             self._delays_s.append(now_s - frame.audio_time_s)
-        self._arrivals_s.append(now_s)
-        for heard in frame.heard:
-            self._heard[heard.phrase] += heard.weight
+        if self.frames > 1:
+            self._apart_s.append(now_s - max(self._arrived_s, frame.still_until_s))
+        self._arrived_s = now_s
+
+    def hear(self, heard: tuple[Heard, ...]) -> None:
+        """What the newest sound resembles, once for each redraw after the first frame."""
+        self._hearings += self.frames > 0
+        for one in heard if self.frames else ():
+            self._heard[one.phrase] += one.weight
 
     def trouble(self, words: str) -> bool:
         """Remember a line of trouble; False if it was the last one already."""
@@ -101,10 +115,8 @@ class Tally:
 
     @property
     def fps(self) -> float:
-        """Frames a second over the newest sixty."""
-        if len(self._arrivals_s) < 2:
-            return 0.0
-        return (len(self._arrivals_s) - 1) / max(1e-6, self._arrivals_s[-1] - self._arrivals_s[0])
+        """Frames a second over the newest sixty, while there was something to sample."""
+        return len(self._apart_s) / max(1e-6, sum(self._apart_s)) if self._apart_s else 0.0
 
     @property
     def delay_ms(self) -> tuple[float, float]:
@@ -121,6 +133,6 @@ class Tally:
 
     @property
     def heard(self) -> tuple[tuple[str, float], ...]:
-        """The five strongest phrases, weights averaged over all frames."""
+        """The five strongest phrases, weights averaged over the show."""
         ranked = sorted(self._heard.items(), key=lambda pair: -pair[1])[:5]
-        return tuple((phrase, weight / max(1, self.frames)) for phrase, weight in ranked)
+        return tuple((phrase, weight / self._hearings) for phrase, weight in ranked)

@@ -17,6 +17,7 @@ from engine.app.live import LiveOptions, open_live
 from engine.app.options import LookOptions
 from engine.app.stats import LiveSummary
 from engine.audio import SAMPLE_RATE
+from engine.bench.latency import HARDLY
 from engine.bench.report import Bar, Notify
 from engine.core.messages import ShaderAmounts
 from export.media.reading import read_frames, read_sound
@@ -101,7 +102,7 @@ def _write_clicks(path: Path, seconds: float) -> None:
 def _play(
     track: Path, folder: Path, model: str, precision: str | None
 ) -> tuple[LiveSummary, list[tuple[float, float]]]:
-    still = {"amount": 0.0, "motion": 0.0, "agc": False, "flash_limiter": False}
+    still = {"amount": 0.0, "motion": HARDLY, "agc": False, "flash_limiter": False}
     look = LookOptions(model, precision=precision, settings=still)
     options = LiveOptions(
         look=look, source=str(track), mute=True, headless=True, record=folder, size=(256, 256), osc=OscOptions(port=0)

@@ -268,3 +268,5 @@ class Frame:
     seed: int
     evaluations: int
     """Network evaluations it took."""
+    still_until_s: float = 0.0
+    """When it was begun, where the picture had stood still until then: nothing had changed, or the show was frozen."""

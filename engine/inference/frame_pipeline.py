@@ -1,6 +1,7 @@
 """Where a sound becomes a picture: features, embedding and show state in, one frame out.
 
 listen() newest window of sound -> embedding, phrase weights          (`engine.inference.hearing`)
+follow() the same, from whoever listens in a live show                (`engine.inference.hearing_thread`)
 begin()  state + features + embedding -> conditions -> noise -> request
          request -> x0 -> pixels                                      (`engine.inference.plan`)
 """
@@ -18,9 +19,10 @@ import torch
 from engine.core.clock import Clock
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
 from engine.inference.fallback import UNLIMITED
-from engine.inference.hearing import Listener, SoundSource, SoundSteering
+from engine.inference.hearing import HeardSound, Listener, SoundSource
 from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
+from engine.inference.similarity import same_frame
 from export.cuda_graphs import to_host
 from export.onnx_session import frames_at_once
 from tpos_models.contracts import Model
@@ -28,6 +30,7 @@ from tpos_models.diffusion.conditioning import AudioTerm, Conditions
 from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.noise_motion import NoiseWalk, Start, feed_back
 from tpos_models.diffusion.sampler import SampleRequest
+from tpos_models.diffusion.stream_batch import StreamBatch
 from tpos_models.image import fit_picture
 
 HUNG_S = 20.0
@@ -50,6 +53,7 @@ class FrameMetadata:
 class FramePipeline:
     """One show's inference. Owned by the inference thread, or by the offline loop: nothing else may call it.
 
+    What hears is its `listener`, by `listen` and `hear`; a live show gives that to a `Hearing` and follows it.
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows. `picture`, RGB uint8
     (H, W, 3), is what every frame starts from, or with feedback the first. `beside_display`: a core is left to whatever
     draws.
@@ -71,36 +75,41 @@ class FramePipeline:
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
+        words_move = model.loras is not None and model.loras.words
+        self.hears_apart = (model.device.type == "cuda" or model.runner == "onnx") and not words_move
+        """Whether a live show hears on a thread of its own: not beside torch on a CPU, where each thread that computes
+        brings a pool of threads, and where slow frames would be begun with what was heard long ago; nor where the text
+        encoder's weights may move, which both threads ask."""
         self._at_once = frames_at_once(beside_display) if model.runner == "onnx" and model.loras is None else 1
         self._picture = None if picture is None else encode_picture(model, picture)
         self._prompts = PromptCrossfade(model)
-        self._listener = Listener(model)
-        self._steering = SoundSteering(model, self._listener)
-        self._heard: tuple[Heard, ...] = ()
+        self.listener = Listener(model)
+        self._heard: HeardSound | None = None
         self._walk: NoiseWalk | None = None
+        self._z = self._noise_here = torch.empty(0)
+        """The newest latents of the walk, and the same where the model lies."""
         self._seed: int | None = None
         self._last_s: float | None = None
         self._index = 0
+        self._request_before: SampleRequest | None = None
         self._finishing = threading.Lock()
         """Guards the newest frame that is finished, which the next one may be fed."""
         self._last_x0: torch.Tensor | None = None  # lent, where frames are captured: read only in `begin`
         self._last_index = 0
 
     def listen(self, source: SoundSource, state: ShowState) -> bool:
-        """Hear the source's newest window if enough of it is new (every `HEAR_EVERY_S`); whether it was heard."""
-        if not self._listener.listen(source):
-            return False
-        self._follow(state)
-        return True
+        """Hear the source's newest window if enough of it is new (every `HEAR_EVERY_S`); whether anything was new."""
+        new = self.listener.listen(source, state.rules)
+        self._heard = self.listener.heard
+        return new
 
     def hear(self, window: SoundWindow, state: ShowState) -> None:
         """Encode a window of sound now, and weigh the show's rules against it."""
-        self._listener.hear(window)
-        self._follow(state)
+        self._heard = self.listener.hear(window, state.rules)
 
-    def _follow(self, state: ShowState) -> None:
-        self._heard = self._listener.strongest()
-        self._steering.weigh(state.rules)
+    def follow(self, heard: HeardSound | None) -> None:
+        """Let this steer the frames that are begun from now on; None is silence."""
+        self._heard = heard
 
     def at_once(self, state: ShowState) -> int:
         """How many frames may be sampled side by side: one where each needs the one before."""
@@ -140,28 +149,42 @@ class FramePipeline:
 
         Up to `at_once` such calls may run side by side, on any thread.
         """
-        now_s = self._clock.now()
+        return self._begun(self._next(state, features))
+
+    def begin_changed(self, state: ShowState, features: AudioFeatures = SILENCE) -> Callable[[], Frame] | None:
+        """The same, or None where it would be the last frame again: no other state, and not a bit of its request."""
+        request, before = self._next(state, features), self._request_before
+        moves = state.feedback > 0 or isinstance(self.plan.sampler, StreamBatch)  # whatever the request
+        if moves or before is None or before.metadata.revision != state.revision or not same_frame(request, before):
+            return self._begun(request)
+        return None
+
+    def _begun(self, request: SampleRequest) -> Callable[[], Frame]:
+        self._request_before = request
+        self._index += 1
+        return partial(self._draw, self._index, request)
+
+    def _next(self, state: ShowState, features: AudioFeatures) -> SampleRequest:
+        """What this moment's frame is made from."""
         self._adapt(state)
+        now_s, heard = self._clock.now(), self._heard
         conditions = self._conditions(state, features, now_s)
         noise = self._noise(state, features, conditions, now_s)
-        start = self._start(state, noise)
-        embedding = self._listener.embedding
-        self._index += 1
         metadata = FrameMetadata(
-            audio_time_s=max(features.time_s, embedding.time_s if embedding else 0.0),
+            audio_time_s=max(features.time_s, heard.embedding.time_s if heard else 0.0),
             revision=state.revision,
             prompt=" + ".join(p.text for p in state.prompts if p.weight > 0),
-            heard=self._heard,
+            heard=heard.phrases if heard else (),
             seed=state.seed,
         )
-        return partial(self._draw, self._index, self._request(state, conditions, start, metadata))
+        return self._request(state, conditions, self._start(state, noise), metadata)
 
     def _adapt(self, state: ShowState) -> None:
         """Between two frames: the weights for the strengths of this moment. What was heard follows when next heard."""
         strengths = {lora.name: lora.strength for lora in state.loras}
         if self.model.loras is not None and self.model.loras.set(strengths):
             self._prompts.renew()
-            self._steering.weigh(state.rules)
+            self._heard = self.listener.weigh(state.rules)
 
     def _request(
         self, state: ShowState, conditions: Conditions, start: Start, metadata: FrameMetadata | None = None
@@ -205,7 +228,8 @@ class FramePipeline:
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
         text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)
-        return Conditions(text, self._prompts.null, uncond, self._steering.terms(state, features.onset))
+        sounds = self._heard.terms(state.amount, features.onset) if self._heard else ()
+        return Conditions(text, self._prompts.null, uncond, sounds)
 
     def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:
         """The latents this frame starts from: the seed's noise, moved by the music."""
@@ -216,7 +240,10 @@ class FramePipeline:
                 self._last_x0, self._last_index = None, self._index
         dt_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
-        return self._walk.advance(dt_s, state.motion, features.level, features.onset, conditions).to(self.model.device)
+        z = self._walk.advance(dt_s, state.motion, features.level, features.onset, conditions)
+        if z is not self._z:
+            self._z, self._noise_here = z, z.to(self.model.device)
+        return self._noise_here
 
     def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
         """Noise alone, the last frame as far as it is fed back, or the picture."""

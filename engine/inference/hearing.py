@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine.core.messages import AudioFeatures, Heard, Rule, ShowState, SoundWindow
+from engine.core.messages import AudioFeatures, Heard, Rule, SoundWindow
+from export.cuda_streams import nothing
 from tpos_models.audio.loudness import ROOM_DB
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, magnitude
@@ -15,6 +17,9 @@ HEAR_EVERY_S = 0.2
 
 ONSET_PUSH = 0.4
 """How much a full onset raises the guidance of the frame it falls into."""
+
+MOST_NAMED, LEAST_NAMED = 3, 0.08
+"""So many phrases are named at most, each of that weight at least."""
 
 
 class SoundSource(Protocol):
@@ -29,73 +34,93 @@ class SoundSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class HeardSound:
+    """One window of sound as it steers frames.
+
+    The embedding's loudness is the input's own, before automatic gain, and `room_db` that of the room without it.
+    `phrases` are the strongest of the encoder's own vocabulary, `shows` what `rules` ask for, as much of it as there is
+    of their sound. `presence` 0..1 is how much of it still counts, where the encoder has not answered for long. `take`
+    is called by the thread that uses it, before each use (see `export.cuda_streams.handed_over`).
+    """
+
+    embedding: AudioEmbedding
+    room_db: float = ROOM_DB
+    phrases: tuple[Heard, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    shows: tuple[AudioTerm, ...] = ()
+    presence: float = 1.0
+    take: Callable[[], None] = nothing
+
+    def terms(self, amount: float, onset: float) -> tuple[AudioTerm, ...]:
+        """What steers the frame of this moment; weights grow with loudness, and with `onset` 0..1."""
+        if amount == 0:
+            return ()
+        push = self.presence * amount * magnitude(self.embedding, self.room_db) * (1 + ONSET_PUSH * onset)
+        terms = (AudioTerm(self.embedding.tokens, 1.0), *self.shows)
+        return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms)
+
+
 class Listener:
-    """A model's audio encoder in a show: the newest embedding, and what it resembles. Owned by one thread."""
+    """A model's audio encoder in a show, and what it says of phrases. Owned by one thread."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        self.encoder, self.device = model.audio, model.device
+        self._text = model.text
         self._heard_s = -HEAR_EVERY_S
-        self.embedding: AudioEmbedding | None = None
-        """None before anything was heard; its loudness is the input's own, before automatic gain."""
-        self.room_db = ROOM_DB
+        self.heard: HeardSound | None = None
+        """None before anything was heard."""
+        self._told = True
 
     @property
     def window_s(self) -> float:
         """Seconds of sound the encoder listens to."""
-        window = self._model.audio.window
+        window = self.encoder.window
         return window.segments * window.segment_samples / window.sample_rate
 
-    def listen(self, source: SoundSource) -> bool:
-        """Encode the source's newest window where it is `HEAR_EVERY_S` newer than the last; whether it was."""
-        due = source.latest().time_s - self._heard_s >= HEAR_EVERY_S
-        if due:
-            self.hear(source.window(self.window_s))
-        return due
+    def listen(self, source: SoundSource, rules: tuple[Rule, ...] = ()) -> bool:
+        """Encode the source's newest window where it is `HEAR_EVERY_S` newer than the last, weigh rules that are new.
 
-    def hear(self, window: SoundWindow) -> AudioEmbedding:
-        """Encode a window now."""
+        Whether there was anything to do; after an error there still is.
+        """
+        if source.latest().time_s - self._heard_s >= HEAR_EVERY_S:
+            self.hear(source.window(self.window_s), rules)
+        elif self.heard is not None and self.heard.rules != rules:
+            self.weigh(rules)
+        elif self._told:
+            return False
+        self._told = True
+        return True
+
+    def weigh(self, rules: tuple[Rule, ...]) -> HeardSound | None:
+        """Weigh rules against what was heard last, as after the text encoder has become another."""
+        if self.heard is not None:
+            self.heard = replace(self.heard, rules=rules, shows=self._shows(self.heard.embedding, rules))
+            self._told = False
+        return self.heard
+
+    def hear(self, window: SoundWindow, rules: tuple[Rule, ...] = ()) -> HeardSound:
+        """Encode a window now, name what it resembles and weigh the show's rules against it."""
+        embedding = self.encoder.hear(window.samples, window.end_index, window.time_s)
+        embedding = replace(embedding, loudness_db=embedding.loudness_db - window.gain_db)
+        phrases, shows = self._strongest(embedding), self._shows(embedding, rules)
+        self.heard = HeardSound(embedding, window.room_db, phrases, rules, shows)
         self._heard_s = window.time_s
-        heard = self._model.audio.hear(window.samples, window.end_index, window.time_s)
-        self.embedding = replace(heard, loudness_db=heard.loudness_db - window.gain_db)
-        self.room_db = window.room_db
-        return self.embedding
+        return self.heard
 
-    def weigh(self, phrases: list[str]) -> list[float]:
-        """Weight 0..1 of each phrase in the newest sound; zeros before anything was heard."""
-        if self.embedding is None or not phrases:
-            return [0.0] * len(phrases)
-        joint = self._model.text.encode(phrases).joint
-        return [float(w) for w in self._model.audio.score(self.embedding, joint)]
+    def _weigh(self, embedding: AudioEmbedding, phrases: Sequence[str]) -> list[float]:
+        """Weight 0..1 of each phrase in a sound."""
+        if not phrases:
+            return []
+        return [float(w) for w in self.encoder.score(embedding, self._text.encode(list(phrases)).joint)]
 
-    def strongest(self, most: int = 3, least: float = 0.08) -> tuple[Heard, ...]:
-        """At most so many phrases of the encoder's own vocabulary, of that weight at least, the strongest first."""
-        phrases = list(self._model.audio.phrases)
-        ranked = sorted(zip(phrases, self.weigh(phrases), strict=True), key=lambda pair: -pair[1])
-        return tuple(Heard(phrase, weight) for phrase, weight in ranked[:most] if weight >= least)
+    def _strongest(self, embedding: AudioEmbedding) -> tuple[Heard, ...]:
+        phrases = self.encoder.phrases
+        ranked = sorted(zip(phrases, self._weigh(embedding, phrases), strict=True), key=lambda pair: -pair[1])
+        return tuple(Heard(phrase, weight) for phrase, weight in ranked[:MOST_NAMED] if weight >= LEAST_NAMED)
 
-
-class SoundSteering:
-    """What a listener's sound asks of the picture: MAP's tokens, and what the show's rules say. Owned by one thread."""
-
-    def __init__(self, model: Model, listener: Listener) -> None:
-        self._model, self._listener = model, listener
-        self._rules: tuple[Rule, ...] = ()
-        self._shows: tuple[AudioTerm, ...] = ()
-
-    def weigh(self, rules: tuple[Rule, ...]) -> None:
-        """Weigh the rules against the newest sound: as much of `show` as there is of `hear` in it, times `amount`."""
-        weights = self._listener.weigh([rule.hear for rule in rules])
-        tokens = self._model.text.encode([rule.show for rule in rules]).tokens if rules else ()
-        self._rules = rules
-        self._shows = tuple(AudioTerm(t, w * rule.amount) for t, w, rule in zip(tokens, weights, rules, strict=True))
-
-    def terms(self, state: ShowState, onset: float) -> tuple[AudioTerm, ...]:
-        """What steers the frame of this moment; weights grow with loudness, and with `onset` 0..1."""
-        embedding = self._listener.embedding
-        if embedding is None or state.amount == 0:
-            return ()
-        if state.rules != self._rules:
-            self.weigh(state.rules)
-        push = state.amount * magnitude(embedding, self._listener.room_db) * (1 + ONSET_PUSH * onset)
-        terms = (AudioTerm(embedding.tokens, 1.0), *self._shows)
-        return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms)
+    def _shows(self, embedding: AudioEmbedding, rules: tuple[Rule, ...]) -> tuple[AudioTerm, ...]:
+        """As much of each rule's `show` as there is of its `hear` in the sound, times its `amount`."""
+        weights = self._weigh(embedding, [rule.hear for rule in rules])
+        tokens = self._text.encode([rule.show for rule in rules]).tokens if rules else ()
+        return tuple(AudioTerm(t, w * rule.amount) for t, w, rule in zip(tokens, weights, rules, strict=True))

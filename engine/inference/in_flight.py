@@ -66,10 +66,11 @@ class InFlightWorkers(Generic[T]):
         with self._beginning:
             if (early_s := self._begun_s + SPACING * self._took_s / at_once - time.monotonic()) > 0:
                 time.sleep(early_s)
-            self._begun_s = time.monotonic()
+            begun_s = time.monotonic()
             call = self._begin()
             if call is None:
                 return False
+            self._begun_s = begun_s
             number = self._begun
             self._begun += 1
         start_s = time.monotonic()

@@ -10,20 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import AudioFeatures, Frame, ShowState
+from engine.core.messages import AudioFeatures, Frame, Heard, ShowState
 from engine.inference.fallback import HungError
-from engine.inference.hearing import SoundSource
+from engine.inference.hearing import HeardSound, SoundSource
+from engine.inference.hearing_thread import Ears, Hearing
 from engine.inference.in_flight import InFlightWorkers
 from engine.inference.priority import step_back
+from engine.inference.restart import pause_s
+from tpos_models.contracts import AudioEncoder
 
 log = logging.getLogger(__name__)
-
-RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Pauses between restarts after failures in a row; the last one repeats."""
-
 
 WATCH_S = 0.25
 """How often it is looked whether a frame hangs."""
@@ -32,14 +32,20 @@ WATCH_S = 0.25
 class Pipeline(Protocol):
     """What the thread asks of `engine.inference.frame_pipeline.FramePipeline`, which says what each call does."""
 
-    def listen(self, source: SoundSource, state: ShowState) -> bool: ...
+    @property
+    def listener(self) -> Ears: ...
+
+    @property
+    def hears_apart(self) -> bool: ...
 
     @property
     def patience_s(self) -> float: ...
 
     def at_once(self, state: ShowState) -> int: ...
 
-    def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]: ...
+    def follow(self, heard: HeardSound | None) -> None: ...
+
+    def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None: ...
 
 
 @dataclass
@@ -64,7 +70,8 @@ class Inference:
     A failure keeps the last frame where it is and is reported in `trouble`. `step_down(error, steps)` may answer it
     with a cheaper way to run the model, said in one line, which is taken at once; else the pipeline is built anew after
     a pause. A frame that takes longer than the pipeline's `patience_s` hangs: its thread is given up, and what it may
-    still say; another goes on as after any failure. `max_fps` caps the rate (0: as fast as the model goes).
+    still say; another goes on as after any failure. `max_fps` caps the rate (0: as fast as the model goes). A
+    frame that would be the last one again is not sampled.
     """
 
     def __init__(
@@ -81,15 +88,28 @@ class Inference:
         self._step_down = step_down
         self._period_s = 1 / max_fps if max_fps > 0 else 0.0
         self._begun_s = 0.0
+        self._still_since_s: float | None = None
+        self._still_s = 0.0
+        self._encoding: WeakKeyDictionary[AudioEncoder, threading.Lock] = WeakKeyDictionary()
+        """One lock for each encoder (see `Hearing`)."""
         self._stop = threading.Event()
         self._turn = _Turn()
         self._thread = self._new_thread(None)
         self._watchdog = threading.Thread(target=self._watch, name="inference-watchdog", daemon=True)
         self.trouble: str | None = None
+        self.hearing_trouble = ""
+        self.heard: tuple[Heard, ...] = ()
+        """What the newest sound resembles."""
         self.restarts = 0
         self.evaluations = 0
         self.frame_s: deque[float] = deque(maxlen=4096)
         """Seconds each of the newest frames took."""
+
+    @property
+    def still_s(self) -> float:
+        """For how long there was nothing to sample, all in all: nothing changed, or the show was frozen."""
+        since_s = self._still_since_s
+        return self._still_s + (0.0 if since_s is None else self._clock.now() - since_s)
 
     def start(self) -> None:
         self._thread.start()
@@ -133,7 +153,7 @@ class Inference:
                 turn.begun_s.clear()
                 failures = 0 if self._recover(error) else 1 if self.frames.count > shown else failures + 1
             if failures:
-                self._stop.wait(RESTART_S[min(failures, len(RESTART_S)) - 1])
+                self._stop.wait(pause_s(failures))
 
     def _recover(self, error: Exception) -> bool:
         """Report a failure; True where the show goes on with a cheaper model."""
@@ -151,26 +171,45 @@ class Inference:
     def _run(self, pipeline: Pipeline, turn: _Turn) -> None:
         self._begun_s = -self._period_s
         turn.patience_s = pipeline.patience_s
-        workers = InFlightWorkers(
-            partial(self._begin, pipeline, turn),
-            partial(self._publish, turn),
-            lambda: pipeline.at_once(self._state()),
-        )
-        workers.run(lambda: self._stop.is_set() or turn.given_up.is_set())
+        ears = pipeline.listener
 
-    def _begin(self, pipeline: Pipeline, turn: _Turn) -> Callable[[], tuple[Frame, float]] | None:
-        """The next frame, with everything known now; None while the show is frozen."""
+        def over() -> bool:
+            return self._stop.is_set() or turn.given_up.is_set()
+
+        encoding = self._encoding.setdefault(ears.encoder, threading.Lock())
+        with Hearing(ears, self._source, self._clock, encoding, apart=pipeline.hears_apart, over=over) as hearing:
+            workers = InFlightWorkers(
+                partial(self._begin, pipeline, hearing, turn),
+                partial(self._publish, turn),
+                lambda: pipeline.at_once(self._state()),
+            )
+            workers.run(over)
+
+    def _begin(self, pipeline: Pipeline, hearing: Hearing, turn: _Turn) -> Callable[[], tuple[Frame, float]] | None:
+        """The next frame, with everything known now; None while the show is frozen, or nothing has changed."""
         early_s = self._begun_s + self._period_s - self._clock.now()
         if early_s > 0 and self._stop.wait(early_s):
             return None
-        self._begun_s = self._clock.now()
-        state = self._state()
-        turn.begun_s.append(self._begun_s)
-        pipeline.listen(self._source, state)
-        if state.freeze:
+        now_s, state = self._clock.now(), self._state()
+        turn.begun_s.append(now_s)
+        heard = hearing.newest(state.rules)
+        self.hearing_trouble, self.heard = hearing.trouble, heard.phrases if heard else ()
+        pipeline.follow(heard)
+        draw = None if state.freeze else pipeline.begin_changed(state, self._source.latest())
+        if draw is None:
             turn.begun_s.pop()
+            self._still_since_s = now_s if self._still_since_s is None else self._still_since_s
             return None
-        return partial(_timed, pipeline.begin(state, self._source.latest()), self._begun_s, self._clock)
+        self._begun_s = now_s
+        return partial(_timed, draw, now_s, self._end_of_stillness(now_s), self._clock)
+
+    def _end_of_stillness(self, now_s: float) -> float:
+        """`Frame.still_until_s` of a frame that is begun now."""
+        if self._still_since_s is None:
+            return 0.0
+        self._still_s += now_s - self._still_since_s
+        self._still_since_s = None
+        return now_s
 
     def _publish(self, turn: _Turn, drawn: tuple[Frame, float]) -> None:
         """Hand a frame on, finished at this moment, whichever was drawn first; unless its thread was given up."""
@@ -184,6 +223,6 @@ class Inference:
         self.frame_s.append(took_s)
 
 
-def _timed(draw: Callable[[], Frame], begun_s: float, clock: Clock) -> tuple[Frame, float]:
+def _timed(draw: Callable[[], Frame], begun_s: float, still_until_s: float, clock: Clock) -> tuple[Frame, float]:
     """A frame, and the seconds since its moment."""
-    return draw(), clock.now() - begun_s
+    return replace(draw(), still_until_s=still_until_s), clock.now() - begun_s

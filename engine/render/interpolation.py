@@ -13,7 +13,8 @@ class Interpolation:
     """The model's newest frame, fading in from what was on the screen before it, along the motion between the two.
 
     The fade lasts as long as frames are apart, so the picture never jumps however unevenly they come; where redraws
-    are no more frequent than frames, each frame is shown at once, whole. Owned by the thread that draws.
+    are no more frequent than frames, each frame is shown at once, whole. Stillness between two is not time that they
+    are apart: what comes after it is not slow. Owned by the thread that draws.
     """
 
     def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
@@ -32,7 +33,8 @@ class Interpolation:
     def take(self, frame: Frame, now_s: float) -> None:
         """Upload a new frame; the moment shown so far is what it fades in from."""
         if self._frame is not None:
-            gap_s = min(max(frame.time_s - self._frame.time_s, SHORTEST_FADE_S), LONGEST_FADE_S)
+            apart_s = frame.time_s - max(self._frame.time_s, frame.still_until_s)
+            gap_s = min(max(apart_s, SHORTEST_FADE_S), LONGEST_FADE_S)
             self._apart_s = gap_s if self._apart_s == 0.0 else 0.7 * self._apart_s + 0.3 * gap_s
         self._frame, self._since_s = frame, now_s
         self._older, self.moment = self.moment, self._older

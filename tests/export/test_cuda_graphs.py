@@ -1,6 +1,11 @@
-"""CUDA graphs and the frame's way to the host; all but the last test need a GPU."""
+"""CUDA graphs and the frame's way to the host; most tests need a GPU."""
 
 from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +13,7 @@ import torch
 from small_networks import small
 
 from export import cuda_graphs
-from tpos_models.network import max_relative_error, run_in_torch
+from tpos_models.network import Tensors, max_relative_error, run_in_torch
 
 
 @pytest.fixture
@@ -49,6 +54,44 @@ def test_frames_leave_the_gpu_whole_and_keep_what_they_hold(run):
     frames = [cuda_graphs.to_host(picture.cuda()) for picture in pictures]
     for frame, picture in zip(frames, pictures, strict=True):
         np.testing.assert_array_equal(frame, picture.numpy())
+
+
+def test_threads_that_share_one_each_get_their_own_answer():
+    """Its inputs and outputs lie at one place: what a thread put there is another's if both are in it."""
+
+    def record(call: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
+        outputs = call()
+
+        def repeat() -> None:
+            time.sleep(0.001)
+            outputs[0].copy_(call()[0])
+            time.sleep(0.001)
+
+        return repeat, outputs
+
+    replayed = cuda_graphs.Replayed(lambda x: (x + 1,), record, torch.device("cpu"))
+    with ThreadPoolExecutor(6) as threads:
+        answers = threads.map(lambda number: float(replayed(torch.tensor([float(number)]))[0]), range(60))
+    assert list(answers) == [number + 1 for number in range(60)]
+
+
+def test_threads_record_one_after_the_other():
+    """A recording begins with a wait for the whole device, which no other recording survives."""
+    inside = threading.Lock()
+
+    def record(call: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
+        assert inside.acquire(blocking=False), "two threads record at once"
+        time.sleep(0.05)
+        outputs = call()
+        inside.release()
+        return lambda: None, outputs
+
+    def play(number: int) -> torch.Tensor:
+        replayed = cuda_graphs.Replayed(lambda x: (x + number,), record, torch.device("cpu"))
+        return replayed(torch.zeros(2))[0]
+
+    with ThreadPoolExecutor(3) as threads:
+        assert [answer.tolist() for answer in threads.map(play, range(3))] == [[0.0] * 2, [1.0] * 2, [2.0] * 2]
 
 
 def test_a_frame_that_is_on_the_host_already_stays_as_it_is():

@@ -83,17 +83,22 @@ class NoiseWalk:
         self._z1 = torch.randn(shape, generator=generator)
         self._flow = flow
         self.position = Position(torch.zeros(spec.latent_channels, 2), torch.zeros(spec.latent_channels))
+        self._z = self.z0
         self._size = torch.tensor([spec.sample_size[1], spec.sample_size[0]])
 
     def advance(self, dt_s: float, motion: float, level: float, onset: float, conditions: Conditions) -> torch.Tensor:
-        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1. A walk that never moved returns `z0` itself."""
+        """z (1, C, h, w) after `dt_s`; motion, level and onset 0..1.
+
+        The same tensor as before where nothing moved; `z0` itself where nothing ever did.
+        """
         step = dt_s * pace(motion, level, onset)
         if step > 0:
             flow = self.flow(conditions)
             shift = torch.remainder(self.position.shift + step * torch.tensor(flow.shift), self._size)
             angle = torch.remainder(self.position.angle + step * torch.tensor(flow.turn), 2 * math.pi)
             self.position = Position(shift, angle)
-        return moved(self.z0, self._z1, self.position)
+            self._z = moved(self.z0, self._z1, self.position)
+        return self._z
 
     def flow(self, conditions: Conditions) -> Flow:
         """The speeds that prompt and sound together ask for."""

@@ -115,6 +115,11 @@ class LiveLoras:
         """In the order in which they were given."""
         return tuple(self._loaded)
 
+    @property
+    def words(self) -> bool:
+        """Whether any of them changes the text encoder."""
+        return "text_encoder" in self.adapters
+
     def set(self, strengths: Mapping[str, float]) -> bool:
         """Give them other strengths; one that is not named has that of its file."""
         wanted = [strengths.get(name, loaded) for name, loaded in self._loaded.items()]

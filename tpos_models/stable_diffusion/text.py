@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -29,7 +30,8 @@ class PhraseSpace(Protocol):
 class ClipText:
     """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too, or from `space`, that of the sounds.
 
-    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`.
+    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`. Any thread may ask, on any CUDA stream,
+    where `run` and `space` take that: tokenizers do, as long as nobody asks them for another length.
     """
 
     def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, space: PhraseSpace | None = None) -> None:
@@ -37,9 +39,9 @@ class ClipText:
         self._one = lru_cache(REMEMBERED)(self._encode_one)
 
     def compared_in(self, space: PhraseSpace) -> ClipText:
-        """The same prompts, their joint vectors in another space."""
-        other = ClipText(self._tokenizer, self._run, self._device, space)
-        other._one = self._one
+        """The same prompts, their joint vectors in another space; both share all they have."""
+        other = copy(self)
+        other._space = space
         return other
 
     def forget(self) -> None:
@@ -69,4 +71,7 @@ class ClipText:
     def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
         tokens, joint = self._run(self.ids(prompt).to(self._device))
         # clones: inference-mode tensors and a runner's reused buffers must not leak into what others keep
-        return tokens[0].clone(), joint[0].clone()
+        kept = tokens[0].clone(), joint[0].clone()
+        if self._device.type == "cuda":  # once a prompt: who reads it later need not know which stream wrote it
+            torch.cuda.current_stream(self._device).synchronize()
+        return kept

@@ -145,3 +145,16 @@ def test_a_film_from_a_file_ends_with_the_file_and_can_be_exported(tpos, tmp_pat
     info = read_video_info(bigger)
     assert (info.width, info.height) == (320, 240)
     assert info.duration_s == pytest.approx(recording["duration_s"], abs=0.6)
+
+
+def test_a_still_picture_costs_no_frames_is_no_trouble_and_is_filmed_all_along(tpos, tmp_path):
+    still = ("--motion", 0, "--amount", 0)
+    summary = tpos(*LIVE, *still, "--record", tmp_path, "--osc-port", 0, "--input", "synth", "--mute", "--seconds", 5)
+    assert summary["frames"] <= 2
+    assert summary["still_s"] > 3.5
+    assert (summary["troubles"], summary["restarts"]) == ([], 0)
+    assert summary["heard"], "what sounds is named though no frame is shaped by it"
+    film = Path(summary["recordings"][0]["path"]) / "video.mp4"
+    times = [time_s for time_s, _ in read_frames(film)]
+    assert times[-1] - times[0] > 3.5
+    assert np.diff(times).max() < 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,56 @@ def test_a_still_is_still(model):
     first = stage.frame(BEACH).image
     clock.sleep(1.0)
     assert np.array_equal(stage.frame(BEACH).image, first)
+
+
+@pytest.fixture
+def stepping(model):
+    """The same, taken for a model that gains by more steps."""
+    return replace(model, spec=replace(model.spec, most_steps=None))
+
+
+def test_only_what_would_be_the_last_frame_again_is_not_sampled(stepping):
+    """A show with everything in it, frame by frame: what is skipped is what the frame before showed, bit for bit."""
+    silence, rain = np.zeros(9 * RATE, np.float32), synthesise("rain", 9.0, 11)
+    states: dict[int, dict[str, Any]] = {
+        1: {}, 2: {}, 3: {"prompts": (Prompt("a city"),), "fade_s": 0.25}, 6: {}, 7: {"steps": 2}, 8: {},
+        9: {"guidance": GuidanceTier.BLEND}, 10: {"guidance": GuidanceTier.REFERENCE}, 11: {"guidance_scale": 1.5},
+        12: {"negative": "fog"}, 13: {}, 14: {"seed": 5}, 15: {}, 16: {"motion": 0.5}, 18: {"motion": 0.0}, 19: {},
+        20: {"hear": rain}, 21: {}, 22: {"onset": 0.5}, 23: {"amount": 0.3}, 24: {"onset": 0.0}, 25: {},
+        26: {"rules": (Rule("rain", "fire", 1.0),)}, 27: {}, 28: {"hear": silence}, 29: {},
+    }  # fmt: skip
+    (every, clock), (changed, other_clock) = fresh(stepping), fresh(stepping)
+    state, features, shown = BEACH, SILENCE, np.zeros(0)
+    skipped: list[int] = []
+    for moment in range(1, 31):
+        clock.sleep(0.1)
+        other_clock.sleep(0.1)
+        change = dict(states.get(moment, {}))
+        features = replace(features, onset=change.pop("onset", features.onset), time_s=clock.now())
+        sound = change.pop("hear", None)
+        state = replace(state, **change)
+        if sound is not None:
+            end = moment * 100 * RATE
+            for stage in (every, changed):
+                stage.hear(SoundWindow(sound, end, clock.now()), state)
+        elif "rules" in change:
+            for stage in (every, changed):
+                stage.hear(SoundWindow(rain, end, clock.now()), state)
+        image = every.frame(state, features).image
+        draw = changed.begin_changed(state, features)
+        skipped += [moment] if draw is None else []
+        shown = shown if draw is None else draw().image
+        assert np.array_equal(shown, image), moment
+    assert skipped == [2, 3, 8, 13, 15, 18, 19, 21, 25, 27, 29, 30]
+
+
+def test_a_frame_fed_back_a_streamed_one_and_one_of_a_new_state_are_never_skipped(model):
+    stage = fresh(model)[0]
+    for state in (BEACH, replace(BEACH, revision=1), replace(BEACH, revision=1, feedback=0.5)):
+        assert stage.begin_changed(state) is not None
+    assert stage.begin_changed(replace(BEACH, revision=1, feedback=0.5)) is not None
+    streamed = FramePipeline(model, VirtualClock(), choose_plan(model, stream_batch=True))
+    assert all(streamed.begin_changed(replace(BEACH, steps=2)) is not None for _ in range(3))
 
 
 def test_a_constant_sound_is_a_still_too(model):
@@ -211,10 +262,10 @@ def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkey
         assert stage.at_once(BEACH) == expected
 
 
-@pytest.fixture
-def stepping(model):
-    """The same, taken for a model that gains by more steps."""
-    return replace(model, spec=replace(model.spec, most_steps=None))
+def test_hearing_is_apart_but_beside_torch_on_a_cpu(model):
+    for runner, device in (("onnx", "cpu"), ("cuda", "cuda"), ("torch", "cuda")):
+        assert fresh(replace(model, runner=runner, device=torch.device(device)))[0].hears_apart
+    assert not fresh(replace(model, runner="torch"))[0].hears_apart
 
 
 def test_more_steps_than_the_model_knows_or_gains_by_are_not_taken(model, stepping):

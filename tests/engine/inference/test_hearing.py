@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.core.messages import SILENCE, AudioFeatures, Rule, ShowState, SoundWindow
-from engine.inference.hearing import Listener, SoundSteering
+from engine.core.messages import SILENCE, AudioFeatures, Rule, SoundWindow
+from engine.inference.hearing import HeardSound, Listener
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextEmbedding
 
 WEIGHTS = {"rain": 0.5, "fire": 0.25, "wind": 0.1, "birds": 0.04}
@@ -58,13 +58,11 @@ class Tape:
 
 @pytest.fixture
 def model() -> Any:
-    return SimpleNamespace(text=Text(), audio=Encoder())
+    return SimpleNamespace(text=Text(), audio=Encoder(), device=torch.device("cpu"))
 
 
-def steering(model: Any) -> SoundSteering:
-    listener = Listener(model)
-    listener.hear(SoundWindow(np.zeros(8, np.float32), 8, 0.0))
-    return SoundSteering(model, listener)
+def hear(model: Any, *rules: Rule) -> HeardSound:
+    return Listener(model).hear(SoundWindow(np.zeros(8, np.float32), 8, 0.0), rules)
 
 
 def test_sound_is_encoded_every_fifth_of_a_second(model):
@@ -75,46 +73,56 @@ def test_sound_is_encoded_every_fifth_of_a_second(model):
         assert listener.listen(tape) is (len(model.audio.heard) > before)
     assert [time_s for _, time_s in model.audio.heard] == [0.0, 0.21, 0.42, 1.5]
     assert model.audio.heard[1][0] == round(0.21 * 44_100)
-    assert listener.embedding is not None
-    assert listener.embedding.time_s == 1.5
+    assert listener.heard is not None
+    assert listener.heard.embedding.time_s == 1.5
 
 
-def test_before_anything_was_heard_nothing_steers(model):
-    listener = Listener(model)
-    assert listener.weigh(["rain", "fire"]) == [0.0, 0.0]
-    assert listener.strongest() == ()
-    assert SoundSteering(model, listener).terms(ShowState(), 0.0) == ()
-
-
-def test_the_strongest_phrases_are_named_strongest_first(model):
-    listener = Listener(model)
-    listener.hear(SoundWindow(np.zeros(8, np.float32), 8, 0.0))
-    assert [heard.phrase for heard in listener.strongest(4)] == ["rain", "fire", "wind"]
-    assert [heard.weight for heard in listener.strongest(2)] == [0.5, 0.25]
+def test_the_three_strongest_phrases_are_named_strongest_first(model, monkeypatch):
+    assert [heard.phrase for heard in hear(model).phrases] == ["rain", "fire", "wind"]
+    assert [heard.weight for heard in hear(model).phrases] == pytest.approx([0.5, 0.25, 0.1])
+    monkeypatch.setitem(WEIGHTS, "wind", 0.07)
+    assert [heard.phrase for heard in hear(model).phrases] == ["rain", "fire"]
+    monkeypatch.setitem(WEIGHTS, "birds", 0.6)
+    monkeypatch.setitem(WEIGHTS, "wind", 0.09)
+    assert [heard.phrase for heard in hear(model).phrases] == ["birds", "rain", "fire"]
 
 
 def test_an_onset_pushes_the_picture_by_two_fifths(model):
-    sound = steering(model)
+    sound = hear(model)
     for onset, weight in ((0.0, 0.5), (0.5, 0.6), (1.0, 0.7)):
-        (term,) = sound.terms(ShowState(amount=0.5), onset)
+        (term,) = sound.terms(0.5, onset)
         assert term.weight == pytest.approx(weight)
         assert torch.equal(term.tokens, SOUND)
-    assert sound.terms(ShowState(amount=0.0), 1.0) == ()
+    assert sound.terms(0.0, 1.0) == ()
 
 
 def test_a_rule_steers_by_what_is_heard_times_its_amount(model):
-    state = ShowState(rules=(Rule("rain", "a flood", 0.8), Rule("fire", "ash", 0.4)))
-    sound = steering(model)
-    sound.weigh(state.rules)
-    _, flood, ash = sound.terms(state, 0.0)
+    sound = hear(model, Rule("rain", "a flood", 0.8), Rule("fire", "ash", 0.4))
+    _, flood, ash = sound.terms(1.0, 0.0)
     assert flood.weight == pytest.approx(0.5 * 0.8)
     assert ash.weight == pytest.approx(0.25 * 0.4)
     assert flood.tokens.unique().tolist() == [len("a flood")]
 
 
+def test_what_is_weighed_anew_is_told(model):
+    listener, tape = Listener(model), Tape()
+    assert listener.weigh(()) is None
+    assert listener.listen(tape)
+    assert not listener.listen(tape)
+    listener.weigh(())
+    assert listener.listen(tape)
+    assert not listener.listen(tape)
+
+
 def test_new_rules_count_in_the_next_frame_though_nothing_new_was_heard(model):
-    sound = steering(model)
-    sound.weigh(())
-    _, term = sound.terms(ShowState(rules=(Rule("fire", "ash", 1.0),)), 0.0)
+    listener, tape = Listener(model), Tape()
+    assert listener.listen(tape)
+    rules = (Rule("fire", "ash", 1.0),)
+    assert listener.listen(tape, rules)
+    assert not listener.listen(tape, rules)
+    assert listener.heard is not None
+    _, term = listener.heard.terms(1.0, 0.0)
     assert term.weight == pytest.approx(0.25)
-    assert len(sound.terms(ShowState(), 0.0)) == 1
+    assert listener.listen(tape)
+    assert len(listener.heard.terms(1.0, 0.0)) == 1
+    assert len(model.audio.heard) == 1

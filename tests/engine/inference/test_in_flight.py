@@ -22,6 +22,21 @@ def by(condition: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: condition() or time.monotonic() > end_s
 
 
+def test_a_call_that_comes_after_a_while_without_any_is_begun_at_once():
+    """A call of 0.5 s, then nothing for 0.1 s: the next one waits for nobody."""
+    begun_s: list[float] = []
+    published: list[float] = []
+
+    def begin() -> Callable[[], float] | None:
+        if len(published) == 1 and time.monotonic() < published[0] + 0.1:
+            return None
+        begun_s.append(time.monotonic())
+        return lambda: time.sleep(0.5) or time.monotonic()
+
+    InFlightWorkers(begin, published.append, lambda: 1).run(by(lambda: len(published) == 2))
+    assert begun_s[1] - (published[0] + 0.1) < 0.2
+
+
 class Alone:
     """A body that never runs twice at once."""
 

@@ -64,7 +64,7 @@ class Counted:
 
     def __init__(self, loras: Loras | None) -> None:
         assert loras is not None
-        self._loras, self.names = loras, loras.names
+        self._loras, self.names, self.words = loras, loras.names, loras.words
         self.asked = list[Mapping[str, float]]()
 
     def set(self, strengths: Mapping[str, float]) -> bool:
@@ -108,7 +108,7 @@ def test_rules_are_weighed_with_the_new_words_at_once(words):
         pipeline.hear(SoundWindow(synthesise("rain", 9.0, 1), 9 * 44_100, 9.0), SEA)
         pipeline.frame(SEA)
     faded.frame(at(words=1.5))
-    rule, wanted = (pipeline._steering.terms(at(words=1.5), 0.0)[1] for pipeline in (faded, other))
+    rule, wanted = (one._heard.terms(1.0, 0.0)[1] for one in (faded, other))  # type: ignore[union-attr]
     assert rule.weight == wanted.weight > 0
     assert np.array_equal(rule.tokens, wanted.tokens)
 

@@ -8,57 +8,21 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+from inference_stages import Deaf, Ear, Kept, Stage
 
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
-from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState, SoundWindow
-from engine.inference import worker
+from engine.core.messages import AudioFeatures, Frame, Rule, ShowState
+from engine.inference import hearing_thread, restart
 from engine.inference.fallback import HungError
 from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
 
 pytestmark = pytest.mark.realtime
-
-
-class Ear:
-    """A microphone in a silent room."""
-
-    def latest(self) -> AudioFeatures:
-        return replace(SILENCE, time_s=time.monotonic())
-
-    def window(self, seconds: float) -> SoundWindow:
-        return SoundWindow(np.zeros(round(seconds * 44_100), np.float32), 0, time.monotonic())
-
-
-class Stage:
-    """Frames without a model, every second one of them slow; raises when told to."""
-
-    def __init__(self, trouble: list[Exception], at_once: int) -> None:
-        self.trouble, self.side_by_side, self.begun, self.heard = trouble, at_once, 0, 0
-
-    def listen(self, source: SoundSource, state: ShowState) -> bool:
-        self.heard += 1
-        return True
-
-    patience_s = float("inf")
-
-    def at_once(self, state: ShowState) -> int:
-        return self.side_by_side
-
-    def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
-        self.begun += 1
-        return partial(self.draw, self.begun, state.revision, features.time_s)
-
-    def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
-        if self.trouble:
-            raise self.trouble.pop()
-        time.sleep(0.002 if index % 2 else 0.006)
-        image = np.zeros((4, 4, 3), np.uint8)
-        return Frame(index, image, audio_time_s, time.monotonic(), revision, "", (), 0, 2)
 
 
 SIDE_BY_SIDE = pytest.mark.parametrize("at_once", [1, 2])
@@ -94,25 +58,13 @@ def test_a_failure_holds_the_last_frame_restarts_and_is_reported(caplog, at_once
     assert any("the kernel failed" in str(record.exc_info) for record in caplog.records)
 
 
-class Kept(Mailbox[Frame]):
-    """A mailbox that keeps every frame."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.all: list[Frame] = []
-
-    def put(self, item: Frame) -> None:
-        self.all.append(item)
-        super().put(item)
-
-
 @SIDE_BY_SIDE
 def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
     state = [ShowState(revision=1)]
 
     class Changing(Stage):
-        def begin(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
-            draw = super().begin(shown, features)
+        def begin_changed(self, shown: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
+            draw = super().begin_changed(shown, features)
             if self.begun == 5:
                 state[0] = ShowState(revision=2)
             return draw
@@ -128,7 +80,7 @@ def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
 
 
 def test_the_pauses_between_restarts_grow(monkeypatch):
-    monkeypatch.setattr(worker, "RESTART_S", (0.02, 0.1, 0.2))
+    monkeypatch.setattr(restart, "RESTART_S", (0.02, 0.1, 0.2))
     built_s: list[float] = []
 
     def fail() -> Stage:
@@ -225,9 +177,9 @@ def test_the_rate_can_be_capped():
     begun_s: list[float] = []
 
     class Timed(Stage):
-        def begin(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame]:
+        def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
             begun_s.append(time.monotonic())
-            return super().begin(state, features)
+            return super().begin_changed(state, features)
 
     frames: Mailbox[Frame] = Mailbox()
     inference = Inference(lambda: Timed([], 2), Ear(), ShowState, frames, WallClock(), max_fps=25.0)
@@ -252,6 +204,99 @@ def test_a_freeze_holds_the_frame_and_thaws(at_once):
         assert frames.wait_newer(count, 10)
     finally:
         inference.stop()
+
+
+@SIDE_BY_SIDE
+def test_nothing_is_sampled_while_nothing_changes_and_that_is_no_trouble(at_once):
+    still = threading.Event()
+
+    class Still(Stage):
+        def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None:
+            return None if still.is_set() else super().begin_changed(state, features)
+
+    frames = Kept()
+    inference = Inference(lambda: Still([], at_once), Ear(), ShowState, frames, WallClock())
+    inference.start()
+    try:
+        assert frames.wait_newer(5, 20)
+        still.set()
+        time.sleep(0.2)
+        count = frames.count
+        assert frames.wait_newer(count, 0.5) is None
+        assert inference.still_s > 0.4
+        moved_s = time.monotonic()
+        still.clear()
+        assert frames.wait_newer(count + 4, 20)
+    finally:
+        inference.stop()
+    moved = frames.all[count]
+    assert moved_s <= moved.still_until_s < moved.time_s < moved_s + 0.5
+    assert [frame.still_until_s for frame in (*frames.all[:count], *frames.all[count + 1 :])] == [0.0] * (
+        len(frames.all) - 1
+    )
+    assert 0.5 < inference.still_s < moved.still_until_s - frames.all[count - 1].time_s + 0.1
+    assert (inference.restarts, inference.trouble) == (0, None)
+
+
+class Failing(Deaf):
+    """Raises whenever it is asked."""
+
+    def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
+        raise RuntimeError("the encoder failed")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_failing_encoder_never_stops_the_picture(apart, monkeypatch):
+    monkeypatch.setattr(hearing_thread, "HOLD_S", 0.1)
+
+    def build() -> Stage:
+        stage = Stage([], 1)
+        stage.listener, stage.hears_apart = Failing(), apart
+        return stage
+
+    frames: Mailbox[Frame] = Mailbox()
+    inference = Inference(build, Ear(), ShowState, frames, WallClock())
+    inference.start()
+    assert frames.wait_newer(20, 20)
+    inference.stop()
+    assert (inference.restarts, inference.trouble) == (0, None)
+    assert inference.hearing_trouble == "hearing stopped: the encoder failed"
+
+
+def test_a_failed_models_encoder_is_let_go_too_and_the_next_ones_heard(monkeypatch):
+    monkeypatch.setattr(hearing_thread, "HOLD_S", 0.5)
+    encoders: list[weakref.ref[Any]] = []
+    asked: list[set[str]] = []
+    alive: list[bool] = []
+
+    class Attentive(Deaf):
+        def __init__(self) -> None:
+            super().__init__()
+            encoders.append(weakref.ref(self.encoder))
+            asked.append(set())
+            self.asked = asked[-1]
+
+        def listen(self, source: SoundSource, rules: tuple[Rule, ...]) -> bool:
+            self.asked.add(threading.current_thread().name)
+            return False
+
+    def build() -> Stage:
+        stage = Stage([] if encoders else [RuntimeError("out of memory")], 1)
+        stage.listener, stage.hears_apart = Attentive(), True
+        return stage
+
+    def step_down(error: Exception, steps: int) -> str:
+        gc.collect()
+        alive.append(encoders[0]() is not None)
+        return "now on the CPU"
+
+    frames: Mailbox[Frame] = Mailbox()
+    inference = Inference(build, Ear(), ShowState, frames, WallClock(), step_down=step_down)
+    inference.start()
+    assert frames.wait_newer(5, 20)
+    inference.stop()
+    assert alive == [False], "its memory is needed for the next"
+    assert asked == [{"hearing"}, {"hearing"}]
 
 
 def test_frames_drawn_side_by_side_come_in_their_order_and_are_all_counted():

@@ -130,6 +130,21 @@ def test_a_new_frame_fades_in_over_the_time_between_frames():
     assert levels == pytest.approx([90, 140, 190, 240, 240], abs=1.0)
 
 
+def test_after_stillness_a_new_frame_fades_in_as_fast_as_any_other():
+    """Ten seconds in which nothing changed, then two frames 0.05 s apart, the first of them begun at 10.2 s."""
+    renderer = Renderer(CONTEXT, (64, 36))
+    for index in range(3):
+        renderer.show(frame(flat(40), index, index * 0.1))
+        draw(renderer, STILL, index * 0.1)
+    draw(renderer, STILL, 10.275)
+    renderer.show(replace(frame(flat(240), 3, 10.3), still_until_s=10.2))
+    levels = [draw(renderer, STILL, 10.3 + k * 0.025).mean() for k in range(5)]
+    assert levels == pytest.approx([90, 140, 190, 240, 240], abs=1.0)
+    renderer.show(frame(flat(40), 4, 10.4))
+    levels = [draw(renderer, STILL, 10.425 + k * 0.025).mean() for k in range(4)]
+    assert levels == pytest.approx([190, 140, 90, 40], abs=1.0)
+
+
 def test_where_redraws_are_rarer_than_frames_each_frame_is_whole():
     renderer = Renderer(CONTEXT, (64, 36))
     for index in range(4):

@@ -97,3 +97,10 @@ def test_feedback_leaks_fresh_noise_with_motion_and_always_redraws() -> None:
     half_a_quarter_turn = (noise + fresh) / 2**0.5
     torch.testing.assert_close(feed_back(x, noise, fresh, 0.5, 1.0).noise, half_a_quarter_turn)
     assert [feed_back(x, noise, fresh, amount, 0.0).strength for amount in (0.0, 1.0)] == [1.0, LEAST_STRENGTH]
+
+
+def test_what_did_not_move_is_the_same_tensor() -> None:
+    walk = NoiseWalk(ModelSpec("pocket"), 5, scene_flow)
+    z = walk.advance(0.1, 1.0, 0.5, 0.0, conditions())
+    assert walk.advance(0.1, 0.0, 0.5, 1.0, conditions(wind=1.0)) is z
+    assert walk.advance(0.1, 1.0, 0.5, 0.0, conditions()) is not z

@@ -1,0 +1,41 @@
+"""What a show says of how it went."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.app.stats import Tally
+from engine.core.messages import Frame, Heard
+
+FRAME = Frame(1, np.zeros((2, 2, 3), np.uint8), 0.0, 0.0, 0, "", (), 0, 1)
+
+
+def test_a_still_picture_is_not_a_slow_model():
+    tally = Tally()
+    for k in range(20):
+        tally.frame(FRAME, 0.1 * k)
+    assert tally.fps == pytest.approx(10)
+    tally.frame(replace(FRAME, still_until_s=600.0), 600.1)
+    for k in range(1, 20):
+        tally.frame(FRAME, 600.1 + 0.1 * k)
+    assert tally.fps == pytest.approx(10)
+
+
+def test_one_frame_is_no_rate():
+    tally = Tally()
+    assert tally.fps == 0.0
+    tally.frame(FRAME, 5.0)
+    assert tally.fps == 0.0
+
+
+def test_what_was_heard_counts_by_how_long_whether_or_not_frames_came():
+    tally = Tally()
+    tally.hear((Heard("fire", 1.0),))
+    tally.frame(FRAME, 0.0)
+    for _ in range(3):
+        tally.hear((Heard("rain", 0.8), Heard("wind", 0.4)))
+    tally.hear(())
+    assert tally.heard == (("rain", pytest.approx(0.6)), ("wind", pytest.approx(0.3)))
