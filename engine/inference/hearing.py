@@ -70,7 +70,6 @@ class Listener:
         self._heard_s = -HEAR_EVERY_S
         self.heard: HeardSound | None = None
         """None before anything was heard."""
-        self._told = True
 
     @property
     def window_s(self) -> float:
@@ -87,16 +86,14 @@ class Listener:
             self.hear(source.window(self.window_s), rules)
         elif self.heard is not None and self.heard.rules != rules:
             self.weigh(rules)
-        elif self._told:
+        else:
             return False
-        self._told = True
         return True
 
     def weigh(self, rules: tuple[Rule, ...]) -> HeardSound | None:
-        """Weigh rules against what was heard last, as after the text encoder has become another."""
+        """Weigh rules against the newest sound, if any: they are new, or the text encoder's weights."""
         if self.heard is not None:
             self.heard = replace(self.heard, rules=rules, shows=self._shows(self.heard.embedding, rules))
-            self._told = False
         return self.heard
 
     def hear(self, window: SoundWindow, rules: tuple[Rule, ...] = ()) -> HeardSound:

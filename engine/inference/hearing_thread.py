@@ -96,7 +96,8 @@ class Hearing:
         self._rules = rules
         if self._thread is None:
             self._listen()
-        heard, late_s = self._box.peek(), self._late_s()
+        heard = self._ears.heard if self._thread is None else self._box.peek()
+        late_s = self._late_s()
         if heard is None or late_s >= HOLD_S + FADE_S:
             return None
         heard.take()
@@ -134,7 +135,7 @@ class Hearing:
             return
         finally:
             self._encoding.release()
-        if new and (heard := self._ears.heard):
+        if new and self._thread is not None and (heard := self._ears.heard):
             tensors = (heard.embedding.tokens, heard.embedding.joint, *(term.tokens for term in heard.shows))
             self._box.put(replace(heard, take=handed_over(tensors)))
         self._asked_s, self._failures, self._error = None, 0, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -262,10 +263,14 @@ def test_as_many_frames_at_once_as_there_are_cores_for_two_at_most(model, monkey
         assert stage.at_once(BEACH) == expected
 
 
-def test_hearing_is_apart_but_beside_torch_on_a_cpu(model):
+def test_hearing_is_apart_but_beside_torch_on_a_cpu_and_where_the_text_encoder_changes(model):
     for runner, device in (("onnx", "cpu"), ("cuda", "cuda"), ("torch", "cuda")):
         assert fresh(replace(model, runner=runner, device=torch.device(device)))[0].hears_apart
     assert not fresh(replace(model, runner="torch"))[0].hears_apart
+    on_gpu = replace(model, runner="cuda", device=torch.device("cuda"))
+    for words in (True, False):
+        loras: Any = SimpleNamespace(words=words)
+        assert fresh(replace(on_gpu, loras=loras))[0].hears_apart is not words
 
 
 def test_more_steps_than_the_model_knows_or_gains_by_are_not_taken(model, stepping):

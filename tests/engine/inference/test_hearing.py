@@ -104,16 +104,6 @@ def test_a_rule_steers_by_what_is_heard_times_its_amount(model):
     assert flood.tokens.unique().tolist() == [len("a flood")]
 
 
-def test_what_is_weighed_anew_is_told(model):
-    listener, tape = Listener(model), Tape()
-    assert listener.weigh(()) is None
-    assert listener.listen(tape)
-    assert not listener.listen(tape)
-    listener.weigh(())
-    assert listener.listen(tape)
-    assert not listener.listen(tape)
-
-
 def test_new_rules_count_in_the_next_frame_though_nothing_new_was_heard(model):
     listener, tape = Listener(model), Tape()
     assert listener.listen(tape)
