@@ -7,6 +7,7 @@ as long as as many threads share a network (`export.onnx_session.threads`).
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -25,7 +26,7 @@ from engine.audio.sound_file import AudioFile
 from engine.core import console
 from engine.core.clock import VirtualClock
 from engine.core.console import Progress
-from engine.core.messages import AudioFeatures, Frame, ShowState
+from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
 from engine.core.signals import ended_by_signals
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_model
@@ -41,6 +42,9 @@ from tpos_models.precision import Precision
 
 StateAt = Callable[[float], ShowState]
 
+HALF_HEARD_S = 0.35
+"""From the beginning of a sound until its encoder gives it half its say (`tpos train evaluate`: takeovers, median)."""
+
 
 @dataclass(frozen=True)
 class FilmOptions:
@@ -53,22 +57,39 @@ class FilmOptions:
 
 
 class OfflineShow:
-    """One show fed by hand; arguments as `FramePipeline` and `choose_plan`. Owned by the loop that calls `begin`."""
+    """One show fed by hand; arguments as `FramePipeline` and `choose_plan`. Owned by the loop that calls `begin`.
+
+    It may be fed ahead of its pictures, as far as `ahead_s` says: then the picture's change to a new sound lies around
+    the moment at which that begins, not behind it. The reactive layer gets the features of the moment all the same.
+    """
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
         self.clock = VirtualClock()
         self.pipeline = FramePipeline(model, self.clock, choose_plan(model, reference_steps), picture=picture)
         self.analyser = Analyser()
+        self._coming: deque[AudioFeatures] = deque()
+        self._features = SILENCE
 
     def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
         """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
-        self.analyser.process(samples, end_s, state)
+        self._coming += self.analyser.process(samples, end_s, state)
         self.pipeline.listen(self.analyser, state)
+
+    def features(self, now_s: float) -> AudioFeatures:
+        """Of the newest hop at a moment, which never goes back."""
+        while self._coming and self._coming[0].time_s <= now_s:
+            self._features = self._coming.popleft()
+        return self._features
 
     def begin(self, state: ShowState, now_s: float) -> Callable[[], Frame]:
         """The frame of `now_s` (see `FramePipeline.begin`)."""
         self.clock.sleep(now_s - self.clock.now())
-        return self.pipeline.begin(state, self.analyser.latest())
+        return self.pipeline.begin(state, self.features(now_s))
+
+
+def ahead_s(state: ShowState) -> float:
+    """How far a film's sound is heard ahead: until half of the change to a new one is shown."""
+    return HALF_HEARD_S + math.log(2) * state.slew_s
 
 
 @dataclass(frozen=True)
@@ -95,6 +116,7 @@ def render(
     `progress` is told the seconds done. A freeze holds the last frame.
     """
     coming: deque[Moment] = deque()
+    fps = float(video.fps)
 
     def film(moment: Moment) -> None:
         if moment.picture:
@@ -104,15 +126,20 @@ def render(
         progress(moment.now_s)
 
     with ThreadPoolExecutor() as executor:
-        for index, block in enumerate(_frame_blocks(sound, float(video.fps))):
-            now_s = index / float(video.fps)
+        blocks, heard = _frame_blocks(sound, fps), deque[np.ndarray]()
+        for index in itertools.count():
+            now_s = index / fps
             state = state_at(now_s)
             at_once = show.pipeline.at_once(state)
             while len(coming) >= at_once:
                 film(coming.popleft())
-            show.listen(mono(block), now_s, state)
+            for block in itertools.islice(blocks, max(0, 1 + round(ahead_s(state) * fps) - len(heard))):
+                show.listen(mono(block), (index + len(heard)) / fps, state)
+                heard.append(block)
+            if not heard:
+                break
             picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
-            coming.append(Moment(now_s, block, state, show.analyser.latest(), picture))
+            coming.append(Moment(now_s, heard.popleft(), state, show.features(now_s), picture))
         while coming:
             film(coming.popleft())
     return video.frames

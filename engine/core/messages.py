@@ -176,6 +176,16 @@ class ShowState:
     audio_scale: Annotated[float, _semantic("k, how strongly sound steers at amount 1", "scale", 20.0)] = -1.0
     quantile: Annotated[float, _semantic("q, the share of the picture that sound leaves alone", "quantile")] = -1.0
     warmup: Annotated[float, _semantic("the share of the steps, noisiest first, without sound", "warmup")] = -1.0
+    slew_s: Annotated[
+        float,
+        Parameter(
+            "Time constant with which the picture follows a new sound; 0 cuts.",
+            high=10.0,
+            unit="s",
+            group="sound",
+            path="/tpos/audio/slew",
+        ),
+    ] = 0.4
     audio_gain_db: Annotated[
         float,
         Parameter(

@@ -23,6 +23,7 @@ from engine.inference.hearing import HeardSound, Listener, SoundSource
 from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
 from engine.inference.similarity import same_frame
+from engine.inference.slew import SoundSlew, pushed
 from export.cuda_graphs import to_host
 from export.onnx_session import frames_at_once
 from tpos_models.contracts import Model
@@ -33,6 +34,8 @@ from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.stream_batch import StreamBatch
 from tpos_models.image import fit_picture
 
+ONSET_PUSH = 0.4
+"""How much a full onset raises the guidance of the frame it falls into."""
 HUNG_S = 20.0
 """A GPU that has not answered for so long will not; a CPU may take its time."""
 SLOW_RUNNERS = ("torch", "cpu")
@@ -85,6 +88,7 @@ class FramePipeline:
         self._prompts = PromptCrossfade(model)
         self.listener = Listener(model)
         self._heard: HeardSound | None = None
+        self._slew = SoundSlew()
         self._walk: NoiseWalk | None = None
         self._z = self._noise_here = torch.empty(0)
         """The newest latents of the walk, and the same where the model lies."""
@@ -124,7 +128,7 @@ class FramePipeline:
         self._adapt(state)
         if not self.plan.captured and self.model.step is None:
             return
-        sounds = (0, 1 + len(state.rules))
+        sounds = (0, 2 + len(state.rules))
         text, uncond = self._prompts.tokens(state, self._clock.now()), self._prompts.uncond(state)
         noise = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow).z0.to(self.model.device)
         requests = [
@@ -228,7 +232,8 @@ class FramePipeline:
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
         text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)
-        sounds = self._heard.terms(state.amount, features.onset) if self._heard else ()
+        sounds = self._slew(self._heard, now_s, state.slew_s)
+        sounds = pushed(sounds, state.amount * (1 + ONSET_PUSH * features.onset))
         return Conditions(text, self._prompts.null, uncond, sounds)
 
     def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:

@@ -15,9 +15,6 @@ from tpos_models.diffusion.conditioning import AudioTerm, magnitude
 HEAR_EVERY_S = 0.2
 """A new hop of sound is encoded this often; well under a second from a new sound to its picture."""
 
-ONSET_PUSH = 0.4
-"""How much a full onset raises the guidance of the frame it falls into."""
-
 MOST_NAMED, LEAST_NAMED = 3, 0.08
 """So many phrases are named at most, each of that weight at least."""
 
@@ -52,13 +49,11 @@ class HeardSound:
     presence: float = 1.0
     take: Callable[[], None] = nothing
 
-    def terms(self, amount: float, onset: float) -> tuple[AudioTerm, ...]:
-        """What steers the frame of this moment; weights grow with loudness, and with `onset` 0..1."""
-        if amount == 0:
-            return ()
-        push = self.presence * amount * magnitude(self.embedding, self.room_db) * (1 + ONSET_PUSH * onset)
+    def terms(self) -> tuple[AudioTerm, ...]:
+        """What it asks for, itself and by rules; the louder, the more."""
+        strength = self.presence * magnitude(self.embedding, self.room_db)
         terms = (AudioTerm(self.embedding.tokens, 1.0), *self.shows)
-        return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms)
+        return tuple(AudioTerm(term.tokens, strength * term.weight) for term in terms)
 
 
 class Listener:

@@ -39,10 +39,11 @@ class PromptCrossfade:
         self._to = self._encode(self._prompts or ())
 
     def _encode_plain(self) -> None:
-        self.null, self._uncond = self._model.text.encode(["", self._negative]).tokens
+        self.null, uncond = self._model.text.encode(["", self._negative]).tokens
+        self._uncond = uncond if self._negative.strip() else self.null
 
     def uncond(self, state: ShowState) -> torch.Tensor:
-        """What classifier-free guidance moves away from: the negative prompt, or ""."""
+        """What classifier-free guidance moves away from: the negative prompt, or `null` itself."""
         if state.negative != self._negative:
             self._negative = state.negative
             self._encode_plain()

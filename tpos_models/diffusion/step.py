@@ -42,7 +42,7 @@ from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.network import MAX_BATCH, Network, Run, Tensors
 
-TOKEN_SETS = 8
+TOKEN_SETS = 12
 """Prompt, "", what guidance moves away from, and sounds; those beyond are folded into the last."""
 _SOUNDS = TOKEN_SETS - 3
 MOST_KEPT = 3840

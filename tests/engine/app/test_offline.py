@@ -56,3 +56,38 @@ def test_seconds_cut_the_film_short(thunder, tmp_path):
         thunder, FilmOptions(tmp_path / "s.mp4", (64, 64), 10.0, 0.5), LookOptions(), lambda share: None
     )
     assert summary["frames"] == 5
+
+
+STILL = {f"shader.{name}": 0.0 for name in ("zoom", "warp", "glow", "colour", "grain", "beat_pulse")} | {"motion": 0.0}
+"""Nothing moves the picture but what is heard."""
+
+
+def pictures(folder, sound, fps=10.0, **settings) -> np.ndarray:
+    """The film (frames, height, width, 3) of a sound over a beach."""
+    sf.write(folder / "sound.wav", sound, RATE, subtype="FLOAT")
+    look = LookOptions(prompt="a beach", settings=STILL | settings)
+    render_file(folder / "sound.wav", FilmOptions(folder / "film.mp4", (128, 128), fps), look, lambda share: None)
+    return np.stack([frame for _, frame in read_frames(folder / "film.mp4")]).astype(float)
+
+
+def test_louder_is_stronger_without_any_flag(tmp_path):
+    rain = synthesise("rain", 3.0, 3)
+    plain = pictures(tmp_path, rain, amount=0.0)
+    distances = [
+        np.sqrt(((pictures(tmp_path, rain * 10 ** (gain_db / 20)) - plain) ** 2).mean()) for gain_db in (-24, -12, 0)
+    ]
+    assert distances[1] >= 1.25 * distances[0]
+    assert distances[2] >= 1.25 * distances[1]
+
+
+def test_a_films_change_lies_around_the_sounds(tmp_path):
+    """Rain for 4 s, then fire: no frame takes more than a third of the way, and 2 s later it is all but gone."""
+    frames = pictures(tmp_path, np.concatenate([synthesise("rain", 4.0, 3), synthesise("fire", 4.0, 4)]), fps=25.0)
+    rain, fire = frames[60:80].mean(0), frames[-25:].mean(0)
+    way = np.sqrt(((rain - fire) ** 2).mean())
+    steps = np.sqrt((np.diff(frames, axis=0) ** 2).mean((1, 2, 3)))
+    assert steps[60:].max() <= way / 3
+    gone = ((frames - rain) * (fire - rain)).sum((1, 2, 3)) / ((fire - rain) ** 2).sum()
+    half_s, most_s = ((60 + np.argmax(gone[60:] >= share)) / 25 - 4.0 for share in (0.5, 0.9))
+    assert most_s <= 2.0
+    assert -0.6 <= half_s <= 0.6

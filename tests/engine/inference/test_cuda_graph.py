@@ -125,7 +125,7 @@ def test_what_was_prepared_is_not_captured_on_the_first_beat(model, tier):
     recorder = Recorder()
     pipeline = FramePipeline(model, VirtualClock(), captured(eager_plan(model), recorder))
     rules = (Rule("rain", "rain"), Rule("fire", "fire"))
-    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier(tier), rules=rules)
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier(tier), rules=rules, slew_s=0.0)
     shares: list[float] = []
     pipeline.prepare(state, shares.append)
     assert shares == sorted(shares)

@@ -25,7 +25,7 @@ from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.precision import Precision
 
 RATE = 44_100
-BEACH = ShowState(prompts=(Prompt("a beach"),), motion=0.0, amount=1.0)
+BEACH = ShowState(prompts=(Prompt("a beach"),), motion=0.0, amount=1.0, slew_s=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,18 @@ def test_auto_is_the_tier_that_the_hardware_affords(model, runner, evaluations):
     stage, _ = fresh(replace(model, runner=runner))
     hear(stage, "thunder", state)
     assert stage.frame(state).evaluations == evaluations
+
+
+def test_an_onset_pushes_the_picture(model):
+    """By two fifths at its full strength."""
+    stage, _ = fresh(model)
+    hear(stage, "thunder", BEACH)
+    plain, *pushed = (
+        sum(float(term.weight) for term in stage._conditions(BEACH, replace(SILENCE, onset=onset), 0.0).sounds)
+        for onset in (0.0, 0.5, 1.0)
+    )
+    assert plain > 0.1
+    assert [one / plain for one in pushed] == pytest.approx([1.2, 1.4])
 
 
 def test_same_seed_same_frames(model):

@@ -87,18 +87,15 @@ def test_the_three_strongest_phrases_are_named_strongest_first(model, monkeypatc
     assert [heard.phrase for heard in hear(model).phrases] == ["birds", "rain", "fire"]
 
 
-def test_an_onset_pushes_the_picture_by_two_fifths(model):
-    sound = hear(model)
-    for onset, weight in ((0.0, 0.5), (0.5, 0.6), (1.0, 0.7)):
-        (term,) = sound.terms(0.5, onset)
-        assert term.weight == pytest.approx(weight)
-        assert torch.equal(term.tokens, SOUND)
-    assert sound.terms(0.0, 1.0) == ()
+def test_a_sound_at_the_rooms_loudness_steers_with_all_it_is(model):
+    (term,) = hear(model).terms()
+    assert term.weight == pytest.approx(1.0)
+    assert torch.equal(term.tokens, SOUND)
 
 
 def test_a_rule_steers_by_what_is_heard_times_its_amount(model):
     sound = hear(model, Rule("rain", "a flood", 0.8), Rule("fire", "ash", 0.4))
-    _, flood, ash = sound.terms(1.0, 0.0)
+    _, flood, ash = sound.terms()
     assert flood.weight == pytest.approx(0.5 * 0.8)
     assert ash.weight == pytest.approx(0.25 * 0.4)
     assert flood.tokens.unique().tolist() == [len("a flood")]
@@ -111,8 +108,8 @@ def test_new_rules_count_in_the_next_frame_though_nothing_new_was_heard(model):
     assert listener.listen(tape, rules)
     assert not listener.listen(tape, rules)
     assert listener.heard is not None
-    _, term = listener.heard.terms(1.0, 0.0)
+    _, term = listener.heard.terms()
     assert term.weight == pytest.approx(0.25)
     assert listener.listen(tape)
-    assert len(listener.heard.terms(1.0, 0.0)) == 1
+    assert len(listener.heard.terms()) == 1
     assert len(model.audio.heard) == 1

@@ -94,7 +94,7 @@ def hearing(ears: Any, clock: Any = None, source: Any = None, apart: bool = True
 
 def weight(heard: HeardSound | None) -> float:
     """How much of what the ears hear still steers, 0..1."""
-    return 0.0 if heard is None else float(heard.terms(1.0, 0.0)[0].weight / SOUND.terms(1.0, 0.0)[0].weight)
+    return 0.0 if heard is None else float(heard.terms()[0].weight / SOUND.terms()[0].weight)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_a_thread_hears_what_the_encoder_hears_and_inference_does_not_encode(mod
         assert torch.equal(got.embedding.tokens, want.embedding.tokens)
         assert got.phrases == want.phrases
         assert got.phrases[0].phrase == "rain"
-        assert [term.weight for term in got.terms(1.0, 0.0)] == [term.weight for term in want.terms(1.0, 0.0)]
+        assert [term.weight for term in got.terms()] == [term.weight for term in want.terms()]
         assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(got.shows, want.shows, strict=True))
         rain.end_s = 9.3
         until(lambda: (thread.newest(rules) or got).embedding.time_s > got.embedding.time_s)

@@ -29,7 +29,9 @@ from tpos_models.registry import Additions
 from tpos_models.stable_diffusion import open_model
 
 PATIENCE_S = 20.0
-SEA = ShowState(prompts=(Prompt("the sea"),), motion=0.0, rules=(Rule("rain", "rain on water"),), negative="fog")
+SEA = ShowState(
+    prompts=(Prompt("the sea"),), motion=0.0, slew_s=0.0, rules=(Rule("rain", "rain on water"),), negative="fog"
+)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def test_rules_are_weighed_with_the_new_words_at_once(words):
         pipeline.hear(SoundWindow(synthesise("rain", 9.0, 1), 9 * 44_100, 9.0), SEA)
         pipeline.frame(SEA)
     faded.frame(at(words=1.5))
-    rule, wanted = (one._heard.terms(1.0, 0.0)[1] for one in (faded, other))  # type: ignore[union-attr]
+    rule, wanted = (one._heard.terms()[1] for one in (faded, other))  # type: ignore[union-attr]
     assert rule.weight == wanted.weight > 0
     assert np.array_equal(rule.tokens, wanted.tokens)
 

@@ -1,0 +1,79 @@
+"""How the picture follows what is heard: it glides to each new sound, as it does from prompt to prompt."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from engine.core.messages import Rule
+from engine.inference.hearing import HeardSound
+from tpos_models.diffusion.conditioning import AudioTerm
+
+SETTLED = 1e-3
+"""What is left of a way is taken at once: a sound that has ended must end, and a still show be still."""
+
+
+class SoundSlew:
+    """Tokens and weights of the sound, following what was heard as a first-order lag does. Owned by one thread.
+
+    From one answer of the encoder to the next the tokens go straight, which is a matter of two weights and costs a GPU
+    nothing; an arc would be drawn anew for each frame. The weight of the sound, and of each rule, follows by itself.
+    What comes first is there at once.
+    """
+
+    def __init__(self) -> None:
+        self._from = self._to = torch.empty(0)
+        self._turned_s = 0.0
+        """When the newest tokens came."""
+        self._weights: list[float] = []
+        """The sound's, then each rule's; none before the first sound."""
+        self._shows: tuple[AudioTerm, ...] = ()
+        self._rules: tuple[Rule, ...] = ()
+        self._last_s: float | None = None
+
+    def __call__(self, heard: HeardSound | None, now_s: float, slew_s: float) -> tuple[AudioTerm, ...]:
+        """What steers at `now_s`, where sounds take over with the time constant `slew_s`; () before any was heard."""
+        gone = 1.0 if self._last_s is None else _gone(now_s - self._last_s, slew_s)
+        self._last_s = now_s
+        if heard is not None:
+            self._turn(heard, now_s, slew_s)
+        if not self._weights:
+            return ()
+        targets = [0.0] * len(self._weights) if heard is None else [float(term.weight) for term in heard.terms()]
+        self._weights = [
+            target if abs(target - weight) < SETTLED else weight + gone * (target - weight)
+            for weight, target in zip(self._weights, targets, strict=True)
+        ]
+        x = self._way(now_s, slew_s)
+        sound, *rules = self._weights
+        shown = (AudioTerm(term.tokens, weight) for term, weight in zip(self._shows, rules, strict=True))
+        return AudioTerm(self._from, sound * (1 - x)), AudioTerm(self._to, sound * x), *shown
+
+    def _turn(self, heard: HeardSound, now_s: float, slew_s: float) -> None:
+        """Take in another sound and other rules."""
+        tokens = heard.embedding.tokens
+        if tokens is not self._to:
+            silent = not self._weights or self._weights[0] < SETTLED
+            here = tokens if silent else torch.lerp(self._from, self._to, self._way(now_s, slew_s))
+            self._from, self._to, self._turned_s = here, tokens, now_s
+        if not self._weights or heard.rules != self._rules:
+            sound, *rules = self._weights or [0.0]
+            known = dict(zip(self._rules, rules, strict=True))
+            self._weights = [sound, *(known.get(rule, 0.0) for rule in heard.rules)]
+            self._rules = heard.rules
+        self._shows = heard.shows
+
+    def _way(self, now_s: float, slew_s: float) -> float:
+        return _gone(now_s - self._turned_s, slew_s)
+
+
+def _gone(seconds: float, slew_s: float) -> float:
+    """What part of a way is gone after so long."""
+    gone = -math.expm1(-seconds / slew_s) if slew_s > 0 else 1.0
+    return 1.0 if gone > 1 - SETTLED else gone
+
+
+def pushed(terms: tuple[AudioTerm, ...], push: float) -> tuple[AudioTerm, ...]:
+    """All of them so much stronger; none where there is no push."""
+    return tuple(AudioTerm(term.tokens, push * term.weight) for term in terms) if push else ()

@@ -1,0 +1,107 @@
+"""A new sound takes over as a first-order lag does: 1 - exp(-t / tau) of the way after t."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engine.core.messages import Rule
+from engine.inference.hearing import HeardSound
+from engine.inference.slew import SoundSlew
+from tpos_models.contracts import AudioEmbedding
+from tpos_models.diffusion.conditioning import AudioTerm, Conditions, blend
+
+FLOOD, ASH = Rule("rain", "a flood"), Rule("fire", "ash")
+
+
+def heard(degrees: float, loudness_db: float = -14.0, **rules: float) -> HeardSound:
+    """Tokens on the unit circle; -14 dB are of weight 1, 12 dB less of half of it. `rules` by the weight of each."""
+    angle = math.radians(degrees)
+    tokens = torch.tensor([[math.cos(angle), math.sin(angle)]], dtype=torch.float64)
+    embedding = AudioEmbedding(tokens, torch.ones(1), np.full(5, 0.2, np.float32), loudness_db, 0.0)
+    named = {"flood": FLOOD, "ash": ASH}
+    shows = tuple(AudioTerm(torch.zeros(1, 2, dtype=torch.float64), weight) for weight in rules.values())
+    return HeardSound(embedding, rules=tuple(named[name] for name in rules), shows=shows)
+
+
+def direction(terms: tuple[AudioTerm, ...]) -> np.ndarray:
+    """What the sound adds to a prompt whose tokens, like those of "", are 0."""
+    nothing = torch.zeros(1, 2, dtype=torch.float64)
+    return blend(Conditions(nothing, nothing, nothing, terms[:2])).numpy()[0]
+
+
+def weights(terms: tuple[AudioTerm, ...]) -> list[float]:
+    """Of the sound and of each rule."""
+    old, new, *rules = [float(term.weight) for term in terms]
+    return [old + new, *rules]
+
+
+def test_what_comes_first_is_there_at_once_and_before_it_there_is_nothing():
+    slew = SoundSlew()
+    assert slew(None, 0.0, 0.4) == ()
+    np.testing.assert_allclose(direction(SoundSlew()(heard(30), 0.0, 0.4)), [math.cos(math.pi / 6), 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("fps", [10, 25, 60])
+def test_loudness_follows_with_the_time_constant_whatever_the_frame_rate(fps):
+    slew, quiet = SoundSlew(), heard(0, -26.0)
+    slew(heard(0), 0.0, 0.4)
+    for frame in range(1, 2 * fps + 1):
+        (weight,) = weights(slew(quiet, frame / fps, 0.4))
+        assert weight == pytest.approx(0.5 + 0.5 * math.exp(-frame / fps / 0.4), abs=2e-3)
+
+
+def test_tokens_follow_the_same_curve_however_often_the_encoder_answers():
+    said, slew, again = heard(90), SoundSlew(), SoundSlew()
+    for one in (slew, again):
+        one(heard(0), 0.0, 0.4)
+    for frame in range(50):
+        at_s, anew = frame * 0.04, heard(90)
+        gone = 1 - math.exp(-at_s / 0.4)
+        for one, sound in ((slew, said), (again, anew)):
+            np.testing.assert_allclose(direction(one(sound, at_s, 0.4)), [1 - gone, gone], atol=1e-6)
+
+
+def test_no_frame_takes_more_than_a_third_of_a_change_and_two_seconds_are_enough():
+    slew, new = SoundSlew(), heard(90)
+    before = direction(slew(heard(0), 0.0, 0.4))
+    ways = []
+    for frame in range(50):
+        now = direction(slew(new, 1.0 + frame / 25, 0.4))
+        ways.append(float(np.linalg.norm(now - before)))
+        before = now
+    assert max(ways) < sum(ways) / 3
+    np.testing.assert_allclose(before, [0, 1], atol=0.1)
+
+
+def test_a_rule_follows_by_itself_and_one_that_is_new_begins_at_nothing():
+    slew = SoundSlew()
+    slew(heard(0, flood=0.8), 0.0, 0.4)
+    both = heard(0, flood=0.8, ash=0.6)
+    _, flood, ash = weights(slew(both, 0.0, 0.4))
+    assert (flood, ash) == (pytest.approx(0.8), 0.0)
+    _, flood, ash = weights(slew(both, 0.4, 0.4))
+    assert (flood, ash) == (pytest.approx(0.8), pytest.approx(0.6 * (1 - math.exp(-1))))
+    twice = replace(both, rules=(FLOOD, FLOOD))
+    assert len(slew(twice, 0.5, 0.4)) == 4
+
+
+def test_what_ended_ends_and_what_begins_after_it_does_not_turn_out_of_it():
+    slew = SoundSlew()
+    slew(heard(0), 0.0, 0.4)
+    for now_s in np.arange(0.1, 4.0, 0.1):
+        terms = slew(None, float(now_s), 0.4)
+    assert weights(terms) == [0.0], "not nearly: a still show is to be still"
+    x, y = direction(slew(heard(90), 4.0, 0.4))
+    assert x == pytest.approx(0.0, abs=1e-6)
+    assert 0 < y < 0.3
+
+
+def test_without_a_time_constant_it_cuts():
+    slew = SoundSlew()
+    slew(heard(0), 0.0, 0.0)
+    np.testing.assert_allclose(direction(slew(heard(90, -26.0), 0.04, 0.0)), [0, 0.5], atol=1e-6)
