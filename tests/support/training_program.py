@@ -58,6 +58,12 @@ class Exact(TposStage):
         for clean, label in super()._held_out_windows():
             yield clean.double(), label
 
+    def sheet(self, path: Path) -> None:
+        """Through the module, as other stages': in the main process alone."""
+        silence = torch.zeros(1, 5, 128, 153, dtype=torch.float64)
+        self.module(silence, silence)
+        super().sheet(path)
+
 
 def steep(module: Tpos, recipe: Recipe) -> list[Paced]:
     """Plain steps along the gradient, so that one of another size or direction shows in the next loss."""

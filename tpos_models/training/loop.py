@@ -26,6 +26,7 @@ from tpos_models import weights
 from tpos_models.errors import ModelError, StorageError
 
 Batch = Any
+CHECKPOINT = "checkpoint.pt"
 BEST = "best"
 """Name of the averaged weights of the best validation, beside the checkpoint."""
 
@@ -202,7 +203,7 @@ class Trainer:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     @property
     def _best(self) -> Path:
@@ -280,8 +281,15 @@ class Trainer:
         with (self.folder / "scores.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")
         first = next(iter(scores))
-        if not self._best.exists() or scores[first] > weights.read_record(self._best)[first]:
+        if not self._best.exists() or scores[first] >= weights.read_record(self._best)[first]:
             weights.save(self.folder, BEST, self.average, record)
+
+
+def best_scores(folder: Path) -> dict[str, float]:
+    """The scores that chose a folder's best weights, and their step; {} where nothing was held out."""
+    path = folder / f"{BEST}.json"
+    record = weights.read_record(path) if path.exists() else {}
+    return {name: value for name, value in record.items() if name != "sha256"}
 
 
 def processes() -> int:

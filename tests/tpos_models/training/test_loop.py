@@ -140,13 +140,16 @@ def test_a_checkpoint_is_written_whole_once_or_not_at_all(tmp_path):
     assert (tmp_path / "checkpoint.pt").stat() == written
 
 
-@pytest.mark.parametrize("damage", ["cut short", "of another"])
+@pytest.mark.parametrize("damage", ["cut short", "no checkpoint", "of another"])
 def test_a_checkpoint_that_does_not_fit_is_named(tmp_path, damage):
     run(Sums(), tmp_path, replace(RECIPE, steps=2))
+    path, other = tmp_path / "checkpoint.pt", Sums()
     if damage == "cut short":
-        (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:1000])
-    other = Sums()
-    other.module = torch.nn.Linear(4 if damage == "cut short" else 5, 1)
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "no checkpoint":
+        path.write_text(damage)
+    else:
+        other.module = torch.nn.Linear(5, 1)
     with pytest.raises(ModelError, match=r"checkpoint.pt: not a checkpoint of this training"):
         Trainer(other, tmp_path, RECIPE)
 

@@ -19,11 +19,11 @@ from tpos_models.stable_diffusion.hub import RESNET, cached
 log = logging.getLogger(__name__)
 
 
-def start_from_imagenet(backbone: ResNet18, file: Path | None = None) -> str | None:
+def start_from_imagenet(backbone: ResNet18, file: Path | None = None) -> Path | None:
     """Load ImageNet weights from a file or the hub's cache, all but the head; says so where there are none.
 
-    timm's and torchvision's files name their tensors alike, as `ResNet18` does. Returns what was loaded, or None: the
-    backbone then starts at random. Raises `ModelError` or `MissingFileError`.
+    timm's and torchvision's files name their tensors alike, as `ResNet18` does. Returns the file, or None where the
+    backbone starts at random. Raises `ModelError` or `MissingFileError`.
     """
     folder = None if file else cached(RESNET, "model.safetensors")
     path = folder / "model.safetensors" if folder else file
@@ -40,7 +40,7 @@ def start_from_imagenet(backbone: ResNet18, file: Path | None = None) -> str | N
         if name.startswith("fc.") or name.endswith("num_batches_tracked")  # another head; older files lack the counts
     }
     weights.load_into(backbone, {**_read(path), **own}, str(path))
-    return RESNET if folder else path.name
+    return path
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -229,13 +229,13 @@ def train_tpos(
     Accelerator()  # joins the processes, which a PartialState alone does not on CPUs
     torch.manual_seed(recipe.seed)
     stage = TposStage([sound for folder in folders for sound in labelled_sounds(folder)], text, base, batch, workers)
-    started_from = start_from_imagenet(stage.backbone, imagenet)
+    if not (runs / loop.CHECKPOINT).exists():
+        start_from_imagenet(stage.backbone, imagenet)
     tensors = loop.run(stage, runs, recipe, optimizers)
     result = {
         "steps": recipe.steps,
-        "scores": weights.read_record(runs / f"{loop.BEST}.json") if (runs / f"{loop.BEST}.json").exists() else {},
+        "scores": loop.best_scores(runs),
         "unreadable": sorted(set(gather_object(sorted(stage.unreadable)))),
-        "imagenet": started_from,
     }
     if PartialState().is_main_process:
         joint = {"config": asdict(stage.config), "labels": stage.labels, "joint_of_nothing": probe(text)}
