@@ -29,7 +29,7 @@ from tpos_models.training import loop
 from tpos_models.training.audio.imagenet import start_from_imagenet
 from tpos_models.training.audio.labelled import Labelled, labelled_sounds
 from tpos_models.training.audio.losses import info_nce_of_pairs
-from tpos_models.training.audio.windows import UNREADABLE, Order, Windows, WindowSet, default_workers, loader
+from tpos_models.training.audio.windows import FRONT_END, UNREADABLE, Order, Windows, WindowSet, default_workers, loader
 from tpos_models.training.distributed import gathered, normalise_globally
 from tpos_models.training.loop import Paced, Recipe
 
@@ -78,7 +78,7 @@ class Tpos(nn.Module):
 
     def forward(self, clean: torch.Tensor, augmented: torch.Tensor) -> tuple[torch.Tensor, ...]:
         encoding = self.encoder(torch.cat([clean, augmented]))
-        sound, view = encoding.weighted.sum(1).split([len(clean), len(augmented)])
+        sound, view = encoding.sound.split([len(clean), len(augmented)])
         return encoding.last[: len(clean)], sound, view, self.map(sound)
 
 
@@ -238,7 +238,12 @@ def train_tpos(
         "unreadable": sorted(set(gather_object(sorted(stage.unreadable)))),
     }
     if PartialState().is_main_process:
-        joint = {"config": asdict(stage.config), "labels": stage.labels, "joint_of_nothing": probe(text)}
+        joint = {
+            "config": asdict(stage.config),
+            "labels": stage.labels,
+            "joint_of_nothing": probe(text),
+            "front_end": str(FRONT_END),
+        }
         for name, prefix in ((ENCODER, "encoder."), (MAP, "map.")):
             part = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
             weights.save(out, name, part, {"what": name, **joint, **result})

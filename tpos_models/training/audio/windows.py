@@ -14,12 +14,14 @@ from accelerate import PartialState
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tpos_models.audio.spectrogram import segments, spectrogram
-from tpos_models.contracts import AudioWindow
 from tpos_models.errors import MediaError
+from tpos_models.stable_diffusion.tpos import FrontEnd
 from tpos_models.training.audio.data import spec_augment
 from tpos_models.training.audio.labelled import Labelled, read_sound
 
-WINDOW = AudioWindow()
+FRONT_END = FrontEnd.LINEAR
+"""The paper's; `tpos_models.audio.spectrogram` tells them apart."""
+WINDOW = FRONT_END.window
 MOST_WORKERS = 8
 UNREADABLE = -1
 """The label of a window that could not be read."""
@@ -29,7 +31,7 @@ Key = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """One window, clean and under SpecAugment (segments, rows, frames) in 0..1; its label's number; who was skipped."""
+    """One window, clean and under SpecAugment (segments, rows, frames); its label's number; who was skipped."""
 
     clean: np.ndarray
     augmented: np.ndarray
@@ -74,13 +76,13 @@ class WindowSet(Dataset[Window]):
 
 
 def to_picture(mono: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random 8.9 s of a sound, or all of it before silence, as float32 (rows, columns) in 0..1."""
+    """A random 8.9 s of a sound, or all of it before silence, as float32 (rows, columns) in -0.25..1.6."""
     length = WINDOW.frames * WINDOW.hop_length
     start = int(rng.integers(max(0, mono.size - length) + 1))
     mono = mono[start : start + length]
     mono = np.pad(mono, (0, length - mono.size))
     columns = WINDOW.segments * WINDOW.segment_frames
-    return spectrogram(mono, WINDOW, "window")[:, WINDOW.frames - columns : WINDOW.frames]
+    return spectrogram(mono, WINDOW, FRONT_END.reference)[:, WINDOW.frames - columns : WINDOW.frames]
 
 
 class Order(Sampler[list[Key]]):
