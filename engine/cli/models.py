@@ -47,27 +47,37 @@ def train(
     stage: Annotated[str, typer.Argument(help="text, hearing, pictures, evaluate, or tpos: the paper's encoder.")],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
-    sounds: Annotated[Path | None, typer.Option(help="Labelled recordings, a folder for each label.")] = None,
+    sounds: Annotated[
+        list[Path] | None, typer.Option(help="Labelled recordings, a folder for each label; for tpos also VGGSound's.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
     hold_out: Annotated[str, typer.Option(help="For hearing: recordings named so are not trained on but named.")] = "",
     model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
-    batch: Annotated[int, typer.Option(help="For tpos: sounds a step on each device.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="For tpos: sounds a step on each device.")] = 32,
+    workers: Annotated[int | None, typer.Option(min=0, help="For tpos: processes that read sounds, a device.")] = None,
+    imagenet: Annotated[Path | None, typer.Option(help="For tpos: ResNet-18's weights; else the hub's.")] = None,
     json: Json = False,
 ) -> None:
     """Train a part of the built-in model or the paper's encoder for Stable Diffusion, or print the model card's table.
 
     `accelerate launch -m engine.cli train ...` runs it on many GPUs or machines.
     """
+    from accelerate import PartialState
+
     from tpos_models.pocket.networks import WEIGHTS
     from tpos_models.training import recipes
 
-    if stage == "evaluate":
-        numbers = recipes.evaluate(out or WEIGHTS, sounds)
-    elif stage == "tpos":
-        numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds, steps, batch)
+    if stage == "tpos":
+        numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds or [], steps, batch, workers, imagenet)
+    elif len(sounds or []) > 1:
+        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; tpos takes several")
+    elif stage == "evaluate":
+        numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None)
     else:
-        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds, steps, hold_out)
-    console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
+        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds[0] if sounds else None, steps, hold_out)
+    if PartialState().is_main_process:
+        console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
+    PartialState().destroy_process_group()
 
 
 @models_app.command("import-tpos")

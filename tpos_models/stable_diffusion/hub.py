@@ -15,6 +15,7 @@ from tpos_models.errors import ModelError, StorageError
 TINY_VAE = "madebyollin/taesd"
 CLAP = "laion/clap-htsat-unfused"
 CLIP = "openai/clip-vit-large-patch14"
+RESNET = "timm/resnet18.a1_in1k"
 
 Progress = Callable[[str, int, int], None]
 """Called as (file or repository, bytes so far, bytes in all)."""
@@ -25,7 +26,7 @@ _MODEL_FILES = (
     "text_encoder/model.safetensors",
 )  # fmt: skip
 _NETWORK_FILES = ("*.json", "*.txt", "*.safetensors")
-_NETWORKS = {"clap": CLAP, "clip": CLIP}
+_NETWORKS = {"clap": CLAP, "clip": CLIP, "resnet18": RESNET}
 _HUB_ID = re.compile(r"\w(?:[.-]?\w)*/\w(?:[.-]?\w)*")
 """Single dots and dashes inside a name: what the hub itself allows."""
 
@@ -80,7 +81,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     """Download a model, its LoRA and the tiny VAE into the hub's cache, and check what came; returns its folder.
 
     Files that are there stay, a broken connection resumes where it broke. `clap` fetches CLAP, `clip` the CLIP
-    that `tpos evaluate` looks with.
+    that `tpos evaluate` looks with, `resnet18` the ImageNet weights that `tpos train tpos` starts from.
     Raises `ModelError` (unknown, refused, damaged, no answer) or `StorageError`.
     """
     if name in _NETWORKS:

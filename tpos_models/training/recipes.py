@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,14 @@ def train(
 
 
 def train_for_stable_diffusion(
-    model: str, runs: Path, out: Path | None, sounds: Path | None, steps: int | None, batch: int
+    model: str,
+    runs: Path,
+    out: Path | None,
+    sounds: Sequence[Path],
+    steps: int | None,
+    batch: int,
+    workers: int | None = None,
+    imagenet: Path | None = None,
 ) -> dict[str, Any]:
     """Train the paper's encoder on labelled `sounds` against a model's text encoder; `out` is then an `--ear`."""
     from dataclasses import replace
@@ -48,11 +56,15 @@ def train_for_stable_diffusion(
     from tpos_models.stable_diffusion import open_text
     from tpos_models.training.audio.tpos import RECIPE, train_tpos
 
-    if sounds is None or out is None:
-        raise InputError("train tpos: --sounds FOLDER, holding LABEL/NAME.wav, and --out FOLDER are needed")
+    if not sounds or out is None:
+        raise InputError(
+            "train tpos: --sounds FOLDER, VGGSound's or holding LABEL/NAME.wav, and --out FOLDER are needed"
+        )
     recipe = replace(RECIPE, steps=steps) if steps else RECIPE
-    trained = train_tpos(sounds, open_text(model), runs / "tpos", out, recipe, batch=batch)
-    return {"ear": str(trained), "steps": recipe.steps}
+    trained = train_tpos(
+        sounds, open_text(model), runs / "tpos", out, recipe, batch=batch, workers=workers, imagenet=imagenet
+    )
+    return {"ear": str(out), **trained}
 
 
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:

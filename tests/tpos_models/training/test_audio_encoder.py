@@ -98,7 +98,7 @@ def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip])
     trained = lowers_every_loss(first, tmp_path / "segments", quick(48, lr=1e-3))
     first.module.load_state_dict(trained)
     second = TemporalStage(first.net, clips, joint, scenes=64, batch=32)
-    second.module.load_state_dict(lowers_every_loss(second, tmp_path / "time", quick(48, lr=3e-3)))
+    second.module.load_state_dict(lowers_every_loss(second, tmp_path / "time", quick(96, lr=3e-3)))
     second.set_gate()
     assert torch.isfinite(first.net.gate).all()
     for stage in ("segments", "time"):

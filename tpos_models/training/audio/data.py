@@ -13,18 +13,16 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import soundfile
-import soxr
 
 from tpos_models.audio.spectrogram import columns_db, in_rows, mel_bands, relative
-from tpos_models.errors import MediaError, MissingFileError
+from tpos_models.errors import MissingFileError
 from tpos_models.pocket.audio_networks import WINDOW
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.pocket.synth.sounds import NAMES, synthesise
 from tpos_models.toml_data import read_toml
+from tpos_models.training.audio.labelled import SUFFIXES, read_sound
 
 BINS = WINDOW.n_fft // 2 + 1
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 AUDIBLE_DB = 25.0
 """A column belongs to the sound when it is at most this far below the clip's loudest."""
 
@@ -90,11 +88,7 @@ class Recording:
 
     def read(self) -> np.ndarray:
         """Mono float32 at the encoder's rate; raises MediaError."""
-        try:
-            samples, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise MediaError(f"{self.path}: not a readable sound; {', '.join(SUFFIXES)} would be accepted") from error
-        return soxr.resample(samples.mean(axis=1), rate, WINDOW.sample_rate)
+        return read_sound(self.path, WINDOW.sample_rate)
 
 
 def recordings(folder: Path) -> list[Recording]:
