@@ -44,7 +44,7 @@ def available() -> tuple[Available, ...]:
     from tpos_models.stable_diffusion.hub import KNOWN
 
     known = (
-        Available(name, "GPU, slow on a CPU", ", ".join(filter(None, ("Stable Diffusion", hub.repository, hub.terms))))
+        Available(name, "GPU, slow on a CPU", ", ".join(filter(None, (hub.repository, hub.lora, hub.terms))))
         for name, hub in KNOWN.items()
     )
     random = (Available(f"random:{name}", "anywhere, for benchmarks", "random weights") for name in ARCHITECTURES)
