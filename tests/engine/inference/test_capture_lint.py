@@ -70,7 +70,7 @@ def test_a_whole_frame_of_full_size_can_be_captured(architecture, tier, sounds, 
     noise = torch.empty(1, spec.latent_channels, *spec.sample_size, device=META)
     conditions = Conditions(tokens, tokens, tokens, (AudioTerm(tokens, 0.5),) * sounds)
     sampler = LcmSampler(lambda *tensors: denoiser(*tensors)[0], NoiseSchedule(spec))
-    plan = captured(Plan(sampler, lambda x0: to_bytes(decoder(x0)[0])), lint)
+    plan = captured(Plan(sampler, lambda x0: to_bytes(decoder(x0)[0]), spec.guidance), lint)
     for start in (None, noise):
         request = SampleRequest(noise, conditions, tier, Guidance(guidance_scale=2.0), steps, start, 0.7)
         for _ in range(CALLS_TO_CAPTURE):

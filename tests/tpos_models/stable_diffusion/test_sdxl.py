@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,12 +13,14 @@ from torch.nn import functional as F
 
 from export.onnx_export import export
 from export.onnx_session import open_session
+from tpos_models.audio.encoder import EncoderConfig, TokenMap, TPoSEncoder
 from tpos_models.diffusion.conditioning import crossfade, mix
 from tpos_models.diffusion.step import compiles, step_network
 from tpos_models.errors import ModelError
 from tpos_models.network import run_in_torch
-from tpos_models.stable_diffusion import open_model, open_text
+from tpos_models.stable_diffusion import load, open_model, open_text
 from tpos_models.stable_diffusion.networks import Placement
+from tpos_models.stable_diffusion.tpos import import_tpos
 
 
 @pytest.mark.parametrize("prompt", ["the sea at night", "", "日本の海 🌊", "word " * 500])
@@ -127,3 +130,18 @@ def test_full_size_is_sdxls(size_px):
         unet, text = opened.recipe.denoiser().build(), opened.recipe.text_encoder().build()
     billions = [sum(parameter.numel() for parameter in module.parameters()) / 1e9 for module in (unet, text)]
     assert billions == pytest.approx([2.567, 0.817], abs=0.002)
+
+
+@pytest.mark.parametrize("rows", [76, 77])
+def test_sdxl_is_heard_for_by_a_checkpoint_that_writes_the_whole_prompt_too(pipelines, tmp_path, rows):
+    """The paper's writes 76 tokens after the first, of one text encoder; what is trained on SDXL's has a row more."""
+    config = EncoderConfig(size=16, widths=(4, 4, 8, 8), map_hidden=12, map_out=rows * 80)
+    torch.save(TokenMap(config).state_dict(), tmp_path / "map.pth")
+    torch.save(TPoSEncoder(config).state_dict(), tmp_path / "encoder.pth")
+    out = import_tpos(tmp_path / "encoder.pth", tmp_path / "map.pth", tmp_path / "tpos", config)
+    name = str(pipelines("sdxl")[0])
+    if rows == 76:
+        with pytest.raises(ModelError, match=r"MAP writes 6080 numbers, 77 tokens of 80 were expected.*another text"):
+            load(name, audio_encoder=out)
+    else:
+        assert load(name, audio_encoder=out).audio.hear(np.zeros(1000, np.float32), 1000, 0.0).tokens.shape == (78, 80)
