@@ -37,7 +37,7 @@ def mean_loss(stage):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_small_clip_is_learned_and_then_heard_through(sounds, pipelines, tmp_path):
     text = open_text(str(pipelines("sd15")[0]))
-    clip = type(text)(text._tokenizer, text._run)
+    clip = type(text)(text._tokenizers, text._run)
     assert config_for(clip, SMALL).map_out == 76 * 32
     stage = TposStage(labelled_sounds(sounds), clip, SMALL, batch=4)
     assert stage.labels == ["a high tone", "wind"]
