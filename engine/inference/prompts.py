@@ -39,7 +39,8 @@ class PromptCrossfade:
         self._to = self._encode(self._prompts or ())
 
     def _encode_plain(self) -> None:
-        self.null, self._uncond = self._model.text.encode(["", self._negative]).tokens
+        self.null, negative = self._model.text.encode(["", self._negative]).tokens
+        self._uncond = negative if self._negative else self.null  # itself, and reference needs no fourth evaluation
 
     def uncond(self, state: ShowState) -> torch.Tensor:
         """What classifier-free guidance moves away from: the negative prompt, or ""."""

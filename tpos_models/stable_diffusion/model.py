@@ -93,10 +93,9 @@ def load(
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
-    `dtype` is the networks' precision; latents stay float32. `loras` are live (`Model.loras`).
-    `runner_name` is what `Model.runner` says, by default
-    "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of one (see
-    `audio_encoders.choose_audio_encoder`). `whole_steps` loads `Model.step` and `Model.pixels`.
+    `dtype` is the networks' precision; latents stay float32. `loras` are live (`Model.loras`). `runner_name` is what
+    `Model.runner` says, by default "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of
+    one (see `audio_encoders.choose_audio_encoder`). `whole_steps` loads `Model.step` and `Model.pixels`.
     """
     opened, live = open_model(name, Placement(device, dtype), size_px), LiveLoras(loras)
     opened = replace(opened, recipe=replace(opened.recipe, adapters=live.adapters))

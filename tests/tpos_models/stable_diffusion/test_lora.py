@@ -124,11 +124,13 @@ def written_by_diffusers(folder):
     return folder / "pytorch_lora_weights.safetensors"
 
 
-def written_by_kohya(folder):
-    parts = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
+def written_by_kohya(folder, *parts):
+    """Layers of all networks, unless told of which."""
+    spelled = {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
     tensors = {
-        f"{parts[part]}_{name.replace('.', '_')}.lora_{half}.weight": tensor
+        f"{spelled[part]}_{name.replace('.', '_')}.lora_{half}.weight": tensor
         for part, (name, shape) in XL.items()
+        if part in (parts or XL)
         for half, tensor in zip(("down", "up"), pair(shape, len(part)), strict=True)
     }
     save_file(tensors, folder / "kohya.safetensors")
@@ -154,6 +156,27 @@ def test_all_three_networks_of_sdxl_are_changed(tmp_path, written_by, live):
         own = name.removeprefix("text_model.")
         assert [key.replace("text_model.", "") for key in changed] == [f"{root}.{own}.weight"]
         torch.testing.assert_close(module.get_parameter(changed[0]), was.get_parameter(changed[0]) + 0.5 * up @ down)
+
+
+@pytest.mark.parametrize("part", XL)
+def test_a_strength_that_moves_in_sdxl_is_that_which_it_is_loaded_with(tmp_path, joint_encoder, part):
+    """Each of the text encoders alone makes other words."""
+    path = written_by_kohya(tmp_path, part)
+    x = (torch.randn(1, 4, 16, 16), torch.tensor([999]), torch.randn(1, 78, 80))
+
+    def play(model):
+        return model.text.encode(["the sea"]).tokens, model.denoiser(*x)
+
+    moved, want = (
+        load("random:tiny-sdxl", loras=(Lora(path, strength),), audio_encoder=joint_encoder) for strength in (0.0, 0.5)
+    )
+    before, words = play(moved), part != "unet"
+    assert moved.loras is not None
+    assert moved.loras.words == words
+    assert moved.loras.set({"kohya": 0.5}) == words
+    for got, true, was, changes in zip(play(moved), play(want), before, (words, not words), strict=True):
+        assert torch.equal(got, true)
+        assert torch.equal(got, was) != changes
 
 
 SGM = [
