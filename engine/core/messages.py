@@ -253,7 +253,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One sampled picture: RGB uint8 (height, width, 3), read-only."""
+    """One sampled picture: opaque RGBA uint8 (height, width, 4), read-only."""
 
     index: int
     image: np.ndarray

@@ -117,7 +117,7 @@ def test_a_frame_of_whole_steps_is_few_launches_around_them(whole, tier, steps):
 
     draw()
     with Launches() as launches:
-        assert draw().shape == (512, 512, 3)
+        assert draw().shape == (512, 512, 4)
     assert len(launches.names) <= 4, launches.names
     numbers = torch.empty(steps, 2, TOKEN_SETS + len(NUMBERS), device=META)
     with Launches() as recorded, CaptureLint():
@@ -135,7 +135,7 @@ def test_networks_of_full_size_can_be_captured(architecture):
         (prediction,) = denoiser(x_t, torch.empty(2, dtype=torch.int64, device=META), tokens)
         pixels = to_bytes(decoder(prediction[:1])[0])
     assert pixels.dtype == torch.uint8
-    assert pixels.shape == (512, 512, 3)
+    assert pixels.shape == (512, 512, 4)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
+import strict_gpu
 import torch
 
 from engine.core.clock import VirtualClock
-from engine.core.messages import GuidanceTier, Prompt, Rule, ShowState, SoundWindow
+from engine.core.messages import SILENCE, Frame, GuidanceTier, Prompt, Rule, ShowState, SoundWindow
+from engine.inference import frame_pipeline
 from engine.inference.cuda_graph import MOST, CapturedSampler
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.plan import captured, choose_plan, eager_plan, prepare, to_bytes
@@ -149,6 +154,34 @@ def test_a_capture_that_draws_something_else_is_found_before_the_show(model, wro
     prepare(captured(plain, lambda run: run), plain, [request])
     with pytest.raises(RunError, match=r"a captured frame is (nan|0\.\d+) off the same frame uncaptured"):
         prepare(captured(plain, off), plain, [request])
+
+
+@pytest.mark.parametrize("feedback", [0.0, 0.6])
+def test_a_frame_begun_while_the_one_before_comes_home_writes_over_neither(model, monkeypatch, feedback):
+    """A stream does what it is given in its order. Here it does so at once; what is waited for, is waited for later."""
+    monkeypatch.setattr(frame_pipeline, "to_host", lambda pixels: pixels.clone().numpy)
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=feedback, motion=1.0)
+    loud, shows = replace(SILENCE, level=1.0, onset=1.0), list[list[np.ndarray]]()
+    for plan, under_way in ((eager_plan(model), 1), (captured(eager_plan(model), strict_gpu.capture), 2)):
+        clock = VirtualClock()
+        pipeline = FramePipeline(model, clock, plan)
+        pipeline.queued = under_way == 2
+        coming, images = deque[Callable[[], Frame]](), list[np.ndarray]()
+        for _ in range(6):
+            coming.append(pipeline.begin(state, loud))
+            clock.sleep(0.5)
+            if len(coming) == under_way:
+                images.append(coming.popleft()().image.astype(int))
+        shows.append([*images, *(draw().image.astype(int) for draw in coming)])
+    for want, got in zip(*shows, strict=True):
+        assert abs(got - want).max() <= 1
+    assert all(abs(before - after).max() > 1 for before, after in pairwise(shows[0])), "it moved"
+
+
+def test_on_a_gpu_two_frames_are_under_way_whatever_they_are_fed(model):
+    pipeline = FramePipeline(replace(model, device=torch.device("cuda")), VirtualClock(), eager_plan(model))
+    assert pipeline.queued
+    assert [pipeline.at_once(ShowState(feedback=feedback)) for feedback in (0.0, 0.6)] == [2, 2]
 
 
 @pytest.mark.gpu
