@@ -209,14 +209,22 @@ class FramePipeline:
         with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
             if index > self._last_index:
                 self._last_x0, self._last_index = sampled.x0, index
-        return partial(self._frame, index, to_host(pixels), sampled.request.metadata, sampled.evaluations)
+        on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued else None
+        return partial(self._frame, index, to_host(pixels), on_gpu, sampled.request.metadata, sampled.evaluations)
 
-    def _frame(self, index: int, pixels: Callable[[], np.ndarray], made_of: FrameMetadata, evaluations: int) -> Frame:
+    def _frame(
+        self,
+        index: int,
+        pixels: Callable[[], np.ndarray],
+        on_gpu: torch.Tensor | None,
+        made_of: FrameMetadata,
+        evaluations: int,
+    ) -> Frame:
         image = pixels()
         image.flags.writeable = False
         return Frame(
             index, image, made_of.audio_time_s, self._clock.now(), made_of.revision, made_of.prompt, made_of.heard,
-            made_of.seed, evaluations,
+            made_of.seed, evaluations, on_gpu=on_gpu,
         )  # fmt: skip
 
     def tier(self, state: ShowState) -> Tier:

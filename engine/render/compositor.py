@@ -18,6 +18,7 @@ from engine.render.bloom import Bloom
 from engine.render.flash_limiter import GRID, FlashLimiter
 from engine.render.interpolation import Interpolation
 from engine.render.picture import Redrawn
+from engine.render.upload import FrameUpload
 
 GRAIN_HZ = 24.0
 """How often the grain changes: film's rate, whatever the display's."""
@@ -57,9 +58,9 @@ def faded(level: float, blackout: bool, fade_s: float, dt_s: float) -> float:
 class _Stages:
     """What depends on the size of the model's picture."""
 
-    def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
+    def __init__(self, canvas: gl.Canvas, size: gl.Size, upload: FrameUpload) -> None:
         self.size = size
-        self.interpolation = Interpolation(canvas, size)
+        self.interpolation = Interpolation(canvas, size, upload)
         self.bloom = Bloom(canvas, size)
         self.shown = gl.Target(size)
 
@@ -98,6 +99,7 @@ class Compositor:
         self._grid = gl.Target(GRID)
         self._measured = gl.PixelBuffer(GRID)
         self._unmeasured: Callable[[np.ndarray], None] | None = None
+        self._upload = FrameUpload()
         self._stages: _Stages | None = None
         self._newest: Frame | None = None
         self._taken: Frame | None = None
@@ -144,7 +146,7 @@ class Compositor:
             self._take(self._newest, now_s)
         placeholder = self._placeholder
         if self._stages is None and placeholder is not None:
-            self._stages = _Stages(self.canvas, placeholder.texture.size)
+            self._stages = _Stages(self.canvas, placeholder.texture.size, self._upload)
         if self._stages is None:
             return
         if self._taken is not None:
@@ -176,7 +178,7 @@ class Compositor:
         if self._stages is None or self._stages.size != (width, height):
             if self._stages is not None:
                 self._stages.delete()
-            self._stages = _Stages(self.canvas, (width, height))
+            self._stages = _Stages(self.canvas, (width, height), self._upload)
         self._stages.interpolation.take(frame, now_s)
         self._taken = frame
 

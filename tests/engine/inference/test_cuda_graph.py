@@ -161,21 +161,24 @@ def test_a_frame_begun_while_the_one_before_comes_home_writes_over_neither(model
     """A stream does what it is given in its order. Here it does so at once; what is waited for, is waited for later."""
     monkeypatch.setattr(frame_pipeline, "to_host", lambda pixels: pixels.clone().numpy)
     state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=feedback, motion=1.0)
-    loud, shows = replace(SILENCE, level=1.0, onset=1.0), list[list[np.ndarray]]()
+    loud, shows = replace(SILENCE, level=1.0, onset=1.0), list[list[Frame]]()
     for plan, under_way in ((eager_plan(model), 1), (captured(eager_plan(model), strict_gpu.capture), 2)):
         clock = VirtualClock()
         pipeline = FramePipeline(model, clock, plan)
         pipeline.queued = under_way == 2
-        coming, images = deque[Callable[[], Frame]](), list[np.ndarray]()
+        coming, frames = deque[Callable[[], Frame]](), list[Frame]()
         for _ in range(6):
             coming.append(pipeline.begin(state, loud))
             clock.sleep(0.5)
             if len(coming) == under_way:
-                images.append(coming.popleft()().image.astype(int))
-        shows.append([*images, *(draw().image.astype(int) for draw in coming)])
+                frames.append(coming.popleft()())
+        shows.append([*frames, *(draw() for draw in coming)])
     for want, got in zip(*shows, strict=True):
-        assert abs(got - want).max() <= 1
-    assert all(abs(before - after).max() > 1 for before, after in pairwise(shows[0])), "it moved"
+        assert abs(got.image.astype(int) - want.image).max() <= 1
+        assert isinstance(got.on_gpu, torch.Tensor)
+        assert np.array_equal(got.on_gpu.numpy(), got.image)
+        assert want.on_gpu is None
+    assert all((before.image != after.image).any() for before, after in pairwise(shows[0])), "it moved"
 
 
 def test_on_a_gpu_two_frames_are_under_way_whatever_they_are_fed(model):
