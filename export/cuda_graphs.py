@@ -148,6 +148,14 @@ class _Graphs:
         return graph.replay, outputs
 
 
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the host's where it is needed; a GPU takes it behind what it is given already, and nobody waits.
+
+    It is pinned for that: a copy from other memory may wait until the GPU is done.
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def to_host(pixels: torch.Tensor) -> Callable[[], np.ndarray]:
     """Send a frame's pixels home: the call that is returned waits for them, on any thread, and gives the array.
 

@@ -23,7 +23,7 @@ from engine.inference.hearing import HeardSound, Listener, SoundSource
 from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
 from engine.inference.similarity import same_frame
-from export.cuda_graphs import to_host
+from export.cuda_graphs import to_device, to_host
 from export.onnx_session import frames_at_once
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
@@ -261,14 +261,14 @@ class FramePipeline:
         self._last_s = now_s
         z = self._walk.advance(dt_s, state.motion, features.level, features.onset, conditions)
         if z is not self._z:
-            self._z, self._noise_here = z, z.to(self.model.device)
+            self._z, self._noise_here = z, to_device(z, self.model.device)
         return self._noise_here
 
     def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
         """Noise alone, the last frame as far as it is fed back, or the picture."""
         if state.feedback > 0 and self._last_x0 is not None:
             generator = torch.Generator().manual_seed(state.seed * 1_000_003 + self._index)
-            fresh = torch.randn(noise.shape, generator=generator).to(noise)
+            fresh = to_device(torch.randn(noise.shape, generator=generator), self.model.device)
             return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion)
         return Start(self._picture, noise, state.strength)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import strict_gpu
 import torch
+from torch.overrides import TorchFunctionMode
 
 from engine.core.clock import VirtualClock
 from engine.core.messages import SILENCE, Frame, GuidanceTier, Prompt, Rule, ShowState, SoundWindow
@@ -179,6 +180,57 @@ def test_a_frame_begun_while_the_one_before_comes_home_writes_over_neither(model
         assert np.array_equal(got.on_gpu.numpy(), got.image)
         assert want.on_gpu is None
     assert all((before.image != after.image).any() for before, after in pairwise(shows[0])), "it moved"
+
+
+class Transfers(TorchFunctionMode):
+    """What is sent to a GPU, which here is the host too: from pinned memory, and without waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self._pinned = list[torch.Tensor]()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.Tensor.pin_memory:
+            self._pinned.append(args[0].clone())
+            return self._pinned[-1]
+        if func is torch.Tensor.to and torch.device("cuda") in args:
+            assert any(args[0] is tensor for tensor in self._pinned), "the copy waits for what the GPU does"
+            assert kwargs == {"non_blocking": True}
+            self.count += 1
+            return args[0]
+        return func(*args, **kwargs)
+
+
+def test_what_a_frame_begins_with_is_sent_without_waiting_for_the_one_before(model):
+    """Its noise, and with feedback what is leaked into it."""
+    pipeline = FramePipeline(replace(model, device=torch.device("cuda")), VirtualClock(), eager_plan(model))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6)
+    with Transfers() as transfers:
+        images = [pipeline.frame(state).image for _ in range(3)]
+    assert transfers.count == 3 + 2
+    alone = FramePipeline(model, VirtualClock(), eager_plan(model))
+    assert all(np.array_equal(image, alone.frame(state).image) for image in images)
+
+
+@pytest.mark.gpu
+def test_beginning_a_frame_waits_for_nothing():
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    from export import cuda_graphs as cuda
+
+    on_gpu = registry.load("random:tiny-lcm", cuda.runner(), "cuda")
+    pipeline = FramePipeline(on_gpu, VirtualClock(), choose_plan(on_gpu))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6)
+    for _ in range(5):
+        pipeline.frame(state)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        coming = [pipeline.begin(state) for _ in range(4)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [draw().index for draw in coming] == [6, 7, 8, 9]
 
 
 def test_on_a_gpu_two_frames_are_under_way_whatever_they_are_fed(model):
