@@ -260,7 +260,7 @@ class FramePipeline:
         dt_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
         z = self._walk.advance(dt_s, state.motion, features.level, features.onset, conditions)
-        if z is not self._z:
+        if not torch.equal(z, self._z):
             self._z, self._noise_here = z, to_device(z, self.model.device)
         return self._noise_here
 

@@ -19,6 +19,7 @@ from engine.inference import frame_pipeline
 from engine.inference.cuda_graph import MOST, CapturedSampler
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.plan import captured, choose_plan, eager_plan, prepare, to_bytes
+from engine.inference.similarity import same_frame
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
@@ -205,13 +206,24 @@ class Transfers(TorchFunctionMode):
 
 def test_what_a_frame_begins_with_is_sent_without_waiting_for_the_one_before(model):
     """Its noise, and with feedback what is leaked into it."""
-    pipeline = FramePipeline(replace(model, device=torch.device("cuda")), VirtualClock(), eager_plan(model))
-    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6)
+    clock = VirtualClock()
+    pipeline = FramePipeline(replace(model, device=torch.device("cuda")), clock, eager_plan(model))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6, motion=1.0)
     with Transfers() as transfers:
-        images = [pipeline.frame(state).image for _ in range(3)]
+        for _ in range(3):
+            pipeline.begin_changed(state)
+            clock.sleep(0.5)
     assert transfers.count == 3 + 2
-    alone = FramePipeline(model, VirtualClock(), eager_plan(model))
-    assert all(np.array_equal(image, alone.frame(state).image) for image in images)
+
+
+def test_on_a_gpu_nobody_looks_into_a_request_to_know_whether_it_is_another(model):
+    """There every look waits for the frame before. Tensors without values stand for those on a GPU."""
+    now, meta = conditions(model, 0.5, 0.2), torch.device("meta")
+    request = SampleRequest(torch.empty(1, 4, 8, 8, device=meta), now, Tier.SEMANTIC, Guidance())
+    assert same_frame(request, replace(request))
+    assert not same_frame(request, replace(request, noise=torch.empty(1, 4, 8, 8, device=meta)))
+    one, other = (replace(request, conditions=replace(now, text=now.text.to(meta))) for _ in range(2))
+    assert not same_frame(one, other)
 
 
 @pytest.mark.gpu
