@@ -95,7 +95,10 @@ class Step(nn.Module):
 
 
 class Pixels(nn.Module):
-    """A decoder and what turns its colours, 0..1, into bytes: latents (B, C, h, w) to RGB uint8 (B, H, W, 3)."""
+    """A decoder and what turns its colours, 0..1, into bytes: latents (B, C, h, w) to opaque RGBA uint8 (B, H, W, 4).
+
+    What screens take: a GPU uploads four bytes a pixel as they are, three only after somebody has moved them apart.
+    """
 
     halves = ("decoder",)
 
@@ -104,7 +107,9 @@ class Pixels(nn.Module):
         self.decoder = decoder
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return (255 * self.decoder(latents)).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
+        colours = self.decoder(latents)
+        rgba = torch.cat([colours, torch.ones_like(colours[:, :1])], 1)  # in floats: TensorRT casts bytes, and no more
+        return (255 * rgba).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def pixels_network(decoder: Network) -> Network:

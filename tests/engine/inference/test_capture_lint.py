@@ -77,7 +77,7 @@ def test_a_whole_frame_of_full_size_can_be_captured(architecture, tier, sounds, 
             sampled, pixels = plan.draw(request)
         assert sampled.x0.shape == noise.shape
         assert pixels.dtype == torch.uint8
-        assert pixels.shape == (*(8 * side for side in spec.sample_size), 3)
+        assert pixels.shape == (*(8 * side for side in spec.sample_size), 4)
 
 
 class Launches(TorchDispatchMode):
@@ -139,7 +139,7 @@ def test_a_frame_of_whole_steps_is_few_launches_around_them(whole, tier, steps):
 
     draw()
     with Launches() as launches:
-        assert draw().shape == (512, 512, 3)
+        assert draw().shape == (512, 512, 4)
     assert len(launches.names) <= 4, launches.names
     numbers = torch.empty(steps, 2, TOKEN_SETS + len(NUMBERS), device=META)
     with Launches() as recorded, CaptureLint():
