@@ -148,16 +148,30 @@ class _Graphs:
         return graph.replay, outputs
 
 
-def to_host(pixels: torch.Tensor) -> np.ndarray:
-    """A finished frame as an array: from a GPU by one asynchronous copy into pinned memory, waited for by its event.
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the host's where it is needed; a GPU takes it behind what it is given already, and nobody waits.
 
-    The array owns its memory; torch's pool of pinned blocks takes it back when the last frame that uses it is gone.
+    It is pinned for that: a copy from other memory may wait until the GPU is done.
+    """
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def to_host(pixels: torch.Tensor) -> Callable[[], np.ndarray]:
+    """Send a frame's pixels home: the call that is returned waits for them, on any thread, and gives the array.
+
+    From a GPU they are copied into pinned memory behind the work that draws them, before whatever is enqueued next. The
+    array owns its block; torch's pool of them takes it back when the last frame that uses it is gone, so that a show
+    soon has as many as its screens and recorders hold, and asks the driver for no more.
     """
     if pixels.device.type != "cuda":
-        return pixels.cpu().numpy()
+        return pixels.cpu().numpy
     pinned = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
     pinned.copy_(pixels, non_blocking=True)
     arrived = torch.cuda.Event(blocking=True)  # sleeps: the display needs the core more than we need the microseconds
     arrived.record()
-    arrived.synchronize()
-    return pinned.numpy()
+
+    def wait() -> np.ndarray:
+        arrived.synchronize()
+        return pinned.numpy()
+
+    return wait

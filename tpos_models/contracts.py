@@ -20,6 +20,7 @@ from tpos_models.precision import Precision
 
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 Schedule = Literal["rectified_flow", "scaled_linear"]
+Stepping = Literal["consistency", "euler", "ancestral"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class ModelSpec:
     prediction_type: PredictionType = "sample"
     schedule: Schedule = "rectified_flow"
     num_train_timesteps: int = 1000
+    stepping: Stepping = "consistency"
+    """How few steps follow each other, as the model was distilled (formula: `diffusion.schedule`)."""
     timesteps: tuple[int, ...] = (999, 679, 359, 99)
     """Timesteps of the few-step schedule, noisiest first; n steps take n of them, evenly."""
     most_steps: int | None = None

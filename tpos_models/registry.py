@@ -44,7 +44,8 @@ def available() -> tuple[Available, ...]:
     from tpos_models.stable_diffusion.hub import KNOWN
 
     known = (
-        Available(name, "GPU, slow on a CPU", f"Stable Diffusion, {hub.repository}") for name, hub in KNOWN.items()
+        Available(name, "GPU, slow on a CPU", ", ".join(filter(None, (hub.repository, hub.lora, hub.terms))))
+        for name, hub in KNOWN.items()
     )
     random = (Available(f"random:{name}", "anywhere, for benchmarks", "random weights") for name in ARCHITECTURES)
     folder = Available("FOLDER", "GPU, slow on a CPU", "any diffusers folder of that family")

@@ -23,6 +23,7 @@ from tpos_models.registry import PLAIN, Additions
 from tpos_models.stable_diffusion import open_model
 from tpos_models.stable_diffusion.architectures import PREFIX
 from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
+from tpos_models.stable_diffusion.tokens import MAX_TOKENS
 
 TARGETS = {"onnx": "fp32", "tensorrt": "fp16"}
 """What can be built, and in which precision unless told."""
@@ -103,11 +104,11 @@ def build_model(options: BuildOptions, notify: Callable[[str], None] | None) -> 
 def _ears(name: str) -> tuple[Network, ...]:
     """The networks a Stable Diffusion model hears with where they do not run on its runner: pocket's.
 
-    With `random:` models the paper's own leave, MAP among them.
+    With `random:` models the paper's own leave, MAP among them, where they can write for the model: not for SDXL.
     """
-    if not name.startswith(PREFIX):
+    if not name.startswith(PREFIX) or (spec := open_model(name).spec).tokens != MAX_TOKENS:
         return audio_encoder_networks()
-    return random_tpos_networks(open_model(name).spec.token_size)
+    return random_tpos_networks(spec.token_size)
 
 
 Build = Callable[[Network, Tensors | None, console.Progress], dict[str, Any]]

@@ -169,7 +169,7 @@ def _theirs(model: Model, pipeline: Any, steps: int) -> Callable[[], np.ndarray]
 def _difference(model: Model, theirs: Callable[[], np.ndarray]) -> float:
     """How far the two first pictures of seed 0 are apart: one step, no sound, no motion."""
     still = ShowState(prompts=(Prompt(PROMPT),), guidance=GuidanceTier.BLEND, amount=0.0, motion=0.0, seed=0)
-    ours = SteppedShow(model, still, NetworkProfiler()).pipeline.frame(still).image
+    ours = SteppedShow(model, still, NetworkProfiler()).pipeline.frame(still).image[..., :3]
     return float(np.abs(255 * theirs() - ours).max())
 
 

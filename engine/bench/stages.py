@@ -147,7 +147,9 @@ class SteppedShow:
     def play_for(self, seconds: float) -> float:
         """Frames a second as a live show plays them: the sound moves on by the time that passes."""
         frames: list[Frame] = []
-        workers = InFlightWorkers(self._begin, frames.append, lambda: self.pipeline.at_once(self.state))
+        workers = InFlightWorkers(
+            self._begin, frames.append, lambda: self.pipeline.at_once(self.state), self.pipeline.queued
+        )
         start_s = self._played_s = time.monotonic()
         workers.run(lambda: time.monotonic() - start_s > seconds)
         return len(frames) / (time.monotonic() - start_s)

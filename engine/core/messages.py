@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 
@@ -261,9 +261,18 @@ class Heard:
     weight: float
 
 
+class DevicePixels(Protocol):
+    """Contiguous bytes in a GPU's memory, there as long as this is: a tensor of torch's."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def data_ptr(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One sampled picture: RGB uint8 (height, width, 3), read-only."""
+    """One sampled picture: opaque RGBA uint8 (height, width, 4), read-only."""
 
     index: int
     image: np.ndarray
@@ -280,3 +289,5 @@ class Frame:
     """Network evaluations it took."""
     still_until_s: float = 0.0
     """When it was begun, where the picture had stood still until then: nothing had changed, or the show was frozen."""
+    on_gpu: DevicePixels | None = None
+    """The same bytes in the memory of the GPU that drew it, finished and never changed; None where a CPU did."""

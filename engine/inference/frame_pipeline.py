@@ -24,7 +24,7 @@ from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
 from engine.inference.similarity import same_frame
 from engine.inference.slew import SoundSlew, pushed
-from export.cuda_graphs import to_host
+from export.cuda_graphs import to_device, to_host
 from export.onnx_session import frames_at_once
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
@@ -38,6 +38,8 @@ ONSET_PUSH = 0.4
 """How much a full onset raises the guidance of the frame it falls into."""
 HUNG_S = 20.0
 """A GPU that has not answered for so long will not; a CPU may take its time."""
+QUEUED_FRAMES = 2
+"""Under way on a GPU: one that it draws, and one begun shortly before that is done."""
 SLOW_RUNNERS = ("torch", "cpu")
 """Where "auto" means the blend tier; elsewhere it is semantic: two evaluations a frame are affordable live."""
 
@@ -78,6 +80,8 @@ class FramePipeline:
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
+        self.queued = model.device.type == "cuda"
+        """Whether a frame's work is enqueued when `begin` returns, so that its call only waits."""
         words_move = model.loras is not None and model.loras.words
         self.hears_apart = (model.device.type == "cuda" or model.runner == "onnx") and not words_move
         """Whether a live show hears on a thread of its own: not beside torch on a CPU, where each thread that computes
@@ -116,7 +120,9 @@ class FramePipeline:
         self._heard = heard
 
     def at_once(self, state: ShowState) -> int:
-        """How many frames may be sampled side by side: one where each needs the one before."""
+        """How many frames may be under way; sampled side by side, one where each needs the one before."""
+        if self.queued:
+            return QUEUED_FRAMES
         return self._at_once if self.plan.sampler.concurrent and state.feedback == 0 else 1
 
     def prepare(self, state: ShowState, progress: Callable[[float], None] = lambda _: None) -> None:
@@ -149,9 +155,10 @@ class FramePipeline:
         return self.begin(state, features)()
 
     def begin(self, state: ShowState, features: AudioFeatures = SILENCE) -> Callable[[], Frame]:
-        """Fix everything that this moment gives a frame; the call that is returned samples it.
+        """Fix everything that this moment gives a frame; the call that is returned samples it, or waits for it.
 
-        Up to `at_once` such calls may run side by side, on any thread.
+        Up to `at_once` such calls may run side by side, on any thread. Where work is `queued` a GPU takes this frame up
+        when the one before is done, and what that one lends is copied first.
         """
         return self._begun(self._next(state, features))
 
@@ -166,7 +173,8 @@ class FramePipeline:
     def _begun(self, request: SampleRequest) -> Callable[[], Frame]:
         self._request_before = request
         self._index += 1
-        return partial(self._draw, self._index, request)
+        draw = partial(self._draw, self._index, request)
+        return draw() if self.queued else lambda: draw()()
 
     def _next(self, state: ShowState, features: AudioFeatures) -> SampleRequest:
         """What this moment's frame is made from."""
@@ -199,17 +207,28 @@ class FramePipeline:
             metadata,
         )  # fmt: skip
 
-    def _draw(self, index: int, request: SampleRequest) -> Frame:
+    def _draw(self, index: int, request: SampleRequest) -> Callable[[], Frame]:
+        """Sample a frame and send its pixels home, on a GPU without waiting for either; the call waits."""
         sampled, pixels = self.plan.draw(request)
         with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
             if index > self._last_index:
                 self._last_x0, self._last_index = sampled.x0, index
-        image = to_host(pixels)
+        on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued else None
+        return partial(self._frame, index, to_host(pixels), on_gpu, sampled.request.metadata, sampled.evaluations)
+
+    def _frame(
+        self,
+        index: int,
+        pixels: Callable[[], np.ndarray],
+        on_gpu: torch.Tensor | None,
+        made_of: FrameMetadata,
+        evaluations: int,
+    ) -> Frame:
+        image = pixels()
         image.flags.writeable = False
-        metadata: FrameMetadata = sampled.request.metadata
         return Frame(
-            index, image, metadata.audio_time_s, self._clock.now(), metadata.revision, metadata.prompt, metadata.heard,
-            metadata.seed, sampled.evaluations,
+            index, image, made_of.audio_time_s, self._clock.now(), made_of.revision, made_of.prompt, made_of.heard,
+            made_of.seed, evaluations, on_gpu=on_gpu,
         )  # fmt: skip
 
     def tier(self, state: ShowState) -> Tier:
@@ -246,15 +265,15 @@ class FramePipeline:
         dt_s = 0.0 if self._last_s is None else now_s - self._last_s
         self._last_s = now_s
         z = self._walk.advance(dt_s, state.motion, features.level, features.onset, conditions)
-        if z is not self._z:
-            self._z, self._noise_here = z, z.to(self.model.device)
+        if not torch.equal(z, self._z):
+            self._z, self._noise_here = z, to_device(z, self.model.device)
         return self._noise_here
 
     def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
         """Noise alone, the last frame as far as it is fed back, or the picture."""
         if state.feedback > 0 and self._last_x0 is not None:
             generator = torch.Generator().manual_seed(state.seed * 1_000_003 + self._index)
-            fresh = torch.randn(noise.shape, generator=generator).to(noise)
+            fresh = to_device(torch.randn(noise.shape, generator=generator), self.model.device)
             return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion)
         return Start(self._picture, noise, state.strength)
 

@@ -32,7 +32,7 @@ GRAPHS: Capture = partial(Replayed, lends=True)
 """What a frame needs is copied out of its recording before the next one."""
 
 Decode = Callable[[torch.Tensor], torch.Tensor]
-"""Latents x0 (1, C, h, w) to RGB uint8 (H, W, 3), where they lie."""
+"""Latents x0 (1, C, h, w) to opaque RGBA uint8 (H, W, 4), where they lie."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Plan:
     """The strengths that suit model and sampler, where the operator asks for no others."""
     captured: bool = False
     """Whether both are recorded when they first come, and replayed from then. What they give is the recordings' own,
-    and holds until the next frame."""
+    and holds until the next frame is begun: whoever needs it longer has it copied first, on the same stream."""
 
     def draw(self, request: SampleRequest) -> tuple[Sampled, torch.Tensor]:
         """A frame and its pixels."""
@@ -108,7 +108,7 @@ def prepare(
         want, pictures = uncaptured.draw(request)
         for _ in range(CALLS_TO_CAPTURE + 1):
             got, drawn = plan.draw(request)
-        error = max_relative_error((got.x0, drawn), (want.x0, pictures))
+        error = max_relative_error((got.x0, drawn[..., :3]), (want.x0, pictures[..., :3]))
         if not error <= CAPTURE_TOLERANCE:  # nor a NaN
             raise RunError(f"a captured frame is {error:.2g} off the same frame uncaptured")
         progress(done / len(requests))
@@ -138,6 +138,6 @@ def _only(run: Run, x0: torch.Tensor) -> torch.Tensor:
 
 
 def to_bytes(image: torch.Tensor) -> torch.Tensor:
-    """RGB (1, 3, h, w) in 0..1 to uint8 (h, w, 3), where it lies."""
+    """RGB (1, 3, h, w) in 0..1 to opaque RGBA uint8 (h, w, 4), where it lies."""
     colours = (image[0] * 255).clamp_(0, 255).round_().to(torch.uint8)
-    return torch.stack(colours.unbind(0), -1)
+    return torch.stack((*colours, torch.full_like(colours[0], 255)), -1)

@@ -39,8 +39,8 @@ class PromptCrossfade:
         self._to = self._encode(self._prompts or ())
 
     def _encode_plain(self) -> None:
-        self.null, uncond = self._model.text.encode(["", self._negative]).tokens
-        self._uncond = uncond if self._negative.strip() else self.null
+        self.null, negative = self._model.text.encode(["", self._negative]).tokens
+        self._uncond = negative if self._negative.strip() else self.null  # itself: then three evaluations are enough
 
     def uncond(self, state: ShowState) -> torch.Tensor:
         """What classifier-free guidance moves away from: the negative prompt, or `null` itself."""

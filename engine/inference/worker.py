@@ -41,6 +41,9 @@ class Pipeline(Protocol):
     @property
     def patience_s(self) -> float: ...
 
+    @property
+    def queued(self) -> bool: ...
+
     def at_once(self, state: ShowState) -> int: ...
 
     def follow(self, heard: HeardSound | None) -> None: ...
@@ -66,7 +69,7 @@ class _Turn:
 class Inference:
     """Owns the frame pipeline in a thread named "inference"; publishes to `frames`.
 
-    Where a model's runner gains by it, several frames are sampled at once, each on a thread of its own.
+    Where a model's runner gains by it, several frames are under way at once, each on a thread of its own.
     A failure keeps the last frame where it is and is reported in `trouble`. `step_down(error, steps)` may answer it
     with a cheaper way to run the model, said in one line, which is taken at once; else the pipeline is built anew after
     a pause. A frame that takes longer than the pipeline's `patience_s` hangs: its thread is given up, and what it may
@@ -182,6 +185,7 @@ class Inference:
                 partial(self._begin, pipeline, hearing, turn),
                 partial(self._publish, turn),
                 lambda: pipeline.at_once(self._state()),
+                pipeline.queued,
             )
             workers.run(over)
 

@@ -75,7 +75,7 @@ class PlainFrames:
 
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest."""
-        self._newest = frame.image
+        self._newest = frame.image[..., :3]
 
     def show_placeholder(self, image: np.ndarray) -> None:
         """Stand in for the first frame."""

@@ -18,6 +18,7 @@ from engine.render.bloom import Bloom
 from engine.render.flash_limiter import GRID, FlashLimiter
 from engine.render.interpolation import Interpolation
 from engine.render.picture import Redrawn
+from engine.render.upload import FrameUpload
 
 GRAIN_HZ = 24.0
 """How often the grain changes: film's rate, whatever the display's."""
@@ -57,9 +58,9 @@ def faded(level: float, blackout: bool, fade_s: float, dt_s: float) -> float:
 class _Stages:
     """What depends on the size of the model's picture."""
 
-    def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
+    def __init__(self, canvas: gl.Canvas, size: gl.Size, upload: FrameUpload) -> None:
         self.size = size
-        self.interpolation = Interpolation(canvas, size)
+        self.interpolation = Interpolation(canvas, size, upload)
         self.bloom = Bloom(canvas, size)
         self.shown = gl.Target(size)
 
@@ -96,6 +97,9 @@ class Compositor:
         self._shrink = gl.program("cover.vert", "small.frag")
         self._paint = gl.program("paint.vert", "paint.frag", "enlarge.frag")
         self._grid = gl.Target(GRID)
+        self._measured = gl.PixelBuffer(GRID)
+        self._unmeasured: Callable[[np.ndarray], None] | None = None
+        self._upload = FrameUpload()
         self._stages: _Stages | None = None
         self._newest: Frame | None = None
         self._taken: Frame | None = None
@@ -142,7 +146,7 @@ class Compositor:
             self._take(self._newest, now_s)
         placeholder = self._placeholder
         if self._stages is None and placeholder is not None:
-            self._stages = _Stages(self.canvas, placeholder.texture.size)
+            self._stages = _Stages(self.canvas, placeholder.texture.size, self._upload)
         if self._stages is None:
             return
         if self._taken is not None:
@@ -174,7 +178,7 @@ class Compositor:
         if self._stages is None or self._stages.size != (width, height):
             if self._stages is not None:
                 self._stages.delete()
-            self._stages = _Stages(self.canvas, (width, height))
+            self._stages = _Stages(self.canvas, (width, height), self._upload)
         self._stages.interpolation.take(frame, now_s)
         self._taken = frame
 
@@ -183,6 +187,7 @@ class Compositor:
 
         Going black is always allowed; the way back waits until one more blackout would be within the limit.
         """
+        self._settle()
         fade = faded(self._fade, state.blackout, state.blackout_fade_s, dt_s)
         if not state.flash_limiter:
             self._fade = fade
@@ -194,10 +199,34 @@ class Compositor:
         self._fade = fade
         if not state.freeze:
             span = place(stages.size, output, state.fit).span
+            if self._limiter.admits_anything(now_s):
+                self._release_unmeasured(stages, span, now_s, dt_s)
+                return
             self._release_light(stages, span, now_s, dt_s)
         self._limiter.record(self._on_screen * fade, now_s)
 
+    def _release_unmeasured(self, stages: _Stages, span: tuple[float, float], now_s: float, dt_s: float) -> None:
+        """Show what is lit without waiting for the GPU to say how bright it is; `_settle` hears it and catches up."""
+        self._shrink_to_grid(stages.bloom.target, span)
+        self._grid.start_read(self._measured)
+        stages.swap()
+        fade = self._fade
+
+        def catch_up(wanted: np.ndarray) -> None:
+            self._limiter.admit(self._on_screen, wanted, fade, now_s, dt_s)
+            self._on_screen = wanted
+            self._limiter.record(wanted * fade, now_s)
+
+        self._unmeasured = catch_up
+
+    def _settle(self) -> None:
+        """Tell the limiter of the last redraw what it need not know then, before it is asked about this one."""
+        if self._unmeasured is not None:
+            self._unmeasured(self._measured.take() / 255.0)
+            self._unmeasured = None
+
     def _release_light(self, stages: _Stages, span: tuple[float, float], now_s: float, dt_s: float) -> None:
+        """Show as much of what is lit as is safe."""
         wanted = self._watch(stages.bloom.target, span)
         weight = self._limiter.admit(self._on_screen, wanted, self._fade, now_s, dt_s)
         if weight >= 1.0:
@@ -214,13 +243,16 @@ class Compositor:
 
     def _watch(self, target: gl.Target, span: tuple[float, float]) -> np.ndarray:
         """The flash limiter's grid of a picture: sRGB means 0..1, (rows, columns, 3)."""
+        self._shrink_to_grid(target, span)
+        return self._grid.read() / 255.0
+
+    def _shrink_to_grid(self, target: gl.Target, span: tuple[float, float]) -> None:
         self._grid.begin()
         self._shrink.use()
         target.texture.bind(0)
         self._shrink["cell"] = (1 / GRID[0], 1 / GRID[1])
         self._shrink["span"] = span
         self.canvas.cover()
-        return self._grid.read() / 255.0
 
     def paint(self, output: gl.Size, first_row_up: bool = True) -> None:
         """Draw what was composed into the current target, all of `output`.

@@ -100,6 +100,10 @@ class Changes:
             turned, np.concatenate([self._times[1:], np.full_like(self._times[:1], now_s)]), self._times
         )
 
+    def indifferent(self, now_s: float) -> bool:
+        """Whether not even an opposing change of every cell now would be one too many."""
+        return not covers_too_much(self.over(np.ones(self._extreme.shape, bool), now_s))
+
     def flashing(self, now_s: float) -> bool:
         """Whether what was recorded flashed too often over too much within the period."""
         return covers_too_much(self.over(np.zeros(self._extreme.shape, bool), now_s))
@@ -145,6 +149,13 @@ class FlashLimiter:
             self._calm = 0.0
         weight = float(1.0 - self._calm * (1.0 - soft))
         return self._largest_safe(shown, wanted, fade, now_s, weight)
+
+    def admits_anything(self, now_s: float) -> bool:
+        """Whether `admit` will say 1 whatever is wanted now, so that it may be asked when the picture is on the screen.
+
+        It will where in the last second nowhere so much changed that one more change could make a flash too many.
+        """
+        return self._calm == 0.0 and all(watcher.indifferent(now_s) for watcher in (*self._wanted, *self._shown))
 
     def _largest_safe(self, shown: np.ndarray, wanted: np.ndarray, fade: float, now_s: float, most: float) -> float:
         def safe(weight: float) -> bool:

@@ -67,6 +67,14 @@ class Texture:
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
         gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, gl.GL_UNSIGNED_BYTE, _pointer(data))
 
+    def upload_from(self, buffer: UploadBuffer) -> None:
+        """Replace the picture by a buffer's, of the same size; returns before it is copied."""
+        gl.glBindBuffer(gl.GL_PIXEL_UNPACK_BUFFER, buffer.name)
+        gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
+        gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 4)
+        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, *self.size, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, 0)
+        gl.glBindBuffer(gl.GL_PIXEL_UNPACK_BUFFER, 0)
+
     def bind(self, unit: int) -> None:
         """Make this the texture of a unit."""
         gl.glActiveTexture(gl.GL_TEXTURE0 + unit)
@@ -131,6 +139,36 @@ def read_pixels(size: Size) -> np.ndarray:
     gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
     gl.glReadPixels(0, 0, width, height, gl.GL_RGB, gl.GL_UNSIGNED_BYTE, _pointer(pixels))
     return pixels
+
+
+class UploadBuffer:
+    """RGBA pixels on their way into a texture; row 0 is texture row 0."""
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self._id = gl.GLuint()
+        gl.glGenBuffers(1, self._id)
+        self._store(None)
+
+    def fill(self, pixels: np.ndarray) -> None:
+        """Take uint8 (height, width, 4), into new memory: what is not yet out of the old stays as it is."""
+        width, height = self.size
+        if pixels.shape != (height, width, 4):
+            raise ValueError(f"pixels {pixels.shape}: ({height}, {width}, 4) are accepted")
+        self._store(_pointer(np.ascontiguousarray(pixels)))
+
+    def _store(self, data: ctypes.c_void_p | None) -> None:
+        gl.glBindBuffer(gl.GL_PIXEL_UNPACK_BUFFER, self._id)
+        gl.glBufferData(gl.GL_PIXEL_UNPACK_BUFFER, self.size[0] * self.size[1] * 4, data, gl.GL_STREAM_DRAW)
+        gl.glBindBuffer(gl.GL_PIXEL_UNPACK_BUFFER, 0)
+
+    @property
+    def name(self) -> int:
+        """OpenGL's number for it."""
+        return int(self._id.value)
+
+    def delete(self) -> None:
+        gl.glDeleteBuffers(1, self._id)
 
 
 class PixelBuffer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.core.messages import Frame
 from engine.render import gl
 from engine.render.optical_flow import REACH, Motion
+from engine.render.upload import FrameUpload
 
 SHORTEST_FADE_S, LONGEST_FADE_S = 0.005, 1.0
 
@@ -17,8 +18,9 @@ class Interpolation:
     are apart: what comes after it is not slow. Owned by the thread that draws.
     """
 
-    def __init__(self, canvas: gl.Canvas, size: gl.Size) -> None:
+    def __init__(self, canvas: gl.Canvas, size: gl.Size, upload: FrameUpload) -> None:
         self.size = size
+        self._upload = upload
         self.moment = gl.Target(size)
         self._older = gl.Target(size)
         self._newer = gl.Texture(size)
@@ -38,7 +40,7 @@ class Interpolation:
             self._apart_s = gap_s if self._apart_s == 0.0 else 0.7 * self._apart_s + 0.3 * gap_s
         self._frame, self._since_s = frame, now_s
         self._older, self.moment = self.moment, self._older
-        self._newer.upload(frame.image)
+        self._upload(frame, self._newer)
         self._flow = None
 
     def progress(self, now_s: float, redraw_s: float) -> float:

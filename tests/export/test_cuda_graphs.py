@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,10 +51,23 @@ def test_a_recorded_call_neither_waits_nor_asks_the_driver_for_memory(run):
 
 @pytest.mark.gpu
 def test_frames_leave_the_gpu_whole_and_keep_what_they_hold(run):
-    pictures = [torch.randint(0, 256, (64, 48, 3), dtype=torch.uint8) for _ in range(8)]
-    frames = [cuda_graphs.to_host(picture.cuda()) for picture in pictures]
-    for frame, picture in zip(frames, pictures, strict=True):
-        np.testing.assert_array_equal(frame, picture.numpy())
+    pictures = [torch.randint(0, 256, (64, 48, 4), dtype=torch.uint8) for _ in range(8)]
+    lent, coming = torch.empty_like(pictures[0], device="cuda"), list[Callable[[], np.ndarray]]()
+    for picture in pictures:
+        lent.copy_(picture)
+        coming.append(cuda_graphs.to_host(lent))
+    for frame, picture in zip(reversed(coming), reversed(pictures), strict=True):
+        np.testing.assert_array_equal(frame(), picture.numpy())
+
+
+@pytest.mark.gpu
+def test_a_show_of_frames_asks_the_driver_for_a_few_pinned_blocks(run):
+    picture = torch.zeros(512, 512, 4, dtype=torch.uint8, device="cuda")
+    held = deque((cuda_graphs.to_host(picture)() for _ in range(8)), maxlen=4)
+    before = torch.cuda.host_memory_stats()["num_host_alloc"]
+    for _ in range(100):
+        held.append(cuda_graphs.to_host(picture)())
+    assert torch.cuda.host_memory_stats()["num_host_alloc"] == before
 
 
 def test_threads_that_share_one_each_get_their_own_answer():
@@ -95,5 +109,5 @@ def test_threads_record_one_after_the_other():
 
 
 def test_a_frame_that_is_on_the_host_already_stays_as_it_is():
-    picture = torch.randint(0, 256, (8, 6, 3), dtype=torch.uint8)
-    np.testing.assert_array_equal(cuda_graphs.to_host(picture), picture.numpy())
+    picture = torch.randint(0, 256, (8, 6, 4), dtype=torch.uint8)
+    np.testing.assert_array_equal(cuda_graphs.to_host(picture)(), picture.numpy())

@@ -35,9 +35,11 @@ def trt() -> ModuleType:
         pytest.skip(str(error))
 
 
-def load(runner: Runner, whole_steps: bool = False, loras: tuple[str, ...] = ()) -> Model:
+def load(
+    runner: Runner, whole_steps: bool = False, loras: tuple[str, ...] = (), name: str = "random:tiny-lcm"
+) -> Model:
     additions = Additions(loras, "pocket")
-    return registry.load("random:tiny-lcm", runner, "tensorrt_rtx", (64, 64), additions, whole_steps=whole_steps)
+    return registry.load(name, runner, "tensorrt_rtx", (64, 64), additions, whole_steps=whole_steps)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,18 @@ def request(model: Model, tier: Tier, steps: int, weight: float, seed: int) -> S
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("tier", Tier)
 def test_frames_in_silence_and_sound_are_eager_torchs_in_any_order(trt, eager, tmp_path, tier, steps, whole_steps):
-    model, want = load(strict_gpu.runner(trt, tmp_path), whole_steps), eager_plan(eager)
-    plan = captured(eager_plan(model), strict_gpu.capture)
+    same_frames(load(strict_gpu.runner(trt, tmp_path), whole_steps), eager, tier, steps)
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_frames_of_sdxl_are_eager_torchs(trt, tmp_path, tier):
+    name = "random:tiny-sdxl"
+    same_frames(load(strict_gpu.runner(trt, tmp_path), True, name=name), load(run_in_torch, name=name), tier, 2)
+
+
+def same_frames(model: Model, eager: Model, tier: Tier, steps: int) -> None:
+    """Captured frames of one model are those of the other, sound coming and going."""
+    want, plan = eager_plan(eager), captured(eager_plan(model), strict_gpu.capture)
     for seed, weight in enumerate((0.0, 0.0, 0.0, 0.7, 0.7, 0.4, 0.0, 0.9, 0.9, 0.0)):
         asked = request(eager, tier, steps, weight, seed)
         (got, drawn), (true, pixels) = plan.draw(asked), want.draw(asked)

@@ -53,6 +53,7 @@ class Stage:
 
     hears_apart = False
     patience_s = float("inf")
+    queued = False
 
     def at_once(self, state: ShowState) -> int:
         return self.side_by_side
@@ -68,7 +69,7 @@ class Stage:
         if self.trouble:
             raise self.trouble.pop()
         time.sleep(0.002 if index % 2 else 0.006)
-        image = np.zeros((4, 4, 3), np.uint8)
+        image = np.zeros((4, 4, 4), np.uint8)
         return Frame(index, image, audio_time_s, time.monotonic(), revision, "", (), 0, 2)
 
 

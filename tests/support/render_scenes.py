@@ -32,7 +32,13 @@ except MissingPart as reason:
 
 
 def frame(image: np.ndarray, index: int = 0, time_s: float = 0.0) -> Frame:
-    return Frame(index, image, time_s, time_s, 0, "", (), 0, 1)
+    """A frame of RGB uint8 (height, width, 3)."""
+    return Frame(index, opaque(image), time_s, time_s, 0, "", (), 0, 1)
+
+
+def opaque(image: np.ndarray) -> np.ndarray:
+    """RGB as RGBA."""
+    return np.concatenate([image, np.full_like(image[..., :1], 255)], -1)
 
 
 def picture(height: int = 72, width: int = 128) -> np.ndarray:

@@ -10,16 +10,29 @@ from typing import Any
 import pytest
 import torch
 
-SPELLING = {
+SPELLING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "sd15": ({}, {"prediction_type": "epsilon"}, "PNDMScheduler"),
     "sd21": ({"use_linear_projection": True}, {"prediction_type": "v_prediction"}, "DDIMScheduler"),
     "sample": ({}, {"prediction_type": "sample"}, "DDIMScheduler"),
     "turbo": ({}, {"prediction_type": "epsilon", "timestep_spacing": "trailing"}, "EulerDiscreteScheduler"),
     "lcm": ({"time_cond_proj_dim": 16}, {"prediction_type": "epsilon"}, "LCMScheduler"),
+    "sdxl": (
+        {
+            "use_linear_projection": True,
+            "cross_attention_dim": 80,
+            "transformer_layers_per_block": (1, 2),
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": 8,
+            "projection_class_embeddings_input_dim": 6 * 8 + 40,
+        },
+        {"prediction_type": "epsilon", "timestep_spacing": "trailing"},
+        "EulerAncestralDiscreteScheduler",
+    ),
 }
+SPELLING["lightning"] = (*SPELLING["sdxl"][:2], "EulerDiscreteScheduler")
 
 
-def byte_pair_tokenizer():
+def byte_pair_tokenizer(pad="<|endoftext|>"):
     """A CLIP tokenizer with a small vocabulary: the byte alphabet and a few merges."""
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTokenizer
@@ -29,40 +42,39 @@ def byte_pair_tokenizer():
     entries = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges)]
     entries += ["<|startoftext|>", "<|endoftext|>"]
     vocab = {entry: i for i, entry in enumerate(entries)}
-    return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77)
+    return CLIPTokenizer(vocab=vocab, merges=merges, pad_token=pad, model_max_length=77)
 
 
-def text_encoder(tokenizer):
-    from transformers import CLIPTextConfig, CLIPTextModel
+def text_encoder(tokenizer, kind="CLIPTextModel", **sizes):
+    import transformers
 
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            projection_dim=32,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    ).eval()
+    config = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "projection_dim": 32,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    return getattr(transformers, kind)(transformers.CLIPTextConfig(**config | sizes)).eval()
 
 
 def unet(extra):
     import diffusers
 
-    made: Any = diffusers.UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=32,
-        attention_head_dim=8,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        **extra,
-    )
+    config = {
+        "sample_size": 8,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+        "cross_attention_dim": 32,
+        "attention_head_dim": 8,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    }
+    made: Any = diffusers.UNet2DConditionModel(**config | extra)
     made.eval()
     with torch.no_grad():  # untrained attention hardly listens to the prompt; make it matter
         for name, parameter in made.named_parameters():
@@ -100,11 +112,22 @@ def make_pipeline(kind: str, tiny_vae: bool = True):
     torch.manual_seed(sum(map(ord, kind)))
     tokenizer = byte_pair_tokenizer()
     parts = {"text_encoder": text_encoder(tokenizer), "unet": unet(unet_extra), "vae": vae(tiny_vae)}
-    scheduler = getattr(diffusers, scheduler_name)(
-        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, **scheduler_config
-    )
-    extra = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scheduler = getattr(diffusers, scheduler_name)(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, **scheduler_config
+        )
+    extra: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     kinds = {"lcm": diffusers.LatentConsistencyModelPipeline}
+    if unet_extra.get("addition_embed_type"):
+        kinds[kind] = diffusers.StableDiffusionXLPipeline
+        second = byte_pair_tokenizer(pad="!")
+        sizes = {"hidden_size": 48, "num_hidden_layers": 3, "projection_dim": 40, "hidden_act": "gelu"}
+        extra = {
+            "tokenizer_2": second,
+            "text_encoder_2": text_encoder(second, "CLIPTextModelWithProjection", **sizes),
+            "add_watermarker": False,
+        }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kinds.get(kind, diffusers.StableDiffusionPipeline)(

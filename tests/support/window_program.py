@@ -46,7 +46,7 @@ def main(folder: str) -> None:
     from engine.render.renderer import Renderer
 
     info = HudInfo(24.0, 40.0, 0.5, SoundState.OK, 120.0, 0.1, (Heard("rain", 0.7),), "a lighthouse", 61.0)
-    image = np.full((36, 64, 3), (40, 90, 160), np.uint8)
+    image = np.full((36, 64, 4), (40, 90, 160, 255), np.uint8)
     renderer = Renderer(window)
     renderer.show(Frame(0, image, 0.0, 0.0, 0, "", (), 0, 1))
     screens: dict[str, np.ndarray] = {}

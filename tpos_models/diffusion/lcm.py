@@ -1,12 +1,14 @@
 """The few-step latent-consistency sampler: noise and conditions in, x0 out.
 
-Multistep consistency sampling (Luo et al. 2023, algorithm 3): predict x0, put noise back to the next timestep, again.
+Multistep consistency sampling (Luo et al. 2023, algorithm 3): predict x0, put noise back to the next timestep, again;
+or Euler's method, for models that were distilled for it (`diffusion.schedule`).
 Every frame starts from the noise the caller gives, so composition stays and only the conditions move.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 
 import torch
 
@@ -42,15 +44,13 @@ def trajectory(schedule: NoiseSchedule, request: SampleRequest, renoise: Renoise
     """A frame step by step, one evaluation a step, for whoever runs the network; returns x0 (1, C, h, w)."""
     noise = request.noise
     timesteps = schedule.timesteps(request.steps, 1.0 if request.start is None else request.strength)
-    x_t = noise if request.start is None else schedule.add_noise(request.start, noise, timesteps[0])
+    x_t = schedule.first(noise, timesteps[0], request.start)
     predict = GuidedPrediction(request.tier, request.guidance)
     plain_until = warmup_steps(request.guidance, len(timesteps))
     started = torch.zeros_like(noise) if request.start is None else request.start
-    x0 = x_t
-    for i, t in enumerate(timesteps):
-        if i:
-            x_t = schedule.add_noise(x0, renoise(i) if renoise else noise, t)
+    for i, (t, following) in enumerate(zip_longest(timesteps, timesteps[1:])):
         residual = None if request.guidance.residual_scale == 1 else schedule.residual(started, x_t, t)
         prediction = yield from predict(x_t, t, request.at(i), i >= plain_until, residual)
-        x0 = schedule.consistency(schedule.to_x0(prediction, x_t, t), x_t, t)
-    return x0
+        fresh = renoise(i + 1) if renoise and following is not None else noise
+        x_t = schedule.step(prediction, x_t, fresh, t, following)
+    return x_t

@@ -1,4 +1,15 @@
-"""Noise schedules: x_t = alpha_t x0 + sigma_t eps, and the way back from a prediction to x0."""
+"""Noise schedules: x_t = alpha_t x0 + sigma_t eps, the way back from a prediction to x0, and on to the next timestep.
+
+From t to s, with the frame's own noise n and the noise e that is predicted in x_t:
+
+    x_s = alpha_s x0 + sigma_s (k e + sqrt(1 - k^2) n)
+
+| stepping      | k                                   | whose                                                        |
+|---------------|-------------------------------------|--------------------------------------------------------------|
+| `consistency` | 0                                   | multistep consistency sampling (Luo et al. 2023): LCM        |
+| `euler`       | 1                                   | Euler's method, DDIM (Song et al. 2021): SD-Turbo, Lightning |
+| `ancestral`   | sigma_s alpha_t / (alpha_s sigma_t) | ancestral sampling (Ho et al. 2020): SDXL-Turbo              |
+"""
 
 from __future__ import annotations
 
@@ -63,23 +74,44 @@ class NoiseSchedule:
             return (x_t - self.alpha[t] * x0) / self.sigma[t]
         return (self.alpha[t] * x_t - x0) / self.sigma[t]
 
+    def first(self, noise: torch.Tensor, t: int, start: torch.Tensor | None = None) -> torch.Tensor:
+        """x_t with noise on `start`, or of nothing but noise; consistency models are then given the noise itself."""
+        if start is not None:
+            return self.add_noise(start, noise, t)
+        return noise if self.spec.stepping == "consistency" else self.sigma[t] * noise
+
+    def step(
+        self, prediction: torch.Tensor, x_t: torch.Tensor, noise: torch.Tensor, t: int, following: int | None
+    ) -> torch.Tensor:
+        """The x_t of the `following` timestep, None: x0."""
+        x0 = self.consistency(self.to_x0(prediction, x_t, t), x_t, t)
+        if following is None:
+            return x0
+        kept = self._kept(t, following)
+        if kept:
+            noise = kept * self.to_epsilon(prediction, x_t, t) + (1 - kept**2) ** 0.5 * noise
+        return self.add_noise(x0, noise, following)
+
+    def _kept(self, t: int, following: int) -> float:
+        """k of the table above."""
+        if self.spec.stepping == "ancestral":
+            return self.sigma[following] * self.alpha[t] / (self.alpha[following] * self.sigma[t])
+        return float(self.spec.stepping == "euler")
+
     def transition(
         self, t: int, following: int | None, residual_scale: float = 1.0
     ) -> tuple[float, float, float, float]:
-        """What x_t, a prediction, the start and the noise are multiplied by and added up to the next x_t, None: to x0.
+        """What x_t, a prediction, the start and the noise are multiplied by in `step`, which is linear in all four.
 
-        `to_x0`, `consistency` and `add_noise` in one, the prediction being `residual_scale` times what a network says
-        and the rest `residual`: all of them are linear.
+        The prediction is `residual_scale` times what a network says, and the rest `residual`.
         """
-        one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
         rest = 1 - residual_scale
 
-        def x0(x_t: torch.Tensor, prediction: torch.Tensor, start: torch.Tensor) -> float:
-            whole = prediction + rest * self.residual(start, x_t, t)
-            return float(self.consistency(self.to_x0(whole, x_t, t), x_t, t))
+        def share(which: int) -> float:
+            x_t, prediction, start, noise = torch.eye(4, dtype=torch.float64)[which].split(1)
+            return float(self.step(prediction + rest * self.residual(start, x_t, t), x_t, noise, t, following))
 
-        alpha, sigma = (1.0, 0.0) if following is None else (self.alpha[following], self.sigma[following])
-        return alpha * x0(one, zero, zero), alpha * x0(zero, one, zero), alpha * x0(zero, zero, one), sigma
+        return share(0), share(1), share(2), share(3)
 
     def to_epsilon(self, prediction: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
         """The noise in x_t from a prediction of the model's type; t > 0."""
@@ -88,8 +120,8 @@ class NoiseSchedule:
         return (x_t - self.alpha[t] * self.to_x0(prediction, x_t, t)) / self.sigma[t]
 
     def consistency(self, x0: torch.Tensor, x_t: torch.Tensor, t: int) -> torch.Tensor:
-        """c_skip x_t + c_out x0: the boundary condition of latent consistency models; x0 for a rectified flow."""
-        if self.spec.schedule == "rectified_flow":
+        """c_skip x_t + c_out x0: the boundary condition of latent consistency models; x0 for all others."""
+        if self.spec.schedule == "rectified_flow" or self.spec.stepping != "consistency":
             return x0
         scaled = t * _TIMESTEP_SCALING
         c_skip = _SIGMA_DATA**2 / (scaled**2 + _SIGMA_DATA**2)

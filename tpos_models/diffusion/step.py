@@ -95,7 +95,10 @@ class Step(nn.Module):
 
 
 class Pixels(nn.Module):
-    """A decoder and what turns its colours, 0..1, into bytes: latents (B, C, h, w) to RGB uint8 (B, H, W, 3)."""
+    """A decoder and what turns its colours, 0..1, into bytes: latents (B, C, h, w) to opaque RGBA uint8 (B, H, W, 4).
+
+    What screens take: a GPU uploads four bytes a pixel as they are, three only after somebody has moved them apart.
+    """
 
     halves = ("decoder",)
 
@@ -104,7 +107,9 @@ class Pixels(nn.Module):
         self.decoder = decoder
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return (255 * self.decoder(latents)).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
+        colours = self.decoder(latents)
+        rgba = torch.cat([colours, torch.ones_like(colours[:, :1])], 1)  # in floats: TensorRT casts bytes, and no more
+        return (255 * rgba).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def pixels_network(decoder: Network) -> Network:
@@ -211,16 +216,18 @@ class StepSampler:
         conditions = _folded(request.at(0))
         rows = evaluations(request.tier, request.guidance, conditions)
         timesteps = self._schedule.timesteps(request.steps, 1.0 if request.start is None else request.strength)
-        noise, start = request.noise, list[torch.Tensor]()
-        if request.start is not None:
-            start = [request.start, self._schedule.add_noise(request.start, noise, timesteps[0])]
+        noise = request.noise
+        x_t = self._schedule.first(noise, timesteps[0], request.start)
+        latents = () if request.start is None else (request.start,)
+        start = () if x_t is noise else (*latents, x_t)
         numbers = self._numbers(rows, request, timesteps)
         x0, *pixels = self._frame(numbers, noise, self._stacked(conditions), *start)
         return Sampled(x0, len(rows) * len(timesteps), request, *pixels)
 
     def _steps(self, numbers: torch.Tensor, noise: torch.Tensor, tokens: torch.Tensor, *start: torch.Tensor) -> Tensors:
-        """x0 as a function of tensors; `start` is the latents, and the same with noise."""
-        started, x_t = start or (noise, noise)  # the first is multiplied by 0 where nothing is started from
+        """x0 as a function of tensors; `start` is the latents, if any, and the first x_t where it is not the noise."""
+        *latents, x_t = start or (noise,)
+        started = latents[0] if latents else noise  # multiplied by 0 where nothing is started from
         v = noise  # as this is at the first step
         for one in numbers.to(noise.device):
             x_t, v = self._step(one, x_t, started, noise, v, tokens)

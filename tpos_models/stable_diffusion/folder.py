@@ -1,6 +1,6 @@
 """A diffusers-layout folder as configurations and checked weights.
 
-    model_index.json   unet/   text_encoder/   tokenizer/   vae/   scheduler/
+    model_index.json   unet/   text_encoder/   tokenizer/   vae/   scheduler/      SDXL: text_encoder_2/   tokenizer_2/
 
 Only safetensors are read. Whatever does not fit is one line that names the file and what was expected.
 """
@@ -19,25 +19,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tpos_models.errors import MissingFileError, ModelError
-from tpos_models.stable_diffusion.architectures import Architecture, Config
+from tpos_models.stable_diffusion.architectures import Architecture, Config, whole_prompt_size
 from tpos_models.weights import load_into, read_record
 
 _DIFFUSERS, _TRANSFORMERS = "diffusion_pytorch_model", "model"
-_STEMS = {"unet": _DIFFUSERS, "vae": _DIFFUSERS, "text_encoder": _TRANSFORMERS}
+_STEMS = {"unet": _DIFFUSERS, "vae": _DIFFUSERS, "text_encoder": _TRANSFORMERS, "text_encoder_2": _TRANSFORMERS}
 _LAYOUT = "model_index.json, unet/, text_encoder/, tokenizer/, scheduler/ and vae/ of a diffusers folder were expected"
+_SECOND = "text_encoder_2/ and tokenizer_2/, as SDXL has them, were expected beside text_encoder/ and tokenizer/"
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Names in VAEs saved before diffusers 0.18, such as Stable Diffusion 1.5's."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Where the four networks of one model lie; `vae` may be another folder's (a tiny VAE's)."""
+    """Where the networks of one model lie; `vae` may be another folder's (a tiny VAE's)."""
 
     root: Path
     vae: Path
 
     def path(self, part: str) -> Path:
-        """The folder of "unet", "text_encoder" or "vae"."""
+        """The folder of "unet", "text_encoder", "text_encoder_2" or "vae"."""
         return self.vae if part == "vae" else self.root / part
 
 
@@ -45,33 +46,54 @@ def read_folder(root: Path, tiny_vae: Path | None = None) -> tuple[Folder, Archi
     """Read and check the configurations of a model; raises `MissingFileError` or `ModelError`."""
     if not (root / "model_index.json").is_file():
         raise ModelError(f"{root}: no model ({'no model_index.json' if root.is_dir() else 'no folder'}); {_LAYOUT}")
+    if has_second_text(root) and not (root / "text_encoder").is_dir():
+        raise ModelError(
+            f"{root}: text_encoder_2/ alone, as in an SDXL refiner; a base or turbo with text_encoder/ too "
+            "would be accepted"
+        )
     folder = Folder(root, tiny_vae or root / "vae")
+    unet = _config(root / "unet" / "config.json")
+    is_xl = unet.get("addition_embed_type") == "text_time"
     configs = Architecture(
-        unet=_config(root / "unet" / "config.json"),
+        unet=unet,
         text=_config(root / "text_encoder" / "config.json"),
         scheduler=_config(root / "scheduler" / "scheduler_config.json"),
         vae=_config(folder.vae / "config.json"),
+        text_2=_config(root / "text_encoder_2" / "config.json", _SECOND) if is_xl else None,
     )
     check_fit(configs, folder)
     return folder, configs
 
 
-def _config(path: Path) -> Config:
+def has_second_text(root: Path) -> bool:
+    """Whether a folder is of SDXL's kind."""
+    return (root / "text_encoder_2").is_dir()
+
+
+def _config(path: Path, expected: str = _LAYOUT) -> Config:
     try:
         return read_record(path)
     except MissingFileError as error:
-        raise MissingFileError(f"{path}: missing; {_LAYOUT}") from error
+        raise MissingFileError(f"{path}: missing; {expected}") from error
 
 
 def check_fit(configs: Architecture, folder: Folder) -> None:
-    """Raise `ModelError` unless UNet, text encoder and VAE have the same channels and sizes."""
+    """Raise `ModelError` unless UNet, text encoders and VAE have the same channels and sizes."""
     unet, where = configs.unet, folder.path("unet") / "config.json"
-    if unet.get("addition_embed_type"):
-        raise ModelError(f"{where}: a UNet with addition_embed_type (SDXL) is not supported; SD 1.x, 2.x and LCM are")
-    if unet.get("cross_attention_dim") != configs.text.get("hidden_size"):
+    if (kind := unet.get("addition_embed_type")) not in (None, "text_time"):
+        raise ModelError(f"{where}: addition_embed_type is {kind}; text_time (SDXL) or null would be accepted")
+    texts = dict(zip(("text_encoder", "text_encoder_2"), configs.texts, strict=False))
+    size = sum(int(text.get("hidden_size", 0)) for text in texts.values())
+    if unet.get("cross_attention_dim") != size:
+        files = " and ".join(f"{folder.path(part)}/config.json" for part in texts)
         raise ModelError(
-            f"{where}: cross_attention_dim is {unet.get('cross_attention_dim')}, "
-            f"{configs.text.get('hidden_size')} expected, the hidden_size of {folder.path('text_encoder')}/config.json"
+            f"{where}: cross_attention_dim is {unet.get('cross_attention_dim')}, {size} expected, the hidden_size of "
+            f"{files}"
+        )
+    if configs.text_2 is not None and (whole := whole_prompt_size(unet)) != configs.text_2.get("projection_dim"):
+        raise ModelError(
+            f"{where}: takes {whole} numbers of a whole prompt, {configs.text_2.get('projection_dim')} expected, the "
+            f"projection_dim of {folder.path('text_encoder_2')}/config.json"
         )
     latents = configs.vae.get("latent_channels", 4)
     vae = folder.vae / "config.json"

@@ -6,13 +6,15 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tpos_models.errors import ModelError, StorageError
+from tpos_models.stable_diffusion.architectures import Config
+from tpos_models.stable_diffusion.folder import has_second_text
 
-TINY_VAE = "madebyollin/taesd"
+TINY_VAE, TINY_VAE_XL = "madebyollin/taesd", "madebyollin/taesdxl"
 CLAP = "laion/clap-htsat-unfused"
 CLIP = "openai/clip-vit-large-patch14"
 RESNET = "timm/resnet18.a1_in1k"
@@ -21,9 +23,9 @@ Progress = Callable[[str, int, int], None]
 """Called as (file or repository, bytes so far, bytes in all)."""
 
 _MODEL_FILES = (
-    "model_index.json", "scheduler/*.json", "tokenizer/*", "*/config.json",
+    "model_index.json", "scheduler/*.json", "tokenizer/*", "tokenizer_2/*", "*/config.json",
     "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors",
-    "text_encoder/model.safetensors",
+    "text_encoder/model.safetensors", "text_encoder_2/model.safetensors",
 )  # fmt: skip
 _NETWORK_FILES = ("*.json", "*.txt", "*.safetensors")
 _NETWORKS = {"clap": CLAP, "clip": CLIP, "resnet18": RESNET}
@@ -33,17 +35,38 @@ _HUB_ID = re.compile(r"\w(?:[.-]?\w)*/\w(?:[.-]?\w)*")
 
 @dataclass(frozen=True)
 class Known:
-    """A model with a short name: its repository, and a LoRA fused into it."""
+    """A model with a short name: its repository, and a LoRA fused into it, with the scheduler it was distilled for.
+
+    `terms` of use are said where they forbid a paid show.
+    """
 
     repository: str
     lora: str | None = None
     lora_file: str = "pytorch_lora_weights.safetensors"
+    scheduler: Config = field(default_factory=dict)
+    terms: str = ""
+
+
+LCM: Config = {"_class_name": "LCMScheduler", "original_inference_steps": 50}
+_EULER: Config = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
+_NO_SALE = "not for commercial use"
+
+
+def _lightning(steps: int) -> Known:
+    """SDXL-Lightning (Lin et al. 2024), distilled for so many steps and no others."""
+    file = f"sdxl_lightning_{steps}step_lora.safetensors"
+    return Known("stabilityai/stable-diffusion-xl-base-1.0", "ByteDance/SDXL-Lightning", file, _EULER)
 
 
 KNOWN: dict[str, Known] = {
-    "sd-turbo": Known("stabilityai/sd-turbo"),
-    "lcm-sd15": Known("stable-diffusion-v1-5/stable-diffusion-v1-5", "latent-consistency/lcm-lora-sdv1-5"),
+    "sd-turbo": Known("stabilityai/sd-turbo", terms=_NO_SALE),
+    "lcm-sd15": Known(
+        "stable-diffusion-v1-5/stable-diffusion-v1-5", "latent-consistency/lcm-lora-sdv1-5", scheduler=LCM
+    ),
     "lcm-dreamshaper-v7": Known("SimianLuo/LCM_Dreamshaper_v7"),
+    "sdxl-turbo": Known("stabilityai/sdxl-turbo", terms=_NO_SALE),
+    "sdxl-lightning-2": _lightning(2),
+    "sdxl-lightning-4": _lightning(4),
 }
 
 
@@ -90,8 +113,13 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     folder = _fetch(repository(name), _MODEL_FILES, progress)
     if known and known.lora:
         _fetch(known.lora, (known.lora_file,), progress)
-    _fetch(TINY_VAE, _NETWORK_FILES, progress)
+    _fetch(tiny_vae(folder), _NETWORK_FILES, progress)
     return folder
+
+
+def tiny_vae(folder: Path) -> str:
+    """The repository of the tiny VAE for a model's latents: SDXL has others than SD 1.x and 2.x."""
+    return TINY_VAE_XL if has_second_text(folder) else TINY_VAE
 
 
 def _fetch(repo: str, files: tuple[str, ...], progress: Progress | None) -> Path:

@@ -17,8 +17,8 @@ from tpos_models.network import Write
 from tpos_models.stable_diffusion.lora import Layer, Lora, check_fits, flat_name, read_lora
 
 MOST = 16
-ROOTS = {"unet": "unet", "text_encoder": "clip"}
-"""What a part is called within the modules around it (`stable_diffusion.modules`)."""
+ROOTS = {"unet": {"unet": "unet"}, "text_encoder": {"text_encoder": "clip", "text_encoder_2": "clip_2"}}
+"""The parts of a network, and what each is called within the module around it (`stable_diffusion.modules`)."""
 
 
 def by_name(loras: Sequence[Lora]) -> dict[str, Lora]:
@@ -43,27 +43,30 @@ class _Attached:
 
 
 class Adapters:
-    """The LoRAs of one part of a model (`tpos_models.network.Adapters`); `layers` as `read_lora` gives them, of each.
+    """The LoRAs of one network (`tpos_models.network.Adapters`): `files` as `read_lora` gives them, parts by `roots`.
 
     Owned by the thread that samples.
     """
 
-    def __init__(self, part: str, loras: Sequence[Lora], layers: Sequence[Mapping[str, Layer]]) -> None:
-        self._part, self._loras, self._layers = part, loras, layers
+    def __init__(
+        self, roots: Mapping[str, str], loras: Sequence[Lora], files: Sequence[Mapping[str, Mapping[str, Layer]]]
+    ) -> None:
+        self._roots, self._loras = roots, loras
+        self._layers = [{part: file[part] for part in roots if file[part]} for file in files]
         self._attached: list[_Attached] = []
         self.strengths = tuple(lora.strength for lora in loras)
 
     def attach(self, module: nn.Module, write: Write, written: Callable[[], None]) -> Callable[[], None]:
         """Keep the weights that LoRAs change, and write them now; raises `ModelError` for a LoRA of another base."""
-        weights = dict(self._weights(module))
-        parameters = {flat: weight for flat, (_, weight) in weights.items()}
+        weights = {part: dict(_weights(module, root)) for part, root in self._roots.items()}
         base, layers = dict[str, torch.Tensor](), dict[str, dict[int, Layer]]()
         for i, (lora, own) in enumerate(zip(self._loras, self._layers, strict=True)):
-            check_fits(lora.path, self._part, own, parameters)
-            for flat, layer in own.items():
-                name, weight = weights[flat]
-                base.setdefault(name, weight.detach().clone())
-                layers.setdefault(name, {})[i] = layer.to(weight.device)
+            for part, theirs in own.items():
+                check_fits(lora.path, part, theirs, {flat: weight for flat, (_, weight) in weights[part].items()})
+                for flat, layer in theirs.items():
+                    name, weight = weights[part][flat]
+                    base.setdefault(name, weight.detach().clone())
+                    layers.setdefault(name, {})[i] = layer.to(weight.device)
         attached = _Attached(base, layers, write, written)
         self._attached.append(attached)
         self._write(attached, range(len(self._loras)))
@@ -89,25 +92,30 @@ class Adapters:
                 attached.write(name, value)
         attached.written()
 
-    def _weights(self, module: nn.Module) -> Iterator[tuple[str, tuple[str, torch.Tensor]]]:
-        """Flat name within the part, parameter's name within the module, and the weight."""
-        for name, layer in module.named_modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                yield flat_name(name.partition(f"{ROOTS[self._part]}.")[2]), (f"{name}.weight", layer.weight)
+
+def _weights(module: nn.Module, root: str) -> Iterator[tuple[str, tuple[str, torch.Tensor]]]:
+    """Flat name within a part, parameter's name within the module, and the weight."""
+    for name, layer in module.named_modules():
+        within = name.partition(f"{root}.")[2]
+        if within and isinstance(layer, nn.Linear | nn.Conv2d):
+            yield flat_name(within), (f"{name}.weight", layer.weight)
 
 
 class LiveLoras:
     """A model's LoRAs by name (`tpos_models.contracts.Loras`), owned by the thread that samples.
 
-    `adapters` are those of each part that any of them changes; `stale` is called when the text encoder has become
+    `adapters` are those of each network that any of them changes; `stale` is called when the text encoder has become
     another. Raises `ModelError` for a file that is no LoRA, `InputError` as `by_name`.
     """
 
     def __init__(self, loras: Sequence[Lora]) -> None:
         self._loaded = {name: lora.strength for name, lora in by_name(loras).items()}
         files = [read_lora(lora.path) for lora in loras]
-        parts = {part: [file[part] for file in files] for part in ROOTS}
-        self.adapters = {part: Adapters(part, loras, layers) for part, layers in parts.items() if any(layers)}
+        self.adapters = {
+            network: Adapters(roots, loras, files)
+            for network, roots in ROOTS.items()
+            if any(file[part] for file in files for part in roots)
+        }
         self.stale: Callable[[], None] = lambda: None
 
     @property
@@ -123,7 +131,7 @@ class LiveLoras:
     def set(self, strengths: Mapping[str, float]) -> bool:
         """Give them other strengths; one that is not named has that of its file."""
         wanted = [strengths.get(name, loaded) for name, loaded in self._loaded.items()]
-        moved = [part for part, adapters in self.adapters.items() if adapters.set(wanted)]
+        moved = [network for network, adapters in self.adapters.items() if adapters.set(wanted)]
         if "text_encoder" in moved:
             self.stale()
         return "text_encoder" in moved

@@ -1,7 +1,8 @@
 """LoRA files, and one fused into a network's weights: W + strength * alpha / rank * up @ down (Hu et al. 2021).
 
-Three spellings are read: kohya's (`lora_unet_down_blocks_0_..`, the LCM-LoRA's), PEFT's (`unet.down_blocks.0...
-.lora_A.weight`) and diffusers' older one (`...processor.to_q_lora.down.weight`).
+Three spellings are read: kohya's (`lora_unet_down_blocks_0_..`, the LCM-LoRA's; for SDXL with the names of
+`sgm_names`), PEFT's (`unet.down_blocks.0...lora_A.weight`) and diffusers' older one
+(`...processor.to_q_lora.down.weight`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from torch import nn
 
 from tpos_models.errors import InputError, MissingFileError, ModelError
 from tpos_models.stable_diffusion.folder import read_tensors
+from tpos_models.stable_diffusion.sgm_names import from_sgm
 
-_PARTS = {"unet": "unet", "text_encoder": "text_encoder", "lora_unet": "unet", "lora_te": "text_encoder"}
+_PARTS = {
+    "unet": "unet", "text_encoder": "text_encoder", "text_encoder_2": "text_encoder_2",
+    "lora_unet": "unet", "lora_te": "text_encoder", "lora_te1": "text_encoder", "lora_te2": "text_encoder_2",
+}  # fmt: skip
 _DOWN = r"lora_down|lora_A(?:\.default)?|lora\.down|lora_linear_layer\.down"
 _UP = r"lora_up|lora_B(?:\.default)?|lora\.up|lora_linear_layer\.up"
-_KEY = re.compile(rf"^(unet|text_encoder|lora_unet|lora_te)[._](.+?)[._]?(?:({_DOWN})\.weight|({_UP})\.weight|alpha)$")
+_PART = r"unet|text_encoder_2|text_encoder|lora_unet|lora_te[12]?"
+_KEY = re.compile(rf"^({_PART})[._](.+?)[._]?(?:({_DOWN})\.weight|({_UP})\.weight|alpha)$")
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,14 @@ class Layer:
 
 
 def read_lora(path: Path) -> dict[str, dict[str, Layer]]:
-    """Layers of a LoRA file by part ("unet", "text_encoder") and flat layer name; raises `ModelError`."""
+    """Layers of a LoRA file by part (as the folders are named) and flat layer name; raises `ModelError`."""
     if path.suffix != ".safetensors":
         raise ModelError(f"{path}: a LoRA as .safetensors was expected; pickled files can run code and are not read")
-    parts: dict[str, dict[str, Layer]] = {"unet": {}, "text_encoder": {}}
+    parts: dict[str, dict[str, Layer]] = {part: {} for part in _PARTS.values()}
     for key, value in read_tensors(path).items():
         match = _KEY.match(key)
         if match is None:
-            raise ModelError(f"{path}: {key} belongs to no LoRA layer of SD 1.x or 2.x; another base model?")
+            raise ModelError(f"{path}: {key} belongs to no LoRA layer of SD 1.x, 2.x or SDXL; another base model?")
         if not torch.isfinite(value).all():
             raise ModelError(f"{path}: {key} holds NaN or infinity")
         layer = parts[_PARTS[match[1]]].setdefault(flat_name(match[2]), Layer())
@@ -94,7 +100,7 @@ def read_lora(path: Path) -> dict[str, dict[str, Layer]]:
 def flat_name(name: str) -> str:
     """A layer's name as all spellings agree on it."""
     name = name.replace(".", "_").replace("_processor_", "_").removeprefix("text_model_")
-    return name.replace("_to_out_0", "_to_out")
+    return from_sgm(name.replace("_to_out_0", "_to_out"))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tpos_models.contracts import AudioEncoder, Model, ModelSpec, PredictionType, TextSpace
+from tpos_models.contracts import AudioEncoder, Model, ModelSpec, PredictionType, Stepping, TextSpace
 from tpos_models.diffusion.guidance import Guidance
 from tpos_models.diffusion.step import compiles, pixels_network, step_network
 from tpos_models.errors import InputError, ModelError
@@ -25,7 +25,7 @@ from tpos_models.stable_diffusion.lora import Lora
 from tpos_models.stable_diffusion.modules import Source
 from tpos_models.stable_diffusion.networks import Placement, Recipe
 from tpos_models.stable_diffusion.text import ClipText
-from tpos_models.stable_diffusion.tokens import MAX_TOKENS, byte_tokenizer, read_tokenizer
+from tpos_models.stable_diffusion.tokens import byte_tokenizer, read_tokenizer
 from tpos_models.stable_diffusion.tpos import TposAudioEncoder, shares_joint_space
 
 FEW_STEPS = Guidance(guidance_scale=1.0, audio_scale=1.5, quantile=0.8)
@@ -35,6 +35,9 @@ LCM_LORA = replace(FEW_STEPS, guidance_scale=1.5)
 """LCM-LoRA models take a classifier-free scale of 1 to 2 (Luo et al. 2023b)."""
 
 _PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
+_STEPPINGS: dict[str, Stepping] = {
+    "EulerDiscreteScheduler": "euler", "EulerAncestralDiscreteScheduler": "ancestral"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Opened:
 
     spec: ModelSpec
     recipe: Recipe
-    tokenizer: Any
+    tokenizers: tuple[Any, ...]
 
     def networks(self) -> tuple[Network, ...]:
         """Text encoder, denoiser and decoder."""
@@ -62,16 +65,19 @@ def open_model(
     """
     known, fused = hub.KNOWN.get(name), tuple[Lora, ...]()
     if name.startswith(PREFIX):
-        source, tokenizer = Source(name, architecture(name)), byte_tokenizer()
+        source = Source(name, architecture(name))
+        tokenizers = (byte_tokenizer(), byte_tokenizer(pad="!"))[: len(source.configs.texts)]
     else:
         root = hub.locate(name)
         folder, configs = read_folder(root, _tiny_vae(root))
-        source, tokenizer = Source(name, configs, folder), read_tokenizer(root / "tokenizer")
+        source = Source(name, configs, folder)
+        tokenizers = tuple(read_tokenizer(root / part) for part in ("tokenizer", "tokenizer_2")[: len(configs.texts)])
     if known and known.lora:
-        fused = (Lora(_cached_lora(known.lora, known.lora_file)),)
+        fused = (Lora(_cached_lora(name, known.lora, known.lora_file)),)
+        source = replace(source, configs=replace(source.configs, scheduler=source.configs.scheduler | known.scheduler))
     recipe = Recipe(source, (0, 0), fused, placement or Placement())
     recipe = replace(recipe, size=_latent_size(source.configs.unet, recipe.scale, size_px))
-    return Opened(_spec(name, recipe, lcm_lora=bool(known and known.lora)), recipe, tokenizer)
+    return Opened(_spec(name, recipe), recipe, tokenizers)
 
 
 def load(
@@ -87,14 +93,13 @@ def load(
 ) -> Model:
     """Load a playable model (see `open_model` for names and errors).
 
-    `dtype` is the networks' precision; latents stay float32. `loras` are live (`Model.loras`).
-    `runner_name` is what `Model.runner` says, by default
-    "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of one (see
-    `audio_encoders.choose_audio_encoder`). `whole_steps` loads `Model.step` and `Model.pixels`.
+    `dtype` is the networks' precision; latents stay float32. `loras` are live (`Model.loras`). `runner_name` is what
+    `Model.runner` says, by default "torch" or "cuda". `audio_encoder` hears the sound: one of its own, or the name of
+    one (see `audio_encoders.choose_audio_encoder`). `whole_steps` loads `Model.step` and `Model.pixels`.
     """
     opened, live = open_model(name, Placement(device, dtype), size_px), LiveLoras(loras)
     opened = replace(opened, recipe=replace(opened.recipe, adapters=live.adapters))
-    clip = ClipText(opened.tokenizer, runner(opened.recipe.text_encoder()), device)
+    clip = ClipText(opened.tokenizers, runner(opened.recipe.text_encoder()), device)
     denoiser, decoder = opened.recipe.denoiser(), opened.recipe.decoder()
     denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
     step = pixels = None
@@ -124,7 +129,7 @@ def load(
 def open_text(name: str, device: torch.device = CPU) -> ClipText:
     """A model's text encoder alone, as training needs it; names and errors as `open_model`."""
     opened = open_model(name, Placement(device))
-    return ClipText(opened.tokenizer, run_in_torch(opened.recipe.text_encoder()), device)
+    return ClipText(opened.tokenizers, run_in_torch(opened.recipe.text_encoder()), device)
 
 
 def _audio_encoder(
@@ -143,15 +148,16 @@ def _audio_encoder(
 
 
 def _tiny_vae(root: Path) -> Path | None:
-    """The tiny VAE that replaces the folder's own: beside it as `taesd`, or fetched; none for other latents."""
-    found = root / "taesd" if (root / "taesd" / "config.json").is_file() else None
-    return found or hub.cached(hub.TINY_VAE)
+    """The tiny VAE that replaces the folder's own: in it as `taesd`, with SDXL `taesdxl`, or fetched."""
+    repository = hub.tiny_vae(root)
+    beside = root / repository.rpartition("/")[2]
+    return beside if (beside / "config.json").is_file() else hub.cached(repository)
 
 
-def _cached_lora(repo: str, file: str) -> Path:
+def _cached_lora(name: str, repo: str, file: str) -> Path:
     folder = hub.cached(repo, file)
     if folder is None:
-        raise ModelError(f"{repo}: its LoRA is not on this machine; `tpos models fetch lcm-sd15` downloads it")
+        raise ModelError(f"{repo}: its LoRA is not on this machine; `tpos models fetch {name}` downloads it")
     return folder / file
 
 
@@ -166,8 +172,9 @@ def _latent_size(unet: Config, scale: int, size_px: tuple[int, int] | None) -> t
     return height // scale, width // scale
 
 
-def _spec(name: str, recipe: Recipe, lcm_lora: bool) -> ModelSpec:
-    scheduler, text = recipe.source.configs.scheduler, recipe.source.configs.text
+def _spec(name: str, recipe: Recipe) -> ModelSpec:
+    scheduler, text = recipe.source.configs.scheduler, recipe.source.configs.texts[-1]
+    lcm_lora = name in hub.KNOWN and hub.KNOWN[name].scheduler is hub.LCM
     prediction = scheduler.get("prediction_type", "epsilon")
     where = f"{recipe.source.folder.root}/scheduler/scheduler_config.json" if recipe.source.folder else name
     if prediction not in _PREDICTIONS:
@@ -179,25 +186,26 @@ def _spec(name: str, recipe: Recipe, lcm_lora: bool) -> ModelSpec:
         latent_channels=recipe.channels,
         sample_size=recipe.size,
         scale=recipe.scale,
-        tokens=MAX_TOKENS,
+        tokens=recipe.tokens,
         token_size=recipe.token_size,
         joint_size=int(text.get("projection_dim") or recipe.token_size),
         prediction_type=prediction,
         schedule="scaled_linear",
         num_train_timesteps=int(scheduler.get("num_train_timesteps", 1000)),
-        timesteps=few_step_timesteps(scheduler, lcm_lora),
+        stepping=_STEPPINGS.get(scheduler.get("_class_name", ""), "consistency"),
+        timesteps=few_step_timesteps(scheduler),
         guidance=LCM_LORA if lcm_lora else FEW_STEPS,
     )
 
 
-def few_step_timesteps(scheduler: Config, lcm_lora: bool = False) -> tuple[int, ...]:
+def few_step_timesteps(scheduler: Config) -> tuple[int, ...]:
     """The schedule that few steps are taken from, noisiest first.
 
     Consistency models know `original_inference_steps` timesteps (19, 39 .. 999: diffusers' LCMScheduler); the others,
     as turbo models were distilled, the trailing ones of 12, so that 1, 2, 3 and 4 steps fall on 999, 749, 666, ...
     """
     train = int(scheduler.get("num_train_timesteps", 1000))
-    if lcm_lora or scheduler.get("_class_name") == "LCMScheduler":
+    if scheduler.get("_class_name") == "LCMScheduler":
         steps = int(scheduler.get("original_inference_steps", 50))
         return tuple(i * (train // steps) - 1 for i in range(steps, 0, -1))
     return tuple(round(train * i / 12) - 1 for i in range(12, 0, -1))

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from tpos_models.errors import ModelError
-from tpos_models.stable_diffusion.architectures import Architecture, Config
+from tpos_models.stable_diffusion.architectures import Architecture, Config, whole_prompt_size
 from tpos_models.stable_diffusion.folder import Folder, fill
 
 M = TypeVar("M", bound=nn.Module)
-_SEEDS = {"unet": 1, "text_encoder": 2, "vae": 3}
+_SEEDS = {"unet": 1, "text_encoder": 2, "vae": 3, "text_encoder_2": 4}
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,13 @@ class Source:
     folder: Folder | None = None
     seed: int = 0
 
+    def config(self, part: str) -> Config | None:
+        """The configuration of "unet", "text_encoder", "text_encoder_2" or "vae"."""
+        configs = self.configs
+        return {
+            "unet": configs.unet, "text_encoder": configs.text, "text_encoder_2": configs.text_2, "vae": configs.vae
+        }[part]  # fmt: skip
+
     def unet(self, dtype: torch.dtype = torch.float32) -> Any:
         """diffusers' UNet2DConditionModel, in eval mode on the CPU."""
         from diffusers import UNet2DConditionModel
@@ -38,15 +45,23 @@ class Source:
 
     def text_encoder(self, dtype: torch.dtype = torch.float32) -> Any:
         """transformers' CLIPTextModel, or CLIPTextModelWithProjection where the configuration names it."""
+        projected = "CLIPTextModelWithProjection" in self.configs.text.get("architectures", [])
+        return self._clip("text_encoder", self.configs.text, projected, dtype)
+
+    def text_encoder_2(self, dtype: torch.dtype = torch.float32) -> Any:
+        """SDXL's second, a CLIPTextModelWithProjection."""
+        assert self.configs.text_2 is not None
+        return self._clip("text_encoder_2", self.configs.text_2, True, dtype)
+
+    def _clip(self, part: str, config: Config, projected: bool, dtype: torch.dtype) -> Any:
         import transformers
 
-        config = dict(self.configs.text)
-        projected = "CLIPTextModelWithProjection" in config.get("architectures", [])
+        config = dict(config)
         kind = transformers.CLIPTextModelWithProjection if projected else transformers.CLIPTextModel
         config["attn_implementation"] = "eager"  # 77 tokens; the others' masks do not leave as float16 ONNX
         if self.folder is None:
             config |= {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
-        return self._module("text_encoder", lambda: kind(transformers.CLIPTextConfig.from_dict(config)), dtype)
+        return self._module(part, lambda: kind(transformers.CLIPTextConfig.from_dict(config)), dtype)
 
     def vae(self, dtype: torch.dtype = torch.float32) -> Any:
         """diffusers' AutoencoderTiny or AutoencoderKL."""
@@ -111,28 +126,59 @@ class TextEncoder(nn.Module):
         return out.last_hidden_state.float(), F.normalize(joint.float(), dim=-1)
 
 
+class TextEncoderPair(nn.Module):
+    """SDXL's (Podell et al. 2023): two ids (B, 77) to tokens (B, 78, size + size_2) and joint (B, joint_size), float32.
+
+    Tokens are both encoders' last but one hidden states side by side, without the final normalisation. Under them, in a
+    row filled up with zeros, lies what the second makes of the whole prompt; `joint` is the same at unit length.
+    """
+
+    def __init__(self, clip: Any, clip_2: Any) -> None:
+        super().__init__()
+        self.clip, self.clip_2 = clip, clip_2
+
+    def forward(self, ids: torch.Tensor, ids_2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.clip(input_ids=ids, output_hidden_states=True)
+        out_2 = self.clip_2(input_ids=ids_2, output_hidden_states=True)
+        tokens = torch.cat([out.hidden_states[-2], out_2.hidden_states[-2]], -1)
+        whole = out_2.text_embeds
+        row = F.pad(whole, (0, tokens.shape[-1] - whole.shape[-1]))[:, None]
+        return torch.cat([tokens, row], 1).float(), F.normalize(whole.float(), dim=-1)
+
+
 class Denoiser(nn.Module):
     """The UNet in its own precision between float32 latents.
 
-    A UNet distilled with a guidance embedding (LCM) gets w = `embedded_scale` - 1 (Luo et al. 2023, section 4.3).
+    A UNet distilled with a guidance embedding (LCM) gets w = `embedded_scale` - 1 (Luo et al. 2023, section 4.3). One
+    of SDXL gets the last of the tokens' rows apart from the others, and that its picture is a whole one of `size_px`
+    (height, width).
     """
 
     condition: torch.Tensor | None
+    time_ids: torch.Tensor | None
 
-    def __init__(self, unet: Any, embedded_scale: float = 8.5) -> None:
+    def __init__(self, unet: Any, embedded_scale: float = 8.5, size_px: tuple[int, int] = (512, 512)) -> None:
         super().__init__()
         self.unet = unet
+        self._whole = whole_prompt_size(unet.config)
+        original_cropped_wanted = torch.tensor([[*size_px, 0, 0, *size_px]], dtype=unet.dtype)
+        self.register_buffer("time_ids", original_cropped_wanted if self._whole else None, persistent=False)
         size = unet.config.time_cond_proj_dim
         condition = None if size is None else guidance_embedding(embedded_scale - 1, size).to(unet.dtype)
         self.register_buffer("condition", condition, persistent=False)
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         condition = None if self.condition is None else self.condition.expand(x_t.shape[0], -1)
+        added = None
+        if self.time_ids is not None:
+            tokens, whole = tokens[:, :-1], tokens[:, -1, : self._whole].to(self.unet.dtype)
+            added = {"text_embeds": whole, "time_ids": self.time_ids.expand(x_t.shape[0], -1)}
         out = self.unet(
             x_t.to(self.unet.dtype),
             t,
             encoder_hidden_states=tokens.to(self.unet.dtype),
             timestep_cond=condition,
+            added_cond_kwargs=added,
             return_dict=False,
         )
         return out[0].float()
@@ -147,11 +193,14 @@ def guidance_embedding(w: float, size: int) -> torch.Tensor:
 
 
 class LatentDecoder(nn.Module):
-    """Latents (B, C, h, w) of unit variance to RGB (B, 3, H, W) in 0..1, float32."""
+    """Latents (B, C, h, w) of unit variance to RGB (B, 3, H, W) in 0..1, float32.
 
-    def __init__(self, vae: Any) -> None:
+    One that is `precise` stays in float32 where it is exported in float16.
+    """
+
+    def __init__(self, vae: Any, precise: bool = False) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae, self.precise = vae, precise
         self._scaling = float(vae.config.scaling_factor)
         self._shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
 
@@ -161,11 +210,14 @@ class LatentDecoder(nn.Module):
 
 
 class LatentEncoder(nn.Module):
-    """RGB (B, 3, H, W) in 0..1 to latents (B, C, h, w) of unit variance: the mean, nothing drawn at random."""
+    """RGB (B, 3, H, W) in 0..1 to latents (B, C, h, w) of unit variance: the mean, nothing drawn at random.
 
-    def __init__(self, vae: Any) -> None:
+    `precise` as in `LatentDecoder`.
+    """
+
+    def __init__(self, vae: Any, precise: bool = False) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae, self.precise = vae, precise
         self._scaling = float(vae.config.scaling_factor)
         self._shift = float(getattr(vae.config, "shift_factor", None) or 0.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from tpos_models.stable_diffusion.devices import CPU
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS
 
 REMEMBERED = 1024
-"""Prompts kept; one takes 0.24 MB at SD 1.5's size."""
+"""Prompts kept; one takes 0.24 MB at SD 1.5's size, 0.64 MB at SDXL's."""
 
 
 class PhraseSpace(Protocol):
@@ -30,12 +31,15 @@ class PhraseSpace(Protocol):
 class ClipText:
     """The TextSpace of Stable Diffusion: tokens from CLIP, joint from CLIP too, or from `space`, that of the sounds.
 
-    Prompts longer than 77 tokens are cut. Outputs are float32 on `device`. Any thread may ask, on any CUDA stream,
-    where `run` and `space` take that: tokenizers do, as long as nobody asks them for another length.
+    Prompts longer than 77 tokens are cut. `run` takes the ids of each of the `tokenizers`, of which SDXL has two.
+    Outputs are float32 on `device`. Any thread may ask, on any CUDA stream, where `run` and `space` take that:
+    tokenizers do, as long as nobody asks them for another length.
     """
 
-    def __init__(self, tokenizer: Any, run: Run, device: torch.device = CPU, space: PhraseSpace | None = None) -> None:
-        self._tokenizer, self._run, self._device, self._space = tokenizer, run, device, space
+    def __init__(
+        self, tokenizers: Sequence[Any], run: Run, device: torch.device = CPU, space: PhraseSpace | None = None
+    ) -> None:
+        self._tokenizers, self._run, self._device, self._space = tokenizers, run, device, space
         self._one = lru_cache(REMEMBERED)(self._encode_one)
 
     def compared_in(self, space: PhraseSpace) -> ClipText:
@@ -49,7 +53,7 @@ class ClipText:
         self._one.cache_clear()
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
-        """Prompts of any length and script to tokens (B, 77, size) and joint (B, joint_size)."""
+        """Prompts of any length and script to tokens (B, TOKENS, size) and joint (B, joint_size)."""
         pairs = [self._one(prompt) for prompt in prompts]
         joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
         return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
@@ -62,14 +66,16 @@ class ClipText:
         """Statistics of the prompts kept: hits, misses, maxsize, currsize."""
         return self._one.cache_info()
 
-    def ids(self, prompt: str) -> torch.Tensor:
-        """Token ids (1, 77), cut and padded."""
+    def ids(self, prompt: str) -> tuple[torch.Tensor, ...]:
+        """Each tokenizer's ids (1, 77), cut and padded."""
         text = prompt.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-        ids = self._tokenizer(text, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids
-        return torch.tensor([ids])
+        return tuple(
+            torch.tensor([one(text, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids])
+            for one in self._tokenizers
+        )
 
     def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens, joint = self._run(self.ids(prompt).to(self._device))
+        tokens, joint = self._run(*(ids.to(self._device) for ids in self.ids(prompt)))
         # clones: inference-mode tensors and a runner's reused buffers must not leak into what others keep
         kept = tokens[0].clone(), joint[0].clone()
         if self._device.type == "cuda":  # once a prompt: who reads it later need not know which stream wrote it

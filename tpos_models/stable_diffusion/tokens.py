@@ -8,16 +8,21 @@ from typing import Any
 from tpos_models.errors import ModelError
 
 MAX_TOKENS = 77
+_END = "<|endoftext|>"
 
 
-def byte_tokenizer() -> Any:
-    """A CLIPTokenizer that spells every word in bytes: 256 letters, 256 word ends, start and end of text."""
+def byte_tokenizer(pad: str = _END) -> Any:
+    """A CLIPTokenizer that spells every word in bytes: 256 letters, 256 word ends, start and end of text.
+
+    `pad` fills up to 77 tokens; SDXL's second tokenizer has "!", its token 0.
+    """
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPTokenizer
 
     letters = sorted(ByteLevel.alphabet())
-    entries = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={entry: i for i, entry in enumerate(entries)}, merges=[], model_max_length=MAX_TOKENS)
+    entries = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", _END]
+    vocab = {entry: i for i, entry in enumerate(entries)}
+    return CLIPTokenizer(vocab=vocab, merges=[], pad_token=pad, model_max_length=MAX_TOKENS)
 
 
 def read_tokenizer(folder: Path) -> Any:

@@ -145,7 +145,7 @@ class Attention(nn.Module):
 
 
 class Mapping(nn.Module):
-    """The sound (B, size) to tokens (B, 77, token_size): CLIP's start token, and MAP's."""
+    """The sound (B, size) to tokens (B, TOKENS, token_size): CLIP's start token, and MAP's."""
 
     start: torch.Tensor
 
@@ -159,15 +159,19 @@ class Mapping(nn.Module):
         return torch.cat([self.start.expand(tokens.shape[0], 1, -1), tokens], 1)
 
 
-def tpos_networks(folder: Path, start: torch.Tensor, device: torch.device = CPU) -> tuple[Network, Network, Network]:
-    """Segment encoder, attention and MAP for any runner; `start` (token_size,) is CLIP's, which MAP leaves alone."""
+def tpos_networks(folder: Path, empty: torch.Tensor, device: torch.device = CPU) -> tuple[Network, Network, Network]:
+    """Segment encoder, attention and MAP for any runner.
+
+    `empty` (TOKENS, token_size) encodes "": MAP leaves its first row, CLIP's start token, and replaces the others.
+    """
     window, nets = front_end(folder).window, cache(lambda: load_tpos(folder))
     encoder_sha, map_sha = (weights.read_record(folder / f"{name}.json").get("sha256", "") for name in (ENCODER, MAP))
     config = _config(weights.read_record(folder / f"{ENCODER}.json"), folder / f"{ENCODER}.json")
-    if config.map_out % start.numel():
+    start, replaced = empty[0], empty[1:]
+    if config.map_out != replaced.numel():
         raise ModelError(
-            f"{folder}: MAP writes {config.map_out} numbers, whole tokens of {start.numel()} were expected; "
-            "this checkpoint belongs to another text encoder (SD 1.x has tokens of 768)"
+            f"{folder}: MAP writes {config.map_out} numbers, {len(replaced)} tokens of {start.numel()} were expected; "
+            "this checkpoint belongs to another text encoder (the paper's to SD 1.x: 76 of 768)"
         )
     segment = Network(
         "tpos-segment",
@@ -227,11 +231,11 @@ class TposAudioEncoder(Listener):
         runner: Runner = run_in_torch,
         map_every: int | None = None,
     ) -> None:
-        start = text.encode([""]).tokens[0, 0]
-        segment, attend, write = (runner(network) for network in tpos_networks(folder, start, device))
+        empty = text.encode([""]).tokens[0]
+        segment, attend, write = (runner(network) for network in tpos_networks(folder, empty, device))
         self._every = map_every or (STEPS_PER_SEGMENT if device.type == "cpu" else 1)
         self._answers = 0
-        self._tokens = start
+        self._tokens = empty
         self.phrases = tuple(phrase.hear for phrase in bank())
         self._text = text
 

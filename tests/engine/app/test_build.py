@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
-from engine.app.build import BuildOptions, build_model, choose_library, record
+from engine.app.build import BuildOptions, _ears, build_model, choose_library, record
 from engine.cli.main import app
 from tpos_models.errors import DeviceError, InputError, MissingPart
 
@@ -37,6 +38,16 @@ def test_engines_are_built_of_whole_steps_and_of_pixels():
     plays = record(BuildOptions(MODEL, to="tensorrt", size_px=SIZE_PX))
     assert list(plays.networks) == ["text_encoder", "step-64x64", "pixels-64x64"]
     assert set(plays.inputs) == set(plays.networks)
+
+
+def test_with_sdxl_two_tokenizers_feed_one_network_and_pockets_encoder_hears():
+    """The paper's writes 76 tokens of 768."""
+    plays = record(BuildOptions("random:tiny-sdxl", to="tensorrt", size_px=SIZE_PX))
+    assert list(plays.networks) == ["text_encoder", "step-64x64", "pixels-64x64"]
+    ids, ids_2 = plays.inputs["text_encoder"]
+    assert ids.shape == ids_2.shape == (1, 77)
+    assert not torch.equal(ids, ids_2)
+    assert [network.name for network in _ears("random:tiny-sdxl")] == ["pocket-segment", "pocket-temporal"]
 
 
 def test_what_is_said_and_what_is_json(built, tmp_path):

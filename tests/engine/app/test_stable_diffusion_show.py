@@ -77,7 +77,7 @@ def play(look: LookOptions, record: Path | None = None) -> LiveSummary:
         return live.run(Enough())
 
 
-KINDS = pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm", "sample"])
+KINDS = pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm", "sample", "sdxl"])
 
 
 @KINDS

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
+import strict_gpu
 import torch
+from torch.overrides import TorchFunctionMode
 
 from engine.core.clock import VirtualClock
-from engine.core.messages import GuidanceTier, Prompt, Rule, ShowState, SoundWindow
+from engine.core.messages import SILENCE, Frame, GuidanceTier, Prompt, Rule, ShowState, SoundWindow
+from engine.inference import frame_pipeline
 from engine.inference.cuda_graph import MOST, CapturedSampler
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.plan import captured, choose_plan, eager_plan, prepare, to_bytes
+from engine.inference.similarity import same_frame
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
@@ -149,6 +156,99 @@ def test_a_capture_that_draws_something_else_is_found_before_the_show(model, wro
     prepare(captured(plain, lambda run: run), plain, [request])
     with pytest.raises(RunError, match=r"a captured frame is (nan|0\.\d+) off the same frame uncaptured"):
         prepare(captured(plain, off), plain, [request])
+
+
+@pytest.mark.parametrize("feedback", [0.0, 0.6])
+def test_a_frame_begun_while_the_one_before_comes_home_writes_over_neither(model, monkeypatch, feedback):
+    """A stream does what it is given in its order. Here it does so at once; what is waited for, is waited for later."""
+    monkeypatch.setattr(frame_pipeline, "to_host", lambda pixels: pixels.clone().numpy)
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=feedback, motion=1.0)
+    loud, shows = replace(SILENCE, level=1.0, onset=1.0), list[list[Frame]]()
+    for plan, under_way in ((eager_plan(model), 1), (captured(eager_plan(model), strict_gpu.capture), 2)):
+        clock = VirtualClock()
+        pipeline = FramePipeline(model, clock, plan)
+        pipeline.queued = under_way == 2
+        coming, frames = deque[Callable[[], Frame]](), list[Frame]()
+        for _ in range(6):
+            coming.append(pipeline.begin(state, loud))
+            clock.sleep(0.5)
+            if len(coming) == under_way:
+                frames.append(coming.popleft()())
+        shows.append([*frames, *(draw() for draw in coming)])
+    for want, got in zip(*shows, strict=True):
+        assert abs(got.image.astype(int) - want.image).max() <= 1
+        assert isinstance(got.on_gpu, torch.Tensor)
+        assert np.array_equal(got.on_gpu.numpy(), got.image)
+        assert want.on_gpu is None
+    assert all((before.image != after.image).any() for before, after in pairwise(shows[0])), "it moved"
+
+
+class Transfers(TorchFunctionMode):
+    """What is sent to a GPU, which here is the host too: from pinned memory, and without waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self._pinned = list[torch.Tensor]()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.Tensor.pin_memory:
+            self._pinned.append(args[0].clone())
+            return self._pinned[-1]
+        if func is torch.Tensor.to and torch.device("cuda") in args:
+            assert any(args[0] is tensor for tensor in self._pinned), "the copy waits for what the GPU does"
+            assert kwargs == {"non_blocking": True}
+            self.count += 1
+            return args[0]
+        return func(*args, **kwargs)
+
+
+def test_what_a_frame_begins_with_is_sent_without_waiting_for_the_one_before(model):
+    """Its noise, and with feedback what is leaked into it."""
+    clock = VirtualClock()
+    pipeline = FramePipeline(replace(model, device=torch.device("cuda")), clock, eager_plan(model))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6, motion=1.0)
+    with Transfers() as transfers:
+        for _ in range(3):
+            pipeline.begin_changed(state)
+            clock.sleep(0.5)
+    assert transfers.count == 3 + 2
+
+
+def test_on_a_gpu_nobody_looks_into_a_request_to_know_whether_it_is_another(model):
+    """There every look waits for the frame before. Tensors without values stand for those on a GPU."""
+    now, meta = conditions(model, 0.5, 0.2), torch.device("meta")
+    request = SampleRequest(torch.empty(1, 4, 8, 8, device=meta), now, Tier.SEMANTIC, Guidance())
+    assert same_frame(request, replace(request))
+    assert not same_frame(request, replace(request, noise=torch.empty(1, 4, 8, 8, device=meta)))
+    one, other = (replace(request, conditions=replace(now, text=now.text.to(meta))) for _ in range(2))
+    assert not same_frame(one, other)
+
+
+@pytest.mark.gpu
+def test_beginning_a_frame_waits_for_nothing():
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    from export import cuda_graphs as cuda
+
+    on_gpu = registry.load("random:tiny-lcm", cuda.runner(), "cuda")
+    pipeline = FramePipeline(on_gpu, VirtualClock(), choose_plan(on_gpu))
+    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=0.6)
+    for _ in range(5):
+        pipeline.frame(state)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        coming = [pipeline.begin(state) for _ in range(4)]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [draw().index for draw in coming] == [6, 7, 8, 9]
+
+
+def test_on_a_gpu_two_frames_are_under_way_whatever_they_are_fed(model):
+    pipeline = FramePipeline(replace(model, device=torch.device("cuda")), VirtualClock(), eager_plan(model))
+    assert pipeline.queued
+    assert [pipeline.at_once(ShowState(feedback=feedback)) for feedback in (0.0, 0.6)] == [2, 2]
 
 
 @pytest.mark.gpu

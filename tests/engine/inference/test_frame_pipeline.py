@@ -61,7 +61,8 @@ def test_a_frame_is_one_evaluation_of_the_seeds_noise_decoded(model):
     noise = torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(4))
     latents = model.denoiser(noise, torch.tensor([999]), model.text.encode(["a beach"]).tokens)
     picture = model.decoder(latents)[0].double().permute(1, 2, 0).numpy()
-    assert np.abs(drawn.image - np.rint(255 * picture.clip(0, 1))).max() <= 1
+    assert np.abs(drawn.image[..., :3] - np.rint(255 * picture.clip(0, 1))).max() <= 1
+    assert (drawn.image[..., 3] == 255).all()
     assert drawn.evaluations == 1
 
 
@@ -216,7 +217,7 @@ def test_frames_tell_what_shaped_them(model):
     frame = stage.frame(replace(BEACH, revision=7, seed=3), replace(SILENCE, time_s=8.5))
     assert (frame.revision, frame.seed, frame.prompt, frame.index) == (7, 3, "a beach", 1)
     assert frame.audio_time_s >= 8.5
-    assert frame.image.shape == (256, 256, 3)
+    assert frame.image.shape == (256, 256, 4)
     assert frame.image.dtype == np.uint8
     assert not frame.image.flags.writeable
     assert frame.heard

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -138,6 +141,74 @@ def test_calls_side_by_side_begin_spaced():
     InFlightWorkers(begin, lambda nothing: None, lambda: 2).run(by(lambda: len(begun_s) >= 10))
     gaps = [later - earlier for earlier, later in pairwise(begun_s[2:])]  # what a call takes is known after the first
     assert min(gaps) > 0.03, "two calls of 0.1 s at once: about 0.05 s apart"
+
+
+class Device:
+    """Does what it is given in its order, `takes_s` each; notes when each was given, taken up and done."""
+
+    def __init__(self, takes_s: float, giving_s: float) -> None:
+        self.times: list[tuple[float, float, float]] = []
+        self._takes_s, self._giving_s, self._free_s = takes_s, giving_s, 0.0
+
+    def begin(self) -> Callable[[], None]:
+        begun_s = time.monotonic()
+        time.sleep(self._giving_s)
+        taken_up_s = max(time.monotonic(), self._free_s)
+        self._free_s = done_s = taken_up_s + self._takes_s
+        self.times.append((begun_s, taken_up_s, done_s))
+        return lambda: time.sleep(max(0.0, done_s - time.monotonic()))
+
+    def idle_and_waited_s(self) -> tuple[float, float]:
+        """Medians, in the steady state: idle between two calls, and from a call's beginning to where it is taken up."""
+        idle = [later[1] - earlier[2] for earlier, later in pairwise(self.times[5:])]
+        return statistics.median(idle), statistics.median(taken - begun for begun, taken, _ in self.times[5:])
+
+
+def play(device: Device, at_once: int, queued: bool) -> None:
+    done: list[None] = []
+    InFlightWorkers(device.begin, done.append, lambda: at_once, queued).run(by(lambda: len(done) >= 25))
+    assert len(done) == len(device.times)
+
+
+def test_a_device_is_given_the_next_call_just_before_it_would_be_idle():
+    """Alone it idles while it is given one (10 ms); filled to the brim, what it does is old."""
+    alone, filled, device = Device(0.04, 0.01), Device(0.04, 0.01), Device(0.04, 0.01)
+    play(alone, 1, False)
+    assert alone.idle_and_waited_s()[0] >= 0.01
+    play(filled, 2, False)
+    play(device, 2, True)
+    idle_s, waited_s = device.idle_and_waited_s()
+    assert idle_s < 0.003
+    assert 0.0175 <= waited_s < 0.03
+    assert waited_s < filled.idle_and_waited_s()[1]
+
+
+def test_a_device_that_is_idle_is_not_waited_for():
+    """After a pause of nothing to do the next call begins at once, however long the ones before took."""
+    device = Device(0.4, 0.0)
+
+    def begin() -> Callable[[], None] | None:
+        if len(device.times) == 2 and time.monotonic() < device.times[1][2] + 0.1:
+            return None
+        return device.begin()
+
+    InFlightWorkers(begin, lambda nothing: None, lambda: 2, True).run(by(lambda: len(device.times) >= 4))
+    (_, _, paused_s), (begun_s, _, _), (next_s, _, _) = device.times[1:4]
+    assert begun_s - (paused_s + 0.1) < 0.1
+    assert next_s - begun_s > 0.2, "and the one behind it when it is nearly done"
+
+
+def test_what_hangs_does_not_keep_the_process_from_ending():
+    program = """
+import threading, time
+from engine.inference.in_flight import InFlightWorkers
+hangs = threading.Event()
+workers = InFlightWorkers(lambda: hangs.wait, print, lambda: 2, True)
+threading.Thread(target=workers.run, args=(lambda: False,), daemon=True).start()
+while "inference-1" not in [thread.name for thread in threading.enumerate()]:
+    time.sleep(0.01)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=PATIENCE_S).returncode == 0
 
 
 def test_workers_are_named():

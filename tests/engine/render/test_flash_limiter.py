@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 from render_scenes import CONTEXT, LOUD, STILL, frame, picture
 
 from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, ShowState
+from engine.render import gl
 from engine.render.flash_limiter import FlashLimiter, covers_too_much, luminance, redness
 from engine.render.renderer import Renderer
 
@@ -145,6 +147,13 @@ def test_a_strobe_of_the_blackout_switch_is_held():
     assert worst_field(film(lambda _: np.full((45, 72, 3), 230, np.uint8), state, 2.5)) < 0.25
 
 
+def test_a_strobe_of_the_blackout_switch_over_a_frozen_picture_is_held():
+    def state(now_s: float) -> ShowState:
+        return replace(LIMITED, freeze=now_s > 0.2, blackout=now_s > 0.3 and bool(int(16 * now_s) % 2))
+
+    assert worst_field(film(lambda _: np.full((45, 72, 3), 230, np.uint8), state, 2.5)) < 0.25
+
+
 def test_without_the_limiter_the_strobe_passes():
     assert worst_field(film(strobe(10), lambda _: STILL)) == 1.0
 
@@ -243,3 +252,81 @@ def test_still_pictures_are_admitted_whole():
     for k in range(100):
         assert limiter.admit(grid, grid, 1.0, k / 30, 1 / 30) == 1.0
         limiter.record(grid, k / 30)
+
+
+def scenes(rng: np.random.Generator) -> Callable[[float], np.ndarray]:
+    """Half a second each of grey strobes, red strobes and stillness, of any rate, strength and place."""
+    acts = []
+    for _ in range(8):
+        rate_hz, low, high = rng.uniform(1, 12), *sorted(rng.integers(0, 256, 2))
+        top, left = rng.integers(0, 30), rng.integers(0, 50)
+        part = (slice(top, top + rng.integers(5, 45)), slice(left, left + rng.integers(5, 72)))
+        acts.append((strobe(rate_hz, part, low, high), rng.choice([[1, 1, 1], [1, 0, 0]])))
+
+    def at(now_s: float) -> np.ndarray:
+        act, colour = acts[int(2 * now_s)]
+        return (act(now_s) * colour).astype(np.uint8)
+
+    return at
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_measured_afterwards_is_shown_as_if_it_had_been_measured_before(monkeypatch, seed):
+    """A limiter that waits for every measurement shows the same, pixel for pixel, in strobes and between them."""
+    at, measured_before = scenes(np.random.default_rng(seed)), list[bool]()
+    foreseen = FlashLimiter.admits_anything
+
+    def state(now_s: float) -> ShowState:
+        return replace(LIMITED, blackout=1.2 < now_s < 1.3 or 3.1 < now_s < 3.3, freeze=2.2 < now_s < 2.4)
+
+    def counted(limiter: FlashLimiter, now_s: float) -> bool:
+        measured_before.append(not foreseen(limiter, now_s))
+        return not measured_before[-1]
+
+    monkeypatch.setattr(FlashLimiter, "admits_anything", counted)
+    shown = film(at, state, 4.0)
+    assert 20 < sum(measured_before) < len(measured_before) - 20, "both ways were gone"
+    monkeypatch.setattr(FlashLimiter, "admits_anything", lambda limiter, now_s: False)
+    assert all(np.array_equal(a, b) for a, b in zip(shown, film(at, state, 4.0), strict=True))
+    assert worst_field(shown) < 0.25
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_where_anything_is_admitted_so_are_the_brightest_the_darkest_and_the_reddest(seed):
+    """Whatever was wanted and shown before, each with changes of its own."""
+    rng, limiter, foreseen = np.random.default_rng(seed), FlashLimiter(), 0
+    colours = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0.5, 0.5, 0.5]])
+    wanted = shown = np.zeros((18, 32, 3))
+    for k in range(240):
+        now_s = k / 60
+        if limiter.admits_anything(now_s):
+            foreseen += 1
+            for colour in colours:
+                assert copy.deepcopy(limiter).admit(shown, np.full_like(shown, colour), 1.0, now_s, 1 / 60) == 1.0
+        wanted, shown = (
+            np.full_like(shown, colours[rng.integers(4)]) if rng.random() < rate else picture
+            for rate, picture in ((0.03 * seed, wanted), (0.03 * (7 - seed), shown))
+        )
+        limiter.admit(shown, wanted, 1.0, now_s, 1 / 60)
+        limiter.record(shown, now_s)
+    assert foreseen > 20
+
+
+def test_a_show_that_does_not_flash_never_waits_for_the_gpu(monkeypatch):
+    """Two beats a second at the full look: the limiter sees every picture, one redraw later."""
+
+    def features(now_s: float) -> AudioFeatures:
+        beat = now_s % 0.5
+        return replace(LOUD, onset=max(0.0, 1 - 4 * beat), beat_phase=2 * beat, hit=beat < 0.02)
+
+    renderer, state, seen = Renderer(CONTEXT, (COLUMNS, ROWS)), ShowState(), list[float]()
+    record = FlashLimiter.record
+    monkeypatch.setattr(gl, "read_pixels", lambda size: pytest.fail("the thread that draws waits for the GPU"))
+    monkeypatch.setattr(
+        FlashLimiter, "record", lambda self, code, now_s: seen.append(now_s) or record(self, code, now_s)
+    )
+    times = [k / RATE_HZ for k in range(3 * RATE_HZ)]
+    for k, now_s in enumerate(times):
+        renderer.show(frame(picture(45, 72), k, now_s))
+        renderer.redraw(partial(features, now_s), state, now_s)
+    assert seen == times[:-1]

@@ -47,5 +47,33 @@ def test_a_step_is_diffusers_lcm_schedulers(prediction_type, t):
     x_t, prediction = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(t)).unbind(0)
     want = scheduler.step(prediction, t, x_t).denoised
     schedule = NoiseSchedule(ModelSpec("sd", schedule="scaled_linear", prediction_type=prediction_type))
-    got = schedule.consistency(schedule.to_x0(prediction, x_t, t), x_t, t)
+    got = schedule.step(prediction, x_t, torch.zeros_like(x_t), t, None)
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers, with numpy 2
+@pytest.mark.parametrize("stepping", ["euler", "ancestral"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_steps_are_diffusers_euler_schedulers(stepping, prediction_type):
+    """Whose x is x_t / alpha_t, and whose noise has the level sigma_t / alpha_t."""
+    import diffusers
+
+    kind = {"euler": "EulerDiscreteScheduler", "ancestral": "EulerAncestralDiscreteScheduler"}[stepping]
+    config = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    scheduler: Any = getattr(diffusers, kind)(**config, prediction_type=prediction_type, timestep_spacing="trailing")
+    scheduler.set_timesteps(3)
+    schedule = NoiseSchedule(
+        ModelSpec("sd", schedule="scaled_linear", stepping=stepping, prediction_type=prediction_type)
+    )
+    timesteps = [int(t) for t in scheduler.timesteps]
+    noise, prediction = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(1)).unbind(0)
+    x, x_t = noise * scheduler.init_noise_sigma, schedule.first(noise, timesteps[0])
+    for i, (t, following) in enumerate(zip(timesteps, [*timesteps[1:], None], strict=True)):
+        theirs = scheduler.timesteps[i]
+        torch.testing.assert_close(x_t, scheduler.scale_model_input(x, theirs), rtol=1e-4, atol=1e-4)
+        fresh = torch.randn(noise.shape, generator=torch.Generator().manual_seed(i))
+        x = scheduler.step(prediction, theirs, x, generator=torch.Generator().manual_seed(i)).prev_sample
+        f_x, f_e, _, f_n = schedule.transition(t, following)
+        x_t = schedule.step(prediction, linear := x_t, fresh, t, following)
+        torch.testing.assert_close(x_t, f_x * linear + f_e * prediction + f_n * fresh, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(x_t, x, rtol=1e-4, atol=1e-4)

@@ -73,12 +73,37 @@ def test_configuration_of_another_kind(folder, joint_encoder):
         open_model(str(folder))
 
 
-def test_sdxl_and_unknown_schedules(folder, joint_encoder):
+def test_unknown_schedules_and_conditions(folder, joint_encoder):
     edit(folder / "scheduler" / "scheduler_config.json", prediction_type="flow")
     refused(folder, joint_encoder, "prediction_type is flow; epsilon, v_prediction, sample would be accepted")
-    edit(folder / "unet" / "config.json", addition_embed_type="text_time")
-    with pytest.raises(ModelError, match="SDXL"):
-        open_model(str(folder))
+    edit(folder / "unet" / "config.json", addition_embed_type="image_hint")
+    refused(folder, joint_encoder, r"unet/config.json: addition_embed_type is image_hint; text_time \(SDXL\) or null")
+
+
+def test_an_sdxl_that_lacks_something_or_whose_parts_do_not_fit(pipelines, tmp_path, joint_encoder):
+    folder = tmp_path / "model"
+
+    def restored():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(pipelines("sdxl")[0], folder)
+        return folder
+
+    shutil.rmtree(restored() / "text_encoder_2")
+    refused(folder, joint_encoder, r"text_encoder_2/config.json: missing; text_encoder_2/ and tokenizer_2/, as SDXL")
+    shutil.rmtree(restored() / "tokenizer_2")
+    refused(folder, joint_encoder, r"tokenizer_2: no tokenizer")
+    shutil.rmtree(restored() / "text_encoder")
+    refused(
+        folder, joint_encoder, r"text_encoder_2/ alone, as in an SDXL refiner; a base or turbo .* would be accepted"
+    )
+    edit(restored() / "unet" / "config.json", cross_attention_dim=48)
+    refused(folder, joint_encoder, r"cross_attention_dim is 48, 80 expected.*/text_encoder/.* and .*/text_encoder_2/")
+    edit(restored() / "unet" / "config.json", projection_class_embeddings_input_dim=5 * 8 + 40)
+    refused(folder, joint_encoder, r"takes 32 numbers of a whole prompt, 40 expected, .*text_encoder_2/config.json")
+    path = restored() / "text_encoder_2" / "model.safetensors"
+    path.write_bytes(b"damaged")
+    with pytest.raises(ModelError, match=r"text_encoder_2/model.safetensors: not a readable safetensors file"):
+        load(str(folder), audio_encoder=joint_encoder)
 
 
 def test_unet_configuration_that_builds_nothing(folder, joint_encoder):
@@ -142,6 +167,10 @@ def test_a_tiny_vae_beside_the_model_is_preferred(pipelines, tmp_path, joint_enc
     latents = torch.randn(1, 4, 8, 8)
     tiny = load(str(pipelines("sd15")[0]), audio_encoder=joint_encoder).decoder(latents)
     assert torch.equal(load(str(copy), audio_encoder=joint_encoder).decoder(latents), tiny)
+    (copy / "text_encoder_2").mkdir()  # SDXL's latents are others
+    assert not torch.equal(load(str(copy), audio_encoder=joint_encoder).decoder(latents), tiny)
+    (copy / "taesd").rename(copy / "taesdxl")
+    assert torch.equal(load(str(copy), audio_encoder=joint_encoder).decoder(latents), tiny)
 
 
 def test_half_precision_files_are_found(folder, joint_encoder):
@@ -164,3 +193,15 @@ def test_fingerprints_follow_the_weights(folder):
     save_file({key: value + 1 for key, value in load_file(path).items()}, path)
     after = [network.fingerprint for network in open_model(str(folder)).networks()]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_fingerprints_follow_the_second_text_encoder(pipelines, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(pipelines("sdxl")[0], folder)
+    path = folder / "text_encoder_2" / "model.safetensors"
+    prints = [[network.fingerprint for network in open_model(str(folder)).networks()]]
+    save_file({key: value + 1 for key, value in load_file(path).items()}, path)
+    prints.append([network.fingerprint for network in open_model(str(folder)).networks()])
+    edit(path.with_name("config.json"), hidden_act="quick_gelu")
+    prints.append([network.fingerprint for network in open_model(str(folder)).networks()])
+    assert [len(set(one)) for one in zip(*prints, strict=True)] == [3, 1, 1]

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from tpos_models.errors import ModelError, StorageError
 from tpos_models.stable_diffusion import hub, open_model
@@ -109,14 +111,17 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture
 def small_hub(pipelines, tmp_path, monkeypatch):
     import huggingface_hub.constants as constants
     from huggingface_hub import hf_api
 
     server = Hub()
-    folder = pipelines("sd15")[0]
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = files_of(pipelines("sd15")[0])
     server.repositories = {
         REPO: {**files, "unet/diffusion_pytorch_model.bin": b"pickle"},
         hub.TINY_VAE: {name.removeprefix("vae/"): data for name, data in files.items() if name.startswith("vae/")},
@@ -151,6 +156,38 @@ def test_a_model_is_fetched_whole_and_then_opens_offline(small_hub, monkeypatch)
     assert opened.recipe.source.folder
     assert opened.recipe.source.folder.vae == hub.cached(hub.TINY_VAE)
     assert not leftovers()
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_sdxl_lightning_is_the_base_with_its_lora_and_its_own_steps(small_hub, pipelines, tmp_path, steps):
+    files = files_of(pipelines("sdxl")[0])  # whose scheduler is ancestral
+    tensors = {
+        f"lora_unet_down_blocks_0_attentions_0_proj_in.lora_{half}.weight": torch.ones(shape)
+        for half, shape in (("down", (2, 32)), ("up", (32, 2)))
+    }
+    save_file(tensors, tmp_path / "lora.safetensors")
+    small_hub.repositories |= {
+        "stabilityai/stable-diffusion-xl-base-1.0": files,
+        "ByteDance/SDXL-Lightning": {
+            f"sdxl_lightning_{steps}step_lora.safetensors": (tmp_path / "lora.safetensors").read_bytes()
+        },
+        hub.TINY_VAE_XL: {name.removeprefix("vae/"): data for name, data in files.items() if name.startswith("vae/")},
+    }
+    name = f"sdxl-lightning-{steps}"
+    folder = hub.fetch(name)
+    small_hub.shutdown()
+    opened = open_model(name)
+    source = opened.recipe.source
+    assert source.folder
+    assert source.folder.vae == hub.cached(hub.TINY_VAE_XL)
+    assert [lora.path.name for lora in opened.recipe.loras] == [f"sdxl_lightning_{steps}step_lora.safetensors"]
+    assert (opened.spec.stepping, opened.spec.guidance.guidance_scale) == ("euler", 1.0)
+    assert opened.tokenizers[1].pad_token == "!"
+    layer = "down_blocks.0.attentions.0.proj_in.weight"
+    before, after = open_model(str(folder)).recipe.source.unet(), opened.recipe.denoiser().build()
+    gained = after.get_parameter(f"unet.{layer}") - before.get_parameter(layer)
+    torch.testing.assert_close(gained, torch.full_like(gained, 2.0))
+    opened.recipe.text_encoder().build()
 
 
 def test_a_broken_connection_resumes_where_it_broke(small_hub, monkeypatch):

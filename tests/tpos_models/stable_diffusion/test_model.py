@@ -90,6 +90,27 @@ def test_amount_zero_is_diffusers_own_pipeline_with_the_lcm_scheduler(pipelines,
     np.testing.assert_allclose(image[0].permute(1, 2, 0).numpy(), want, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in diffusers, with numpy 2
+@pytest.mark.parametrize("kind", ["turbo", "sdxl", "lightning"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_few_steps_of_those_distilled_for_eulers_method_are_diffusers_own(pipelines, models, kind, steps):
+    _, pipeline = pipelines(kind)
+    model = models(kind)
+    drawn = noises((1, 4, 8, 8), steps)
+    want = pipeline(
+        PROMPT,
+        num_inference_steps=steps,
+        guidance_scale=0.0,
+        generator=torch.Generator().manual_seed(7),
+        output_type="latent",
+        height=64,
+        width=64,
+    ).images
+    # ancestral sampling draws noise after each step, as the next one's
+    result, _ = play(model, drawn[0], plain(model), steps=steps, renoise=lambda i: drawn[i])
+    torch.testing.assert_close(result.x0, want / pipeline.vae.config.scaling_factor, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("kind", "prediction", "first"),
     [("sd15", "epsilon", 999), ("sd21", "v_prediction", 999), ("turbo", "epsilon", 999), ("lcm", "epsilon", 999)],
@@ -116,7 +137,7 @@ def test_few_steps_are_those_of_diffusers(pipelines, steps):
 
 
 @pytest.mark.parametrize("tier", Tier)
-@pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm"])
+@pytest.mark.parametrize("kind", ["sd15", "sd21", "turbo", "lcm", "sdxl"])
 def test_sound_steers_every_kind_in_every_tier(models, kind, tier):
     model = models(kind)
     quiet = plain(model)

@@ -23,9 +23,9 @@ class Space:
 def test_threads_may_ask_at_once_and_each_gets_its_own_answer():
     opened = open_model("random:tiny-sd15")
     network = run_in_torch(opened.recipe.text_encoder())
-    text = ClipText(opened.tokenizer, network)
+    text = ClipText(opened.tokenizers, network)
     prompts = [f"a beach {i % 20}" for i in range(60)]
-    want = {prompt: ClipText(opened.tokenizer, network).encode([prompt]).tokens for prompt in prompts}
+    want = {prompt: ClipText(opened.tokenizers, network).encode([prompt]).tokens for prompt in prompts}
     with ThreadPoolExecutor(6) as threads:
         answers = list(threads.map(lambda prompt: text.encode([prompt]).tokens, prompts))
     assert all(torch.equal(answer, want[prompt]) for answer, prompt in zip(answers, prompts, strict=True))
@@ -39,7 +39,7 @@ def test_a_prompt_is_encoded_once_for_all_joint_spaces():
         asked.append(ids)
         return network(ids)
 
-    text = ClipText(opened.tokenizer, run)
+    text = ClipText(opened.tokenizers, run)
     one, other = text.encode(["a beach"]), text.compared_in(Space()).encode(["a beach"])
     assert torch.equal(one.tokens, other.tokens)
     assert (one.joint.shape[-1], other.joint.shape[-1]) == (32, 3)
