@@ -33,7 +33,7 @@ def sounds(tmp_path):
 @pytest.fixture
 def clip(pipelines):
     text = open_text(str(pipelines("sd15")[0]))
-    return type(text)(text._tokenizer, text._run)
+    return type(text)(text._tokenizers, text._run)
 
 
 @torch.no_grad()
