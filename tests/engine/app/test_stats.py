@@ -10,7 +10,7 @@ import pytest
 from engine.app.stats import Tally
 from engine.core.messages import Frame, Heard
 
-FRAME = Frame(1, np.zeros((2, 2, 3), np.uint8), 0.0, 0.0, 0, "", (), 0, 1)
+FRAME = Frame(1, np.zeros((2, 2, 4), np.uint8), 0.0, 0.0, 0, "", (), 0, 1)
 
 
 def test_a_still_picture_is_not_a_slow_model():

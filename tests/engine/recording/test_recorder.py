@@ -140,7 +140,7 @@ def test_a_whole_session(tmp_path: Path) -> None:
         recorder.start()
     run_show(recorder, clock, 3.0)
     recorder.log_state(clock.now(), ShowState(seed=12))
-    recorder.log_frame(Frame(5, flat(0), 1002.5, 1002.6, 1, "", (), 12, 1))
+    recorder.log_frame(Frame(5, np.zeros((1, 1, 4), np.uint8), 1002.5, 1002.6, 1, "", (), 12, 1))
     assert recorder.status.state == "recording"
     summary = recorder.stop()
     assert recorder.stop() is None
