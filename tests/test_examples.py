@@ -82,7 +82,7 @@ def test_a_film_is_made_from_python_with_the_example_preset(tmp_path):
 )
 def test_the_rules_of_the_preset_answer_their_sounds(sound, hear):
     look = presets.load(str(STORM)).look
-    rules = [rule.hear for rule in look.rules]
+    rules = [str(rule.hear) for rule in look.rules]
     model = open_model("pocket")
     samples = synthesise(sound, 4.0, 5)
     embedding = model.audio.hear(samples, len(samples), 4.0)

@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from engine.control.parameters import PARAMETERS, with_loras, with_values
 from engine.control.schema import decode_toml, near
-from engine.core.messages import MAX_FADE_S, MAX_LORA, Prompt, Rule, ShowState
+from engine.core.messages import MAX_FADE_S, MAX_LORA, Follow, Prompt, Rule, ShowState
 from engine.core.parameters import Kind, Parameter
 from tpos_models.errors import MissingFileError, PresetError
 
@@ -42,10 +42,11 @@ class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When the sound resembles `hear`, `show` joins the picture in proportion."""
+    """In proportion to how much the sound resembles `hear`, or to what it is to `follow`, `show` joins the picture."""
 
-    hear: Text
     show: Text
+    hear: Text | UnsetType = UNSET
+    follow: Follow | UnsetType = UNSET
     amount: Unit = 1.0
 
 
@@ -209,13 +210,21 @@ def read(path: Path) -> Preset:
 def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
     """A preset from TOML text. Raises PresetError beginning with `where`."""
     look = decode_toml(source, Look, where)
+    _check_rules(look.rules, where)
     for number, cue in enumerate(Preset(name, look).cues, 1):
+        _check_rules(() if cue.rules is UNSET else cue.rules, f"{where}: cue {number}")
         if cue.weights is not UNSET:
             _check_weights(cue, cue.weights, len(look.prompts), f"{where}: cue {number}, weights")
         if unnamed := [name for name in _strengths(cue) if name not in look.lora]:
             accepted = ", ".join(look.lora) or "none: it has no [lora]"
             raise PresetError(f"{where}: cue {number}, lora.{unnamed[0]}; accepted: those the preset names, {accepted}")
     return Preset(name, look)
+
+
+def _check_rules(rules: Rules, place: str) -> None:
+    for number, rule in enumerate(rules, 1):
+        if (rule.hear is UNSET) == (rule.follow is UNSET):
+            raise PresetError(f"{place}: rule {number} has not one of hear and follow; accepted: either, not both")
 
 
 def _check_weights(cue: CueKeys, weights: tuple[float, ...], prompts: int, place: str) -> None:
@@ -289,7 +298,7 @@ def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
     if part.prompts is not UNSET:
         values["prompts"] = tuple(Prompt(p) if isinstance(p, str) else Prompt(p.text, p.weight) for p in part.prompts)
     if part.rules is not UNSET:
-        values["rules"] = tuple(Rule(r.hear, r.show, r.amount) for r in part.rules)
+        values["rules"] = tuple(Rule(r.hear or "", r.show, r.amount, r.follow or None) for r in part.rules)
     values |= {f"{_LORA}{name}": strength for name, strength in _strengths(part).items()}
     return {key: value for key, value in values.items() if value is not UNSET}
 

@@ -108,6 +108,8 @@ def describe(kind: inspect.Type) -> str:
             return " or ".join(describe(k) for k in kind.types)
         case inspect.LiteralType():
             return " | ".join(repr(v) for v in kind.values)
+        case inspect.EnumType():
+            return " | ".join(repr(member.value) for member in kind.cls)
         case inspect.FloatType():
             return f"a number {kind.ge:g}..{kind.le:g}"
         case inspect.IntType():

@@ -46,6 +46,18 @@ class Fit(StrEnum):
     FIT = "fit"
 
 
+class Follow(StrEnum):
+    """What of the music's movement a rule can follow; each 0..1 in `AudioFeatures.strength`."""
+
+    LEVEL = "level"
+    BASS = "bass"
+    MID = "mid"
+    HIGH_MID = "high_mid"
+    HIGH = "high"
+    ONSET = "onset"
+    BEAT = "beat"
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFeatures:
     """One analysis hop (<= 512 samples). Levels and bands are 0..1 after automatic gain."""
@@ -71,6 +83,18 @@ class AudioFeatures:
     beat: int
     """Beats counted since the start: changes exactly at a beat."""
     state: SoundState
+
+    @property
+    def pulse(self) -> float:
+        """1 at the beat, gone half a beat later; only as far as the tempo is known."""
+        if self.bpm <= 0.0 or self.state is not SoundState.OK:
+            return 0.0
+        return self.tempo_confidence * max(0.0, 1.0 - 2.0 * self.beat_phase) ** 2
+
+    def strength(self, of: Follow) -> float:
+        """How strong one of them is now, 0..1."""
+        moving = (self.level, *self.bands, self.onset, self.pulse)
+        return dict(zip(Follow, moving, strict=True))[of]
 
 
 SILENCE = AudioFeatures(0.0, -90.0, 0.0, (0.0, 0.0, 0.0, 0.0), 0.0, False, 0.0, 0.0, 0.0, 0, SoundState.SILENCE)
@@ -103,11 +127,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """hear -> show: in proportion to how much the sound resembles `hear`, `show` joins the guidance."""
+    """hear -> show: in proportion to how much the sound resembles `hear`, `show` joins the guidance.
+
+    One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment.
+    """
 
     hear: str
     show: str
     amount: float = 1.0
+    follow: Follow | None = None
 
 
 @dataclass(frozen=True, slots=True)

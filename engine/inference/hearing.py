@@ -112,7 +112,11 @@ class Listener:
         return tuple(Heard(phrase, weight) for phrase, weight in ranked[:MOST_NAMED] if weight >= LEAST_NAMED)
 
     def _shows(self, embedding: AudioEmbedding, rules: tuple[Rule, ...]) -> tuple[AudioTerm, ...]:
-        """As much of each rule's `show` as there is of its `hear` in the sound, times its `amount`."""
-        weights = self._weigh(embedding, [rule.hear for rule in rules])
+        """As much of each rule's `show` as there is of its `hear` in the sound, times its `amount`.
+
+        One that follows the music's movement has no weight of its own.
+        """
+        heard = iter(self._weigh(embedding, [rule.hear for rule in rules if rule.follow is None]))
+        weights = [next(heard) if rule.follow is None else 0.0 for rule in rules]
         tokens = self._text.encode([rule.show for rule in rules]).tokens if rules else ()
         return tuple(AudioTerm(t, w * rule.amount) for t, w, rule in zip(tokens, weights, rules, strict=True))

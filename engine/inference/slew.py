@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from engine.core.messages import Rule
+from engine.core.messages import AudioFeatures, Rule
 from engine.inference.hearing import HeardSound
 from tpos_models.diffusion.conditioning import AudioTerm
 
@@ -32,8 +32,13 @@ class SoundSlew:
         self._rules: tuple[Rule, ...] = ()
         self._last_s: float | None = None
 
-    def __call__(self, heard: HeardSound | None, now_s: float, slew_s: float) -> tuple[AudioTerm, ...]:
-        """What steers at `now_s`, where sounds take over with the time constant `slew_s`; () before any was heard."""
+    def __call__(
+        self, heard: HeardSound | None, features: AudioFeatures, now_s: float, slew_s: float
+    ) -> tuple[AudioTerm, ...]:
+        """What steers at `now_s`, where sounds take over with the time constant `slew_s`; () before any was heard.
+
+        What follows the music's movement is as strong as `features` say, at once.
+        """
         gone = 1.0 if self._last_s is None else _gone(now_s - self._last_s, slew_s)
         self._last_s = now_s
         if heard is not None:
@@ -47,7 +52,10 @@ class SoundSlew:
         ]
         x = self._way(now_s, slew_s)
         sound, *rules = self._weights
-        shown = (AudioTerm(term.tokens, weight) for term, weight in zip(self._shows, rules, strict=True))
+        shown = (
+            AudioTerm(term.tokens, weight if rule.follow is None else rule.amount * features.strength(rule.follow))
+            for rule, term, weight in zip(self._rules, self._shows, rules, strict=True)
+        )
         return AudioTerm(self._from, sound * (1 - x)), AudioTerm(self._to, sound * x), *shown
 
     def _turn(self, heard: HeardSound, now_s: float, slew_s: float) -> None:

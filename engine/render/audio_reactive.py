@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.core.messages import AudioFeatures, ShaderAmounts, SoundState
+from engine.core.messages import AudioFeatures, ShaderAmounts
 
 ATTACK_S = 0.012
 """Rise of every pulse: below one frame at 60 Hz, so a hit is on the screen at the next swap, yet never a jump cut."""
@@ -78,7 +78,7 @@ class AudioReactiveLayer:
         """Advance by `dt_s` seconds and say how to draw."""
         bass, _, high_mid, high = features.bands
         hit = self._hit.step(1.0 if features.hit else features.onset, dt_s)
-        beat = self._beat.step(_beat_pulse(features), dt_s)
+        beat = self._beat.step(features.pulse, dt_s)
         bass = self._bass.step(bass, dt_s)
         high = self._high.step(max(high, 0.7 * high_mid), dt_s)
         level = self._level.step(features.level, dt_s)
@@ -93,10 +93,3 @@ class AudioReactiveLayer:
             colour=colour_matrix(math.radians(35.0) * colour * balance, 1.0 + colour * (0.5 * level + 0.35 * hit)),
             grain=amounts.grain * (0.04 + 0.12 * high),
         )
-
-
-def _beat_pulse(features: AudioFeatures) -> float:
-    """1 at the beat, gone half a beat later; only as far as the tempo is known."""
-    if features.bpm <= 0.0 or features.state is not SoundState.OK:
-        return 0.0
-    return features.tempo_confidence * max(0.0, 1.0 - 2.0 * features.beat_phase) ** 2

@@ -9,7 +9,7 @@ from engine.control import presets
 from engine.control.addresses import parse
 from engine.control.hot_reload import PresetWatcher
 from engine.control.show import Show
-from engine.core.messages import Prompt, ShowState
+from engine.core.messages import Follow, Prompt, Rule, ShowState
 from tpos_models.errors import MissingFileError, PresetError
 
 SCENES = [
@@ -96,6 +96,9 @@ def test_defaults_are_those_of_the_show_state() -> None:
         (GOOD + "shader = 3", ["shader = 3", "a table with the keys zoom"]),
         (GOOD + "[[rule]]\nhear = 'rain'", ["rule 1, show is missing", "text"]),
         (GOOD + "[[rule]]\nhear = 'a'\nshow = 'b'\n[[rule]]\nhear = 'a'\nshow = 2", ["rule 2, show = 2", "text"]),
+        (GOOD + "[[rule]]\nshow = 'b'", ["rule 1 has not one of hear and follow"]),
+        (GOOD + "[[cue]]\n[[cue.rule]]\nhear = 'a'\nfollow = 'bass'\nshow = 'b'", ["cue 1: rule 1", "not both"]),
+        (GOOD + "[[rule]]\nfollow = 'treble'\nshow = 'b'", ["rule 1, follow = 'treble'", "accepted", "'bass'"]),
         (GOOD + "[[cue]]\n[[cue]]\n[cue.shader]\nwarp = 9", ["cue 2, shader.warp = 9", "a number 0..1"]),
         (GOOD + "[[cue]]\nweights = [1, 2]", ["cue 1, weights 2 = 2", "0..1"]),
         (GOOD + "[[cue]]\nweights = [1, 0]", ["cue 1, weights has 2 entries", "accepted: 1"]),
@@ -116,6 +119,12 @@ def test_a_broken_preset_names_file_key_and_what_is_accepted(tmp_path: Path, tex
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_a_rule_hears_a_phrase_or_follows_the_music() -> None:
+    look = presets.parse(GOOD + "[[rule]]\nhear = 'rain'\nshow = 'a'\n[[rule]]\nfollow = 'bass'\nshow = 'b'", "mine")
+    assert presets.to_state(look).rules == (Rule("rain", "a"), Rule("", "b", follow=Follow.BASS))
+    assert presets.parse(presets.dump(look), "mine").look == look.look
 
 
 def test_names_paths_and_what_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.core.messages import Rule
+from engine.core.messages import SILENCE, Follow, Rule, SoundState
 from engine.inference.hearing import HeardSound
 from engine.inference.slew import SoundSlew
 from tpos_models.contracts import AudioEmbedding
@@ -42,36 +42,38 @@ def weights(terms: tuple[AudioTerm, ...]) -> list[float]:
 
 def test_what_comes_first_is_there_at_once_and_before_it_there_is_nothing():
     slew = SoundSlew()
-    assert slew(None, 0.0, 0.4) == ()
-    np.testing.assert_allclose(direction(SoundSlew()(heard(30), 0.0, 0.4)), [math.cos(math.pi / 6), 0.5], atol=1e-6)
+    assert slew(None, SILENCE, 0.0, 0.4) == ()
+    np.testing.assert_allclose(
+        direction(SoundSlew()(heard(30), SILENCE, 0.0, 0.4)), [math.cos(math.pi / 6), 0.5], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("fps", [10, 25, 60])
 def test_loudness_follows_with_the_time_constant_whatever_the_frame_rate(fps):
     slew, quiet = SoundSlew(), heard(0, -26.0)
-    slew(heard(0), 0.0, 0.4)
+    slew(heard(0), SILENCE, 0.0, 0.4)
     for frame in range(1, 2 * fps + 1):
-        (weight,) = weights(slew(quiet, frame / fps, 0.4))
+        (weight,) = weights(slew(quiet, SILENCE, frame / fps, 0.4))
         assert weight == pytest.approx(0.5 + 0.5 * math.exp(-frame / fps / 0.4), abs=2e-3)
 
 
 def test_tokens_follow_the_same_curve_however_often_the_encoder_answers():
     said, slew, again = heard(90), SoundSlew(), SoundSlew()
     for one in (slew, again):
-        one(heard(0), 0.0, 0.4)
+        one(heard(0), SILENCE, 0.0, 0.4)
     for frame in range(50):
         at_s, anew = frame * 0.04, heard(90)
         gone = 1 - math.exp(-at_s / 0.4)
         for one, sound in ((slew, said), (again, anew)):
-            np.testing.assert_allclose(direction(one(sound, at_s, 0.4)), [1 - gone, gone], atol=1e-6)
+            np.testing.assert_allclose(direction(one(sound, SILENCE, at_s, 0.4)), [1 - gone, gone], atol=1e-6)
 
 
 def test_no_frame_takes_more_than_a_third_of_a_change_and_two_seconds_are_enough():
     slew, new = SoundSlew(), heard(90)
-    before = direction(slew(heard(0), 0.0, 0.4))
+    before = direction(slew(heard(0), SILENCE, 0.0, 0.4))
     ways = []
     for frame in range(50):
-        now = direction(slew(new, 1.0 + frame / 25, 0.4))
+        now = direction(slew(new, SILENCE, 1.0 + frame / 25, 0.4))
         ways.append(float(np.linalg.norm(now - before)))
         before = now
     assert max(ways) < sum(ways) / 3
@@ -80,28 +82,44 @@ def test_no_frame_takes_more_than_a_third_of_a_change_and_two_seconds_are_enough
 
 def test_a_rule_follows_by_itself_and_one_that_is_new_begins_at_nothing():
     slew = SoundSlew()
-    slew(heard(0, flood=0.8), 0.0, 0.4)
+    slew(heard(0, flood=0.8), SILENCE, 0.0, 0.4)
     both = heard(0, flood=0.8, ash=0.6)
-    _, flood, ash = weights(slew(both, 0.0, 0.4))
+    _, flood, ash = weights(slew(both, SILENCE, 0.0, 0.4))
     assert (flood, ash) == (pytest.approx(0.8), 0.0)
-    _, flood, ash = weights(slew(both, 0.4, 0.4))
+    _, flood, ash = weights(slew(both, SILENCE, 0.4, 0.4))
     assert (flood, ash) == (pytest.approx(0.8), pytest.approx(0.6 * (1 - math.exp(-1))))
     twice = replace(both, rules=(FLOOD, FLOOD))
-    assert len(slew(twice, 0.5, 0.4)) == 4
+    assert len(slew(twice, SILENCE, 0.5, 0.4)) == 4
 
 
 def test_what_ended_ends_and_what_begins_after_it_does_not_turn_out_of_it():
     slew = SoundSlew()
-    slew(heard(0), 0.0, 0.4)
+    slew(heard(0), SILENCE, 0.0, 0.4)
     for now_s in np.arange(0.1, 4.0, 0.1):
-        terms = slew(None, float(now_s), 0.4)
+        terms = slew(None, SILENCE, float(now_s), 0.4)
     assert weights(terms) == [0.0], "not nearly: a still show is to be still"
-    x, y = direction(slew(heard(90), 4.0, 0.4))
+    x, y = direction(slew(heard(90), SILENCE, 4.0, 0.4))
     assert x == pytest.approx(0.0, abs=1e-6)
     assert 0 < y < 0.3
 
 
 def test_without_a_time_constant_it_cuts():
     slew = SoundSlew()
-    slew(heard(0), 0.0, 0.0)
-    np.testing.assert_allclose(direction(slew(heard(90, -26.0), 0.04, 0.0)), [0, 0.5], atol=1e-6)
+    slew(heard(0), SILENCE, 0.0, 0.0)
+    np.testing.assert_allclose(direction(slew(heard(90, -26.0), SILENCE, 0.04, 0.0)), [0, 0.5], atol=1e-6)
+
+
+def test_a_rule_that_follows_the_movement_is_there_with_it_and_gone_with_it():
+    """Whatever the sound resembles, however loud it is beside the room, and without a lag."""
+    nothing = AudioTerm(torch.zeros(1, 2, dtype=torch.float64), 0.0)
+    rules = tuple(Rule("", "light", 0.5, follow) for follow in Follow)
+    sound = replace(heard(0, -38.0), rules=rules, shows=(nothing,) * len(rules))
+    features = replace(
+        SILENCE, level=0.1, bands=(0.2, 0.3, 0.4, 0.5), onset=0.6, bpm=120.0, tempo_confidence=0.8, beat_phase=0.25,
+        state=SoundState.OK,
+    )  # fmt: skip
+    slew = SoundSlew()
+    assert weights(slew(sound, SILENCE, 0.0, 0.4))[1:] == [0.0] * 7
+    moving = weights(slew(sound, features, 0.01, 0.4))[1:]
+    assert moving == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5 * 0.8 * 0.25])
+    assert weights(slew(sound, SILENCE, 0.02, 0.4))[1:] == [0.0] * 7
