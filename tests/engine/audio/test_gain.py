@@ -77,9 +77,9 @@ def room_db(minutes: float, level_db: float) -> float:
 
 def test_a_room_is_known_after_minutes_and_a_build_up_is_not_the_room() -> None:
     assert room_db(0.15, -38.0) == pytest.approx(-14.0, abs=2.5)  # a short film at another level
-    assert room_db(5.0, -38.0) == pytest.approx(-38.0, abs=1.0)
-    assert room_db(5.0, -49.9) == pytest.approx(-49.9, abs=1.5)
-    assert room_db(5.0, -50.0) == -14.0, "a noise floor is no programme"
+    assert room_db(10.0, -38.0) == pytest.approx(-38.0, abs=1.0)
+    assert room_db(10.0, -49.9) == pytest.approx(-49.9, abs=1.5)
+    assert room_db(10.0, -50.0) == -14.0, "a noise floor is no programme"
 
 
 def test_it_stays_within_its_range() -> None:
