@@ -70,10 +70,13 @@ class OfflineShow:
         self._coming: deque[AudioFeatures] = deque()
         self._features = SILENCE
 
-    def listen(self, samples: np.ndarray, end_s: float, state: ShowState) -> None:
-        """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`."""
-        self._coming += self.analyser.process(samples, end_s, state)
-        self.pipeline.listen(self.analyser, state)
+    def listen(self, samples: np.ndarray, end_s: float, then: ShowState, now: ShowState) -> None:
+        """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`.
+
+        They are analysed as the operator had it `then`, and weighed by the rules of the picture that is drawn `now`.
+        """
+        self._coming += self.analyser.process(samples, end_s, then)
+        self.pipeline.listen(self.analyser, now)
 
     def features(self, now_s: float) -> AudioFeatures:
         """Of the newest hop at a moment, which never goes back."""
@@ -110,10 +113,11 @@ def render(
     screen: Screen,
     video: VideoWriter,
     progress: Callable[[float], None],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> int:
     """Play `sound` (n, channels at 44.1 kHz a block) through the show into `video`; returns the number of frames.
 
-    `progress` is told the seconds done. A freeze holds the last frame.
+    `progress` is told the seconds done. A freeze holds the last frame. What was begun is filmed when it is `stopped`.
     """
     coming: deque[Moment] = deque()
     fps = float(video.fps)
@@ -134,9 +138,10 @@ def render(
             while len(coming) >= at_once:
                 film(coming.popleft())
             for block in itertools.islice(blocks, max(0, 1 + round(ahead_s(state) * fps) - len(heard))):
-                show.listen(mono(block), (index + len(heard)) / fps, state)
+                then_s = (index + len(heard)) / fps
+                show.listen(mono(block), then_s, state_at(then_s), state)
                 heard.append(block)
-            if not heard:
+            if not heard or stopped():
                 break
             picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
             coming.append(Moment(now_s, heard.popleft(), state, show.features(now_s), picture))
@@ -198,8 +203,9 @@ def _to_file(
         VideoWriter(film.output, screen.film_size, film.fps, SAMPLE_RATE, channels) as video,
         ended_by_signals() as stopping,
     ):
-        playing = itertools.takewhile(lambda _: not stopping.is_set(), sound)  # Ctrl-C ends sound and film in order
-        frames = render(show, playing, state_at, screen, video, lambda done_s: progress(done_s / length_s))
+        frames = render(
+            show, sound, state_at, screen, video, lambda done_s: progress(done_s / length_s), stopping.is_set
+        )  # Ctrl-C ends sound and film in order
         width, height = video.size
     seconds = frames / film.fps
     return {"output": str(film.output), "frames": frames, "fps": film.fps, "seconds": seconds, "size": [width, height]}

@@ -190,7 +190,7 @@ class ShowState:
     guidance_scale: Annotated[
         float,
         Parameter(
-            "Guidance of the prompt: classifier-free in the reference tier, residual in the others; 1 is none.",
+            "Guidance of the prompt, classifier-free or, up to 2, residual (blend, semantic); 1 is the model's own.",
             high=20.0,
             group="prompt",
         ),

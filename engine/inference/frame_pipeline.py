@@ -36,6 +36,8 @@ from tpos_models.image import fit_picture
 
 ONSET_PUSH = 0.4
 """How much a full onset raises the guidance of the frame it falls into."""
+MOST_RESIDUAL = 2.0
+"""Models of few steps leave their range beyond it (Luo et al. 2023b), and the same fader serves 50 steps."""
 HUNG_S = 20.0
 """A GPU that has not answered for so long will not; a CPU may take its time."""
 QUEUED_FRAMES = 2
@@ -246,7 +248,8 @@ class FramePipeline:
         asked = {name: value for name, value in asked.items() if value >= 0}
         if state.guidance_scale != 1.0:
             asked["guidance_scale"] = state.guidance_scale
-            asked["residual_scale"] = 1.0 if self.model.spec.prediction_type == "sample" else state.guidance_scale
+            residual = min(max(state.guidance_scale, 1.0), MOST_RESIDUAL)
+            asked["residual_scale"] = 1.0 if self.model.spec.prediction_type == "sample" else residual
         return replace(self.plan.guidance, **asked)
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:

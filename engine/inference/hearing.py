@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
+
 from engine.core.messages import AudioFeatures, Heard, Rule, SoundWindow
 from export.cuda_streams import nothing
 from tpos_models.audio.loudness import ROOM_DB
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.diffusion.conditioning import AudioTerm, magnitude
+from tpos_models.errors import RunError
 
 HEAR_EVERY_S = 0.2
 """A new hop of sound is encoded this often; well under a second from a new sound to its picture."""
@@ -92,8 +95,13 @@ class Listener:
         return self.heard
 
     def hear(self, window: SoundWindow, rules: tuple[Rule, ...] = ()) -> HeardSound:
-        """Encode a window now, name what it resembles and weigh the show's rules against it."""
+        """Encode a window now, name what it resembles and weigh the show's rules against it.
+
+        Raises `RunError` where the encoder answers with no numbers.
+        """
         embedding = self.encoder.hear(window.samples, window.end_index, window.time_s)
+        if not bool(torch.isfinite(embedding.tokens).all()):  # it would stay in what glides
+            raise RunError("the audio encoder answers with NaN or infinity")
         embedding = replace(embedding, loudness_db=embedding.loudness_db - window.gain_db)
         phrases, shows = self._strongest(embedding), self._shows(embedding, rules)
         self.heard = HeardSound(embedding, window.room_db, phrases, rules, shows)

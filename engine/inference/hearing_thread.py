@@ -78,7 +78,9 @@ class Hearing:
         """Begin; a thread's first answer is waited for, so that no frame comes too early for the sound."""
         if self._thread is not None:
             self._thread.start()
-            self._box.wait_newer(0, HOLD_S)
+            until_s = self._clock.now() + HOLD_S
+            while not (self._box.wait_newer(0, POLL_S) or self._over() or self._error or self._clock.now() > until_s):
+                pass
         return self
 
     def __exit__(

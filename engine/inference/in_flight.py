@@ -13,6 +13,8 @@ T = TypeVar("T")
 IDLE_S = 0.02
 SPACING = 0.8
 """Of even spacing: less than all of it, or a slow frame would hold up the next."""
+LOOK_S = 0.005
+"""How often it is looked whether the next call is due by now."""
 AHEAD = 2.0
 """Times what beginning took last: so long before a device is done, it is given more."""
 
@@ -75,16 +77,16 @@ class InFlightWorkers(Generic[T]):
             while not (self._over or over()):
                 at_once = self._at_once()
                 start_others(at_once)
-                if number >= at_once or not self._run_one(at_once):
+                if number >= at_once or not self._run_one(at_once, over):
                     time.sleep(IDLE_S)
         finally:
             self._over = True
 
-    def _run_one(self, at_once: int) -> bool:
+    def _run_one(self, at_once: int, over: Callable[[], bool]) -> bool:
         """One call from its beginning to its publication; False where there was none."""
         with self._beginning:
-            if (early_s := self._due_s(at_once) - time.monotonic()) > 0:
-                time.sleep(early_s)
+            while not (self._over or over()) and (early_s := self._due_s(at_once) - time.monotonic()) > 0:
+                time.sleep(min(early_s, LOOK_S))  # and look again: what was slow once may be done by now
             begun_s = time.monotonic()
             call = self._begin()
             if call is None:
@@ -108,7 +110,7 @@ class InFlightWorkers(Generic[T]):
     def _due_s(self, at_once: int) -> float:
         """When the next call is to be begun."""
         if not self._queued:
-            return self._begun_s + SPACING * self._took_s / at_once
+            return self._begun_s + SPACING * self._took_s / at_once if self._ended < self._begun else 0.0
         if self._ended == self._begun:
             return 0.0
         taken_up_s = max(self._begun_s + self._began_in_s, self._ended_s)

@@ -52,6 +52,8 @@ class Listener:
         self._loudest = 0.0
         """Of all the window, dB: what the pictures behind the features were measured against."""
         self._heard: AudioEmbedding | None = None
+        self._answered = 0
+        """The column before which the last answer's window ended."""
 
     @torch.no_grad()
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
@@ -63,9 +65,10 @@ class Listener:
             self._features.clear()
             self._heard = None
         end = self._stream.columns // self._step * self._step
-        if self._heard is None or end not in self._features:
+        if self._heard is None or end != self._answered:
             behind_s = (self._stream.columns - end) * self.window.hop_length / self.window.sample_rate
             self._heard = self._answer(end, loudness_db(samples[-self.window.segment_samples :]), time_s - behind_s)
+            self._answered = end
         return self._heard
 
     def _answer(self, end: int, loudness: float, time_s: float) -> AudioEmbedding:

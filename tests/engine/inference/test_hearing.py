@@ -13,6 +13,7 @@ import torch
 from engine.core.messages import SILENCE, AudioFeatures, Rule, SoundWindow
 from engine.inference.hearing import HeardSound, Listener
 from tpos_models.contracts import AudioEmbedding, AudioWindow, TextEmbedding
+from tpos_models.errors import RunError
 
 WEIGHTS = {"rain": 0.5, "fire": 0.25, "wind": 0.1, "birds": 0.04}
 SOUND = torch.full((2, 3), 7.0)
@@ -63,6 +64,18 @@ def model() -> Any:
 
 def hear(model: Any, *rules: Rule) -> HeardSound:
     return Listener(model).hear(SoundWindow(np.zeros(8, np.float32), 8, 0.0), rules)
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_an_answer_without_numbers_is_an_error_and_what_was_heard_stays(model, monkeypatch, broken):
+    listener, tape = Listener(model), Tape()
+    listener.listen(tape)
+    before, tape.now_s = listener.heard, 1.0
+    answer = model.audio.hear
+    monkeypatch.setattr(model.audio, "hear", lambda *given: replace(answer(*given), tokens=SOUND * broken))
+    with pytest.raises(RunError, match="NaN or infinity"):
+        listener.listen(tape)
+    assert listener.heard is before
 
 
 def test_sound_is_encoded_every_fifth_of_a_second(model):

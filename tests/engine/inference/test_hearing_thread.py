@@ -131,6 +131,27 @@ def test_a_thread_hears_what_the_encoder_hears_and_inference_does_not_encode(mod
     assert "hearing" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_what_is_handed_over_is_taken_before_each_use():
+    """On a GPU its tensors are ready, for the stream that reads them, only then; also while it fades."""
+    taken = list[int]()
+    thread = hearing(Ears(), clock := VirtualClock())
+    thread._box.put(replace(SOUND, take=lambda: taken.append(1)))
+    assert thread.newest(()) is not None
+    thread._asked_s = clock.now()
+    clock.sleep(3.0)
+    assert 0 < weight(thread.newest(())) < 1
+    assert len(taken) == 2
+
+
+def test_a_show_that_is_over_or_deaf_does_not_wait_for_its_first_sound():
+    begun_s = time.monotonic()
+    with Hearing(Ears(), Rain(), WallClock(), threading.Lock(), apart=True, over=lambda: True):
+        pass
+    with hearing(Ears(trouble=[RuntimeError("no")] * 99)):
+        pass
+    assert time.monotonic() - begun_s < 1.0
+
+
 def test_a_failing_encoder_is_said_once_and_tried_again_after_growing_pauses(caplog):
     clock = VirtualClock()
     ears = Ears(clock=clock)

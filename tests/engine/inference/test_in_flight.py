@@ -148,13 +148,13 @@ class Device:
 
     def __init__(self, takes_s: float, giving_s: float) -> None:
         self.times: list[tuple[float, float, float]] = []
-        self._takes_s, self._giving_s, self._free_s = takes_s, giving_s, 0.0
+        self.takes_s, self._giving_s, self._free_s = takes_s, giving_s, 0.0
 
     def begin(self) -> Callable[[], None]:
         begun_s = time.monotonic()
         time.sleep(self._giving_s)
         taken_up_s = max(time.monotonic(), self._free_s)
-        self._free_s = done_s = taken_up_s + self._takes_s
+        self._free_s = done_s = taken_up_s + self.takes_s
         self.times.append((begun_s, taken_up_s, done_s))
         return lambda: time.sleep(max(0.0, done_s - time.monotonic()))
 
@@ -196,6 +196,25 @@ def test_a_device_that_is_idle_is_not_waited_for():
     (_, _, paused_s), (begun_s, _, _), (next_s, _, _) = device.times[1:4]
     assert begun_s - (paused_s + 0.1) < 0.1
     assert next_s - begun_s > 0.2, "and the one behind it when it is nearly done"
+
+
+@pytest.mark.parametrize("queued", [True, False])
+def test_one_slow_call_does_not_hold_up_what_comes_after_it(queued):
+    """How long the last call took is a forecast; it is not slept through where the next is done long before."""
+    ends_s: list[float] = []
+    takes_s = iter([0.02] * 5 + [1.0] + [0.02] * 100)
+
+    def begin() -> Callable[[], None]:
+        device.takes_s = next(takes_s)
+        return device.begin()
+
+    device = Device(0.02, 0.001)
+    InFlightWorkers(begin, lambda nothing: ends_s.append(time.monotonic()), lambda: 2, queued).run(
+        by(lambda: len(ends_s) >= 20)
+    )
+    gaps = sorted(later - earlier for earlier, later in pairwise(ends_s))
+    assert gaps[-1] > 0.9, "the slow one itself"
+    assert gaps[-2] < 0.3
 
 
 def test_what_hangs_does_not_keep_the_process_from_ending():
