@@ -70,11 +70,13 @@ def test_a_recording_over_a_beach(tpos, tmp_path, recordings):
     assert redder[0] > redder[2]  # the lower half, in flames
 
     lines = 2  # the two faces
-    assert Image.open(out / "contact_sheet.png").size == (5 * 192, 20 + (20 + 48) + lines * 20)
-    strip = np.asarray(Image.open(out / "beach_fire.png"))[20:].astype(float)
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.size == (5 * 192, 20 + (20 + 48) + lines * 20)
+    with Image.open(out / "beach_fire.png") as image:
+        strip = np.asarray(image)[20:].astype(float)
     for column, still in enumerate((plain[-1], heard[3], heard[6], heard[9], heard[-1])):
         shown = strip[:, column * 192 : column * 192 + 64]
-        assert np.abs(shown - still).mean() < 4, column
+        assert np.abs(shown - still).mean() < 6, column
 
     links = Links(out / "index.html").found
     assert links == {

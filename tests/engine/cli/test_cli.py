@@ -79,7 +79,6 @@ BAD = [
     (("gallery", "--out", "{}/g", "--only", "fountain"), "did you mean fountain_splash"),
     (("gallery", "--out", "{}/g", "--sounds", "{}/nowhere"), "nowhere: no such folder"),
     (("gallery", "--out", "{}/g", "--seconds", "0"), "more than 0"),
-    (("gallery", "--out", "{}/good.wav"), "good.wav"),
     (("evaluate", "{}/missing.mp4"), "missing.mp4"),
     (("evaluate", "{}/good.wav"), "no pictures"),
     (("evaluate", "{}/text.wav"), "text.wav"),
