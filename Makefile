@@ -1,6 +1,6 @@
 # `make help` lists what there is.
 .POSIX:
-.PHONY: help demo test tests coverage lint fmt faults docs setup setup-test system system-test clean
+.PHONY: help demo gallery test tests coverage lint fmt faults docs setup setup-test system system-test clean
 
 PYTHON ?= python3
 VENV = .venv/bin
@@ -12,6 +12,9 @@ help: ## This list
 
 demo: setup ## Set up everything, then see sound move pictures
 	$(VENV)/tpos demo
+
+gallery: setup ## The scenes and sounds of the paper's page, as films in gallery/
+	$(VENV)/tpos gallery
 
 test: setup-test ## Set up everything, then lint, types and every test
 	@$(MAKE) --no-print-directory -j 2 tests lint

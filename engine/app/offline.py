@@ -106,28 +106,19 @@ class Moment:
     picture: Callable[[], Frame] | None
 
 
-def render(
-    show: OfflineShow,
-    sound: Iterator[np.ndarray],
-    state_at: StateAt,
-    screen: Screen,
-    video: VideoWriter,
-    progress: Callable[[float], None],
-    stopped: Callable[[], bool] = lambda: False,
-) -> int:
-    """Play `sound` (n, channels at 44.1 kHz a block) through the show into `video`; returns the number of frames.
+Pictures = Iterator[tuple[Moment, np.ndarray]]
+"""A film's moments in their order, each with what a screen drew of it: uint8 (height, width, 3)."""
 
-    `progress` is told the seconds done. A freeze holds the last frame. What was begun is filmed when it is `stopped`.
-    """
+
+def play(show: OfflineShow, sound: Iterator[np.ndarray], state_at: StateAt, screen: Screen, fps: float) -> Pictures:
+    """Play `sound` (n, channels at 44.1 kHz a block) through the show; a freeze holds the last frame."""
     coming: deque[Moment] = deque()
-    fps = float(video.fps)
 
-    def film(moment: Moment) -> None:
+    def drawn() -> tuple[Moment, np.ndarray]:
+        moment = coming.popleft()
         if moment.picture:
             screen.show(replace(moment.picture(), time_s=moment.now_s))
-        video.write_video(screen.render(lambda: moment.features, moment.state, moment.now_s), moment.now_s)
-        video.write_audio(moment.block, video.audio_position)
-        progress(moment.now_s)
+        return moment, screen.render(lambda: moment.features, moment.state, moment.now_s)
 
     with ThreadPoolExecutor() as executor:
         blocks, heard = _frame_blocks(sound, fps), deque[np.ndarray]()
@@ -136,17 +127,28 @@ def render(
             state = state_at(now_s)
             at_once = show.pipeline.at_once(state)
             while len(coming) >= at_once:
-                film(coming.popleft())
+                yield drawn()
             for block in itertools.islice(blocks, max(0, 1 + round(ahead_s(state) * fps) - len(heard))):
                 then_s = (index + len(heard)) / fps
                 show.listen(mono(block), then_s, state_at(then_s), state)
                 heard.append(block)
-            if not heard or stopped():
+            if not heard:
                 break
             picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
             coming.append(Moment(now_s, heard.popleft(), state, show.features(now_s), picture))
         while coming:
-            film(coming.popleft())
+            yield drawn()
+
+
+def write(pictures: Pictures, video: VideoWriter, progress: Callable[[float], None]) -> int:
+    """Pictures, each with its moment's sound, into `video`; returns the number of frames.
+
+    `progress` is told the seconds done.
+    """
+    for moment, picture in pictures:
+        video.write_video(picture, moment.now_s)
+        video.write_audio(moment.block, video.audio_position)
+        progress(moment.now_s)
     return video.frames
 
 
@@ -164,7 +166,7 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     picture = starting_picture(look.init_image) if look.init_image else None
     file = AudioFile(audio)
     length_s = min(file.duration_s or float("inf"), film.seconds or float("inf"))
-    sound = _first_seconds(read_sound(file), film.seconds)
+    sound = first_seconds(read_sound(file), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
     show = _open_show(look, picture)
     for line in remarks(show.pipeline.model, state.prompts, state.steps):
@@ -182,10 +184,15 @@ def render_session(session: Session, film: FilmOptions, options: ModelOptions, p
     return _to_file(show, sound, intake.channels, session.state_at, film, len(samples) / rate, progress)
 
 
-def _open_show(options: ModelOptions, picture: np.ndarray | None) -> OfflineShow:
+def open_film_model(options: ModelOptions) -> Model:
+    """The model for a film, whose precision is never what this machine is fastest in."""
     asked = choose_precision(options.precision, options.name)
     precision = None if asked is Precision.AUTO else asked  # nothing here may depend on how fast the machine is
-    model = open_model(options.name, options.size_px, options.additions, precision)
+    return open_model(options.name, options.size_px, options.additions, precision)
+
+
+def _open_show(options: ModelOptions, picture: np.ndarray | None) -> OfflineShow:
+    model = open_film_model(options)
     return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0)
 
 
@@ -203,9 +210,9 @@ def _to_file(
         VideoWriter(film.output, screen.film_size, film.fps, SAMPLE_RATE, channels) as video,
         ended_by_signals() as stopping,
     ):
-        frames = render(
-            show, sound, state_at, screen, video, lambda done_s: progress(done_s / length_s), stopping.is_set
-        )  # Ctrl-C ends sound and film in order
+        playing = play(show, sound, state_at, screen, float(video.fps))
+        pictures = itertools.takewhile(lambda _: not stopping.is_set(), playing)  # Ctrl-C ends sound and film in order
+        frames = write(pictures, video, lambda done_s: progress(done_s / length_s))
         width, height = video.size
     seconds = frames / film.fps
     return {"output": str(film.output), "frames": frames, "fps": film.fps, "seconds": seconds, "size": [width, height]}
@@ -224,7 +231,8 @@ def _frame_blocks(sound: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarra
         yield rest
 
 
-def _first_seconds(sound: Iterator[np.ndarray], seconds: float | None) -> Iterator[np.ndarray]:
+def first_seconds(sound: Iterator[np.ndarray], seconds: float | None) -> Iterator[np.ndarray]:
+    """Blocks of sound at 44.1 kHz up to `seconds`; None: all of them."""
     left = round(seconds * SAMPLE_RATE) if seconds is not None else None
     for block in sound:
         if left is None:

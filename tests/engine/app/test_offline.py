@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from engine.app.offline import FilmOptions, OfflineShow, render, render_file
+from engine.app.offline import FilmOptions, OfflineShow, play, render_file
 from engine.app.options import LookOptions
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.inference.loading import open_model
@@ -77,56 +78,48 @@ def pictures(folder, sound, fps=10.0, **settings) -> np.ndarray:
 
 
 class Watching:
-    """A screen and a film in one that keep what they are told of each frame."""
+    """A screen that is shown nothing."""
 
-    fps, audio_position, frames = 25.0, 0, 0
-
-    def __init__(self) -> None:
-        self.told: list[tuple[float, AudioFeatures]] = []
-
-    def show(self, frame: Frame) -> None:
-        self.frames += 1
+    def show(self, frame: Frame) -> None: ...
 
     def render(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float) -> np.ndarray:
-        self.told.append((now_s, features()))
         return np.zeros((4, 4, 3), np.uint8)
 
-    def write_video(self, *_: object) -> None: ...
 
-    write_audio = write_video
-
-
-def watched(sound, state_at, stopped=lambda: False) -> Watching:
+def played(sound, state_at) -> list[tuple[float, AudioFeatures]]:
+    """What the reactive layer is told, frame by frame."""
     watching: Any = Watching()
-    blocks = iter([sound.astype(np.float32)[:, None]])
     show = OfflineShow(open_model("pocket", precision=Precision.FP32))
-    render(show, blocks, state_at, watching, watching, lambda done_s: None, stopped)
-    return watching
+    blocks = iter([sound.astype(np.float32)[:, None]])
+    return [(moment.now_s, moment.features) for moment, _ in play(show, blocks, state_at, watching, 25.0)]
 
 
 def test_what_moves_the_reactive_layer_is_the_moments_own():
     """Though the sound is heard ahead: a click is a hit in its own frame, and so does the operator's trim count."""
     hiss = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE)
     plain, trimmed = ShowState(agc=False, motion=0.0), ShowState(agc=False, motion=0.0, audio_gain_db=-24.0)
-    told = watched(hiss, lambda now_s: plain if now_s < 1.5 else trimmed).told
+    told = played(hiss, lambda now_s: plain if now_s < 1.5 else trimmed)
     level = np.array([features.level for _, features in told])
     assert level[30:38].min() > 0.9 * level[30]
     assert level[45] < 0.7 * level[30]
     click = 0.001 * hiss
     click[round(1.0 * RATE) : round(1.01 * RATE)] = 0.9
-    hits = [now_s for now_s, features in watched(click, lambda now_s: plain).told if features.onset > 0.5]
+    hits = [now_s for now_s, features in played(click, lambda now_s: plain) if features.onset > 0.5]
     assert 0.95 <= hits[0] <= 1.1
 
 
-def test_what_is_stopped_ends_with_what_was_begun():
-    asked: list[int] = []
+def test_a_film_that_is_stopped_ends_with_what_was_drawn(tmp_path):
+    """Whatever was heard ahead: as by Ctrl-C, in the middle of a long film."""
+    sf.write(tmp_path / "long.wav", np.zeros(20 * RATE, np.float32), RATE)
 
-    def stopped() -> bool:
-        asked.append(1)
-        return len(asked) > 5
+    def progress(share: float) -> None:
+        if share > 0.1:
+            signal.raise_signal(signal.SIGINT)
 
-    frames = watched(np.zeros(4 * RATE), lambda now_s: ShowState(slew_s=10.0), stopped).frames
-    assert frames == 5
+    look = LookOptions(prompt="a beach", settings=STILL | {"slew_s": 10.0})
+    summary = render_file(tmp_path / "long.wav", FilmOptions(tmp_path / "f.mp4", (64, 64), 10.0), look, progress)
+    assert 20 <= summary["frames"] <= 25
+    assert read_video_info(tmp_path / "f.mp4").frames == summary["frames"]
 
 
 def test_louder_is_stronger_without_any_flag(tmp_path):
