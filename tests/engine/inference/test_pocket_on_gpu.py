@@ -118,8 +118,8 @@ def test_tokens_of_the_hosts_go_to_the_gpu_once_a_frame_and_nobody_waits(on_meta
     for module in (frame_pipeline, plan):
         monkeypatch.setattr(module, "to_device", sent.to_device)
     with sent:
-        for _ in range(3):
-            pipeline.frame(state, LOUD)
+        evaluations = [pipeline.frame(state, LOUD).evaluations for _ in range(3)]
+    assert evaluations == [{Tier.BLEND: 1, Tier.SEMANTIC: 2, Tier.REFERENCE: 3}[tier]] * 3
     assert sent.count == 3 * 2, "tokens, and what is leaked into the noise; that itself moved once"
 
 
