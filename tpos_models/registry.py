@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from tpos_models.contracts import Model
 from tpos_models.errors import InputError
 from tpos_models.network import Network, Runner, run_in_torch
@@ -49,7 +51,7 @@ def available() -> tuple[Available, ...]:
     )
     random = (Available(f"random:{name}", "anywhere, for benchmarks", "random weights") for name in ARCHITECTURES)
     folder = Available("FOLDER", "GPU, slow on a CPU", "any diffusers folder of that family")
-    return (Available(POCKET, "any CPU, live", "built in, 256x256, no download"), *known, folder, *random)
+    return (Available(POCKET, "any CPU or NVIDIA GPU, live", "built in, 256x256, no download"), *known, folder, *random)
 
 
 def load(
@@ -65,24 +67,36 @@ def load(
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
     `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
-    takes no additions. `precision` is what modules are built in where a runner runs them as they are, `device_name`
-    where they lie (`stable_diffusion.devices.choose_device`). With `whole_steps` a Stable Diffusion model's runner is
-    given whole steps and decodes (`Model.step`, `Model.pixels`).
+    takes no additions. `precision` is what Stable Diffusion's modules are built in where a runner runs them as they
+    are, `device_name` where a model's lie (see `device`). With `whole_steps` the runner is given whole steps and
+    decodes (`Model.step`, `Model.pixels`).
     """
     if name == POCKET:
         from tpos_models.pocket import model
 
         _check_plain(size_px, additions)
-        return model.load(runner, runner_name)
+        return model.load(runner, runner_name, device=device(name, device_name), whole_steps=whole_steps)
     from tpos_models import stable_diffusion
-    from tpos_models.stable_diffusion.devices import choose_device, choose_precision
+    from tpos_models.stable_diffusion.devices import choose_precision
 
-    device = choose_device(device_name)
-    dtype = choose_precision(precision, device)
+    here = device(name, device_name)
+    dtype = choose_precision(precision, here)
     loras = tuple(stable_diffusion.Lora.parse(lora) for lora in additions.loras)
     return stable_diffusion.load(
-        name, device, dtype, loras, runner, runner_name, size_px, additions.audio_encoder, whole_steps
+        name, here, dtype, loras, runner, runner_name, size_px, additions.audio_encoder, whole_steps
     )
+
+
+def device(name: str, asked: str = "auto") -> torch.device:
+    """Where a model's modules lie: `pocket`'s on an NVIDIA GPU or the CPU, others wherever torch computes.
+
+    `asked` as `stable_diffusion.devices.choose_device` takes it, for `pocket` "auto" or "cpu".
+    """
+    if name == POCKET:
+        return torch.device("cuda" if asked == "auto" and torch.cuda.is_available() else "cpu")
+    from tpos_models.stable_diffusion.devices import choose_device  # and all of diffusers with it
+
+    return choose_device(asked)
 
 
 def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:

@@ -13,6 +13,7 @@ from engine.core import console
 from engine.core.clock import VirtualClock
 from engine.core.messages import GuidanceTier, ShowState, SoundWindow
 from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.loading import own_precision
 from engine.inference.plan import eager_plan
 from export import onnx_export, tensorrt
 from tpos_models import registry
@@ -25,8 +26,8 @@ from tpos_models.stable_diffusion.architectures import PREFIX
 from tpos_models.stable_diffusion.random_encoder import random_tpos_networks
 from tpos_models.stable_diffusion.tokens import MAX_TOKENS
 
-TARGETS = {"onnx": "fp32", "tensorrt": "fp16"}
-"""What can be built, and in which precision unless told."""
+TARGETS = ("onnx", "tensorrt")
+"""What can be built: files in float32 unless told, engines in what plays."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def build_model(options: BuildOptions, notify: Callable[[str], None] | None) -> 
 
 
 def _ears(name: str) -> tuple[Network, ...]:
-    """The networks a Stable Diffusion model hears with where they do not run on its runner: pocket's.
+    """The networks a model hears with where they do not run on its runner: pocket's.
 
     With `random:` models the paper's own leave, MAP among them, where they can write for the model: not for SDXL.
     """
@@ -115,7 +116,7 @@ Build = Callable[[Network, Tensors | None, console.Progress], dict[str, Any]]
 
 
 def _onnx(options: BuildOptions) -> Build:
-    precision = options.precision or TARGETS["onnx"]
+    precision = options.precision or "fp32"
 
     def build(network: Network, real: Tensors | None, _progress: console.Progress) -> dict[str, Any]:
         kept = onnx_export.cached_path(network, precision=precision)
@@ -135,8 +136,8 @@ def _onnx(options: BuildOptions) -> Build:
 
 
 def _tensorrt(options: BuildOptions) -> Build:
-    precision = options.precision or TARGETS["tensorrt"]
     library = choose_library(options.gpu)
+    precision = options.precision or own_precision(library, options.model)
     label = tensorrt.gpu_label(library, options.gpu)
 
     def build(network: Network, real: Tensors | None, progress: console.Progress) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from engine.audio.sound_file import AudioFile
 from engine.audio.soundtrack import soundtrack
 from engine.core.clock import WallClock
 from engine.core.console import Progress
-from engine.inference.loading import open_model
+from engine.inference.fallback import Backend
+from engine.inference.loading import open_on
 from tpos_models.audio.loudness import loudness_db
+from tpos_models.registry import POCKET
 
 LIVE_S = 10.0
 SHOWN = 3
@@ -37,7 +39,7 @@ def hear_source(
 
 def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progress) -> dict[str, Any]:
     """`hear_source` of mono samples at 44.1 kHz."""
-    model = open_model("pocket")
+    model = open_on(Backend("onnx"), POCKET)  # a GPU would draw, not hear
     asked = phrases or list(model.audio.phrases)
     joint = model.text.encode(asked).joint
     window = model.audio.window

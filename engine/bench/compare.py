@@ -147,7 +147,7 @@ def _alternate(model: Model, pipeline: Any, steps: int, seconds: float, notify: 
 def _theirs(model: Model, pipeline: Any, steps: int) -> Callable[[], np.ndarray]:
     """One frame of diffusers' pipeline: RGB (height, width, 3), 0..1."""
     spec = model.spec
-    tokens = model.text.encode([PROMPT]).tokens
+    tokens = model.text.encode([PROMPT]).tokens.to(model.device)
     generator = torch.Generator().manual_seed(0)
     z = torch.randn((1, spec.latent_channels, *spec.sample_size), generator=generator).to(model.device)
     height, width = (side * spec.scale for side in spec.sample_size)

@@ -47,9 +47,7 @@ class RunnerKind:
 
 
 def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
-    def missing(model: str) -> str:
-        if model == registry.POCKET:
-            return "pocket lives on the CPU"
+    def missing(_model: str) -> str:
         for needed in (cuda_graphs.available, here):
             found, words = needed()
             if not found:
@@ -59,21 +57,18 @@ def _gpu_missing(here: Callable[[], tuple[bool, str]]) -> Callable[[str], str]:
     return missing
 
 
-def _on_gpu(_model: str) -> tuple[Precision, ...]:
-    return Precision.FP16, Precision.FP32
+def _compiled(model: str) -> tuple[Precision, ...]:
+    """`pocket`, which a GPU draws in no time, looks there as on a CPU unless it is told otherwise."""
+    return (Precision.FP32, Precision.FP16) if model == registry.POCKET else (Precision.FP16, Precision.FP32)
 
 
 def _in_torch(model: str) -> tuple[Precision, ...]:
-    from tpos_models.stable_diffusion.devices import choose_device  # and all of diffusers with it
-
-    on_cpu = model == registry.POCKET or choose_device().type == "cpu"
-    return (Precision.FP32,) if on_cpu else _on_gpu(model)
+    on_cpu = model == registry.POCKET or registry.device(model).type == "cpu"
+    return (Precision.FP32,) if on_cpu else (Precision.FP16, Precision.FP32)
 
 
 def _off_gpu(model: str) -> str:
-    from tpos_models.stable_diffusion.devices import choose_device
-
-    return "torch plays on the CPU already" if model == registry.POCKET or choose_device().type == "cpu" else ""
+    return "torch plays on the CPU already" if registry.device(model).type == "cpu" else ""
 
 
 def _tensorrt(library: tensorrt.Library) -> RunnerKind:
@@ -84,7 +79,7 @@ def _tensorrt(library: tensorrt.Library) -> RunnerKind:
     return RunnerKind(
         library,
         _gpu_missing(lambda: tensorrt.available(library)),
-        _on_gpu,
+        _compiled,
         lambda precision: tensorrt.runner(library, precision, notify=building),
         whole_steps=True,
     )
@@ -98,12 +93,13 @@ def _preparing() -> None:
 
 RUNNERS: tuple[RunnerKind, ...] = (
     *(_tensorrt(library) for library in tensorrt.LIBRARIES),
-    RunnerKind("cuda", _gpu_missing(cuda_graphs.available), _on_gpu, lambda _: cuda_graphs.runner()),
+    RunnerKind("cuda", _gpu_missing(cuda_graphs.available), _in_torch, lambda _: cuda_graphs.runner()),
     RunnerKind(
         "onnx",
         lambda model: "" if model == registry.POCKET else "ONNX Runtime plays pocket only",
         lambda _: onnx_runner.PRECISIONS,
         lambda precision: onnx_runner.runner(precision, notify=_preparing),
+        "cpu",
     ),
     RunnerKind("torch", lambda _: "", _in_torch, lambda _: run_in_torch),
     RunnerKind("cpu", _off_gpu, lambda _: (Precision.FP32,), lambda _: run_in_torch, "cpu"),
@@ -125,6 +121,11 @@ def passed_over(name: str) -> tuple[str, ...]:
 def precisions(name: str) -> tuple[Precision, ...]:
     """What a model can be computed in on this machine's best runner for it, that runner's own first."""
     return _kind(runners(name)[0]).precisions(name)
+
+
+def own_precision(runner: str, name: str) -> Precision:
+    """What a runner computes a model in where it is asked for nothing."""
+    return _kind(runner).precisions(name)[0]
 
 
 def choose_precision(asked: str | None, name: str) -> Precision | None:

@@ -9,9 +9,10 @@ from functools import partial
 import torch
 
 from engine.inference.cuda_graph import CALLS_TO_CAPTURE, Capture, CapturedSampler
-from export.cuda_graphs import Replayed
+from export.cuda_graphs import Replayed, to_device
 from export.tensorrt import LIBRARIES
 from tpos_models.contracts import Decoder, Model
+from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.guidance import Guidance
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.plms import PAPER, PlmsSampler
@@ -49,8 +50,22 @@ class Plan:
 
     def draw(self, request: SampleRequest) -> tuple[Sampled, torch.Tensor]:
         """A frame and its pixels."""
-        sampled = self.sampler(request)
+        sampled = self.sampler(_placed(request))
         return sampled, self.decode(sampled.x0) if sampled.pixels is None else sampled.pixels
+
+
+def _placed(request: SampleRequest) -> SampleRequest:
+    """The request with its conditions where its noise lies: tokens of the host's are sent as one, nobody waits.
+
+    The request that comes from the pipeline keeps the host's, which can be compared and read without the GPU.
+    """
+    conditions, device = request.conditions, request.noise.device
+    if not isinstance(conditions, Conditions) or conditions.text.device == device:
+        return request
+    sets = (conditions.text, conditions.null, conditions.uncond, *(term.tokens for term in conditions.audio))
+    text, null, uncond, *sounds = to_device(torch.stack(sets), device)
+    audio = tuple(replace(term, tokens=tokens) for term, tokens in zip(conditions.audio, sounds, strict=True))
+    return replace(request, conditions=Conditions(text, null, uncond if conditions.negative else null, audio))
 
 
 def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = False) -> Plan:

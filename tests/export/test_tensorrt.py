@@ -52,12 +52,14 @@ def every_network() -> dict[str, Network]:
     denoiser, decoder = recipe.denoiser(), recipe.decoder()
     frame = (denoiser, step_network(denoiser, 0.8), decoder, pixels_network(decoder))
     tiny = (recipe.text_encoder(), *frame, *random_tpos_networks(32))
-    return {network.name: network for network in (*tiny, *pocket.networks())}
+    draws, decodes = pocket.picture_networks()
+    whole = (step_network(draws, pocket.SPEC.guidance.quantile), pixels_network(decodes))
+    return {network.name: network for network in (*tiny, *pocket.networks(), *whole)}
 
 
 NAMES = (
     "text_encoder", "denoiser-64x64", "step-64x64", "decoder-64x64", "pixels-64x64", "tpos-segment", "tpos-temporal",
-    "pocket-segment", "pocket-temporal", "pocket-denoiser", "pocket-decoder",
+    "pocket-segment", "pocket-temporal", "pocket-denoiser", "pocket-decoder", "pocket-step", "pocket-pixels",
 )  # fmt: skip
 
 

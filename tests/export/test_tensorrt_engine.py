@@ -39,7 +39,8 @@ def load(
     runner: Runner, whole_steps: bool = False, loras: tuple[str, ...] = (), name: str = "random:tiny-lcm"
 ) -> Model:
     additions = Additions(loras, "pocket")
-    return registry.load(name, runner, "tensorrt_rtx", (64, 64), additions, whole_steps=whole_steps)
+    size_px = None if name == "pocket" else (64, 64)
+    return registry.load(name, runner, "tensorrt_rtx", size_px, additions, whole_steps=whole_steps)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,11 @@ def test_frames_in_silence_and_sound_are_eager_torchs_in_any_order(trt, eager, t
 def test_frames_of_sdxl_are_eager_torchs(trt, tmp_path, tier):
     name = "random:tiny-sdxl"
     same_frames(load(strict_gpu.runner(trt, tmp_path), True, name=name), load(run_in_torch, name=name), tier, 2)
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_frames_of_pocket_are_eager_torchs(trt, tmp_path, tier):
+    same_frames(load(strict_gpu.runner(trt, tmp_path), True, name="pocket"), load(run_in_torch, name="pocket"), tier, 1)
 
 
 def same_frames(model: Model, eager: Model, tier: Tier, steps: int) -> None:

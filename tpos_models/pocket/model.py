@@ -10,23 +10,53 @@ import torch
 
 from tpos_models import weights
 from tpos_models.contracts import Encoder, Model
+from tpos_models.diffusion.step import pixels_network, step_network
 from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
 from tpos_models.pocket.codec import load_codec
-from tpos_models.pocket.networks import SPEC, WEIGHTS, audio_encoder_networks, picture_networks
+from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, picture_networks
 from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.text import PocketText
 
 PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
 
 
-def load(runner: Runner = run_in_torch, name: str = "torch", folder: Path = WEIGHTS) -> Model:
-    """`pocket` on a runner; raises `ModelError` or `MissingFileError` when its weights are damaged or gone."""
-    text = PocketText.load(folder)
-    segment, temporal = (runner(network) for network in audio_encoder_networks(folder))
-    denoiser, decoder = (runner(network) for network in picture_networks(folder))
-    audio = PocketAudioEncoder(_first(segment), _three(temporal), folder)
-    return Model(SPEC, text, audio, _first(denoiser), _first(decoder), _encoder(folder), name, noise_flow=scene_flow)
+def load(
+    runner: Runner = run_in_torch,
+    name: str = "torch",
+    folder: Path = WEIGHTS,
+    device: torch.device = CPU,
+    whole_steps: bool = False,
+) -> Model:
+    """`pocket` on a runner; raises `ModelError` or `MissingFileError` when its weights are damaged or gone.
+
+    What draws lies on `device`. Text and audio encoder stay on the host, where a few milliseconds do for either: what
+    they say is read there, by the scores of phrases and by `scene_flow`, and a prompt's tokens are 2 kB to send.
+    `whole_steps` loads `Model.step` and `Model.pixels`.
+    """
+    text, hears = PocketText.load(folder), runner if device.type == "cpu" else run_in_torch
+    segment, temporal = (hears(network) for network in audio_encoder_networks(folder))
+    denoiser, decoder = picture_networks(folder, device)
+    denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
+    step = pixels = None
+    if whole_steps:
+        step, pixels = runner(step_network(denoiser, SPEC.guidance.quantile)), runner(pixels_network(decoder))
+    else:
+        denoise()
+        decode()
+    return Model(
+        SPEC,
+        text,
+        PocketAudioEncoder(_first(segment), _three(temporal), folder),
+        lambda x_t, t, tokens: denoise()(x_t, t, tokens)[0],
+        lambda latents: decode()(latents)[0],
+        _encoder(folder, device),
+        name,
+        device,
+        noise_flow=scene_flow,
+        step=step,
+        pixels=pixels,
+    )
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:
@@ -41,13 +71,13 @@ def _first(run: Run) -> Callable[..., torch.Tensor]:
     return lambda *tensors: run(*tensors)[0]
 
 
-def _encoder(folder: Path) -> Encoder:
+def _encoder(folder: Path, device: torch.device) -> Encoder:
     """The codec's other half in torch, read when a show first starts from a picture."""
-    codec = cache(lambda: load_codec(folder))
+    encoder = cache(lambda: load_codec(folder).encoder.to(device))
 
     @torch.inference_mode()
     def encode(image: torch.Tensor) -> torch.Tensor:
-        latents: torch.Tensor = codec().encoder(image)
+        latents: torch.Tensor = encoder()(image.to(device))
         return latents
 
     return encode

@@ -23,6 +23,7 @@ from tpos_models.pocket.scene import CONDITIONS, PLACES, scene, to_tokens
 
 WEIGHTS = Path(__file__).parent / "weights"
 PACKAGE = Path(tpos_models.__file__).parent
+CPU = torch.device("cpu")
 
 SHAPED_BY = {
     "pocket-segment": ("pocket/networks.py", "pocket/audio_networks.py", "audio/encoder.py"),
@@ -47,21 +48,21 @@ SPEC = ModelSpec(
 )
 
 
-def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
+def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tuple[Network, Network]:
     """Denoiser and decoder."""
     channels, (height, width) = SPEC.latent_channels, SPEC.sample_size
 
     def latents(batch: int) -> torch.Tensor:
-        return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(batch))
+        return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(batch)).to(device)
 
     def denoiser_example(batch: int) -> tuple[torch.Tensor, ...]:
         tokens = torch.randn(batch, SPEC.tokens, SPEC.token_size, generator=torch.Generator().manual_seed(batch))
-        return latents(batch), torch.full((batch,), SPEC.timesteps[0]), tokens
+        return latents(batch), torch.full((batch,), SPEC.timesteps[0], device=device), tokens.to(device)
 
     evaluations = cache(lambda: _evaluations(denoiser, latents(len(PLACES))))
     denoiser = Network(
         "pocket-denoiser",
-        lambda: _load_denoiser(folder),
+        lambda: _load_denoiser(folder).to(device),
         denoiser_example,
         ("x_t", "t", "tokens"),
         ("prediction",),
@@ -70,7 +71,7 @@ def picture_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
     )
     decoder = Network(
         "pocket-decoder",
-        lambda: load_codec(folder).decoder,
+        lambda: load_codec(folder).decoder.to(device),
         lambda batch: (latents(batch),),
         ("latents",),
         ("image",),
@@ -84,14 +85,14 @@ def _evaluations(denoiser: Network, noise: torch.Tensor) -> dict[int, list[Tenso
     """At every timestep: every place, under one condition after the other, each from a noise of its own."""
     schedule, denoise = NoiseSchedule(SPEC), run_in_torch(denoiser)
     weather = itertools.cycle(CONDITIONS)
-    tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None] for place in PLACES]
+    tokens = [to_tokens(scene({place: 1.0}, {next(weather): 0.9}))[None].to(noise) for place in PLACES]
     x_t = list(noise.split(1))
     found: dict[int, list[Tensors]] = {}
     for i, step in enumerate(SPEC.timesteps):
         if i:
             last = found[SPEC.timesteps[i - 1]]
             x_t = [schedule.add_noise(denoise(*one)[0], z, step) for one, z in zip(last, noise.split(1), strict=True)]
-        found[step] = [(x, torch.full((1,), step), one) for x, one in zip(x_t, tokens, strict=True)]
+        found[step] = [(x, torch.full((1,), step, device=x.device), one) for x, one in zip(x_t, tokens, strict=True)]
     return found
 
 

@@ -57,6 +57,8 @@ class NoiseFeatures(nn.Module):
     """(fields, size, CELLS): for the columns of each field of `maps`. Constants multiply fastest from the left."""
     along: torch.Tensor
     """(6, CELLS, size): the profiles' steps and blurs."""
+    chosen: torch.Tensor
+    """(fields,): each field's channel and sampler across; a list would be sent to a GPU in every call."""
 
     def __init__(self, size: int = CELLS) -> None:
         super().__init__()
@@ -74,12 +76,12 @@ class NoiseFeatures(nn.Module):
         fields += [(channel, sigmas.index(down), sigmas.index(across)) for channel, down, across in STRETCHED]
         tiles = [(channel, len(sigmas) + widths.index(width)) for channel, width in TILES]
         fields += [(channel, tile, tile) for channel, tile in tiles]
-        self._fields = [channel * len(samplers) + across for channel, _, across in fields]
         along = [self.block(width) for width in BLOCKS] + [self.blur(sigma) for sigma in LEVELS[1:]]
         for name, matrix in (
             ("across", torch.cat(samplers)),
             ("down", torch.stack([samplers[down] for _, down, _ in fields])),
             ("along", torch.stack([one.T for one in along])),
+            ("chosen", torch.tensor([channel * len(samplers) + across for channel, _, across in fields])),
         ):
             self.register_buffer(name, matrix, persistent=False)
         centre = (torch.arange(size) + 0.5) / size
@@ -131,7 +133,7 @@ class NoiseFeatures(nn.Module):
         """Everything there is to see of z at each position: (B, 4, 32, 32) to (B, MAPS, size, size)."""
         n = self.size
         samplers = (self.across @ z.transpose(2, 3)).view(-1, CHANNELS * (len(self.across) // n), n, CELLS)
-        fields = self.down @ samplers[:, self._fields].transpose(2, 3)
+        fields = self.down @ samplers[:, self.chosen].transpose(2, 3)
         rows = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, n)
         moods = self.moods(z)[:, :, None, None].expand(-1, -1, n, n)
         coordinates = self.coordinates().expand(z.shape[0], -1, -1, -1)

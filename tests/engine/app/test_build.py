@@ -38,6 +38,8 @@ def test_engines_are_built_of_whole_steps_and_of_pixels():
     plays = record(BuildOptions(MODEL, to="tensorrt", size_px=SIZE_PX))
     assert list(plays.networks) == ["text_encoder", "step-64x64", "pixels-64x64"]
     assert set(plays.inputs) == set(plays.networks)
+    pocket = record(BuildOptions(to="tensorrt"))
+    assert list(pocket.networks) == ["pocket-segment", "pocket-temporal", "pocket-step", "pocket-pixels"]
 
 
 def test_with_sdxl_two_tokenizers_feed_one_network_and_pockets_encoder_hears():

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 import torch
-from capture_lint import META, CaptureLint
+from capture_lint import META, CaptureLint, NothingSent
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
@@ -42,7 +42,7 @@ def linted_once(network: Run) -> Run:
         assert all(tensor.device == META for tensor in tensors), "a tensor is left on the host"
         shapes = tuple(tensor.shape for tensor in tensors)
         if shapes not in answers:
-            with CaptureLint():
+            with NothingSent(), CaptureLint():
                 answers[shapes] = network(*tensors)
         return answers[shapes]
 
@@ -54,7 +54,7 @@ def lint(execute: Run) -> Run:
 
     def run(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         on_device = [torch.empty(tensor.shape, dtype=tensor.dtype, device=META) for tensor in tensors]
-        with CaptureLint():
+        with NothingSent(), CaptureLint():
             return execute(*on_device)
 
     return run
@@ -154,9 +154,11 @@ def test_a_frame_of_whole_steps_is_few_launches_around_them(whole, tier, steps):
         (lambda x: x * float(x.sum()), "the host waits"),
         (lambda x: x + torch.randn(x.shape, device=META), "random numbers"),
         (lambda x: x[x > 0], "depends on data"),
-        (lambda x: x * torch.tensor(2.0), "on cpu"),
+        (lambda x: x * torch.ones(3), "on cpu"),
+        (lambda x: x[[0, 2]], "a list of numbers"),
+        (lambda x: x * torch.tensor(2.0), "numbers are sent"),
     ],
 )
 def test_what_cannot_be_captured_is_found(wrong, why):
-    with pytest.raises(AssertionError, match=why), CaptureLint():
+    with pytest.raises(AssertionError, match=why), NothingSent(), CaptureLint():
         wrong(torch.empty(3, device=META))
