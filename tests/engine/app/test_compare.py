@@ -55,6 +55,17 @@ def test_films_of_any_size_rate_and_length(films: list[Path], tpos: Callable[...
     assert (tmp_path / "compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_where_nothing_can_be_measured_it_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    still = film(tmp_path / "still.mp4", np.tile([0.5, -0.5], RATE // 2), (0, 0, 0), (48, 48), 10.0)
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(still), f"{tmp_path}/./still.mp4", "--json"])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 0, err
+    one, two = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))["films"]
+    assert one["lag_s"] is one["lag_alias_s"] is one["clip_score"] is None
+    assert (one["film"], two["film"]) == (str(still), f"{tmp_path}/./still.mp4")  # their names alone would be one
+
+
 def test_the_table_has_a_film_a_column(films: list[Path], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as ended:
         main(["compare", *map(str, films)])
@@ -124,9 +135,3 @@ def test_what_cannot_be_compared_is_one_line(
     assert out == ""
     assert line in err
     assert len(err.strip().splitlines()) == 1
-
-
-def test_json_has_no_number_that_is_none(films: list[Path], capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit):
-        main(["compare", *map(str, films), "--json"])
-    json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))

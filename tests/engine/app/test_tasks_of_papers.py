@@ -71,8 +71,8 @@ def test_music_morphs_without_cuts(draw):
     frames = draw("morph.mp4")
     whole = np.abs(frames[-1] - frames[1]).mean()
     steps = [np.abs(b - a).mean() for a, b in pairwise(frames[1:])]
-    assert whole > 2
-    assert max(steps) < 3 * whole
+    assert whole > 10
+    assert max(steps) < whole
 
 
 def test_each_task_has_its_command():
