@@ -49,13 +49,15 @@ def evaluate(
 ) -> None:
     """How well a film follows its sound: AV-Align, lagged correlation, warp error, and what a CLIP sees."""
     from engine.app.evaluate import as_dict, evaluate_film, open_clip, open_film
+    from export.media.writing import writing
     from tpos_models.metrics.plot import plot as draw
 
     _check_picture("--plot", plot)
     with console.progress("watching", quiet=json) as progress:
         measured = evaluate_film(open_film(source), open_clip(clip), prompt, heard, progress)
     if plot is not None:
-        draw(measured, plot)
+        with writing(plot):
+            draw(measured, plot)
     if json:
         console.result(as_dict(measured), json)
         return
@@ -75,13 +77,15 @@ def compare(
     """Films side by side: the measures of `tpos evaluate`, and one picture of frames and curves."""
     from engine.app.compare import compare_films
     from engine.app.evaluate import open_clip
+    from export.media.writing import writing
     from tpos_models.metrics.plot import plot_side_by_side
 
     _check_picture("--out", out)
     with console.progress("watching", quiet=json) as progress:
         compared = compare_films(sources, open_clip(clip), prompt, heard, frames, progress)
     if out is not None:
-        plot_side_by_side([film.strip for film in compared.films], out)
+        with writing(out):
+            plot_side_by_side([film.strip for film in compared.films], out)
     if json:
         console.result(compared.as_dict(), json)
         return

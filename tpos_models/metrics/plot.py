@@ -102,7 +102,9 @@ def _shape(strip: Strip) -> float:
 
 def _caption(axes: Axes, strip: Strip) -> None:
     measures = "   ".join(f"{row.name} {row.value}" for row in strip.evaluation.rows())
-    axes.annotate(strip.name, (0, 1), (0, 16), "axes fraction", "offset points", fontsize=10, weight="bold")
+    axes.annotate(
+        strip.name, (0, 1), (0, 16), "axes fraction", "offset points", fontsize=10, weight="bold", parse_math=False
+    )
     axes.annotate(measures, (0, 1), (0, 4), "axes fraction", "offset points", fontsize=8)
 
 
