@@ -3,52 +3,83 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.app.hear import name_sounds
+from engine.app.hear import hear_segments
 from engine.core.console import Progress
 from engine.recording.session import RECORD, VIDEO, open_session
 from export.media.reading import VideoInfo, read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, MediaError, MissingFileError
-from tpos_models.metrics.clip import HubClip
+from tpos_models.metrics.clip import Clip, HubClip
 from tpos_models.metrics.film import LEAST_FRAMES, Evaluation, evaluate
 from tpos_models.stable_diffusion import hub
 
 
-def evaluate_film(
-    source: str, clip: Path | None, prompt: str | None, heard: str | None, progress: Progress
-) -> Evaluation:
-    """Measure a video file, or a session by its folder or name; raises `InputError`.
+@dataclass(frozen=True)
+class Source:
+    """A film that can be measured, and the prompt it began with."""
 
-    `clip` is a folder of CLIP, by default the fetched one if any; without one there is no CLIP direction. `prompt` is
-    by default the session's, `heard` what the built-in encoder hears most of.
-    """
-    video, shown = _find(source)
+    video: Path
+    info: VideoInfo
+    prompt: str
+
+
+Watch = Callable[[int, np.ndarray], None]
+"""Called with every frame's number and the frame, RGB uint8 (H, W, 3)."""
+
+
+def open_clip(folder: Path | None) -> Clip | None:
+    """The CLIP of a folder, by default the fetched one if any; raises `ModelError`."""
+    found = folder or hub.cached(hub.CLIP)
+    return HubClip(found) if found else None
+
+
+def open_film(source: str) -> Source:
+    """A video file, or a session by its folder or name; raises `InputError`."""
+    video, prompt = _find(source)
     info = read_video_info(video)
-    if 0 < info.frames < LEAST_FRAMES:
+    if not info.frames:
+        raise MediaError(f"{video}: no pictures; a video with a sound track would be accepted")
+    if info.frames < LEAST_FRAMES:
         raise InputError(f"{video}: {info.frames} frames; a film of at least {LEAST_FRAMES} would be accepted")
-    samples, rate = _sound(video, info)
-    seeing = _open_clip(clip)
-    if seeing is not None and heard is None:
-        heard = name_sounds(samples, rate)
-    frames = _watched(video, info, progress)
-    return evaluate(frames, info.fps, samples, rate, seeing, prompt if prompt is not None else shown, heard or "")
+    return Source(video, info, prompt)
+
+
+def evaluate_film(
+    film: Source,
+    clip: Clip | None,
+    prompt: str | None,
+    heard: str | None,
+    progress: Progress,
+    watch: Watch | None = None,
+) -> Evaluation:
+    """Measure a film; raises `InputError`. Without `clip` there are no measures of CLIP's.
+
+    `prompt` is by default the session's, `heard` what the built-in encoder hears most of.
+    """
+    samples, rate = _sound(film)
+    said, segments = hear_segments(samples, rate) if clip is not None else ("", ())
+    frames = _watched(film, progress, watch)
+    asked = film.prompt if prompt is None else prompt
+    return evaluate(frames, film.info.fps, samples, rate, clip, asked, said if heard is None else heard, segments)
 
 
 def as_dict(measured: Evaluation) -> dict[str, Any]:
     """For --json: the measures; null where there is nothing to measure."""
-    values = {key: value for key, value in asdict(measured).items() if key != "curves"}
-    numbers = {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in values.items()}
-    return {**numbers, "onsets": len(measured.curves.onsets_s), "peaks": len(measured.curves.peaks_s)}
+    names = ("fps", "frames", "av_align", "correlation", "lag_s", "lag_alias_s", "warp_error")
+    values = {name: getattr(measured, name) for name in names}
+    for name in ("score", "direction", "recall", "chance"):
+        values[f"clip_{name}"] = getattr(measured.clip, name, None)
+    values |= {"onsets": len(measured.curves.onsets_s), "peaks": len(measured.curves.peaks_s)}
+    return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
 
 
 def _find(source: str) -> tuple[Path, str]:
-    """The film and the prompt it began with."""
     path = Path(source).expanduser()
     if path.is_file():
         return path, ""
@@ -61,25 +92,20 @@ def _find(source: str) -> tuple[Path, str]:
     return session.info.path / VIDEO, ", ".join(prompt.text for prompt in prompts)
 
 
-def _sound(video: Path, info: VideoInfo) -> tuple[np.ndarray, int]:
-    """Mono and its rate, of a film that has pictures and sound that is heard."""
-    if not info.frames:
-        raise MediaError(f"{video}: no pictures; a video with a sound track would be accepted")
-    if not info.audio_codec:
-        raise MediaError(f"{video}: no sound track; a video with one would be accepted")
-    samples, rate = read_sound(video)
+def _sound(film: Source) -> tuple[np.ndarray, int]:
+    """Mono and its rate, of a film with sound that is heard."""
+    if not film.info.audio_codec:
+        raise MediaError(f"{film.video}: no sound track; a video with one would be accepted")
+    samples, rate = read_sound(film.video)
     mono = samples.mean(1)
     if not mono.size or float(np.abs(mono).max()) < 1e-4:
-        raise InputError(f"{video}: its sound is silence; pictures can only be measured against something heard")
+        raise InputError(f"{film.video}: its sound is silence; pictures can only be measured against something heard")
     return mono, rate
 
 
-def _watched(video: Path, info: VideoInfo, progress: Progress) -> Iterator[np.ndarray]:
-    for i, (_, frame) in enumerate(read_frames(video)):
-        progress(i / info.frames)
+def _watched(film: Source, progress: Progress, watch: Watch | None) -> Iterator[np.ndarray]:
+    for i, (_, frame) in enumerate(read_frames(film.video)):
+        progress(i / film.info.frames)
+        if watch is not None:
+            watch(i, frame)
         yield frame
-
-
-def _open_clip(folder: Path | None) -> HubClip | None:
-    found = folder or hub.cached(hub.CLIP)
-    return HubClip(found) if found else None

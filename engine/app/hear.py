@@ -20,6 +20,7 @@ from engine.core.console import Progress
 from engine.inference.fallback import Backend
 from engine.inference.loading import open_on
 from tpos_models.audio.loudness import loudness_db
+from tpos_models.metrics.clip import Heard
 from tpos_models.registry import POCKET
 
 LIVE_S = 10.0
@@ -68,11 +69,15 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progr
     return {"segments": segments, "overall": _ranked(asked, np.mean(weights, axis=0))}
 
 
-def name_sounds(samples: np.ndarray, sample_rate: int) -> str:
-    """The phrase the built-in encoder hears most of in mono sound (n,), empty where it knows none."""
-    at_our_rate = soxr.resample(samples, sample_rate, SAMPLE_RATE)
-    best = hear_samples(at_our_rate, None, lambda share: None)["overall"][0]
-    return best["phrase"] if best["weight"] >= 0.05 else ""
+def hear_segments(samples: np.ndarray, sample_rate: int) -> tuple[str, list[Heard]]:
+    """What the built-in encoder hears in mono sound (n,): most of all, empty where it knows nothing; and when."""
+    report = hear_samples(soxr.resample(samples, sample_rate, SAMPLE_RATE), None, lambda share: None)
+    segments = [
+        Heard(segment["start_s"], segment["end_s"], {each["phrase"]: each["weight"] for each in segment["phrases"]})
+        for segment in report["segments"]
+    ]
+    best = report["overall"][0]
+    return best["phrase"] if best["weight"] >= 0.05 else "", segments
 
 
 def describe(report: dict[str, Any]) -> Iterator[str]:

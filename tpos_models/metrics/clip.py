@@ -1,8 +1,9 @@
-"""CLIP as a measure: which way pictures move, and which way words say they should."""
+"""CLIP as a measure: what pictures show, which way they move, and what words say they should."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,54 @@ class Clip(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A stretch of sound in words: phrases and how much each is heard."""
+
+    start_s: float
+    end_s: float
+    phrases: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipMeasures:
+    """A film as CLIP sees it: NaN where there are no words for it, or fewer than two segments.
+
+    `frames` (n, size) are its vectors, a few a second; `sounds` (m, size) those of the words for every segment.
+    """
+
+    score: float
+    direction: float
+    recall: float
+    chance: float
+    frames: torch.Tensor
+    sounds: torch.Tensor
+
+
+def look(
+    clip: Clip,
+    seen: torch.Tensor,
+    seen_at_s: np.ndarray,
+    loudness: np.ndarray,
+    prompt: str,
+    heard: str,
+    segments: Sequence[Heard],
+) -> ClipMeasures:
+    """Measure frames seen (n, size) at `seen_at_s` (n,), above `loudness` (n,), by what was asked for and heard."""
+    under = [torch.from_numpy((seen_at_s >= heard.start_s) & (seen_at_s < heard.end_s)) for heard in segments]
+    pairs = [(heard, seen[mask].mean(0)) for heard, mask in zip(segments, under, strict=True) if mask.any()]
+    sounds = spoken(clip, [heard for heard, _ in pairs]) if pairs else seen[:0]
+    words = ", ".join(phrase for phrase in (prompt, heard) if phrase)
+    return ClipMeasures(
+        score=clip_score(seen, clip.texts([words])) if words else float("nan"),
+        direction=clip_direction(clip, seen, loudness, prompt, heard) if heard else float("nan"),
+        recall=recall_at_1(sounds, torch.stack([picture for _, picture in pairs])) if pairs[1:] else float("nan"),
+        chance=1 / len(pairs) if pairs[1:] else float("nan"),
+        frames=seen,
+        sounds=sounds,
+    )
+
+
 def clip_direction(clip: Clip, seen: torch.Tensor, loudness: np.ndarray, prompt: str, heard: str) -> float:
     """Cosine between the way of the pictures, quietest to loudest quarter, and of the words, without to with sound.
 
@@ -34,6 +83,46 @@ def clip_direction(clip: Clip, seen: torch.Tensor, loudness: np.ndarray, prompt:
     shown = seen[order[-quarter:].copy()].mean(0) - seen[order[:quarter].copy()].mean(0)
     said = clip.texts([f"{prompt}, {heard}" if prompt else heard]) - clip.texts([prompt])
     return float(F.cosine_similarity(shown, said[0], dim=0))
+
+
+def clip_score(seen: torch.Tensor, words: torch.Tensor) -> float:
+    """CLIPScore (Hessel et al. 2021), w max(cos, 0), of words (1, size) and each frame (n, size), mean over frames.
+
+    w = 100, as it is mostly reported, and no "A photo depicts" before the words; Hessel et al. have both, and w = 2.5.
+    """
+    return float(100 * F.cosine_similarity(seen, words).clamp(min=0).mean())
+
+
+def spoken(clip: Clip, segments: Sequence[Heard]) -> torch.Tensor:
+    """The mean of the phrases' vectors (m, size), as much of each as is heard: sound in CLIP's space, through words."""
+    phrases = sorted({phrase for heard in segments for phrase in heard.phrases})
+    weights = torch.tensor([[heard.phrases.get(phrase, 0.0) for phrase in phrases] for heard in segments])
+    return weights @ clip.texts(phrases)
+
+
+def recall_at_1(sounds: torch.Tensor, pictures: torch.Tensor) -> float:
+    """The share of sounds (m, size) to which, by cosine, their own picture (m, size) is the nearest; ties share."""
+    similarity = F.normalize(sounds, dim=-1) @ F.normalize(pictures, dim=-1).T
+    nearest = similarity >= similarity.max(1, keepdim=True).values - 1e-6
+    return float((nearest.diagonal() / nearest.sum(1)).mean())
+
+
+def cmmd(a: torch.Tensor, b: torch.Tensor) -> float:
+    """CMMD (Jayasumana et al. 2024): 1000 MMD^2 of two sets of CLIP's unit vectors, Gaussian kernel of width 10.
+
+    Its estimate has no bias, so that a hundred frames do where Frechet distances want thousands, and is around 0,
+    below too, where the sets are alike. NaN of fewer than two vectors.
+    """
+    if min(len(a), len(b)) < 2:
+        return float("nan")
+
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-(torch.cdist(x.double(), y.double()) ** 2) / (2 * 10**2))
+
+    def within(x: torch.Tensor) -> torch.Tensor:
+        return (kernel(x, x).sum() - len(x)) / (len(x) * (len(x) - 1))
+
+    return float(1000 * (within(a) + within(b) - 2 * kernel(a, b).mean()))
 
 
 class HubClip:

@@ -3,24 +3,26 @@
 | measure         | what                                                              | after                    |
 |-----------------|-------------------------------------------------------------------|--------------------------|
 | `av_align`      | onsets and peaks of motion matched within a frame, IoU, 0..1      | Yariv et al., AAAI 2024  |
-| `correlation`   | Pearson's r of loudness and picture change at the best lag        | Knapp & Carter 1976      |
+| `correlation`   | Pearson's r of loudness and picture change at their lag           | Knapp & Carter 1976      |
 | `warp_error`    | squared difference left after following the motion, lower is calm | Lai et al., ECCV 2018    |
-| `clip_direction`| from quiet to loud frames, towards what was heard, -1..1          | Gal et al., TOG 2022     |
+| `clip.direction`| from quiet to loud frames, towards what was heard, -1..1          | Gal et al., TOG 2022     |
+| `clip.score`    | frames and what was asked for and heard, 0..100                   | Hessel et al., EMNLP 2021|
+| `clip.recall`   | sound segments whose own picture is the nearest, 0..1             | Girdhar et al., CVPR 2023|
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from tpos_models.errors import InputError
-from tpos_models.metrics.clip import Clip, clip_direction
+from tpos_models.metrics.clip import Clip, ClipMeasures, Heard, look
+from tpos_models.metrics.lag import EARLIEST_S, MAX_LAG_S, find_lag, lagged_correlation
 from tpos_models.metrics.motion import PictureMeasures
 
-MAX_LAG_S = 0.5
 LEAST_FRAMES = 4
 CLIP_HZ = 4.0
 """CLIP looks at so many frames a second."""
@@ -54,29 +56,46 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The measures of one film. NaN where there is nothing to measure; `lag_s` > 0: the picture follows the sound."""
+    """The measures of one film. NaN where there is nothing to measure.
+
+    `lag_s` > 0: the picture follows the sound; where that repeats itself, lags `lag_alias_s` further fit as well.
+    """
 
     fps: float
     frames: int
     av_align: float
     correlation: float
     lag_s: float
+    lag_alias_s: float
     warp_error: float
-    clip_direction: float | None
+    clip: ClipMeasures | None
     curves: Curves
 
     def rows(self) -> list[Row]:
-        """The table, best read beside the module's."""
+        """The table, best read beside the module's; without what could not be measured."""
         found = f"{len(self.curves.onsets_s)} onsets, {len(self.curves.peaks_s)} peaks of motion, {self.fps:g} fps"
         rows = [
             Row("AV-Align", f"{self.av_align:.3f}", f"{found}; IoU within one frame, 1 = all meet"),
-            Row("correlation", f"{self.correlation:+.3f}", "loudness and picture change at the best lag"),
-            Row("lag", f"{1000 * self.lag_s:+.0f} ms", "picture after sound where positive"),
+            Row("correlation", f"{self.correlation:+.3f}", "loudness and picture change at the lag"),
+            Row("lag", *self._lag()),
             Row("warp error", f"{1000 * self.warp_error:.3f}e-3", "squared, RGB 0..1; lower is calmer"),
         ]
-        if self.clip_direction is not None:
-            rows.append(Row("CLIP direction", f"{self.clip_direction:+.3f}", "quiet to loud frames, towards the heard"))
-        return rows
+        if self.clip is not None:
+            chance = f"sounds to their pictures by the words heard; chance {self.clip.chance:.3f}"
+            rows += [
+                Row("CLIP score", f"{self.clip.score:.2f}", "100 cos of frames and words, mean"),
+                Row("CLIP direction", f"{self.clip.direction:+.3f}", "quiet to loud frames, towards the heard"),
+                Row("recall@1", f"{self.clip.recall:.3f}", chance),
+            ]
+        return [row for row in rows if "nan" not in row.value]
+
+    def _lag(self) -> tuple[str, str]:
+        if np.isnan(self.lag_s):
+            return "none", f"no lag from {1000 * EARLIEST_S:+.0f} to {1000 * MAX_LAG_S:+.0f} ms stands out"
+        also = (
+            "" if np.isnan(self.lag_alias_s) else f"; the sound repeats, {1000 * self.lag_alias_s:.0f} ms off fits too"
+        )
+        return f"{1000 * self.lag_s:+.0f} ms", f"picture after sound where positive{also}"
 
 
 def evaluate(
@@ -87,16 +106,17 @@ def evaluate(
     clip: Clip | None = None,
     prompt: str = "",
     heard: str = "",
+    segments: Sequence[Heard] = (),
 ) -> Evaluation:
     """Measure a film: RGB uint8 frames (H, W, 3) at `fps`, and its sound, mono float (n,), both from time 0.
 
-    With `clip` and `heard`, a phrase for what sounds, the CLIP direction from `prompt` to `prompt`, `heard` is
-    measured between the quietest and the loudest quarter of the frames. Raises `InputError` under 4 frames.
+    With `clip` it is looked at as well; `heard` is a phrase for what sounds, `segments` what does when. Raises
+    `InputError` under 4 frames.
     """
     pictures, seen, seen_at = PictureMeasures(), [], []
     for i, frame in enumerate(frames):
         pictures.add(frame)
-        if clip is not None and heard and i % max(1, round(fps / CLIP_HZ)) == 0:
+        if clip is not None and i % max(1, round(fps / CLIP_HZ)) == 0:
             seen.append(clip.images([frame]))
             seen_at.append(i)
     count = pictures.count
@@ -109,16 +129,17 @@ def evaluate(
     onsets, peaks = onset_times(samples, sample_rate), peak_times(motion, fps)
     onsets = onsets[onsets < count / fps]
     correlations = lagged_correlation(loudness, change, max(1, min(count - 3, round(MAX_LAG_S * fps))))
-    best = int(np.nanargmax(correlations)) if np.isfinite(correlations).any() else len(correlations) // 2
+    lag = find_lag(correlations, loudness, fps)
     return Evaluation(
         fps=fps,
         frames=count,
         av_align=av_align(onsets, peaks, fps),
-        correlation=float(correlations[best]),
-        lag_s=(best - len(correlations) // 2) / fps,
+        correlation=lag.correlation,
+        lag_s=lag.seconds,
+        lag_alias_s=lag.alias_s,
         warp_error=error,
-        clip_direction=clip_direction(clip, torch.cat(seen), loudness[seen_at], prompt, heard)
-        if clip and seen
+        clip=look(clip, torch.cat(seen), np.array(seen_at) / fps, loudness[seen_at], prompt, heard, segments)
+        if clip
         else None,
         curves=Curves(loudness, change, motion, onsets, peaks, correlations),
     )
@@ -181,14 +202,3 @@ def av_align(onsets_s: np.ndarray, peaks_s: np.ndarray, fps: float) -> float:
     near = np.abs(onsets_s[:, None] - peaks_s[None]) <= 1 / fps + 1e-9
     common = (near.any(1).sum() + near.any(0).sum()) / 2
     return float(common / (len(onsets_s) + len(peaks_s) - common))
-
-
-def lagged_correlation(cause: np.ndarray, effect: np.ndarray, most: int) -> np.ndarray:
-    """Pearson's r (2 most + 1,) of cause(t) and effect(t + lag), lags -most..most; NaN where one does not vary."""
-    correlations = []
-    for lag in range(-most, most + 1):
-        a = cause[max(0, -lag) : len(cause) - max(0, lag)]
-        b = effect[max(0, lag) : len(effect) - max(0, -lag)]
-        vary = len(a) > 2 and a.std() > 1e-12 and b.std() > 1e-12
-        correlations.append(float(np.corrcoef(a, b)[0, 1]) if vary else float("nan"))
-    return np.array(correlations)

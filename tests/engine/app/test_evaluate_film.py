@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.app.evaluate import evaluate_film
+from engine.app.evaluate import evaluate_film, open_film
 from engine.cli import main
 from export.media.video import VideoWriter
 from tpos_models.errors import InputError, MediaError, MissingFileError
@@ -55,13 +55,13 @@ def test_a_film_on_the_beat_scores_and_is_drawn(tmp_path, capsys):
 def test_what_cannot_be_measured_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("TPOS_RECORDINGS", str(tmp_path))
     with pytest.raises(MissingFileError, match="no session"):
-        evaluate_film("no-such-session", None, None, None, ignore)
+        open_film("no-such-session")
     with pytest.raises(InputError, match="its sound is silence"):
-        evaluate_film(str(film(tmp_path / "silent.mp4", loud=0.0)), None, None, None, ignore)
+        evaluate_film(open_film(str(film(tmp_path / "silent.mp4", loud=0.0))), None, None, None, ignore)
     with pytest.raises(InputError, match=r"short\.mp4: 2 frames; a film of at least 4"):
-        evaluate_film(str(film(tmp_path / "short.mp4", frames=2)), None, None, None, ignore)
+        open_film(str(film(tmp_path / "short.mp4", frames=2)))
     with pytest.raises(MissingFileError, match=r"absent\.mp4: no such file"):
-        evaluate_film(str(tmp_path / "absent.mp4"), None, None, None, ignore)
+        open_film(str(tmp_path / "absent.mp4"))
     (tmp_path / "text.mp4").write_text("a letter")
     with pytest.raises(MediaError, match=r"text\.mp4"):
-        evaluate_film(str(tmp_path / "text.mp4"), None, None, None, ignore)
+        open_film(str(tmp_path / "text.mp4"))

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tpos_models.errors import InputError, ModelError
-from tpos_models.metrics.clip import HubClip, clip_direction
-from tpos_models.metrics.film import av_align, evaluate, lagged_correlation, onset_times, peak_times
+from tpos_models.errors import InputError
+from tpos_models.metrics.film import av_align, evaluate, onset_times, peak_times
 from tpos_models.metrics.optical_flow import optical_flow, warp
-from tpos_models.metrics.plot import plot
+from tpos_models.metrics.plot import Strip, plot, plot_side_by_side
 
 FPS, RATE, SECONDS = 25.0, 16_000, 4
 
@@ -91,13 +90,6 @@ def test_films_on_the_beat_score_and_others_do_not(kind):
         assert off.av_align < 0.2
 
 
-def test_lag_is_measured_in_both_directions():
-    for shift in (-3, 0, 5):
-        late = evaluate(film([t + shift / FPS for t in BEATS], "jump"), FPS, clicks(BEATS), RATE)
-        assert late.lag_s == pytest.approx(shift / FPS, abs=1 / FPS)
-        assert late.correlation > 0.5
-
-
 def test_warp_error_forgives_motion_and_not_flicker():
     still = evaluate([to_frame(texture())] * 8, FPS, np.zeros(RATE), RATE)
     pan = evaluate([to_frame(texture().roll(i, -1)) for i in range(8)], FPS, np.zeros(RATE), RATE)
@@ -113,50 +105,6 @@ def test_definitions_by_hand():
     assert av_align(np.array([1.0]), np.zeros(0), 25) == 0
     assert np.isnan(av_align(np.zeros(0), np.zeros(0), 25))
     assert peak_times(np.array([0, 1, 0, 0.05, 0, 3, 3, 0.0]), 10).tolist() == [0.1, 0.5]
-    x = np.random.default_rng(0).normal(size=200)
-    r = lagged_correlation(x, np.roll(x, 4), 10)
-    assert r.argmax() - 10 == 4
-    assert r.max() > 0.99
-
-
-def test_clip_direction_points_towards_what_was_heard():
-    class Colours:
-        """Pictures and words as their mean colour."""
-
-        def images(self, frames):
-            return torch.stack([torch.from_numpy(frame.astype(np.float32)).mean((0, 1)) / 255 for frame in frames])
-
-        def texts(self, phrases):
-            return torch.tensor([[float("red" in p), float("green" in p), float("blue" in p)] for p in phrases])
-
-    frames = [np.full((8, 8, 3), (40 * i, 0, 100), np.uint8) for i in range(6)]
-    loudness = np.arange(6.0)
-    seen = Colours().images(frames)
-    assert clip_direction(Colours(), seen, loudness, "blue", "red") == pytest.approx(1)
-    assert clip_direction(Colours(), seen, loudness, "blue", "green") == pytest.approx(0)
-    measured = evaluate(frames, 4.0, np.linspace(0, 1, 24_000), RATE, Colours(), "blue", "red")
-    assert measured.clip_direction == pytest.approx(1)
-    assert [row.name for row in measured.rows()][-1] == "CLIP direction"
-
-
-def test_a_clip_in_the_hubs_layout(tmp_path):
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
-
-    letters = sorted(ByteLevel.alphabet())
-    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {**sizes, "vocab_size": len(words), "bos_token_id": 512, "eos_token_id": 513}
-    vision = {**sizes, "image_size": 32, "patch_size": 16}
-    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(tmp_path)
-    CLIPTokenizer(vocab={word: i for i, word in enumerate(words)}, merges=[]).save_pretrained(tmp_path)
-    clip = HubClip(tmp_path)
-    images = clip.images([to_frame(texture(i)) for i in range(2)])
-    texts = clip.texts(["rain", "a much longer phrase"])
-    assert images.shape == texts.shape == (2, 8)
-    torch.testing.assert_close(torch.cat([images, texts]).norm(dim=-1), torch.ones(4))
-    with pytest.raises(ModelError, match="no CLIP model"):
-        HubClip(tmp_path / "absent")
 
 
 def test_table_and_plot(tmp_path):
@@ -168,6 +116,28 @@ def test_table_and_plot(tmp_path):
     with Image.open(tmp_path / "plot.png") as image:
         assert image.size == (1100, 770)
         assert len(np.unique(np.asarray(image.convert("L")))) > 10
+
+
+def test_films_side_by_side(tmp_path):
+    from PIL import Image
+
+    measured = evaluate(film(BEATS, "jump"), FPS, clicks(BEATS), RATE)
+    half = evaluate(film(BEATS, "jump")[:50], FPS, clicks(BEATS), RATE)
+    red, blue = (np.full((60, 60, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
+    strips = [
+        Strip("whole", measured, (red,) * 4, (0.5, 1.5, 2.5, 3.5)),
+        Strip("half", half, (blue,) * 4, (0, 1, 1, 2)),
+    ]
+    plot_side_by_side(strips, tmp_path / "films.png")
+    with Image.open(tmp_path / "films.png") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    boxes = [np.argwhere((pixels == colour).all(-1)) for colour in ((255, 0, 0), (0, 0, 255))]
+    (tall, wide), (half_tall, half_wide) = (np.ptp(box, axis=0) for box in boxes)
+    assert wide / tall == pytest.approx(4, rel=0.03)  # square frames, square
+    assert half_wide / half_tall == pytest.approx(4, rel=0.03)
+    assert half_wide / wide == pytest.approx(0.5, rel=0.02)  # on one time axis
+    assert boxes[0][:, 0].max() < boxes[1][:, 0].min()
+    assert boxes[0][:, 1].min() == pytest.approx(boxes[1][:, 1].min(), abs=3)
 
 
 def test_too_little_is_refused():
