@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from engine.app.options import LookOptions, ModelOptions
 from engine.app.prompt_check import remarks
@@ -64,6 +65,8 @@ class OfflineShow:
     """
 
     def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
+        # convolutions that were chosen by timing them would be others on the next run
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
         self.clock = VirtualClock()
         self.pipeline = FramePipeline(model, self.clock, choose_plan(model, reference_steps), picture=picture)
         self.analyser = Analyser()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from enum import Enum
+from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -89,6 +90,7 @@ def test_after_any_hole_the_sound_lies_where_the_clock_says(before: int, hole_s:
 
 
 LEAVES: dict[Any, st.SearchStrategy] = {
+    NoneType: st.none(),
     bool: st.booleans(),
     float: st.floats(allow_nan=False, allow_infinity=False),
     int: st.integers(-(2**63), 2**63 - 1),
@@ -102,6 +104,8 @@ def any_of(kind: Any) -> st.SearchStrategy:
         return LEAVES[kind]
     if get_origin(kind) is tuple:
         return st.lists(any_of(get_args(kind)[0]), max_size=3).map(tuple)
+    if isinstance(kind, UnionType):
+        return st.one_of(*map(any_of, get_args(kind)))
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     if issubclass(kind, Enum):
