@@ -20,7 +20,7 @@ from tpos_models.network import Network, Tensors
 
 
 class Engine:
-    """One engine on torch's tensors, captured in CUDA graphs. Owned by one thread.
+    """One engine on torch's tensors, captured in CUDA graphs; callers take turns.
 
     Inputs of every shape have an execution context and buffers of their own: a captured graph goes on reading and
     writing where it did, whatever is called between two replays. Contexts run one after another and share the memory

@@ -13,7 +13,7 @@ from itertools import zip_longest
 import torch
 
 from tpos_models.contracts import Denoiser
-from tpos_models.diffusion.guidance import warmup_steps
+from tpos_models.diffusion.guidance import Tier, warmup_steps
 from tpos_models.diffusion.prediction import Evaluator, GuidedPrediction, Trajectory, follow
 from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
@@ -49,7 +49,8 @@ def trajectory(schedule: NoiseSchedule, request: SampleRequest, renoise: Renoise
     plain_until = warmup_steps(request.guidance, len(timesteps))
     started = torch.zeros_like(noise) if request.start is None else request.start
     for i, (t, following) in enumerate(zip_longest(timesteps, timesteps[1:])):
-        residual = None if request.guidance.residual_scale == 1 else schedule.residual(started, x_t, t)
+        own = request.tier is Tier.REFERENCE or request.guidance.residual_scale == 1
+        residual = None if own else schedule.residual(started, x_t, t)
         prediction = yield from predict(x_t, t, request.at(i), i >= plain_until, residual)
         fresh = renoise(i + 1) if renoise and following is not None else noise
         x_t = schedule.step(prediction, x_t, fresh, t, following)
