@@ -240,7 +240,10 @@ def dump(preset: Preset) -> str:
 
 
 def to_state(preset: Preset, base: ShowState | None = None) -> ShowState:
-    """The whole look as show state; the stage's (gain, tempo, blackout, recording), and LoRAs not named, as in `base`."""
+    """The whole look as show state.
+
+    What belongs to the stage (gain, tempo, blackout, recording), and LoRAs that it does not name, stay as in `base`.
+    """
     values = _values(preset, -1) | {"preset": preset.name, "cue": -1, "fade_s": preset.look.fade_s}
     return _with(base or ShowState(), values)
 
