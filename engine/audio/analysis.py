@@ -8,10 +8,11 @@ import numpy as np
 
 from engine.audio import HOP, HOP_S, SAMPLE_RATE
 from engine.audio.beats import BeatTracker
-from engine.audio.gain import SILENCE_DB, AutoGain, RoomLevel, decibels
+from engine.audio.gain import AutoGain, RoomLevel, decibels
 from engine.audio.history import History
 from engine.audio.spectrum import Bands, Onsets, Spectrum
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
+from tpos_models.audio.loudness import SILENCE_DB
 
 DEFAULT = ShowState()
 _HISTORY_S = 12

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from engine.audio import HOP_S
-from tpos_models.audio.loudness import FLOOR_DB, PRESENT_DB, ROOM_DB, SILENCE_DB
+from tpos_models.audio.loudness import FLOOR_DB, PRESENT_DB, ROOM_DB, presence
 
 TARGET_DB = -16.0
 """RMS of the louder moments after gain, 0 dB = full scale."""
@@ -68,8 +68,7 @@ class AutoGain:
 
     def _believed_db(self) -> float:
         """What was learned, as far as the last second is believed to be the programme."""
-        believed = min(1.0, max(0.0, (self.short_db - SILENCE_DB) / (PRESENT_DB - SILENCE_DB)))
-        return self._wanted_db * believed if self._wanted_db > 0 else self._wanted_db
+        return self._wanted_db * presence(self.short_db) if self._wanted_db > 0 else self._wanted_db
 
     def _close_second(self) -> None:
         self._second_s += HOP_S

@@ -20,10 +20,14 @@ def loudness_db(samples: np.ndarray) -> float:
     return max(FLOOR_DB, round(10 * float(np.log10(max(power, 1e-12))), 3))
 
 
+def presence(level_db: float) -> float:
+    """How far a sound of RMS `level_db` is believed to be the programme, 0..1: fades out towards silence."""
+    return min(max((level_db - SILENCE_DB) / (PRESENT_DB - SILENCE_DB), 0.0), 1.0)
+
+
 def strength(level_db: float, room_db: float = ROOM_DB) -> float:
     """How strong a sound of RMS `level_db` is where `room_db` is usual, 0..1.25.
 
     1 at the usual level, twice as much for every 12 dB (the root of the amplitude), faded out towards silence.
     """
-    present = (level_db - SILENCE_DB) / (PRESENT_DB - SILENCE_DB)
-    return min(max(present, 0.0), 1.0) * min(2 ** ((level_db - room_db) / DOUBLED_DB), MOST)
+    return presence(level_db) * min(2 ** ((level_db - room_db) / DOUBLED_DB), MOST)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engine.audio import HOP_S
-from engine.audio.gain import RANGE_DB, SILENCE_DB, TARGET_DB, AutoGain, RoomLevel
+from engine.audio.gain import RANGE_DB, TARGET_DB, AutoGain, RoomLevel
+from tpos_models.audio.loudness import SILENCE_DB
 
 HOPS_PER_S = 44_100 / 512
 
