@@ -44,14 +44,18 @@ def build(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="text, hearing, pictures, evaluate, or tpos: the paper's encoder.")],
+    stage: Annotated[str, typer.Argument(help="text, corpus, hearing, pictures, evaluate, or tpos (the paper's).")],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
     sounds: Annotated[
         list[Path] | None, typer.Option(help="Labelled recordings, a folder for each label; for tpos also VGGSound's.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
-    hold_out: Annotated[str, typer.Option(help="For hearing: recordings named so are not trained on but named.")] = "",
+    corpus: Annotated[Path | None, typer.Option(help="For hearing: what `train corpus` wrote.")] = None,
+    teachers: Annotated[Path | None, typer.Option(help="For corpus: a Python file of audio taggers.")] = None,
+    hold_out: Annotated[
+        list[str] | None, typer.Option(help="For hearing: what begins so is not trained on; recordings are named.")
+    ] = None,
     model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
     batch: Annotated[int, typer.Option(min=1, help="For tpos: sounds a step on each device.")] = 32,
     workers: Annotated[int | None, typer.Option(min=0, help="For tpos: processes that read sounds, a device.")] = None,
@@ -69,12 +73,15 @@ def train(
 
     if stage == "tpos":
         numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds or [], steps, batch, workers, imagenet)
+    elif stage == "corpus":
+        numbers = recipes.collect_corpus(sounds or [], teachers, out)
     elif len(sounds or []) > 1:
-        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; tpos takes several")
+        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; corpus and tpos take several")
     elif stage == "evaluate":
         numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None)
     else:
-        numbers = recipes.train(stage, runs, out or WEIGHTS, sounds[0] if sounds else None, steps, hold_out)
+        labelled = sounds[0] if sounds else None
+        numbers = recipes.train(stage, runs, out or WEIGHTS, labelled, steps, hold_out or (), corpus)
     if PartialState().is_main_process:
         console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
     PartialState().destroy_process_group()

@@ -14,7 +14,8 @@ from tpos_models.contracts import AudioEmbedding
 from tpos_models.pocket.audio_networks import NAME, WINDOW
 from tpos_models.toml_data import read_toml
 
-PHRASES = tuple(read_toml(Path(__file__).with_name("sounds.toml"), dict[str, list[str]])["phrases"])
+SOUNDS = read_toml(Path(__file__).with_name("sounds.toml"), dict[str, tuple[str, ...]])
+PHRASES = tuple(phrase for phrases in SOUNDS.values() for phrase in phrases)
 """What `pocket` names on its own."""
 
 

@@ -20,7 +20,7 @@ WINDOW = AudioWindow(rows=64, scale="mel")
 POCKET = EncoderConfig(
     size=128,
     rows=WINDOW.rows,
-    widths=(16, 32, 64, 128),
+    widths=(24, 48, 96, 192),
     mean_columns=2,
     stem_stride=(2, 2),
     recent_columns=1,

@@ -14,6 +14,7 @@ from tpos_models.weights import read_record
 if TYPE_CHECKING:
     from tpos_models.contracts import TextSpace
     from tpos_models.pocket.audio_networks import AudioEncoderNet
+    from tpos_models.training.audio.encoder import Heard
 
 STAGES = ("text", "hearing", "pictures")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
@@ -25,7 +26,8 @@ def train(
     weights: Path,
     sounds: Path | None = None,
     steps: int | None = None,
-    held_out: str = "",
+    held_out: Sequence[str] = (),
+    corpus: Path | None = None,
 ) -> dict[str, Any]:
     """Train one stage in `runs`, resuming what is there; write its weights and return what was measured."""
     if stage == "text":
@@ -34,10 +36,12 @@ def train(
         recipe = loop.Recipe(steps=steps, lr=2e-3, weight_decay=0.02, ema=0.99) if steps else None
         return dict(train_text(runs / "text", weights, recipe))
     if stage == "hearing":
-        return _train_audio_encoder(runs / "hearing", weights, sounds, steps, held_out)
+        from tpos_models.training.audio.encoder import Heard
+
+        return _train_audio_encoder(runs / "hearing", weights, Heard(sounds, corpus, tuple(held_out)), steps)
     if stage == "pictures":
         return _train_pictures(runs / "pictures", weights, steps)
-    raise InputError(f"stage {stage}: {', '.join(STAGES)}, tpos or evaluate would be accepted")
+    raise InputError(f"stage {stage}: {', '.join(STAGES)}, corpus, tpos or evaluate would be accepted")
 
 
 def train_for_stable_diffusion(
@@ -67,6 +71,16 @@ def train_for_stable_diffusion(
     return {"ear": str(out), **trained}
 
 
+def collect_corpus(sounds: Sequence[Path], teachers: Path | None, out: Path | None) -> dict[str, Any]:
+    """Let teachers listen to every sound of some folders: what `--corpus` of the hearing stage learns from."""
+    if not sounds or out is None or teachers is None:
+        raise InputError("train corpus: --sounds FOLDER, --teachers FILE.py and --out FOLDER are needed")
+    from tpos_models.training.audio.corpus import Teachers, collect
+
+    heard = Teachers.load(teachers)
+    return {folder.name: collect(folder, out / folder.name, heard) for folder in sounds}
+
+
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
     """The numbers of the model card, from seeds and recordings held out of training."""
     from tpos_models.pocket.audio_networks import load_net
@@ -94,9 +108,7 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, A
     }
 
 
-def _train_audio_encoder(
-    runs: Path, weights: Path, sounds: Path | None, steps: int | None, held_out: str
-) -> dict[str, Any]:
+def _train_audio_encoder(runs: Path, weights: Path, heard: Heard, steps: int | None) -> dict[str, Any]:
     from dataclasses import replace
 
     from tpos_models.pocket.text import PocketText
@@ -104,8 +116,8 @@ def _train_audio_encoder(
 
     text = PocketText.load(weights if (weights / "text.json").exists() else WEIGHTS)
     recipes = (replace(SEGMENTS, steps=steps), replace(TIME, steps=steps)) if steps else (SEGMENTS, TIME)
-    net = train_audio_encoder(runs, weights, text, sounds, held_out, recipes)
-    return _evaluate_audio_encoder(net, weights, text, sounds)
+    net = train_audio_encoder(runs, weights, text, heard, recipes)
+    return _evaluate_audio_encoder(net, weights, text, heard.recordings)
 
 
 def _evaluate_audio_encoder(

@@ -9,17 +9,11 @@ from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.pocket.audio_networks import AudioEncoderNet
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training import loop
-from tpos_models.training.audio.data import (
-    Clip,
-    Composer,
-    phrases,
-    recorded_clips,
-    spec_augment,
-    strength_of,
-    synthetic_clips,
-)
+from tpos_models.training.audio.data import Clip, recorded_clips, synthetic_clips
 from tpos_models.training.audio.encoder import AudioEncoderStage, TemporalStage, only_memory, self_contrast
 from tpos_models.training.audio.evaluation import never_trained_on
+from tpos_models.training.audio.labels import phrases
+from tpos_models.training.audio.scenes import Composer, spec_augment, strength_of
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +23,24 @@ def clips() -> list[Clip]:
 
 def joint(prompts: list[str]) -> torch.Tensor:
     """Every phrase of a label is the same corner of a cube."""
-    order = ["kick", "night", "rain", "silence"]
-    return torch.eye(4, 128)[[next(i for i, name in enumerate(order) if p in phrases(name)) for p in prompts]]
+    order = ["kick", "night", "noise", "rain", "silence"]
+    return torch.eye(5, 128)[[next(i for i, name in enumerate(order) if p in phrases(name)) for p in prompts]]
 
 
-def test_scenes_share_one_label_among_their_sounds(clips: list[Clip]) -> None:
+def test_a_scene_says_how_surely_each_of_its_sounds_is_heard(clips: list[Clip]) -> None:
     composer = Composer(clips, segments=2)
     batch = composer.batch(np.random.default_rng(0), 40)
     assert batch.pictures.shape == (40, 2, 64, 153)
     assert batch.pictures.min() >= 0
     assert batch.pictures.max() <= 1
-    np.testing.assert_allclose(batch.labels.sum(1), 1, atol=1e-6)
-    silent = batch.labels[:, composer.bank.index("silence")] == 1
+    assert batch.chances.min() >= 0
+    np.testing.assert_array_equal(batch.chances.max(1), 1)
+    silent = batch.chances[:, composer.bank.index("silence")] == 1
     assert 0 < silent.sum() < 20
-    assert not batch.strengths[silent].any()
+    noise = batch.chances[:, composer.bank.index("noise")] == 1
+    assert not batch.strengths[silent | noise].any()
     assert batch.pictures[silent].mean() < batch.pictures[~silent].mean()
-    rain = batch.labels[:, composer.bank.index("rain")] > 0
+    rain = batch.chances[:, composer.bank.index("rain")] > 0
     assert (batch.strengths[~rain, CONDITIONS.index("rain")] == 0).all()
 
 
@@ -64,15 +60,15 @@ def test_strength_is_that_of_the_loudest_and_less_below() -> None:
 
 
 def test_a_mixture_of_one_label_is_that_label_alone(clips: list[Clip]) -> None:
-    labels = Composer(clips).batch(np.random.default_rng(0), 60).labels
-    assert 30 < (labels.max(1) == 1).sum() < 60
+    chances = Composer(clips).batch(np.random.default_rng(0), 60).chances
+    assert 30 < ((chances > 0).sum(1) == 1).sum() < 60
 
 
 def test_recordings_are_read_by_label_and_held_out_by_name(tmp_path: Path) -> None:
     (tmp_path / "sea_waves").mkdir()
     for name in ("1-a.wav", "2-b.wav"):
         soundfile.write(tmp_path / "sea_waves" / name, np.random.default_rng(0).uniform(-0.1, 0.1, (8000, 2)), 16_000)
-    found = recorded_clips(tmp_path, held_out="1")
+    found = recorded_clips(tmp_path, held_out=("1",))
     assert [(clip.label, clip.group) for clip in found] == [("waves", "sea_waves/2-b.wav")]
     assert found[0].db.shape == (64, 44)
     unheard = never_trained_on({"recordings": [clip.group for clip in found]}, tmp_path)

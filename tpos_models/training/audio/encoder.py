@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +21,19 @@ from tpos_models.contracts import TextSpace
 from tpos_models.pocket import scene
 from tpos_models.pocket.audio_networks import AudioEncoderNet, save_net
 from tpos_models.training import loop
-from tpos_models.training.audio.data import (
-    WINDOW,
-    Batch,
-    Clip,
-    Composer,
-    attribution,
-    phrases,
-    recorded_clips,
-    spec_augment,
-    synthetic_clips,
-)
+from tpos_models.training.audio.corpus import collected
+from tpos_models.training.audio.data import WINDOW, Clip, Kind, attribution, recorded_clips, synthetic_clips
+from tpos_models.training.audio.labels import phrases
 from tpos_models.training.audio.losses import info_nce, info_nce_of_pairs
+from tpos_models.training.audio.scenes import Batch, Composer, Shares, spec_augment
 from tpos_models.training.loop import Recipe
 
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
 SEGMENTS = Recipe(steps=5000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
+MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.RECORDED: 0.12, Kind.MUSIC: 0.1, Kind.RENDERED: 0.08}
+"""Mostly synthetic sounds, whose every beginning is known."""
 TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
 
 
@@ -69,15 +65,16 @@ class AudioEncoderStage:
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
         scenes = self.composer.batch(rng, self._batch)
         views = [spec_augment(rng, pictures, masks=3) for pictures in (scenes.pictures, scenes.pictures[: self._twice])]
-        return Batch(np.concatenate(views), scenes.labels, scenes.strengths), chosen
+        return Batch(np.concatenate(views), scenes.chances, scenes.strengths), chosen
 
     def losses(self, batch: tuple[Batch, torch.Tensor]) -> dict[str, torch.Tensor]:
         scenes, bank = batch
         device = next(self.module.parameters()).device
-        pictures, labels, strengths = (
+        pictures, chances, strengths = (
             torch.as_tensor(x, dtype=torch.float32, device=device)
-            for x in (scenes.pictures, scenes.labels, scenes.strengths)
+            for x in (scenes.pictures, scenes.chances, scenes.strengths)
         )
+        labels = shares(chances)
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
         logits, last, joint, heard, scale = self.module(pictures)
         sounds = (last, joint)
@@ -85,8 +82,8 @@ class AudioEncoderStage:
         mapping = tokens_mse(heard, strengths[twice])
         views = joint[: self._twice], joint[labels.shape[0] :]
         contrast = self_contrast(*views, labels[: self._twice])
-        named = F.cross_entropy(logits, labels[twice])
-        loss = text_loss + named + 0.2 * contrast + 6 * mapping
+        named = F.binary_cross_entropy_with_logits(logits, chances[twice], reduction="none").sum(1).mean()
+        loss = text_loss + 0.3 * named + 0.2 * contrast + 6 * mapping
         return {"loss": loss, "text": text_loss, "named": named, "self": contrast, "map": mapping}
 
     def sheet(self, path: Path) -> None:
@@ -94,8 +91,8 @@ class AudioEncoderStage:
         composer, bank = self.composer, torch.stack([known[0] for known in self._phrases])
         scenes = composer.batch(np.random.default_rng(1), 2 * self._batch)
         _, joint, heard, scale = self.net(torch.from_numpy(scenes.pictures).float())
-        labels, strengths = torch.from_numpy(scenes.labels), torch.from_numpy(scenes.strengths)
-        draw_sheet(path, composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
+        chances, strengths = torch.from_numpy(scenes.chances), torch.from_numpy(scenes.strengths)
+        draw_sheet(path, composer.bank, shares(chances), strengths, (scale * joint @ bank.T).softmax(-1), heard)
 
 
 class TemporalStage:
@@ -112,13 +109,13 @@ class TemporalStage:
     def __init__(
         self, net: AudioEncoderNet, clips: Sequence[Clip], joint: Joint, scenes: int = 10_000, batch: int = 96
     ):
-        self.composer = Composer(clips, WINDOW.segments, real_share=0.5, changes=0.5)
+        self.composer = Composer(clips, WINDOW.segments, changes=0.5)
         self.net, self._batch = net, batch
         self.module: nn.Module = _Temporal(net)
         only_memory(net)
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
         self._centres = torch.stack([F.normalize(known.mean(0), dim=0) for known in self._phrases])
-        takeovers = Composer(clips, WINDOW.segments, real_share=0.2, changes=0.63)
+        takeovers = Composer(clips, WINDOW.segments, MADE, changes=0.6)
         halves = featured(net, self.composer, scenes, seed=1), featured(net, takeovers, scenes, seed=3)
         self._known = tuple(torch.cat(parts) for parts in zip(*halves, strict=True))
         silence = torch.zeros(1, WINDOW.rows, WINDOW.segment_frames, device=next(net.parameters()).device)
@@ -225,13 +222,18 @@ def featured(net: AudioEncoderNet, composer: Composer, scenes: int, seed: int) -
         batch = composer.batch(rng, 32)
         pictures = torch.from_numpy(batch.pictures).to(device, torch.float32)
         features = net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
-        parts.append((features.cpu(), torch.from_numpy(batch.labels), torch.from_numpy(batch.strengths)))
+        parts.append((features.cpu(), shares(torch.from_numpy(batch.chances)), torch.from_numpy(batch.strengths)))
     return tuple(torch.cat(part).float() for part in zip(*parts, strict=True))
+
+
+def shares(chances: torch.Tensor) -> torch.Tensor:
+    """Chances (B, bank) as the shares of a scene, which sum to 1."""
+    return chances / chances.sum(1, keepdim=True).clamp(min=1e-6)
 
 
 def naming(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """InfoNCE of sounds (B, D) against phrases (P, D); `labels` (B, P) shares a scene among its sounds."""
-    return info_nce(sound, bank, labels, scale, smoothing=0.05)
+    return info_nce(sound, bank, labels, scale, smoothing=0.02)
 
 
 def self_contrast(one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor, scale: float = 10.0) -> torch.Tensor:
@@ -275,28 +277,43 @@ def draw_sheet(
     pyplot.close(figure)
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What is learned from beside synthesised sounds: labelled recordings, and a corpus that teachers listened to.
+
+    Of both, what begins with one of `held_out` is left for evaluation: files of the one, paths of the other.
+    """
+
+    recordings: Path | None = None
+    corpus: Path | None = None
+    held_out: tuple[str, ...] = ()
+
+    def clips(self) -> list[Clip]:
+        """All of them, as decibels."""
+        labelled = recorded_clips(self.recordings, self.held_out) if self.recordings else []
+        return labelled + (collected(self.corpus, self.held_out) if self.corpus else [])
+
+
 def train_audio_encoder(
     runs: Path,
     weights_folder: Path,
     text: TextSpace,
-    sounds: Path | None = None,
-    held_out: str = "",
+    heard: Heard = Heard(),
     recipes: tuple[Recipe, Recipe] = (SEGMENTS, TIME),
     seeds: int = 12,
 ) -> AudioEncoderNet:
-    """Train both stages on synthesised sounds and, with `sounds`, labelled recordings; save hearing.safetensors.
+    """Train both stages on synthesised sounds and what else is `heard`; save hearing.safetensors.
 
-    The second stage meets synthesised sounds that the first has not heard. Recordings whose file names start with
-    `held_out` are left for evaluation. Resumes what `runs` holds.
+    The second stage meets synthesised sounds that the first has not heard. Resumes what `runs` holds.
     """
     runs.mkdir(parents=True, exist_ok=True)
     joint, started = joint_of(text), time.monotonic()
-    recorded = [] if sounds is None else recorded_clips(sounds, held_out)
+    clips = heard.clips()
     torch.manual_seed(recipes[0].seed)
-    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + recorded, joint)
+    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + clips, joint)
     net, whole = first.net, first.module
     whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
-    second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + recorded, joint)
+    second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + clips, joint)
     temporal = second.module
     temporal.load_state_dict(loop.run(second, runs / "time", recipes[1]))
     second.set_gate()
@@ -304,8 +321,9 @@ def train_audio_encoder(
         "steps": [recipe.steps for recipe in recipes],
         "seconds": round(time.monotonic() - started),
         "seed": recipes[0].seed,
-        "recordings": [clip.group for clip in recorded],
-        "attribution": attribution(sounds) if sounds is not None else [],
+        "recordings": sorted({clip.group for clip in clips if clip.kind is Kind.RECORDED and len(clip.names) == 1}),
+        "corpus": sorted({clip.group.split("/")[0] for clip in clips if len(clip.names) > 1}),
+        "attribution": attribution(heard.recordings) if heard.recordings else [],
     }
     save_net(net, weights_folder, record)
     return net

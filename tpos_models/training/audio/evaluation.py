@@ -13,14 +13,17 @@ from tpos_models.audio.streaming import STEPS_PER_SEGMENT, Listener
 from tpos_models.contracts import AudioEmbedding, AudioEncoder
 from tpos_models.diffusion.conditioning import magnitude
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_encoder import Recognition
+from tpos_models.pocket.audio_encoder import PHRASES, SOUNDS, Recognition
 from tpos_models.pocket.audio_networks import AudioEncoderNet, TemporalPart
 from tpos_models.pocket.synth.sounds import synthesise
-from tpos_models.training.audio.data import WINDOW, Recording, phrases, recordings
+from tpos_models.training.audio.data import WINDOW, Recording, recordings
 from tpos_models.training.audio.encoder import Joint
+from tpos_models.training.audio.labels import phrases
 
 UNSEEN_SEEDS = range(10_000, 10_005)
 """Seeds that training never draws."""
+NATURE_HEARD = 0.2
+"""Mean weight from which on a phrase of nature counts as heard."""
 HOP_SAMPLES = WINDOW.segment_samples // STEPS_PER_SEGMENT
 
 
@@ -161,3 +164,42 @@ def never_trained_on(record: Mapping[str, object], sounds: Path) -> list[Recordi
     trained = record.get("recordings")
     names = trained if isinstance(trained, list) else []
     return [recording for recording in recordings(sounds) if recording.name not in names]
+
+
+def excerpts(samples: np.ndarray, seconds: float = 20.0, most: int = 3) -> list[np.ndarray]:
+    """Up to `most` stretches of a track, evenly over it; the whole of what is no longer than one."""
+    length = round(seconds * WINDOW.sample_rate)
+    count = min(most, max(1, samples.size // length))
+    starts = np.linspace(0, max(0, samples.size - length), count + 2 if count < most else count).astype(int)
+    return [samples[start : start + length] for start in (starts[1:-1] if count < most else starts)]
+
+
+def phrase_weights(net: AudioEncoderNet, joint: Joint, samples: np.ndarray) -> np.ndarray:
+    """Weights (hops, phrases) of everything that `pocket` names, while a sound plays."""
+    joints = torch.stack([heard.joint for heard in listen(stream(net), samples)])
+    return Recognition.of(net.state_dict())(joints, joint(list(PHRASES))).numpy()
+
+
+def music_named(net: AudioEncoderNet, joint: Joint, tracks: Sequence[np.ndarray]) -> dict[str, float]:
+    """Of excerpts of music: the share named music of some kind, and of those with a phrase of nature above 0.2."""
+    weights = [phrase_weights(net, joint, part).mean(0) for track in tracks for part in excerpts(track)]
+    nature = len(SOUNDS["conditions"])
+    musical = range(nature, nature + len(SOUNDS["music"]))
+    return {
+        "music_named": float(np.mean([int(w.argmax()) in musical for w in weights])),
+        "music_as_nature": float(np.mean([w[:nature].max() > NATURE_HEARD for w in weights])),
+        "music_excerpts": len(weights),
+    }
+
+
+def under_a_beat(net: AudioEncoderNet, joint: Joint, seeds: Sequence[int], below_db: float = -6.0) -> float:
+    """Share of rain, fire and waves, quieter than a beat over them, that are among the first three phrases."""
+    found = []
+    for name in ("rain", "fire", "waves"):
+        for seed in seeds:
+            beat, sound = synthesise("beat", 6.0, seed), synthesise(name, 6.0, seed)
+            gain = np.sqrt(np.mean(beat**2) / np.mean(sound**2)) * 10 ** (below_db / 20)
+            weights = phrase_weights(net, joint, beat + np.float32(gain) * sound).mean(0)
+            first = np.argsort(-weights)[:3]
+            found.append(scene.CONDITIONS.index(name) in first)
+    return float(np.mean(found))

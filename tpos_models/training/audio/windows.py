@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tpos_models.audio.spectrogram import segments, spectrogram
 from tpos_models.errors import MediaError
 from tpos_models.stable_diffusion.tpos import FrontEnd
-from tpos_models.training.audio.data import spec_augment
 from tpos_models.training.audio.labelled import Labelled, read_sound
+from tpos_models.training.audio.scenes import spec_augment
 
 FRONT_END = FrontEnd.LINEAR
 """The paper's; `tpos_models.audio.spectrogram` tells them apart."""

@@ -1,0 +1,169 @@
+"""A corpus to learn from: sounds of any folder as decibels, with what teachers hear in them, second by second.
+
+A teacher is an audio tagger of somebody else's, needed here and nowhere else: a Python file names them. Sounds are read
+once and kept as one .npz each, so that trainings start at once and nobody's recordings need to be at hand again.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import soundfile
+import soxr
+
+from tpos_models.errors import MediaError, MissingFileError, ModelError
+from tpos_models.pocket.audio_networks import WINDOW
+from tpos_models.training.audio.data import SCORED_EVERY_S, Clip, Kind, decibels, tagged_clip
+from tpos_models.training.audio.labelled import SUFFIXES, read_sound
+
+log = logging.getLogger(__name__)
+
+SCORED_S = 2.0
+"""Teachers hear the newest 2 s, a little more than a segment, so often."""
+CLIP_S, LONGEST_S, SHORTEST_S = 20.0, 180.0, 0.08
+QUIET_DB = -60.0
+"""A stretch whose loudest moment is below is silence, whatever a teacher hears in it."""
+ARCHIVES = (".rcc", ".ocg", ".ocd")
+"""Files that hold Ogg streams: Qt's resources, and C4Group (gzip under a magic number of its own)."""
+
+
+class Teacher(Protocol):
+    """An audio tagger."""
+
+    def scores(self, samples: np.ndarray, rate: int) -> Mapping[str, float]:
+        """Probabilities 0..1 of its classes in mono float32 samples at a rate in Hz."""
+        ...
+
+
+class Teachers:
+    """Several at once: the mean of those that know a class."""
+
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        self._teachers = teachers
+        told = [teacher.scores(np.zeros(round(SCORED_S * WINDOW.sample_rate), np.float32), WINDOW.sample_rate)
+                for teacher in teachers]  # fmt: skip
+        self.names = tuple(dict.fromkeys(name for scores in told for name in scores))
+
+    @classmethod
+    def load(cls, path: Path) -> Teachers:
+        """From the classes of a Python file that are taggers (a class with `scores` that takes no arguments)."""
+        spec = importlib.util.spec_from_file_location("teachers", path) if path.suffix == ".py" else None
+        if spec is None or spec.loader is None or not path.is_file():
+            raise MissingFileError(f"{path}: a Python file whose classes have scores(samples, rate) was expected")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found = [value for value in vars(module).values() if isinstance(value, type) and hasattr(value, "scores")]
+        if not found:
+            raise ModelError(f"{path}: no class with scores(samples, rate); a teacher was expected")
+        return cls([teacher() for teacher in found])
+
+    def hear(self, samples: np.ndarray) -> np.ndarray:
+        """Probabilities (windows, names), one window for each SCORED_EVERY_S of mono samples at the encoder's rate.
+
+        What is music as a whole is also what it is as a whole: a genre is not heard in two seconds.
+        """
+        rate = WINDOW.sample_rate
+        step, length = round(SCORED_EVERY_S * rate), round(SCORED_S * rate)
+        ends = range(step, max(samples.size, step) + step, step)
+        heard = np.array([self._score(samples[max(0, end - length) : end]) for end in ends], np.float32)
+        whole = self._score(samples)
+        musical = "Music" in self.names and whole[self.names.index("Music")] > 0.5
+        return np.maximum(heard, whole) if musical else heard
+
+    def _score(self, part: np.ndarray) -> np.ndarray:
+        peak = float(np.abs(part).max(initial=0.0))
+        if peak < 10 ** (QUIET_DB / 20):
+            return np.array([float(name == "Silence") for name in self.names])
+        loud = np.pad(part * np.float32(0.5 / peak), (0, max(0, WINDOW.sample_rate - part.size)))
+        told = [teacher.scores(loud, WINDOW.sample_rate) for teacher in self._teachers]
+        return np.array([np.mean([scores[name] for scores in told if name in scores]) for name in self.names])
+
+
+def sounds_of(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Every readable sound of a folder by its name, mono float32 at the encoder's rate, also those in ARCHIVES.
+
+    Those longer than LONGEST_S are cut to their middle; unreadable ones are skipped, and named in the log.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*SUFFIXES, ".wv", ".aiff", *ARCHIVES))
+    if not paths:
+        raise MissingFileError(f"{folder}: no sounds; {', '.join((*SUFFIXES, *ARCHIVES))} would be accepted")
+    for path in (path for path in paths if path.is_file()):
+        name = str(path.relative_to(folder))
+        try:
+            if path.suffix.lower() in ARCHIVES:
+                yield from ((f"{name}-{k}", _middle(samples)) for k, samples in enumerate(_archived(path)))
+            else:
+                yield name, _middle(read_sound(path, WINDOW.sample_rate))
+        except (MediaError, soundfile.LibsndfileError, zlib.error) as error:
+            log.warning("skipped: %s", error)
+
+
+def _middle(samples: np.ndarray) -> np.ndarray:
+    longest = round(LONGEST_S * WINDOW.sample_rate)
+    start = max(0, samples.size - longest) // 2
+    return samples[start : start + longest]
+
+
+def _archived(path: Path) -> Iterator[np.ndarray]:
+    for stream in ogg_streams(path.read_bytes()):
+        samples, rate = soundfile.read(io.BytesIO(stream), dtype="float32", always_2d=True)
+        yield soxr.resample(samples.mean(1), rate, WINDOW.sample_rate)
+
+
+def ogg_streams(data: bytes) -> Iterator[bytes]:
+    """The Ogg streams (RFC 3533) that lie uncompressed in a file, or in one C4Group."""
+    if data[:2] == b"\x1e\x8c":
+        data = zlib.decompressobj(31).decompress(b"\x1f\x8b" + data[2:])
+    first = data.find(b"OggS\0\2")
+    while first >= 0:
+        end = first
+        while data[end : end + 4] == b"OggS" and (end == first or data[end + 5] != 2):
+            lacing = end + 27 + data[end + 26]
+            end = lacing + sum(data[end + 27 : lacing])
+        yield data[first:end]
+        first = data.find(b"OggS\0\2", end)
+
+
+def collect(folder: Path, out: Path, teachers: Teachers, known: Mapping[str, Any] | None = None) -> int:
+    """Write the clips of a folder as .npz into `out`, those that are there already left as they are; how many."""
+    out.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for name, samples in sounds_of(folder):
+        length = round(CLIP_S * WINDOW.sample_rate)
+        for k, start in enumerate(range(0, samples.size, length)):
+            part = samples[start : start + length]
+            file = out / f"{name.replace('/', '!')}-{k}.npz"
+            if part.size < SHORTEST_S * WINDOW.sample_rate or (k and part.size < length / 4) or file.exists():
+                continue
+            with file.with_suffix(".tmp").open("wb") as stream:
+                np.savez(stream, db=decibels(part), scores=teachers.hear(part).astype(np.float16), names=teachers.names)
+            file.with_suffix(".tmp").rename(file)
+            count += 1
+    return count
+
+
+def collected(folder: Path, held_out: Sequence[str] = ()) -> list[Clip]:
+    """The clips of `collect` below a folder, those left out whose path below it starts with one of `held_out`.
+
+    A file may say its `kind`; else music is told from the rest by what the teachers heard.
+    """
+    files = [file for file in sorted(folder.rglob("*.npz")) if not _below(file, folder).startswith(tuple(held_out))]
+    if not files:
+        raise MissingFileError(f"{folder}: no .npz of tpos train corpus")
+    clips = []
+    for file in files:
+        with np.load(file) as kept:
+            kind = Kind(str(kept["kind"])) if "kind" in kept else None
+            clips.append(tagged_clip(kept["db"], kept["scores"], kept["names"].tolist(), _below(file, folder), kind))
+    return clips
+
+
+def _below(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()

@@ -1,0 +1,231 @@
+"""Scenes of sound, composed anew for every step.
+
+Loudness, distance, mixtures, room, device colour, background and what was sounding before are all applied to decibels,
+so one pool of spectrograms serves every step and nothing is transformed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tpos_models.audio.spectrogram import mel_bands, relative
+from tpos_models.pocket.audio_networks import WINDOW
+from tpos_models.pocket.scene import CONDITIONS
+from tpos_models.training.audio.data import Clip, Kind
+
+SURE = 0.4
+"""Chance from which on a sound is in the bank."""
+CENTRES = mel_bands(WINDOW.rows, WINDOW.n_fft // 2 + 1) @ np.arange(WINDOW.n_fft // 2 + 1)
+"""Where each row lies, in bins."""
+
+
+def bank_of(clips: Sequence[Clip]) -> list[str]:
+    """Everything that some clip surely is, silence and noise: what sounds are compared with."""
+    found = {"silence", "noise"}
+    for clip in clips:
+        sure = np.flatnonzero(clip.chances.max(0) >= SURE)
+        found |= {clip.names[k] for k in sure}
+    return sorted(found)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`pictures` (B, N, rows, frames) in 0..1; `chances` (B, bank) and `strengths` (B, conditions) in 0..1."""
+
+    pictures: np.ndarray
+    chances: np.ndarray
+    strengths: np.ndarray
+
+
+Shares = Mapping[Kind, float]
+"""How often a sound is of each kind, among the kinds that there are."""
+EVEN: Shares = {Kind.SYNTHETIC: 0.22, Kind.RECORDED: 0.4, Kind.MUSIC: 0.23, Kind.RENDERED: 0.15}
+
+
+class Composer:
+    """Composes scenes of sound, `segments` long, from a pool of clips; holds no state between batches."""
+
+    def __init__(self, clips: Sequence[Clip], segments: int = 1, shares: Shares = EVEN, changes: float = 0.3) -> None:
+        self.segments = segments
+        self._kinds = {"silence": 0.05, "noise": 0.02, "two": 0.33, "change": changes, "one": 0.6 - changes}
+        self.columns = segments * WINDOW.segment_frames
+        self.bank = bank_of(clips)
+        self._places = {names: self._place_of(names) for names in {clip.names for clip in clips}}
+        self._pools: dict[Kind, dict[str, list[Clip]]] = {}
+        for clip in clips:
+            self._pools.setdefault(clip.kind, {}).setdefault(clip.label, []).append(clip)
+        self._shares = {kind: shares[kind] for kind in Kind if kind in self._pools}
+
+    def _place_of(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Which of these names are in the bank, and where."""
+        rows = {name: row for row, name in enumerate(self.bank)}
+        known = [k for k, name in enumerate(names) if name in rows]
+        return np.array(known, int), np.array([rows[names[k]] for k in known], int)
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """Compose `size` scenes."""
+        scenes = [self._scene(rng) for _ in range(size)]
+        power = _in_room(rng, np.stack([s[0] for s in scenes]))
+        db = _compressed(rng, _coloured(rng, 10 * np.log10(power + np.float32(1e-12))))
+        cut = db.reshape(size, WINDOW.rows, self.segments, WINDOW.segment_frames).swapaxes(1, 2)
+        return Batch(relative(cut), np.stack([s[1] for s in scenes]), np.stack([s[2] for s in scenes]))
+
+    def _draw(self, rng: np.random.Generator, kinds: Sequence[Kind] = tuple(Kind)) -> Clip:
+        """Any clip of some kinds, in each every label as often as another."""
+        shares = {kind: share for kind, share in self._shares.items() if kind in kinds} or self._shares
+        odds = np.array(list(shares.values()))
+        pool = self._pools[list(shares)[rng.choice(len(odds), p=odds / odds.sum())]]
+        clips = pool[sorted(pool)[rng.integers(len(pool))]]
+        return clips[rng.integers(len(clips))]
+
+    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One scene (power, chances, strengths): what sounds now, one or two at once, after another or none."""
+        kind = str(rng.choice(list(self._kinds), p=list(self._kinds.values())))
+        if kind in ("silence", "noise"):
+            loud = (-170, -72) if kind == "silence" else (-50, -10)
+            return at_level(background(rng, self.columns), rng.uniform(*loud)), *self._told({kind: 1.0})
+        level_db, start = rng.uniform(-46, -4), self._start(rng, kind)
+        power = np.zeros((WINDOW.rows, self.columns), np.float32)
+        if kind == "change":
+            power += at_level(self._place(rng, self._draw(rng), 0)[0], level_db + rng.normal(0, 6))
+            power *= _fade_out(rng, start, self.columns)
+        heard = np.zeros(len(self.bank), np.float32)
+        below_db = (0.0, rng.uniform(0, 12)) if kind == "two" else (0.0,)
+        for below, clip in zip(rng.permutation(below_db), self._drawn(rng, len(below_db)), strict=True):
+            sound, end = self._place(rng, clip, start)
+            power += at_level(sound, level_db - below)
+            known, rows = self._places[clip.names]
+            share = strength_of(below) * clip.heard_at(end)[known].astype(np.float32)
+            np.add.at(heard, rows, share * (1 - heard[rows]))
+        noise = background(rng, self.columns)
+        if rng.uniform() < 0.5:
+            noise = at_level(noise, level_db - rng.uniform(8, 45))
+        return power + noise, *self._shown(heard)
+
+    def _drawn(self, rng: np.random.Generator, count: int) -> list[Clip]:
+        """So many clips: of two, half the time music and something that is not, where there are both."""
+        if count > 1 and rng.uniform() < 0.5:
+            return [self._draw(rng, (Kind.MUSIC, Kind.RENDERED)), self._draw(rng, (Kind.SYNTHETIC, Kind.RECORDED))]
+        return [self._draw(rng) for _ in range(count)]
+
+    def _told(self, chances: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+        return self._shown(np.array([chances.get(name, 0.0) for name in self.bank], np.float32))
+
+    def _shown(self, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Chances (bank,), and what they are as strengths of the conditions."""
+        strengths = [heard[self.bank.index(name)] if name in self.bank else 0.0 for name in CONDITIONS]
+        return heard, np.clip(np.array(strengths, np.float32) * 1.2 - 0.2, 0, 1)
+
+    def _start(self, rng: np.random.Generator, kind: str) -> int:
+        """The column from which it sounds: 0, or a moment ago; mostly a very short one where another sound ended."""
+        if kind == "change":
+            longest = min(2 * WINDOW.segment_frames, self.columns) - 20
+            return int(self.columns - 20 - longest * rng.uniform() ** 1.7)
+        ago = int(rng.integers(20, WINDOW.segment_frames + 60)) if rng.uniform() > 0.6 else self.columns
+        return max(0, self.columns - ago)
+
+    def _place(self, rng: np.random.Generator, clip: Clip, start: int) -> tuple[np.ndarray, int]:
+        """A clip's power on a canvas, heard among the newest columns from `start` on, and its last column.
+
+        Its speed and its pitch are shifted by up to a fifth, each for itself.
+        """
+        speed, pitch = np.exp(rng.uniform(-0.18, 0.18, 2))
+        audible = int(clip.active[rng.integers(clip.active.size)])
+        onset = start + int(rng.integers(0, 6)) if start else self.columns - int(rng.integers(8, WINDOW.segment_frames))
+        source = (audible + (np.arange(start, self.columns) - onset) * speed).astype(int)
+        if rng.uniform() < 0.5:
+            source %= clip.db.shape[1]
+        inside = (source >= 0) & (source < clip.db.shape[1])
+        canvas = np.zeros((WINDOW.rows, self.columns), np.float32)
+        db = at_pitch(clip.db[:, source[inside]].astype(np.float32), float(pitch))
+        canvas[:, start:][:, inside] = np.exp(db * np.float32(np.log(10) / 10))
+        return canvas, int(source[inside][-1])
+
+
+def at_pitch(db: np.ndarray, factor: float) -> np.ndarray:
+    """Rows (rows, columns) moved up by a factor in frequency; what lies above the top row of the original is silent."""
+    source = np.interp(CENTRES / factor, CENTRES, np.arange(WINDOW.rows), right=WINDOW.rows)
+    low = np.minimum(source.astype(int), WINDOW.rows - 2)
+    share = np.clip(source - low, 0, 1).astype(np.float32)[:, None]
+    moved = db[low] * (1 - share) + db[low + 1] * share
+    moved[source >= WINDOW.rows] -= 20
+    return moved
+
+
+def loudness_db(power: np.ndarray) -> float:
+    """Level of the louder moments (90th percentile of columns)."""
+    loudness = power.sum(axis=0)
+    k = int(0.9 * (loudness.size - 1))
+    return 10 * float(np.log10(np.partition(loudness, k)[k] + 1e-12))
+
+
+def at_level(power: np.ndarray, level_db: float) -> np.ndarray:
+    """Power scaled so that its louder moments have this level."""
+    return power * np.float32(10 ** ((level_db - loudness_db(power)) / 10))
+
+
+def strength_of(below_db: float) -> float:
+    """How strong a picture a sound deserves that lies so far below the loudest: loudness itself is `magnitude`'s."""
+    return float(np.clip(1 - below_db / 24, 0.0, 1.0))
+
+
+def background(rng: np.random.Generator, columns: int) -> np.ndarray:
+    """Power of the noise floor of a room and a microphone: tilted, and grainy as noise is."""
+    rows = np.arange(WINDOW.rows) / WINDOW.rows
+    level_db = rng.uniform(-115, -88) - rng.uniform(0, 30) * rows + rng.uniform(0, 20) * np.exp(-8 * rows)
+    grain = rng.standard_exponential((WINDOW.rows, columns), np.float32)
+    return (10 ** (level_db / 10)).astype(np.float32)[:, None] * grain
+
+
+def _fade_out(rng: np.random.Generator, stop: int, columns: int) -> np.ndarray:
+    """Power gain that is 1 up to `stop` and then falls, at once or slowly."""
+    return 10.0 ** (-rng.uniform(0.15, 3.0) * np.maximum(0, np.arange(columns) - stop)).astype(np.float32)
+
+
+def _in_room(rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
+    """A reverberant tail behind a fifth of the scenes (B, rows, columns): columns linger, falling by some dB each."""
+    inside = np.flatnonzero(rng.uniform(size=len(power)) < 0.2)
+    keep = 10 ** (-rng.uniform(0.07, 0.6, (len(inside), 1))).astype(np.float32)
+    wet = 10 ** rng.uniform(-1.4, -0.4, (len(inside), 1)).astype(np.float32)
+    rooms, tail = power[inside], np.zeros((len(inside), power.shape[1]), np.float32)
+    for k in range(power.shape[2]):
+        now = rooms[:, :, k].copy()
+        rooms[:, :, k] += wet * tail
+        tail = keep * np.maximum(tail, now)
+    power[inside] = rooms
+    return power
+
+
+def _coloured(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
+    """The colour of rooms, distances and devices: smooth curves over the rows, band limits."""
+    rows = np.arange(db.shape[1]) / db.shape[1]
+    size = (db.shape[0], 1)
+    curve = np.zeros((db.shape[0], db.shape[1]))
+    for k in range(1, 5):
+        curve += rng.normal(0, 4.5 / k, size) * np.cos(np.pi * k * rows + rng.uniform(0, 6.28, size))
+    curve -= np.where(rng.uniform(size=size) < 0.15, 90 * np.maximum(0, rows - rng.uniform(0.5, 1, size)), 0)
+    curve -= np.where(rng.uniform(size=size) < 0.15, 90 * np.maximum(0, rng.uniform(0, 0.25, size) - rows), 0)
+    return db + curve[:, :, None].astype(np.float32)
+
+
+def _compressed(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
+    """More or less contrast below the loudest point, as dynamics processors and distances leave it."""
+    top_db = db.max((1, 2), keepdims=True)
+    return top_db + (db - top_db) * rng.uniform(0.85, 1.15, (len(db), 1, 1)).astype(np.float32)
+
+
+def spec_augment(rng: np.random.Generator, pictures: np.ndarray, masks: int = 2) -> np.ndarray:
+    """SpecAugment (Park et al., 2019) as TPoS uses it: masks of at most 15 % of the bins and 30 % of the time."""
+    out = pictures.copy()
+    rows, columns = out.shape[-2:]
+    for scene in out:
+        for _ in range(masks):
+            height, width = int(rng.uniform(0, 0.15) * rows), int(rng.uniform(0, 0.3) * columns)
+            top, left = rng.integers(0, rows - height + 1), rng.integers(0, columns - width + 1)
+            segment = rng.integers(scene.shape[0])
+            scene[:, top : top + height] = 0
+            scene[segment, :, left : left + width] = 0
+    return out
