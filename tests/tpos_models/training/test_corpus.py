@@ -39,7 +39,7 @@ def test_what_teachers_hear_is_kept_second_by_second(tmp_path: Path) -> None:
     assert collect(tmp_path, tmp_path / "out", teachers) == 0
     (clip,) = collected(tmp_path / "out")
     assert clip.names == ("rain", "music")
-    assert clip.kind is Kind.RECORDED
+    assert clip.kind is Kind.TAGGED
     assert clip.label == "rain"
     rain = clip.chances[:, 0]
     assert len(rain) == np.ceil(8.0 / SCORED_EVERY_S)
@@ -60,7 +60,7 @@ def test_a_class_of_several_names_is_one_sound_and_music_is_filed_as_music() -> 
     assert music.names == ("music", "rain")
     np.testing.assert_allclose(music.chances[:, 1], [0.3, 0.6], atol=1e-3)
     rain = tagged_clip(db, scores[:, [1, 2]], ["Raindrop", "Rain"], "x")
-    assert (rain.kind, rain.label) == (Kind.RECORDED, "rain")
+    assert (rain.kind, rain.label) == (Kind.TAGGED, "rain")
     composer = Composer([music, rain])
     assert composer.bank == ["music", "noise", "rain", "silence"]
 

@@ -20,14 +20,19 @@ import soxr
 
 from tpos_models.errors import MediaError, MissingFileError, ModelError
 from tpos_models.pocket.audio_networks import WINDOW
+from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training.audio.data import SCORED_EVERY_S, Clip, Kind, decibels, tagged_clip
 from tpos_models.training.audio.labelled import SUFFIXES, read_sound
+from tpos_models.training.audio.labels import label_of
+from tpos_models.training.music.general_midi import INSTRUMENTS
+from tpos_models.training.music.piece import Piece
 
 log = logging.getLogger(__name__)
 
 SCORED_S = 2.0
 """Teachers hear the newest 2 s, a little more than a segment, so often."""
 CLIP_S, LONGEST_S, SHORTEST_S = 20.0, 180.0, 0.08
+SEGMENT_S, LEAST_HEARD_S = WINDOW.segment_samples / WINDOW.sample_rate, 0.04
 QUIET_DB = -60.0
 """A stretch whose loudest moment is below is silence, whatever a teacher hears in it."""
 ARCHIVES = (".rcc", ".ocg", ".ocd")
@@ -86,21 +91,24 @@ class Teachers:
         return np.array([np.mean([scores[name] for scores in told if name in scores]) for name in self.names])
 
 
-def sounds_of(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Every readable sound of a folder by its name, mono float32 at the encoder's rate, also those in ARCHIVES.
+def sounds_of(folder: Path) -> Iterator[tuple[str, np.ndarray, Piece | None]]:
+    """Every readable sound of a folder: its name, mono float32 at the encoder's rate, and what is known of a render.
 
-    Those longer than LONGEST_S are cut to their middle; unreadable ones are skipped, and named in the log.
+    Those in ARCHIVES are found too. Longer ones than LONGEST_S are cut to their middle, unless they are renders;
+    unreadable ones are skipped, and named in the log.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (*SUFFIXES, ".wv", ".aiff", *ARCHIVES))
     if not paths:
         raise MissingFileError(f"{folder}: no sounds; {', '.join((*SUFFIXES, *ARCHIVES))} would be accepted")
     for path in (path for path in paths if path.is_file()):
-        name = str(path.relative_to(folder))
+        name, labels = str(path.relative_to(folder)), path.with_suffix(".json")
         try:
             if path.suffix.lower() in ARCHIVES:
-                yield from ((f"{name}-{k}", _middle(samples)) for k, samples in enumerate(_archived(path)))
+                yield from ((f"{name}-{k}", _middle(samples), None) for k, samples in enumerate(_archived(path)))
+            elif labels.is_file():
+                yield name, read_sound(path, WINDOW.sample_rate), Piece.load(labels)
             else:
-                yield name, _middle(read_sound(path, WINDOW.sample_rate))
+                yield name, _middle(read_sound(path, WINDOW.sample_rate)), None
         except (MediaError, soundfile.LibsndfileError, zlib.error) as error:
             log.warning("skipped: %s", error)
 
@@ -131,22 +139,56 @@ def ogg_streams(data: bytes) -> Iterator[bytes]:
         first = data.find(b"OggS\0\2", end)
 
 
-def collect(folder: Path, out: Path, teachers: Teachers, known: Mapping[str, Any] | None = None) -> int:
+def played(piece: Piece, start_s: float, windows: int) -> np.ndarray:
+    """How plainly each of INSTRUMENTS is heard (windows, INSTRUMENTS), 0..1, from a render's own notes.
+
+    1 for what is at least half as loud, at its loudest, as the loudest of its window.
+    """
+    loudest = np.zeros((windows, len(INSTRUMENTS)), np.float32)
+    ends_s = start_s + SCORED_EVERY_S * np.arange(1, windows + 1)
+    for k, name in enumerate(INSTRUMENTS):
+        for begins_s, stops_s, amplitude in piece.instruments.get(name, ()):
+            heard = (ends_s > begins_s + LEAST_HEARD_S) & (ends_s - SEGMENT_S < stops_s - LEAST_HEARD_S / 2)
+            loudest[heard, k] = np.maximum(loudest[heard, k], amplitude)
+    return np.clip(loudest / (0.5 * loudest.max(1, keepdims=True)).clip(1e-3), 0, 1)
+
+
+def collect(folder: Path, out: Path, teachers: Teachers) -> int:
     """Write the clips of a folder as .npz into `out`, those that are there already left as they are; how many."""
     out.mkdir(parents=True, exist_ok=True)
     count = 0
-    for name, samples in sounds_of(folder):
+    for name, samples, piece in sounds_of(folder):
         length = round(CLIP_S * WINDOW.sample_rate)
         for k, start in enumerate(range(0, samples.size, length)):
             part = samples[start : start + length]
             file = out / f"{name.replace('/', '!')}-{k}.npz"
             if part.size < SHORTEST_S * WINDOW.sample_rate or (k and part.size < length / 4) or file.exists():
                 continue
+            heard: dict[str, Any] = {"names": teachers.names, "scores": teachers.hear(part)}
+            if piece:
+                heard = known(piece, start / WINDOW.sample_rate, **heard)
             with file.with_suffix(".tmp").open("wb") as stream:
-                np.savez(stream, db=decibels(part), scores=teachers.hear(part).astype(np.float16), names=teachers.names)
+                np.savez(stream, db=decibels(part), **heard)
             file.with_suffix(".tmp").rename(file)
             count += 1
     return count
+
+
+def known(piece: Piece, start_s: float, names: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
+    """What is learned of a render: its notes say which instruments play, teachers the rest; its style is one more name.
+
+    A teacher that hears nature in it is wrong.
+    """
+    ours = {label_of(name) for name in (*INSTRUMENTS, *CONDITIONS, "drums")}
+    right = [k for k, name in enumerate(names) if label_of(name) not in ours]
+    truth = played(piece, start_s, len(scores))
+    drums = truth[:, [INSTRUMENTS.index(name) for name in ("kick", "snare", "hi_hat")]].mean(1, keepdims=True)
+    style = np.full((len(scores), 1), 0.5)
+    return {
+        "names": [*(names[k] for k in right), *INSTRUMENTS, "drums", piece.style],
+        "scores": np.concatenate([scores[:, right], truth, drums, style], 1).astype(np.float16),
+        "kind": str(Kind.RENDERED),
+    }
 
 
 def collected(folder: Path, held_out: Sequence[str] = ()) -> list[Clip]:

@@ -30,7 +30,8 @@ class Kind(StrEnum):
     """Where a clip comes from: what of each is drawn how often is `Shares`'."""
 
     SYNTHETIC = "synthetic"
-    RECORDED = "recorded"
+    LABELLED = "labelled"
+    TAGGED = "tagged"
     MUSIC = "music"
     RENDERED = "rendered"
 
@@ -91,7 +92,7 @@ def tagged_clip(db: np.ndarray, scores: np.ndarray, names: Sequence[str], group:
     mean = chances.mean(0)
     likeliest = [own[k] for k in np.argsort(-mean) if own[k] not in GENERAL and mean[k] > 0]
     musical = "music" in own and mean[own.index("music")] > 0.5 and db.shape[1] > 4 * WINDOW.segment_frames
-    kind = kind or (Kind.MUSIC if musical else Kind.RECORDED)
+    kind = kind or (Kind.MUSIC if musical else Kind.TAGGED)
     label = str(kind) if kind in (Kind.MUSIC, Kind.RENDERED) else next(iter(likeliest), "silence")
     return Clip(label, db, audible_columns(db), kind, group, own, chances.astype(np.float16))
 
@@ -134,7 +135,7 @@ def recordings(folder: Path) -> list[Recording]:
 def recorded_clips(folder: Path, held_out: Sequence[str] = ()) -> list[Clip]:
     """Recordings as clips, those left out whose names start with one of `held_out`."""
     return [
-        to_clip(recording.read(), recording.label, Kind.RECORDED, recording.name)
+        to_clip(recording.read(), recording.label, Kind.LABELLED, recording.name)
         for recording in recordings(folder)
         if not recording.path.name.startswith(tuple(held_out))
     ]

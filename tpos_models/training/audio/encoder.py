@@ -32,7 +32,7 @@ Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
 SEGMENTS = Recipe(steps=5000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
-MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.RECORDED: 0.12, Kind.MUSIC: 0.1, Kind.RENDERED: 0.08}
+MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.LABELLED: 0.1, Kind.TAGGED: 0.05, Kind.MUSIC: 0.1, Kind.RENDERED: 0.05}
 """Mostly synthetic sounds, whose every beginning is known."""
 TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
 
@@ -321,8 +321,10 @@ def train_audio_encoder(
         "steps": [recipe.steps for recipe in recipes],
         "seconds": round(time.monotonic() - started),
         "seed": recipes[0].seed,
-        "recordings": sorted({clip.group for clip in clips if clip.kind is Kind.RECORDED and len(clip.names) == 1}),
-        "corpus": sorted({clip.group.split("/")[0] for clip in clips if len(clip.names) > 1}),
+        "recordings": sorted({clip.group for clip in clips if clip.kind is Kind.LABELLED}),
+        "corpus": sorted(
+            {clip.group.split("/")[0] for clip in clips if clip.kind not in (Kind.LABELLED, Kind.SYNTHETIC)}
+        ),
         "attribution": attribution(heard.recordings) if heard.recordings else [],
     }
     save_net(net, weights_folder, record)

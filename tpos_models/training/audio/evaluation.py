@@ -16,14 +16,19 @@ from tpos_models.pocket import scene
 from tpos_models.pocket.audio_encoder import PHRASES, SOUNDS, Recognition
 from tpos_models.pocket.audio_networks import AudioEncoderNet, TemporalPart
 from tpos_models.pocket.synth.sounds import synthesise
-from tpos_models.training.audio.data import WINDOW, Recording, recordings
+from tpos_models.training.audio.corpus import played
+from tpos_models.training.audio.data import SCORED_EVERY_S, WINDOW, Recording, recordings
 from tpos_models.training.audio.encoder import Joint
-from tpos_models.training.audio.labels import phrases
+from tpos_models.training.audio.labels import label_of, phrases
+from tpos_models.training.music.general_midi import INSTRUMENTS
+from tpos_models.training.music.piece import Piece
 
 UNSEEN_SEEDS = range(10_000, 10_005)
 """Seeds that training never draws."""
 NATURE_HEARD = 0.2
 """Mean weight from which on a phrase of nature counts as heard."""
+OFTEN = 15
+"""Moments in which an instrument must play to be counted."""
 HOP_SAMPLES = WINDOW.segment_samples // STEPS_PER_SEGMENT
 
 
@@ -203,3 +208,36 @@ def under_a_beat(net: AudioEncoderNet, joint: Joint, seeds: Sequence[int], below
             first = np.argsort(-weights)[:3]
             found.append(scene.CONDITIONS.index(name) in first)
     return float(np.mean(found))
+
+
+def instruments_heard(
+    net: AudioEncoderNet, joint: Joint, renders: Sequence[tuple[np.ndarray, Piece]], every_s: float = 1.5
+) -> dict[str, float]:
+    """Average precision of each instrument's phrase over moments of renders, by likeness; of those heard often enough.
+
+    At a moment an instrument plays that is at least half as loud as the loudest, and does not where it is silent; what
+    lies between does not count.
+    """
+    likeness, truth = [], []
+    names = [phrases(label_of(name))[0] for name in INSTRUMENTS]
+    for samples, piece in renders:
+        answers = listen(stream(net), samples)
+        windows = played(piece, 0.0, int(piece.seconds / SCORED_EVERY_S))
+        for k in range(4, len(windows), round(every_s / SCORED_EVERY_S)):
+            nearest = min(answers, key=lambda heard: abs(heard.time_s - (k + 1) * SCORED_EVERY_S))
+            likeness.append((nearest.joint @ joint(names).T).numpy())
+            truth.append(windows[k])
+    likely, true = np.array(likeness), np.array(truth)
+    scores = {}
+    for k, name in enumerate(INSTRUMENTS):
+        sure = (true[:, k] >= 1) | (true[:, k] <= 0)
+        if (true[sure, k] >= 1).sum() >= OFTEN:
+            scores[name] = average_precision(likely[sure, k], true[sure, k] >= 1)
+    return {"instruments_map": float(np.mean(list(scores.values()))), **scores}
+
+
+def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
+    """Mean of the precision at the rank of each relevant item (n,), best scores first."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(relevant[order])
+    return float((hits / np.arange(1, len(hits) + 1))[relevant[order]].mean())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tpos_models.pocket.audio_networks import WINDOW
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training.audio.data import Clip, Kind
 
+Key = TypeVar("Key")
 SURE = 0.4
 """Chance from which on a sound is in the bank."""
 CENTRES = mel_bands(WINDOW.rows, WINDOW.n_fft // 2 + 1) @ np.arange(WINDOW.n_fft // 2 + 1)
@@ -42,7 +44,9 @@ class Batch:
 
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.22, Kind.RECORDED: 0.4, Kind.MUSIC: 0.23, Kind.RENDERED: 0.15}
+EVEN: Shares = {Kind.SYNTHETIC: 0.2, Kind.LABELLED: 0.27, Kind.TAGGED: 0.18, Kind.MUSIC: 0.2, Kind.RENDERED: 0.15}
+
+MUSICAL = (Kind.MUSIC, Kind.RENDERED)
 
 
 class Composer:
@@ -74,11 +78,10 @@ class Composer:
         return Batch(relative(cut), np.stack([s[1] for s in scenes]), np.stack([s[2] for s in scenes]))
 
     def _draw(self, rng: np.random.Generator, kinds: Sequence[Kind] = tuple(Kind)) -> Clip:
-        """Any clip of some kinds, in each every label as often as another."""
+        """Any clip of some kinds; in each a label is as likely as the root of its clips' number."""
         shares = {kind: share for kind, share in self._shares.items() if kind in kinds} or self._shares
-        odds = np.array(list(shares.values()))
-        pool = self._pools[list(shares)[rng.choice(len(odds), p=odds / odds.sum())]]
-        clips = pool[sorted(pool)[rng.integers(len(pool))]]
+        pool = self._pools[_one_of(rng, shares)]
+        clips = pool[_one_of(rng, {label: len(clips) ** 0.5 for label, clips in pool.items()})]
         return clips[rng.integers(len(clips))]
 
     def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,7 +111,10 @@ class Composer:
     def _drawn(self, rng: np.random.Generator, count: int) -> list[Clip]:
         """So many clips: of two, half the time music and something that is not, where there are both."""
         if count > 1 and rng.uniform() < 0.5:
-            return [self._draw(rng, (Kind.MUSIC, Kind.RENDERED)), self._draw(rng, (Kind.SYNTHETIC, Kind.RECORDED))]
+            return [
+                self._draw(rng, (Kind.MUSIC, Kind.RENDERED)),
+                self._draw(rng, (Kind.SYNTHETIC, Kind.LABELLED, Kind.TAGGED)),
+            ]
         return [self._draw(rng) for _ in range(count)]
 
     def _told(self, chances: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -143,6 +149,11 @@ class Composer:
         db = at_pitch(clip.db[:, source[inside]].astype(np.float32), float(pitch))
         canvas[:, start:][:, inside] = np.exp(db * np.float32(np.log(10) / 10))
         return canvas, int(source[inside][-1])
+
+
+def _one_of(rng: np.random.Generator, odds: Mapping[Key, float]) -> Key:
+    likely = np.array(list(odds.values()))
+    return list(odds)[rng.choice(len(likely), p=likely / likely.sum())]
 
 
 def at_pitch(db: np.ndarray, factor: float) -> np.ndarray:
