@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,16 +65,15 @@ class AudioEncoderStage:
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
         scenes = self.composer.batch(rng, self._batch)
         views = [spec_augment(rng, pictures, masks=3) for pictures in (scenes.pictures, scenes.pictures[: self._twice])]
-        return Batch(np.concatenate(views), scenes.chances, scenes.strengths), chosen
+        return replace(scenes, pictures=np.concatenate(views)), chosen
 
     def losses(self, batch: tuple[Batch, torch.Tensor]) -> dict[str, torch.Tensor]:
         scenes, bank = batch
         device = next(self.module.parameters()).device
-        pictures, chances, strengths = (
+        pictures, chances, labels, strengths = (
             torch.as_tensor(x, dtype=torch.float32, device=device)
-            for x in (scenes.pictures, scenes.chances, scenes.strengths)
+            for x in (scenes.pictures, scenes.chances, scenes.shares, scenes.strengths)
         )
-        labels = shares(chances)
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
         logits, last, joint, heard, scale = self.module(pictures)
         sounds = (last, joint)
@@ -91,8 +90,8 @@ class AudioEncoderStage:
         composer, bank = self.composer, torch.stack([known[0] for known in self._phrases])
         scenes = composer.batch(np.random.default_rng(1), 2 * self._batch)
         _, joint, heard, scale = self.net(torch.from_numpy(scenes.pictures).float())
-        chances, strengths = torch.from_numpy(scenes.chances), torch.from_numpy(scenes.strengths)
-        draw_sheet(path, composer.bank, shares(chances), strengths, (scale * joint @ bank.T).softmax(-1), heard)
+        labels, strengths = torch.from_numpy(scenes.shares), torch.from_numpy(scenes.strengths)
+        draw_sheet(path, composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
 
 
 class TemporalStage:
@@ -222,13 +221,8 @@ def featured(net: AudioEncoderNet, composer: Composer, scenes: int, seed: int) -
         batch = composer.batch(rng, 32)
         pictures = torch.from_numpy(batch.pictures).to(device, torch.float32)
         features = net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
-        parts.append((features.cpu(), shares(torch.from_numpy(batch.chances)), torch.from_numpy(batch.strengths)))
+        parts.append((features.cpu(), torch.from_numpy(batch.shares), torch.from_numpy(batch.strengths)))
     return tuple(torch.cat(part).float() for part in zip(*parts, strict=True))
-
-
-def shares(chances: torch.Tensor) -> torch.Tensor:
-    """Chances (B, bank) as the shares of a scene, which sum to 1."""
-    return chances / chances.sum(1, keepdim=True).clamp(min=1e-6)
 
 
 def naming(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

@@ -35,10 +35,14 @@ def bank_of(clips: Sequence[Clip]) -> list[str]:
 
 @dataclass(frozen=True)
 class Batch:
-    """`pictures` (B, N, rows, frames) in 0..1; `chances` (B, bank) and `strengths` (B, conditions) in 0..1."""
+    """`pictures` (B, N, rows, frames) in 0..1; `chances` (B, bank) and `strengths` (B, conditions) in 0..1.
+
+    `shares` (B, bank) sum to 1: each sound has a share of its scene by its strength, and what it is shares in that.
+    """
 
     pictures: np.ndarray
     chances: np.ndarray
+    shares: np.ndarray
     strengths: np.ndarray
 
 
@@ -54,7 +58,7 @@ class Composer:
 
     def __init__(self, clips: Sequence[Clip], segments: int = 1, shares: Shares = EVEN, changes: float = 0.3) -> None:
         self.segments = segments
-        self._kinds = {"silence": 0.05, "noise": 0.02, "two": 0.33, "change": changes, "one": 0.6 - changes}
+        self._kinds = {"silence": 0.05, "noise": 0.02, "two": 0.38, "change": changes, "one": 0.55 - changes}
         self.columns = segments * WINDOW.segment_frames
         self.bank = bank_of(clips)
         self._places = {names: self._place_of(names) for names in {clip.names for clip in clips}}
@@ -75,7 +79,7 @@ class Composer:
         power = _in_room(rng, np.stack([s[0] for s in scenes]))
         db = _compressed(rng, _coloured(rng, 10 * np.log10(power + np.float32(1e-12))))
         cut = db.reshape(size, WINDOW.rows, self.segments, WINDOW.segment_frames).swapaxes(1, 2)
-        return Batch(relative(cut), np.stack([s[1] for s in scenes]), np.stack([s[2] for s in scenes]))
+        return Batch(relative(cut), *(np.stack(known) for known in list(zip(*scenes, strict=True))[1:]))
 
     def _draw(self, rng: np.random.Generator, kinds: Sequence[Kind] = tuple(Kind)) -> Clip:
         """Any clip of some kinds; in each a label is as likely as the root of its clips' number."""
@@ -84,46 +88,45 @@ class Composer:
         clips = pool[_one_of(rng, {label: len(clips) ** 0.5 for label, clips in pool.items()})]
         return clips[rng.integers(len(clips))]
 
-    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One scene (power, chances, strengths): what sounds now, one or two at once, after another or none."""
+    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """One scene (power, chances, shares, strengths): what sounds now, one or two at once, after another or none."""
         kind = str(rng.choice(list(self._kinds), p=list(self._kinds.values())))
         if kind in ("silence", "noise"):
             loud = (-170, -72) if kind == "silence" else (-50, -10)
-            return at_level(background(rng, self.columns), rng.uniform(*loud)), *self._told({kind: 1.0})
+            sure = np.array([float(name == kind) for name in self.bank], np.float32)
+            return at_level(background(rng, self.columns), rng.uniform(*loud)), sure, sure, self._strengths(sure * 0)
         level_db, start = rng.uniform(-46, -4), self._start(rng, kind)
         power = np.zeros((WINDOW.rows, self.columns), np.float32)
         if kind == "change":
             power += at_level(self._place(rng, self._draw(rng), 0)[0], level_db + rng.normal(0, 6))
             power *= _fade_out(rng, start, self.columns)
-        heard = np.zeros(len(self.bank), np.float32)
+        chances, shares = np.zeros((2, len(self.bank)), np.float32)
         below_db = (0.0, rng.uniform(0, 12)) if kind == "two" else (0.0,)
         for below, clip in zip(rng.permutation(below_db), self._drawn(rng, len(below_db)), strict=True):
             sound, end = self._place(rng, clip, start)
             power += at_level(sound, level_db - below)
             known, rows = self._places[clip.names]
-            share = strength_of(below) * clip.heard_at(end)[known].astype(np.float32)
-            np.add.at(heard, rows, share * (1 - heard[rows]))
+            heard = clip.heard_at(end)[known].astype(np.float32)
+            chances[rows] += strength_of(below) * heard * (1 - chances[rows])
+            shares[rows] += strength_of(below) * heard / max(float(heard.sum()), 1e-6)
         noise = background(rng, self.columns)
         if rng.uniform() < 0.5:
             noise = at_level(noise, level_db - rng.uniform(8, 45))
-        return power + noise, *self._shown(heard)
+        return power + noise, chances, shares / max(float(shares.sum()), 1e-6), self._strengths(chances)
 
     def _drawn(self, rng: np.random.Generator, count: int) -> list[Clip]:
-        """So many clips: of two, half the time music and something that is not, where there are both."""
-        if count > 1 and rng.uniform() < 0.5:
+        """So many clips: of two, mostly music and something that is not, where there are both."""
+        if count > 1 and rng.uniform() < 0.6:
             return [
                 self._draw(rng, (Kind.MUSIC, Kind.RENDERED)),
                 self._draw(rng, (Kind.SYNTHETIC, Kind.LABELLED, Kind.TAGGED)),
             ]
         return [self._draw(rng) for _ in range(count)]
 
-    def _told(self, chances: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-        return self._shown(np.array([chances.get(name, 0.0) for name in self.bank], np.float32))
-
-    def _shown(self, heard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Chances (bank,), and what they are as strengths of the conditions."""
-        strengths = [heard[self.bank.index(name)] if name in self.bank else 0.0 for name in CONDITIONS]
-        return heard, np.clip(np.array(strengths, np.float32) * 1.2 - 0.2, 0, 1)
+    def _strengths(self, chances: np.ndarray) -> np.ndarray:
+        """Chances (bank,) as strengths of the conditions (conditions,)."""
+        of = [chances[self.bank.index(name)] if name in self.bank else 0.0 for name in CONDITIONS]
+        return np.clip(np.array(of, np.float32) * 1.2 - 0.2, 0, 1)
 
     def _start(self, rng: np.random.Generator, kind: str) -> int:
         """The column from which it sounds: 0, or a moment ago; mostly a very short one where another sound ended."""
