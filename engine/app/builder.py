@@ -61,6 +61,7 @@ class Engine:
             target=parse_target(osc.target) if osc.target else None,
             check=show.check,
             status=status,
+            frame=self.frames.peek,
             clock=clock,
         )
         self.opened_s: float | None = None

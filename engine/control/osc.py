@@ -18,14 +18,17 @@ from pythonosc.osc_message_builder import build_msg
 
 from engine.control.addresses import find, parse, signature
 from engine.control.arguments import CommandError
-from engine.control.osc_status import ERROR, PREFIX, Status, is_own, shown, status_values
+from engine.control.osc_status import ERROR, MASK, PREFIX, Status, is_own, mask_values, shown, status_values
 from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, read_datagram
 from engine.control.queue import Command, CommandQueue, Sender
 from engine.core.clock import Clock, WallClock
+from engine.core.messages import Frame
 from tpos_models.errors import InputError, RunError
 
 HOST, PORT = "127.0.0.1", 9000
 STATUS_PERIOD_S = 0.1
+FRAME_PERIOD_S = 0.01
+"""How often it is looked for a new frame, where frames say where the sound is drawn."""
 REPLIES_PER_S, MAX_SENDERS = 10.0, 64
 MAX_BUTTONS = 256
 HELD_S = 0.3
@@ -85,8 +88,8 @@ class OscServer:
     """The control thread. Bound when made, running between `start` and `close`; also a context manager.
 
     Commands go to `queue`; `check` may refuse one that the show cannot carry out (`Show.check`); `status` is asked ten
-    times a second. Status goes to `target`, or to whoever sent last. Raises RunError for a port in use, InputError for
-    an address that is not this machine's or a port that is not allowed.
+    times a second, `frame` for the newest one. What is reported goes to `target`, or to whoever sent last. Raises
+    RunError for a port in use, InputError for an address that is not this machine's or a port that is not allowed.
     """
 
     def __init__(
@@ -98,9 +101,10 @@ class OscServer:
         target: tuple[str, int] | None = None,
         check: Callable[[Command], None] = lambda command: None,
         status: Callable[[], Status] | None = None,
+        frame: Callable[[], Frame | None] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
-        self._queue, self._check, self._status = queue, check, status
+        self._queue, self._check, self._status, self._frame = queue, check, status, frame
         self._clock = clock or WallClock()
         self._socket = _bind(host, port)
         self._target = _resolve(target, self._socket.family) if target else None
@@ -108,6 +112,7 @@ class OscServer:
         self._allowance = _Allowance()
         self._buttons = _Buttons()
         self._heartbeat, self._due_s = 0, 0.0
+        self._reported: Frame | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tpos-osc", daemon=True)
         self.counts = OscCounts()
@@ -137,13 +142,16 @@ class OscServer:
         self.close()
 
     def _run(self) -> None:
-        self._socket.settimeout(STATUS_PERIOD_S / 2)
         while not self._stop.is_set():
+            masked = self._reported is not None and self._reported.mask is not None
+            self._socket.settimeout(FRAME_PERIOD_S if masked else STATUS_PERIOD_S / 2)
             if arrived := self._wait():
                 self._receive(*arrived)
             for sender, error in self._queue.take_failures():
                 self._answer(sender, error)
-            self._report()
+            if peer := self._target or self._sender:
+                self._report_frame(peer)
+                self._report(peer)
 
     def _wait(self) -> tuple[bytes, Sender] | None:
         try:
@@ -193,9 +201,17 @@ class OscServer:
             self._send(ERROR, words, peer)
         self._count(answered=1)
 
-    def _report(self) -> None:
-        peer, now_s = self._target or self._sender, self._clock.now()
-        if peer is None or self._status is None or now_s < self._due_s:
+    def _report_frame(self, peer: Sender) -> None:
+        frame = self._frame()
+        if frame is None or frame is self._reported:
+            return
+        self._reported = frame
+        if frame.mask is not None:
+            self._send(f"{PREFIX}{MASK[0]}", mask_values(frame.mask), peer)
+
+    def _report(self, peer: Sender) -> None:
+        now_s = self._clock.now()
+        if self._status is None or now_s < self._due_s:
             return
         self._due_s = max(self._due_s + STATUS_PERIOD_S, now_s)
         self._heartbeat += 1

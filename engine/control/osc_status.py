@@ -1,9 +1,11 @@
-"""What the show reports over OSC ten times a second."""
+"""What the show reports over OSC: ten times a second, and with each frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from engine.core.messages import Heard
 
@@ -43,6 +45,22 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
     ("heartbeat", "i", "Grows by one with each report."),
 )
+
+MASK = (
+    "mask",
+    "f f f",
+    "With each frame (blend tier apart) while `/tpos/mask` is on or `/tpos/shader/local` above 0: where the sound is "
+    "drawn. Its middle, x from the left and y from the top, and its share of the picture, each 0..1.",
+)
+
+
+def mask_values(mask: np.ndarray) -> list[float]:
+    """The arguments of `/tpos/status/mask`: centre of mass and mean of (h, w) in 0..1; if empty, the middle."""
+    total = float(mask.sum())
+    if total == 0:
+        return [0.5, 0.5, 0.0]
+    x, y = ((np.arange(n) + 0.5) / n for n in mask.shape[::-1])
+    return [float(mask.sum(0) @ x) / total, float(mask.sum(1) @ y) / total, total / mask.size]
 
 
 def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:

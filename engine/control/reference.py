@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.control.addresses import ADDRESSES, Address
-from engine.control.osc_status import ERROR, PREFIX, STATUS
+from engine.control.osc_status import ERROR, MASK, PREFIX, STATUS
 from engine.control.parameters import PARAMETERS
 from engine.core.parameters import Kind, Parameter
 
@@ -23,7 +23,7 @@ def osc_tables() -> str:
     rows = ["| Send | Arguments | What it does |", "|---|---|---|"]
     rows += [f"| `{row.path}` | {_arguments(row)} | {row.doc.replace('|', bar)} |" for row in ADDRESSES]
     rows += ["", "| Reported ten times a second | Arguments | What it says |", "|---|---|---|"]
-    rows += [f"| `{PREFIX}{name}` | `{tags}` | {doc} |" for name, tags, doc in STATUS]
+    rows += [f"| `{PREFIX}{name}` | `{tags}` | {doc} |" for name, tags, doc in (*STATUS, MASK)]
     rows += [f"| `{ERROR}` | `s s s` | On trouble, to the sender: address, what is wrong, what is accepted. |"]
     return "\n".join(rows) + "\n"
 

@@ -152,7 +152,7 @@ def _layer(doc: str) -> Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ShaderAmounts:
-    """How strongly the reactive layer answers the music, each 0..1."""
+    """How strongly the reactive layer answers the music, and where, each 0..1."""
 
     zoom: Annotated[float, _layer("zoom on every hit")] = 0.35
     warp: Annotated[float, _layer("the bass bends the picture")] = 0.25
@@ -160,6 +160,7 @@ class ShaderAmounts:
     colour: Annotated[float, _layer("hue and saturation follow the sound")] = 0.25
     grain: Annotated[float, _layer("film grain, more with the highs")] = 0.1
     beat_pulse: Annotated[float, _layer("a pulse on every beat")] = 0.3
+    local: Annotated[float, _layer("1 keeps it to where the sound is drawn, blend tier apart")] = 0.0
 
 
 def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
@@ -214,6 +215,15 @@ class ShowState:
             path="/tpos/audio/slew",
         ),
     ] = 0.4
+    mask: Annotated[
+        bool,
+        Parameter(
+            "Report with each frame where the sound is drawn, as `/tpos/status/mask`.",
+            group="sound",
+            cue=False,
+            option=False,
+        ),
+    ] = False
     audio_gain_db: Annotated[
         float,
         Parameter(
@@ -280,6 +290,11 @@ class ShowState:
     cue: int = -1
     """Index of the current cue, -1 before the first."""
 
+    @property
+    def masked(self) -> bool:
+        """Whether anybody wants to know where the sound is drawn."""
+        return self.mask or self.shader.local > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -319,3 +334,8 @@ class Frame:
     """When it was begun, where the picture had stood still until then: nothing had changed, or the show was frozen."""
     on_gpu: DevicePixels | None = None
     """The same bytes in the memory of the GPU that drew it, finished and never changed; None where a CPU did."""
+    mask: np.ndarray | None = None
+    """Where the sound is drawn (`tpos_models.diffusion.local_mask`): float32 (h, w) of the latents, 0..1, read-only.
+
+    None where nobody wants to know, or the tier cannot tell.
+    """

@@ -37,6 +37,7 @@ class CaptureKey:
     sounds: int
     """0 in silence, in sound every term there is, also one without weight."""
     negative: bool
+    masked: bool
 
 
 class CapturedSampler:
@@ -60,13 +61,13 @@ class CapturedSampler:
         sounds = conditions.audio if conditions.sounds else ()
         strength = None if request.start is None else request.strength
         key = CaptureKey(
-            request.tier, request.guidance, request.steps, strength, len(sounds), conditions.negative
+            request.tier, request.guidance, request.steps, strength, len(sounds), conditions.negative, request.masked
         )  # fmt: skip
         tokens = torch.stack([conditions.text, conditions.null, conditions.uncond, *(term.tokens for term in sounds)])
         weights = torch.tensor([term.weight for term in sounds])
         start = () if request.start is None else (request.start,)
-        (x0,) = self._function(key)(request.noise, tokens, weights, *start)
-        return Sampled(x0, self._evaluations[key], request)
+        x0, *mask = self._function(key)(request.noise, tokens, weights, *start)
+        return Sampled(x0, self._evaluations[key], request, mask=mask[0] if mask else None)
 
     def _function(self, key: CaptureKey) -> Run:
         sample = partial(self._sample, key)
@@ -84,13 +85,13 @@ class CapturedSampler:
     def _sample(
         self, key: CaptureKey, noise: torch.Tensor, tokens: torch.Tensor, weights: torch.Tensor, *start: torch.Tensor
     ) -> Tensors:
-        """x0 as a function of tensors; all of it happens where the noise lies."""
+        """x0, and the mask, as a function of tensors; all of it happens where the noise lies."""
         text, null, uncond, *sounds = tokens.to(noise)
         terms = tuple(AudioTerm(one, weight) for one, weight in zip(sounds, weights.to(noise), strict=True))
         conditions = Conditions(text, null, uncond if key.negative else null, terms)
         latents, strength = (None, 1.0) if key.strength is None else (start[0], key.strength)
         sampled = self._sampler(
-            SampleRequest(noise, conditions, key.tier, key.guidance, key.steps, latents, strength)
+            SampleRequest(noise, conditions, key.tier, key.guidance, key.steps, latents, strength, mask=key.masked)
         )  # fmt: skip
         self._evaluations[key] = sampled.evaluations
-        return (sampled.x0,)
+        return (sampled.x0,) if sampled.mask is None else (sampled.x0, sampled.mask)

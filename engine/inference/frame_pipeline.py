@@ -9,7 +9,7 @@ begin()  state + features + embedding -> conditions -> noise -> request
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -206,7 +206,7 @@ class FramePipeline:
         steps = min(state.steps, self._most_steps)
         return SampleRequest(
             start.noise, conditions, self.tier(state), self._guidance(state), steps, start.latents, start.strength,
-            metadata,
+            metadata, state.masked,
         )  # fmt: skip
 
     def _draw(self, index: int, request: SampleRequest) -> Callable[[], Frame]:
@@ -216,21 +216,23 @@ class FramePipeline:
             if index > self._last_index:
                 self._last_x0, self._last_index = sampled.x0, index
         on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued else None
-        return partial(self._frame, index, to_host(pixels), on_gpu, sampled.request.metadata, sampled.evaluations)
+        home = [to_host(sent) for sent in (pixels, sampled.mask) if sent is not None]
+        return partial(self._frame, index, home, on_gpu, sampled.request.metadata, sampled.evaluations)
 
     def _frame(
         self,
         index: int,
-        pixels: Callable[[], np.ndarray],
+        home: Sequence[Callable[[], np.ndarray]],
         on_gpu: torch.Tensor | None,
         made_of: FrameMetadata,
         evaluations: int,
     ) -> Frame:
-        image = pixels()
-        image.flags.writeable = False
+        image, *mask = arrived = [wait() for wait in home]
+        for array in arrived:
+            array.flags.writeable = False
         return Frame(
             index, image, made_of.audio_time_s, self._clock.now(), made_of.revision, made_of.prompt, made_of.heard,
-            made_of.seed, evaluations, on_gpu=on_gpu,
+            made_of.seed, evaluations, on_gpu=on_gpu, mask=mask[0] if mask else None,
         )  # fmt: skip
 
     def tier(self, state: ShowState) -> Tier:

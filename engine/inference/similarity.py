@@ -18,7 +18,7 @@ def same_frame(a: SampleRequest, b: SampleRequest) -> bool:
     On a GPU only a tensor itself counts as the same: a look into two would wait until the frame before is drawn.
     """
     return (
-        (a.tier, a.guidance, a.steps, a.strength) == (b.tier, b.guidance, b.steps, b.strength)
+        (a.tier, a.guidance, a.steps, a.strength, a.mask) == (b.tier, b.guidance, b.steps, b.strength, b.mask)
         and _same(a.noise, b.noise)
         and _same(a.start, b.start)
         and _same_conditions(a, b)

@@ -29,6 +29,18 @@ class Look:
     """Matrix (3, 3) on RGB code values; keeps grey grey."""
     grain: float = 0.0
     """Peak deviation in code values, 0..1."""
+    local: float = 0.0
+    """How far all of it but the grain keeps to where the sound is drawn: 0 is everywhere, 1 nowhere else."""
+
+    @property
+    def everywhere(self) -> float:
+        """The part of the zoom that all of the picture has."""
+        return 1.0 + (1.0 - self.local) * (self.zoom - 1.0)
+
+    @property
+    def swell(self) -> float:
+        """The part of the zoom that only what the sound draws has."""
+        return 1.0 + self.local * (self.zoom - 1.0)
 
 
 NEUTRAL = Look()
@@ -92,4 +104,5 @@ class AudioReactiveLayer:
             glow=amounts.glow * (0.2 * level + 0.6 * high + 0.35 * hit),
             colour=colour_matrix(math.radians(35.0) * colour * balance, 1.0 + colour * (0.5 * level + 0.35 * hit)),
             grain=amounts.grain * (0.04 + 0.12 * high),
+            local=amounts.local,
         )

@@ -22,21 +22,28 @@ class Bloom:
         self._canvas = canvas
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")
-        self._program = gl.program("cover.vert", "bloom.frag", "enlarge.frag")
+        self._everywhere, self._local = (
+            gl.program("cover.vert", "bloom.frag", "enlarge.frag", f"{where}.frag") for where in ("everywhere", "local")
+        )
 
-    def draw(self, picture: gl.Texture, look: Look) -> None:
-        """Draw `target`; with the neutral look it equals `picture`."""
+    def draw(self, picture: gl.Texture, look: Look, mask: gl.Texture | None) -> None:
+        """Draw `target`; with the neutral look it equals `picture`. A `local` look keeps to where `mask` is red."""
         if look.glow > 0.0:
             self._draw_glow(picture)
         self.target.begin()
-        self._program.use()
+        program = self._local if mask and look.local > 0.0 else self._everywhere
+        program.use()
         for unit, texture in enumerate((picture, self._near.texture, self._far.texture)):
             texture.bind(unit)
-        self._program["picture"], self._program["near_glow"], self._program["far_glow"] = 0, 1, 2
-        self._program["glow"], self._program["warp"], self._program["phase"] = look.glow, look.warp, look.warp_phase
+        program["picture"], program["near_glow"], program["far_glow"] = 0, 1, 2
+        program["glow"], program["warp"], program["phase"] = look.glow, look.warp, look.warp_phase
         width, height = self.target.size
-        self._program["aspect"], self._program["texels"] = width / height, (float(width), float(height))
-        self._program["push"] = tuple(look.colour.T.ravel().tolist())
+        program["aspect"], program["texels"] = width / height, (float(width), float(height))
+        program["push"] = tuple(look.colour.T.ravel().tolist())
+        program["moves"] = look.warp > 0.0 or look.swell > 1.0
+        if mask and program is self._local:
+            mask.bind(3)
+            program["mask"], program["local"], program["swell"] = 3, look.local, look.swell
         self._canvas.cover()
 
     def _draw_glow(self, picture: gl.Texture) -> None:
@@ -59,5 +66,7 @@ class Bloom:
 
     def delete(self) -> None:
         """Free what the GPU holds."""
-        for thing in (self.target, self._small, self._near, self._far, self._shrink, self._bright, self._program):
-            thing.delete()
+        for target in (self.target, self._small, self._near, self._far):
+            target.delete()
+        for program in (self._shrink, self._bright, self._everywhere, self._local):
+            program.delete()

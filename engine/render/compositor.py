@@ -7,7 +7,7 @@ result into whatever target is current. Needs a current OpenGL 3.3 context.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -136,8 +136,10 @@ class Compositor:
         latched = features()
         if self._stages is not None:
             if not frozen:
-                self._look = self._reactive.step(latched, state.shader, dt_s)
-                self._stages.bloom.draw(self._stages.interpolation.moment.texture, self._look)
+                between = self._stages.interpolation
+                look = self._reactive.step(latched, state.shader, dt_s)
+                self._look = look if between.mask else replace(look, local=0.0)
+                self._stages.bloom.draw(between.moment.texture, self._look, between.mask)
             self._release(self._stages, state, now_s, dt_s, output)
         return Redrawn(latched.time_s or now_s, self._stages is not None)
 
@@ -270,7 +272,7 @@ class Compositor:
         self.canvas.cover()
 
     def _set_paint(self, size: gl.Size, where: Placement, first_row_up: bool) -> None:
-        p, zoom = self._paint, self._look.zoom
+        p, zoom = self._paint, self._look.everywhere
         _, _, width, height = where.rect
         p["span"], p["up"] = (where.span[0] / zoom, where.span[1] / zoom), 1.0 if first_row_up else -1.0
         p["texels"], p["fade"], p["grain"] = (float(size[0]), float(size[1])), self._fade, self._look.grain

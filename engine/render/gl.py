@@ -59,10 +59,10 @@ class Texture:
             self.upload(pixels)
 
     def upload(self, pixels: np.ndarray) -> None:
-        """Replace the picture by uint8 (height, width, 3 or 4); row 0 is texture row 0."""
+        """Replace the picture by uint8 (height, width, 1, 3 or 4), one being red; row 0 is texture row 0."""
         height, width, channels = pixels.shape
         data = np.ascontiguousarray(pixels)
-        layout = gl.GL_RGB if channels == 3 else gl.GL_RGBA
+        layout = {1: gl.GL_RED, 3: gl.GL_RGB, 4: gl.GL_RGBA}[channels]
         gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
         gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, gl.GL_UNSIGNED_BYTE, _pointer(data))

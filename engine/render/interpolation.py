@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from engine.core.messages import Frame
 from engine.render import gl
 from engine.render.optical_flow import REACH, Motion
 from engine.render.upload import FrameUpload
 
 SHORTEST_FADE_S, LONGEST_FADE_S = 0.005, 1.0
+
+
+class _Mask:
+    """Where the sound is drawn, between two frames; `moment` is red where it is."""
+
+    def __init__(self, size: gl.Size) -> None:
+        self.moment, self.older, self.newer = gl.Target(size), gl.Target(size), gl.Texture(size)
+
+    @property
+    def size(self) -> gl.Size:
+        return self.newer.size
+
+    def take(self, mask: np.ndarray, first: bool) -> None:
+        """Upload the next one, (h, w) in 0..1; the `first` is there at once."""
+        if not first:
+            self.older, self.moment = self.moment, self.older
+        code_values = np.rint(255 * mask[..., None]).astype(np.uint8)
+        for texture in (self.newer, *((self.older.texture,) if first else ())):
+            texture.upload(code_values)
+
+    def delete(self) -> None:
+        for thing in (self.moment, self.older, self.newer):
+            thing.delete()
 
 
 class Interpolation:
@@ -27,6 +52,7 @@ class Interpolation:
         self._canvas = canvas
         self._blend = gl.program("cover.vert", "blend.frag")
         self._motion = Motion(canvas, size)
+        self._mask: _Mask | None = None
         self._flow: gl.Texture | None = None
         self._frame: Frame | None = None
         self._since_s = 0.0
@@ -41,7 +67,24 @@ class Interpolation:
         self._frame, self._since_s = frame, now_s
         self._older, self.moment = self.moment, self._older
         self._upload(frame, self._newer)
+        self._take_mask(frame.mask)
         self._flow = None
+
+    def _take_mask(self, mask: np.ndarray | None) -> None:
+        size = None if mask is None else mask.shape[::-1]
+        known = self._mask
+        if known is not None and known.size != size:
+            known.delete()
+            self._mask = None
+        if mask is None:
+            return
+        self._mask = self._mask or _Mask((mask.shape[1], mask.shape[0]))
+        self._mask.take(mask, first=self._mask is not known)
+
+    @property
+    def mask(self) -> gl.Texture | None:
+        """Where the sound is drawn in `moment`: red; None where the newest frame does not say."""
+        return self._mask.moment.texture if self._mask else None
 
     def progress(self, now_s: float, redraw_s: float) -> float:
         """How far the newest frame has faded in, 0..1, at a redraw that comes `redraw_s` after the one before."""
@@ -50,15 +93,20 @@ class Interpolation:
         return min(1.0, (now_s - self._since_s + redraw_s) / self._apart_s)
 
     def draw(self, now_s: float, redraw_s: float) -> None:
-        """Draw `moment`."""
+        """Draw `moment`, and `mask` with it."""
         progress = self.progress(now_s, redraw_s)
         flow = self._followed() if progress < 1.0 else self._motion.none
-        self.moment.begin()
         self._blend.use()
-        for unit, texture in enumerate((self._older.texture, self._newer, flow)):
-            texture.bind(unit)
         self._blend["older"], self._blend["newer"], self._blend["flow"] = 0, 1, 2
         self._blend["progress"], self._blend["reach"] = progress, REACH
+        self._fade(self._older, self._newer, flow, self.moment)
+        if self._mask:
+            self._fade(self._mask.older, self._mask.newer, flow, self._mask.moment)
+
+    def _fade(self, older: gl.Target, newer: gl.Texture, flow: gl.Texture, into: gl.Target) -> None:
+        into.begin()
+        for unit, texture in enumerate((older.texture, newer, flow)):
+            texture.bind(unit)
         self._canvas.cover()
 
     def _followed(self) -> gl.Texture:
@@ -69,5 +117,6 @@ class Interpolation:
 
     def delete(self) -> None:
         """Free what the GPU holds."""
-        for thing in (self.moment, self._older, self._newer, self._motion, self._blend):
-            thing.delete()
+        for thing in (self.moment, self._older, self._newer, self._motion, self._mask, self._blend):
+            if thing is not None:
+                thing.delete()

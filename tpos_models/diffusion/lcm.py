@@ -14,7 +14,8 @@ import torch
 
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.guidance import Tier, warmup_steps
-from tpos_models.diffusion.prediction import Evaluator, GuidedPrediction, Trajectory, follow
+from tpos_models.diffusion.local_mask import LocalMask
+from tpos_models.diffusion.prediction import Evaluator, FrameTrajectory, GuidedPrediction, follow
 from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 
@@ -36,16 +37,17 @@ class LcmSampler:
     def __call__(self, request: SampleRequest) -> Sampled:
         """Sample the request's frame."""
         evaluate = Evaluator(self._denoiser)
-        x0 = follow(trajectory(self._schedule, request, self._renoise), evaluate)
-        return Sampled(x0, evaluate.count, request)
+        x0, mask = follow(trajectory(self._schedule, request, self._renoise), evaluate)
+        return Sampled(x0, evaluate.count, request, mask=mask)
 
 
-def trajectory(schedule: NoiseSchedule, request: SampleRequest, renoise: Renoise | None = None) -> Trajectory:
-    """A frame step by step, one evaluation a step, for whoever runs the network; returns x0 (1, C, h, w)."""
+def trajectory(schedule: NoiseSchedule, request: SampleRequest, renoise: Renoise | None = None) -> FrameTrajectory:
+    """A frame step by step, one evaluation a step, for whoever runs the network."""
     noise = request.noise
     timesteps = schedule.timesteps(request.steps, 1.0 if request.start is None else request.strength)
     x_t = schedule.first(noise, timesteps[0], request.start)
-    predict = GuidedPrediction(request.tier, request.guidance)
+    mask = LocalMask(request.guidance.quantile) if request.masked else None
+    predict = GuidedPrediction(request.tier, request.guidance, mask)
     plain_until = warmup_steps(request.guidance, len(timesteps))
     started = torch.zeros_like(noise) if request.start is None else request.start
     for i, (t, following) in enumerate(zip_longest(timesteps, timesteps[1:])):
@@ -54,4 +56,4 @@ def trajectory(schedule: NoiseSchedule, request: SampleRequest, renoise: Renoise
         prediction = yield from predict(x_t, t, request.at(i), i >= plain_until, residual)
         fresh = renoise(i + 1) if renoise and following is not None else noise
         x_t = schedule.step(prediction, x_t, fresh, t, following)
-    return x_t
+    return x_t, mask.mean(noise) if mask else None

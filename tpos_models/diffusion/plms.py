@@ -14,7 +14,8 @@ import torch
 
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.guidance import Guidance, Tier
-from tpos_models.diffusion.prediction import Evaluator, GuidedPrediction, Trajectory, follow
+from tpos_models.diffusion.local_mask import LocalMask
+from tpos_models.diffusion.prediction import Evaluator, FrameTrajectory, GuidedPrediction, Trajectory, follow
 from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 
@@ -48,15 +49,17 @@ class PlmsSampler:
     def __call__(self, request: SampleRequest) -> Sampled:
         """Sample the request's frame."""
         evaluate = Evaluator(self._denoiser)
-        return Sampled(follow(self._trajectory(request), evaluate), evaluate.count, request)
+        x0, mask = follow(self._trajectory(request), evaluate)
+        return Sampled(x0, evaluate.count, request, mask=mask)
 
-    def _trajectory(self, request: SampleRequest) -> Trajectory:
+    def _trajectory(self, request: SampleRequest) -> FrameTrajectory:
         schedule, timesteps = self._schedule, self._timesteps
         steps, dt = len(timesteps), timesteps[0] - timesteps[1]
         first = 0 if request.start is None else min(steps - 1, int((1 - request.strength) * steps))
         noise = request.noise
         x_t = noise if request.start is None else schedule.add_noise(request.start, noise, timesteps[first])
-        predict = GuidedPrediction(Tier.REFERENCE, request.guidance)
+        mask = LocalMask(request.guidance.quantile) if request.mask else None
+        predict = GuidedPrediction(Tier.REFERENCE, request.guidance, mask)
 
         def epsilon(x: torch.Tensor, t: int, i: int) -> Trajectory:
             guided = t < (1 - request.guidance.warmup) * schedule.spec.num_train_timesteps
@@ -74,7 +77,7 @@ class PlmsSampler:
                 again = yield from epsilon(ahead, max(t - dt, timesteps[-1]), min(i + 1, steps - 1))
                 e = (newest + again) / 2
             x_t = transfer(schedule, x_t, torch.as_tensor(e), t, t - dt)
-        return x_t
+        return x_t, mask.mean(noise) if mask else None
 
 
 def transfer(schedule: NoiseSchedule, x_t: torch.Tensor, e: torch.Tensor, t: int, to: int) -> torch.Tensor:

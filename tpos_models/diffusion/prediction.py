@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import TypeVar
 
 import torch
 
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.conditioning import Conditions, blend, merged
 from tpos_models.diffusion.guidance import Guidance, Momentum, Tier, audio_direction, classifier_free
+from tpos_models.diffusion.local_mask import LocalMask
 from tpos_models.network import MAX_BATCH
+
+T = TypeVar("T")
 
 Evaluation = tuple[torch.Tensor, int, list[torch.Tensor]]
 """x_t (1, C, h, w), t, and the tokens of each condition that the network is to be evaluated with."""
 Trajectory = Generator[Evaluation, list[torch.Tensor], torch.Tensor]
 """Asks for evaluations, is sent a prediction (1, C, h, w) for each condition, returns its result."""
+FrameTrajectory = Generator[Evaluation, list[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
+"""A whole frame's: x0 (1, C, h, w), and its mask (h, w) where that is asked (`SampleRequest.masked`)."""
 Evaluate = Callable[[torch.Tensor, int, list[torch.Tensor]], list[torch.Tensor]]
 
 
-def follow(trajectory: Trajectory, evaluate: Evaluate) -> torch.Tensor:
+def follow(trajectory: Generator[Evaluation, list[torch.Tensor], T], evaluate: Evaluate) -> T:
     """Run a trajectory to its end; its result."""
     evaluation = next(trajectory)
     while True:
@@ -29,10 +35,13 @@ def follow(trajectory: Trajectory, evaluate: Evaluate) -> torch.Tensor:
 
 
 class GuidedPrediction:
-    """Guided predictions of one frame in one tier (formulas: `diffusion.guidance`); holds the frame's momentum."""
+    """Guided predictions of one frame in one tier (formulas: `diffusion.guidance`); holds the frame's momentum.
 
-    def __init__(self, tier: Tier, guidance: Guidance) -> None:
-        self._tier, self._guidance = tier, guidance
+    `mask`, where there is one, is told what sound adds to each.
+    """
+
+    def __init__(self, tier: Tier, guidance: Guidance, mask: LocalMask | None = None) -> None:
+        self._tier, self._guidance, self._mask = tier, guidance, mask
         self._momentum = Momentum(guidance)
 
     def __call__(
@@ -61,7 +70,7 @@ class GuidedPrediction:
             return away(e) if self._tier is Tier.SEMANTIC else e
         if self._tier is Tier.SEMANTIC:
             e_t, e_a = yield x_t, t, [conditions.text, blend(conditions)]
-            return away(e_t) + self._momentum(audio_direction(e_t, e_a, 1.0, self._guidance)) if guided else away(e_t)
+            return away(e_t) + self._steering(e_t, e_a, 1.0) if guided else away(e_t)
         sound = merged(conditions) if sounds else None
         asked = [conditions.uncond, conditions.text]
         if sound:
@@ -71,7 +80,14 @@ class GuidedPrediction:
         if sound is None or not guided:
             return plain
         e_a, e_0 = e_sound if conditions.negative else (*e_sound, e_u)
-        return plain + self._momentum(audio_direction(e_0, e_a, sound.weight, self._guidance))
+        return plain + self._steering(e_0, e_a, sound.weight)
+
+    def _steering(self, e_base: torch.Tensor, e_a: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
+        """g: what sound adds to the plain prediction."""
+        d = audio_direction(e_base, e_a, weight, self._guidance)
+        if self._mask is not None:
+            self._mask.add(d)
+        return self._momentum(d)
 
 
 class Evaluator:

@@ -43,6 +43,13 @@ class SampleRequest:
     strength: float = 1.0
     metadata: Any = None
     """The caller's own; no sampler looks at it."""
+    mask: bool = False
+    """Whether it is asked where sound acts; the picture is the same, bit for bit."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether it is asked and the tier can tell: blended, sound leaves no difference to look at."""
+        return self.mask and self.tier is not Tier.BLEND
 
     def at(self, step: int) -> Conditions:
         """The conditions that hold at a step, counted from 0."""
@@ -53,13 +60,15 @@ class SampleRequest:
 class Sampled:
     """A frame's x0 (1, C, h, w), the network evaluations this call took, and the request the frame was made for.
 
-    `pixels` is what a sampler that draws as well made of it.
+    `pixels` is what a sampler that draws as well made of it; `mask` (h, w), 0..1, where sound acts
+    (`diffusion.local_mask`), if that was asked and the tier can tell.
     """
 
     x0: torch.Tensor
     evaluations: int
     request: SampleRequest
     pixels: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
 
 
 class Sampler(Protocol):

@@ -31,6 +31,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -38,6 +39,7 @@ from torch import nn
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import Conditions, merged
 from tpos_models.diffusion.guidance import Guidance, Tier, cells_kept, keep_largest, warmup_steps
+from tpos_models.diffusion.local_mask import acting
 from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.network import MAX_BATCH, Network, Run, Tensors
@@ -53,6 +55,7 @@ NUMBERS = (
 )  # fmt: skip
 """Columns of `numbers` behind M's: the first four are an evaluation's own, the others the step's. `carried` is 0 where
 there is no v yet, `guided` 0 during the warm-up and in silence."""
+_MOMENTUM = slice(TOKEN_SETS + NUMBERS.index("carried"), TOKEN_SETS + NUMBERS.index("momentum_beta") + 1)
 
 
 class Step(nn.Module):
@@ -193,20 +196,22 @@ class StepSampler:
         self.otherwise = otherwise
         self._step, self._spec, self._schedule = step, spec, NoiseSchedule(spec)
         self._frame: Run = self._steps
+        self._masked_frame: Run = partial(self._steps, masked=True)
         self._sets: tuple[torch.Tensor, ...] = ()
         self._tokens = torch.empty(0)
 
     def captured(
         self, capture: Callable[[Run], Run], decode: Callable[[torch.Tensor], torch.Tensor], otherwise: Sampler
     ) -> StepSampler:
-        """The same, frames captured with their pixels: once for each number of steps and evaluations, nothing else."""
+        """The same, frames captured with their pixels: once for each number of steps and evaluations, with a mask once
+        more, and for nothing else."""
         other = StepSampler(self._step, self._spec, otherwise)
 
-        def frame(*tensors: torch.Tensor) -> Tensors:
-            (x0,) = other._steps(*tensors)
-            return x0, decode(x0)
+        def frame(*tensors: torch.Tensor, masked: bool = False) -> Tensors:
+            x0, *mask = other._steps(*tensors, masked=masked)
+            return x0, decode(x0), *mask
 
-        other._frame = capture(frame)
+        other._frame, other._masked_frame = capture(frame), capture(partial(frame, masked=True))
         return other
 
     def __call__(self, request: SampleRequest) -> Sampled:
@@ -221,17 +226,37 @@ class StepSampler:
         latents = () if request.start is None else (request.start,)
         start = () if x_t is noise else (*latents, x_t)
         numbers = self._numbers(rows, request, timesteps)
-        x0, *pixels = self._frame(numbers, noise, self._stacked(conditions), *start)
-        return Sampled(x0, len(rows) * len(timesteps), request, *pixels)
+        run = self._masked_frame if request.masked else self._frame
+        x0, *made = run(numbers, noise, self._stacked(conditions), *start)
+        mask = made.pop() if request.masked else None
+        pixels = made[0] if made else None
+        return Sampled(x0, len(rows) * len(timesteps), request, pixels, mask)
 
-    def _steps(self, numbers: torch.Tensor, noise: torch.Tensor, tokens: torch.Tensor, *start: torch.Tensor) -> Tensors:
-        """x0 as a function of tensors; `start` is the latents, if any, and the first x_t where it is not the noise."""
+    def _steps(
+        self,
+        numbers: torch.Tensor,
+        noise: torch.Tensor,
+        tokens: torch.Tensor,
+        *start: torch.Tensor,
+        masked: bool = False,
+    ) -> Tensors:
+        """x0, and the mask, as a function of tensors.
+
+        `start` is the latents, if any, and the first x_t where it is not the noise.
+        """
         *latents, x_t = start or (noise,)
         started = latents[0] if latents else noise  # multiplied by 0 where nothing is started from
         v = noise  # as this is at the first step
-        for one in numbers.to(noise.device):
+        numbers, masks = numbers.to(noise.device), []
+        for one in numbers:
+            before = v
             x_t, v = self._step(one, x_t, started, noise, v, tokens)
-        return (x_t,)
+            if masked:
+                masks.append(acting(_direction(one, before, v), self._spec.guidance.quantile))
+        if not masked:
+            return (x_t,)
+        guided = numbers[:, 0, TOKEN_SETS + NUMBERS.index("guided"), None, None]
+        return x_t, ((guided * torch.stack(masks)).sum(0) / guided.sum().clamp_min(1)).float()
 
     def _numbers(self, rows: Sequence[Evaluation], request: SampleRequest, timesteps: Sequence[int]) -> torch.Tensor:
         """(steps, n, columns): everything about a frame that is no tensor."""
@@ -258,6 +283,13 @@ class StepSampler:
         if len(sets) != len(self._sets) or any(a is not b for a, b in zip(sets, self._sets, strict=True)):
             self._sets, self._tokens = sets, torch.stack(sets)
         return self._tokens
+
+
+def _direction(numbers: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """d of a step, read from v before and after it: what is compiled need not say it. 0 where nothing was guided."""
+    carried, _, momentum_scale, momentum_beta = numbers[0, _MOMENTUM].unbind()
+    v = carried * before
+    return (after - momentum_beta * v) / (1 - momentum_beta).clamp_min(1e-6) - momentum_scale * v
 
 
 def evaluations(tier: Tier, guidance: Guidance, conditions: Conditions) -> list[Evaluation]:

@@ -13,7 +13,7 @@ import torch
 
 from tpos_models.contracts import Denoiser
 from tpos_models.diffusion.lcm import trajectory
-from tpos_models.diffusion.prediction import Evaluation, Evaluator, Trajectory
+from tpos_models.diffusion.prediction import Evaluation, Evaluator, FrameTrajectory
 from tpos_models.diffusion.sampler import Sampled, SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 
@@ -22,7 +22,7 @@ from tpos_models.diffusion.schedule import NoiseSchedule
 class _InFlight:
     """A frame under way, and the evaluation it waits for."""
 
-    trajectory: Trajectory
+    trajectory: FrameTrajectory
     evaluation: Evaluation
     request: SampleRequest
 
@@ -57,10 +57,10 @@ class StreamBatch:
             self._in_flight.append(_InFlight(steps, next(steps), request))
             finished = self._advance()
             if finished is not None:
-                x0, finished_request = finished
-                return Sampled(x0, self._evaluate.count - before, finished_request)
+                (x0, mask), finished_request = finished
+                return Sampled(x0, self._evaluate.count - before, finished_request, mask=mask)
 
-    def _advance(self) -> tuple[torch.Tensor, SampleRequest] | None:
+    def _advance(self) -> tuple[tuple[torch.Tensor, torch.Tensor | None], SampleRequest] | None:
         """One step of every frame; the first of them, if that was its last."""
         answers = self._evaluate.together([frame.evaluation for frame in self._in_flight])
         finished = None

@@ -6,13 +6,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import build_msg
 
 from engine.control.osc import OscServer, Status
 from engine.control.queue import CommandQueue
+from engine.core.mailbox import Mailbox
+from engine.core.messages import Frame
 
 pytestmark = pytest.mark.realtime
 
@@ -37,10 +41,15 @@ class HandClock:
 class Rig:
     """A server on such a clock, and sockets to talk to it."""
 
-    def __init__(self, stack: ExitStack, status: Callable[[], Status] | None = None) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        status: Callable[[], Status] | None = None,
+        frame: Callable[[], Frame | None] = lambda: None,
+    ) -> None:
         self._stack = stack
         self.clock = HandClock()
-        self.server = OscServer(CommandQueue(), port=0, status=status, clock=self.clock).start()
+        self.server = OscServer(CommandQueue(), port=0, status=status, frame=frame, clock=self.clock).start()
         stack.enter_context(closing(self.server))
 
     def sender(self) -> socket.socket:
@@ -131,3 +140,37 @@ def test_a_server_that_was_held_up_does_not_make_up_for_it(stack: ExitStack) -> 
         last = heartbeat(sender)
         last = heartbeat(sender)
     assert last <= 3, "fifty reports were missed"
+
+
+def drawn(rows: slice, columns: slice, share: float) -> Frame:
+    """A frame whose sound is drawn in a part of 4 x 8 cells."""
+    mask = np.zeros((4, 8), np.float32)
+    mask[rows, columns] = share
+    return Frame(0, np.zeros((1, 1, 4), np.uint8), 0.0, 0.0, 0, "", (), 0, 2, mask=mask)
+
+
+def test_where_the_sound_is_drawn_is_reported_once_with_each_frame_and_as_soon_as_it_is_there() -> None:
+    frames: Mailbox[Frame] = Mailbox()
+    parts = [
+        (drawn(slice(0, 1), slice(6, 8), 1.0), (0.875, 0.125, 2 / 32)),
+        (drawn(slice(2, 4), slice(0, 8), 0.5), (0.5, 0.75, 8 / 32)),
+        (drawn(slice(0, 4), slice(0, 8), 0.0), (0.5, 0.5, 0.0)),
+    ]
+    with ExitStack() as stack:
+        rig = Rig(stack, frame=frames.peek)
+        peer = rig.sender()
+        rig.send(peer, GOOD)
+        waits_s = []
+        for k in range(30):
+            frame, want = parts[k % 3]
+            put_s = time.monotonic()
+            frames.put(replace(frame, index=k))
+            report = OscMessage(peer.recv(4096))
+            waits_s.append(time.monotonic() - put_s)
+            assert report.address == "/tpos/status/mask"
+            assert report.params == pytest.approx(want)
+        assert sorted(waits_s)[15] < 0.025, "not ten times a second"
+        frames.put(replace(frame, mask=None))
+        peer.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # neither twice, nor where it is not known
+            peer.recv(4096)

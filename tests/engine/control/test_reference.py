@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.control.addresses import ADDRESSES
-from engine.control.osc_status import STATUS, Status, status_values
+from engine.control.osc_status import MASK, STATUS, Status, status_values
 from engine.control.parameters import PARAMETERS
 from engine.control.reference import PARTS, marked, osc_tables, parameter_table
 
@@ -18,7 +18,7 @@ def test_the_table_lists_every_address_and_every_report() -> None:
     lines = osc_tables().splitlines()
     for row in ADDRESSES:
         assert sum(line.startswith(f"| `{row.path}` |") for line in lines) == 1
-    for name in status_values(Status(), 0):
+    for name in (*status_values(Status(), 0), MASK[0]):
         assert sum(line.startswith(f"| `/tpos/status/{name}` |") for line in lines) == 1
     assert [name for name, _, _ in STATUS] == list(status_values(Status(), 0))
     assert all(line.replace("\\|", "").count("|") == 4 for line in lines if line)

@@ -72,9 +72,11 @@ def test_a_whole_frame_of_full_size_can_be_captured(architecture, tier, sounds, 
     sampler = LcmSampler(lambda *tensors: denoiser(*tensors)[0], NoiseSchedule(spec))
     plan = captured(Plan(sampler, lambda x0: to_bytes(decoder(x0)[0]), spec.guidance), lint)
     for start in (None, noise):
-        request = SampleRequest(noise, conditions, tier, Guidance(guidance_scale=2.0), steps, start, 0.7)
+        request = SampleRequest(noise, conditions, tier, Guidance(guidance_scale=2.0), steps, start, 0.7, mask=True)
         for _ in range(CALLS_TO_CAPTURE):
             sampled, pixels = plan.draw(request)
+        assert (sampled.mask is None) is (tier is Tier.BLEND)
+        assert sampled.mask is None or sampled.mask.shape == spec.sample_size
         assert sampled.x0.shape == noise.shape
         assert pixels.dtype == torch.uint8
         assert pixels.shape == (*(8 * side for side in spec.sample_size), 4)
@@ -145,6 +147,13 @@ def test_a_frame_of_whole_steps_is_few_launches_around_them(whole, tier, steps):
     with Launches() as recorded, CaptureLint():
         sampler._steps(numbers, torch.empty(latents, device=META), torch.empty(TOKEN_SETS, *text.shape, device=META))
     assert recorded.names == [], "and nothing is recorded but the networks"
+    with CaptureLint(), NothingSent():
+        sampler._steps(
+            numbers,
+            torch.empty(latents, device=META),
+            torch.empty(TOKEN_SETS, *text.shape, device=META),
+            masked=True,
+        )
     sampler(SampleRequest(torch.empty(latents, device=META), conditions, tier, spec.guidance, steps))  # nor uncaptured
 
 

@@ -77,6 +77,22 @@ def test_captured_it_is_the_frame_that_the_sampler_makes(model, tier, weights):
     assert (plan.decode(got.x0).int() - to_bytes(model.decoder(want.x0)).int()).abs().max() <= 1
 
 
+@pytest.mark.parametrize("tier", Tier)
+def test_where_sound_acts_is_captured_with_the_frame(model, tier):
+    request = SampleRequest(noise(model), conditions(model, 0.7, 0.3), tier, Guidance(quantile=0.8), 2, mask=True)
+    recorder, want = Recorder(), eager(model)(request)
+    sampler = CapturedSampler(eager(model), recorder)
+    for asked in (request, request, replace(request, mask=False), replace(request, mask=False)):
+        got = sampler(asked)
+        torch.testing.assert_close(got.x0, want.x0, rtol=1e-4, atol=1e-4)
+        if asked.mask and tier is not Tier.BLEND:
+            assert want.mask is not None
+            torch.testing.assert_close(got.mask, want.mask)
+        else:
+            assert got.mask is None
+    assert recorder.count == (1 if tier is Tier.BLEND else 2), "it is another work, where there is one"
+
+
 def test_it_starts_from_latents_as_far_as_it_is_told(model):
     sampler, latents = CapturedSampler(eager(model), Recorder()), 0.5 * noise(model).flip(-1)
     for strength in (0.5, 1.0):
@@ -162,12 +178,16 @@ def test_a_capture_that_draws_something_else_is_found_before_the_show(model, wro
 def test_a_frame_begun_while_the_one_before_comes_home_writes_over_neither(model, monkeypatch, feedback):
     """A stream does what it is given in its order. Here it does so at once; what is waited for, is waited for later."""
     monkeypatch.setattr(frame_pipeline, "to_host", lambda pixels: pixels.clone().numpy)
-    state = ShowState(prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=feedback, motion=1.0)
-    loud, shows = replace(SILENCE, level=1.0, onset=1.0), list[list[Frame]]()
+    state = ShowState(
+        prompts=(Prompt("a beach"),), guidance=GuidanceTier.SEMANTIC, feedback=feedback, motion=1.0, mask=True
+    )  # fmt: skip
+    window = SoundWindow(synthesise("fire", 9.0, 1), 9 * 44_100, 9.0)
+    loud, shows, masks = replace(SILENCE, level=1.0, onset=1.0), list[list[Frame]](), list[np.ndarray]()
     for plan, under_way in ((eager_plan(model), 1), (captured(eager_plan(model), strict_gpu.capture), 2)):
         clock = VirtualClock()
         pipeline = FramePipeline(model, clock, plan)
         pipeline.queued = under_way == 2
+        pipeline.hear(window, state)
         coming, frames = deque[Callable[[], Frame]](), list[Frame]()
         for _ in range(6):
             coming.append(pipeline.begin(state, loud))
@@ -180,7 +200,12 @@ def test_a_frame_begun_while_the_one_before_comes_home_writes_over_neither(model
         assert isinstance(got.on_gpu, torch.Tensor)
         assert np.array_equal(got.on_gpu.numpy(), got.image)
         assert want.on_gpu is None
-    assert all((before.image != after.image).any() for before, after in pairwise(shows[0])), "it moved"
+        masks += [mask for mask in (got.mask, want.mask) if mask is not None]
+        one, other = masks[-2:]
+        assert np.isclose(one, other, atol=1e-3).mean() > 0.9, "but for cells at the edge of the quantile"
+    for before, after in pairwise(shows[0]):
+        assert (before.image != after.image).any(), "it moved"
+    assert len({mask.tobytes() for mask in masks}) >= len(shows[0]), "and each has a mask of its own"
 
 
 class Transfers(TorchFunctionMode):

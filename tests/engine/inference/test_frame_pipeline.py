@@ -17,6 +17,7 @@ from engine.core.messages import SILENCE, GuidanceTier, Prompt, Rule, ShowState,
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.hearing import HEAR_EVERY_S
 from engine.inference.plan import choose_plan
+from engine.inference.similarity import same_frame
 from export import onnx_runner, onnx_session
 from tpos_models.contracts import Model
 from tpos_models.diffusion.guidance import Tier
@@ -182,6 +183,43 @@ def test_the_quieter_the_sound_the_nearer_to_the_plain_prompt(model):
         distances.append(float(np.abs(stage.frame(BEACH).image - plain).mean()))
     assert distances == sorted(distances)
     assert distances[-1] > distances[0] + 1
+
+
+@pytest.mark.parametrize("tier", [GuidanceTier.SEMANTIC, GuidanceTier.REFERENCE])
+def test_a_frame_tells_where_its_sound_is_drawn(model, tier):
+    """Where the mask says so, the sound has changed the picture more than elsewhere; the picture itself is the same."""
+    state = replace(BEACH, guidance=tier, amount=0.4)
+    plain = fresh(model)[0].frame(state).image.astype(float)
+    stage, _ = fresh(model)
+    hear(stage, "fire", state)
+    unasked = stage.frame(state)
+    asked = stage.frame(replace(state, mask=True))
+    assert unasked.mask is None
+    assert np.array_equal(unasked.image, asked.image)
+    mask = asked.mask
+    assert mask is not None
+    assert (mask.dtype, mask.shape, mask.flags.writeable) == (np.float32, (32, 32), False)
+    assert 0 <= mask.min() < 0.1
+    assert 0.9 < mask.max() <= 1
+    changed = np.abs(asked.image - plain).mean(-1).reshape(32, 8, 32, 8).mean((1, 3))
+    assert changed[mask > 0.6].mean() > 2 * changed[mask < 0.2].mean()
+    silent = stage.frame(replace(state, amount=0.0, mask=True)).mask
+    assert silent is not None
+    assert not silent.any()
+
+
+def test_only_a_layer_that_is_local_and_who_listens_ask_where_the_sound_is_drawn(model):
+    stage, _ = fresh(model)
+    state = replace(BEACH, guidance=GuidanceTier.SEMANTIC)
+    hear(stage, "fire", state)
+    local = replace(state, shader=replace(state.shader, local=0.1))
+    assert [stage.frame(asked).mask is None for asked in (state, local, replace(state, mask=True))] == [
+        True, False, False,
+    ]  # fmt: skip
+    assert stage.frame(replace(local, guidance=GuidanceTier.BLEND)).mask is None, "the blend tier cannot tell"
+    before = stage._request_before
+    assert before is not None
+    assert not same_frame(before, replace(before, mask=False))
 
 
 def test_prompts_crossfade_over_seconds_and_switch_at_once_without(model):
