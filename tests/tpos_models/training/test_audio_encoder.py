@@ -29,8 +29,8 @@ def joint(prompts: list[str]) -> torch.Tensor:
 
 def test_a_scene_says_how_surely_each_of_its_sounds_is_heard(clips: list[Clip]) -> None:
     composer = Composer(clips, segments=2)
-    batch = composer.batch(np.random.default_rng(0), 40)
-    assert batch.pictures.shape == (40, 2, 64, 153)
+    batch = composer.batch(np.random.default_rng(0), 120)
+    assert batch.pictures.shape == (120, 2, 64, 153)
     assert batch.pictures.min() >= 0
     assert batch.pictures.max() <= 1
     assert batch.chances.min() >= 0

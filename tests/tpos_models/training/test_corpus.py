@@ -9,6 +9,7 @@ from tpos_models.errors import MissingFileError, ModelError
 from tpos_models.training.audio.corpus import Teachers, collect, collected, ogg_streams, sounds_of
 from tpos_models.training.audio.data import SCORED_EVERY_S, Kind, tagged_clip
 from tpos_models.training.audio.scenes import Composer
+from tpos_models.training.music.piece import Piece
 
 RATE = 44_100
 
@@ -65,6 +66,24 @@ def test_a_class_of_several_names_is_one_sound_and_music_is_filed_as_music() -> 
     assert composer.bank == ["music", "noise", "rain", "silence"]
 
 
+def test_what_a_render_plays_is_known_from_its_notes(tmp_path: Path) -> None:
+    notes = {"kick": [(0.0, 0.2, 1.0), (4.0, 4.2, 0.2)], "piano": [(3.0, 6.0, 0.8)]}
+    piece = Piece("a", "techno", 6.0, (4, 4), (0.0, 0.5), (0.0,), (), notes)
+    soundfile.write(tmp_path / "a.wav", tone(6.0), RATE)
+    piece.save(tmp_path / "a.json")
+    collect(tmp_path, tmp_path / "out", Teachers([Deaf()]))
+    (clip,) = collected(tmp_path / "out")
+    assert clip.kind is Kind.RENDERED
+    by_name = dict(zip(clip.names, clip.chances.T.astype(float), strict=True))
+    np.testing.assert_allclose(by_name["kick"][[0, 1, 3]], [1, 1, 0])
+    assert by_name["kick"][5] == pytest.approx(
+        0.5, abs=1e-3
+    )  # a quarter as loud as the piano
+    np.testing.assert_allclose(by_name["piano"][[0, 3, 7]], [0, 0, 1])
+    np.testing.assert_allclose(by_name["techno"], 0.5)
+    assert "rain" not in by_name
+
+
 def test_ogg_streams_are_found_in_archives(tmp_path: Path) -> None:
     for k, seconds in enumerate((0.5, 0.25)):
         soundfile.write(tmp_path / f"{k}.ogg", tone(seconds), RATE)
@@ -78,8 +97,7 @@ def test_ogg_streams_are_found_in_archives(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "Sound.ocg").write_bytes(b"\x1e\x8c" + packed[2:])
     (folder / "broken.wav").write_bytes(b"not a sound")
-    found = dict(sounds_of(folder))
-    assert [round(samples.size / RATE, 2) for samples in found.values()] == [0.5, 0.25, 0.5]
+    assert [round(samples.size / RATE, 2) for _, samples, _ in sounds_of(folder)] == [0.5, 0.25, 0.5]
 
 
 def test_teachers_come_from_a_python_file(tmp_path: Path) -> None:

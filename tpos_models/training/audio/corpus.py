@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import logging
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +21,8 @@ import soxr
 
 from tpos_models.errors import MediaError, MissingFileError, ModelError
 from tpos_models.pocket.audio_networks import WINDOW
-from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training.audio.data import SCORED_EVERY_S, Clip, Kind, decibels, tagged_clip
 from tpos_models.training.audio.labelled import SUFFIXES, read_sound
-from tpos_models.training.audio.labels import label_of
 from tpos_models.training.music.general_midi import INSTRUMENTS
 from tpos_models.training.music.piece import Piece
 
@@ -164,9 +163,10 @@ def collect(folder: Path, out: Path, teachers: Teachers) -> int:
             file = out / f"{name.replace('/', '!')}-{k}.npz"
             if part.size < SHORTEST_S * WINDOW.sample_rate or (k and part.size < length / 4) or file.exists():
                 continue
-            heard: dict[str, Any] = {"names": teachers.names, "scores": teachers.hear(part)}
             if piece:
-                heard = known(piece, start / WINDOW.sample_rate, **heard)
+                heard = known(piece, start / WINDOW.sample_rate, part.size / WINDOW.sample_rate)
+            else:
+                heard = {"names": teachers.names, "scores": teachers.hear(part).astype(np.float16)}
             with file.with_suffix(".tmp").open("wb") as stream:
                 np.savez(stream, db=decibels(part), **heard)
             file.with_suffix(".tmp").rename(file)
@@ -174,19 +174,14 @@ def collect(folder: Path, out: Path, teachers: Teachers) -> int:
     return count
 
 
-def known(piece: Piece, start_s: float, names: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
-    """What is learned of a render: its notes say which instruments play, teachers the rest; its style is one more name.
-
-    A teacher that hears nature in it is wrong.
-    """
-    ours = {label_of(name) for name in (*INSTRUMENTS, *CONDITIONS, "drums")}
-    right = [k for k, name in enumerate(names) if label_of(name) not in ours]
-    truth = played(piece, start_s, len(scores))
-    drums = truth[:, [INSTRUMENTS.index(name) for name in ("kick", "snare", "hi_hat")]].mean(1, keepdims=True)
-    style = np.full((len(scores), 1), 0.5)
+def known(piece: Piece, start_s: float, seconds: float) -> dict[str, Any]:
+    """What a stretch of a render is, as its notes and its style say: no teacher is asked."""
+    truth = played(piece, start_s, math.ceil(seconds / SCORED_EVERY_S))
+    drums = truth[:, [INSTRUMENTS.index(name) for name in ("kick", "snare", "hi_hat")]].mean(1)
+    rest = {"drums": drums, "music": np.full(len(truth), 0.9), piece.style or "music": np.full(len(truth), 0.5)}
     return {
-        "names": [*(names[k] for k in right), *INSTRUMENTS, "drums", piece.style],
-        "scores": np.concatenate([scores[:, right], truth, drums, style], 1).astype(np.float16),
+        "names": [*INSTRUMENTS, *rest],
+        "scores": np.column_stack([truth, *rest.values()]).astype(np.float16),
         "kind": str(Kind.RENDERED),
     }
 

@@ -114,7 +114,7 @@ class TemporalStage:
         only_memory(net)
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
         self._centres = torch.stack([F.normalize(known.mean(0), dim=0) for known in self._phrases])
-        takeovers = Composer(clips, WINDOW.segments, MADE, changes=0.6)
+        takeovers = Composer(clips, WINDOW.segments, MADE, changes=0.55)
         halves = featured(net, self.composer, scenes, seed=1), featured(net, takeovers, scenes, seed=3)
         self._known = tuple(torch.cat(parts) for parts in zip(*halves, strict=True))
         silence = torch.zeros(1, WINDOW.rows, WINDOW.segment_frames, device=next(net.parameters()).device)

@@ -48,7 +48,7 @@ class Batch:
 
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.2, Kind.LABELLED: 0.27, Kind.TAGGED: 0.18, Kind.MUSIC: 0.2, Kind.RENDERED: 0.15}
+EVEN: Shares = {Kind.SYNTHETIC: 0.2, Kind.LABELLED: 0.27, Kind.TAGGED: 0.15, Kind.MUSIC: 0.2, Kind.RENDERED: 0.18}
 
 MUSICAL = (Kind.MUSIC, Kind.RENDERED)
 
@@ -58,7 +58,7 @@ class Composer:
 
     def __init__(self, clips: Sequence[Clip], segments: int = 1, shares: Shares = EVEN, changes: float = 0.3) -> None:
         self.segments = segments
-        self._kinds = {"silence": 0.05, "noise": 0.02, "two": 0.38, "change": changes, "one": 0.55 - changes}
+        self._kinds = {"silence": 0.05, "noise": 0.02, "two": 0.36, "change": changes, "one": 0.57 - changes}
         self.columns = segments * WINDOW.segment_frames
         self.bank = bank_of(clips)
         self._places = {names: self._place_of(names) for names in {clip.names for clip in clips}}
