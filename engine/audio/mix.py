@@ -13,6 +13,9 @@ from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundWindow
 from engine.core.stems import Stem, patched
 from tpos_models.errors import DeviceError
 
+UNEVEN = 2048
+"""Samples by which two resamplers' answers may differ, most of 46 ms: they come in gulps."""
+
 
 class Mix:
     """An input's main mix, analysed by `main`, and the stems that the show's state names. Owned by who calls `process`.
@@ -76,11 +79,16 @@ class _StemStream:
         self._waiting = np.zeros(0, np.float32)
 
     def take(self, samples: np.ndarray, count: int) -> np.ndarray:
-        """The next `count` samples, mono at 44.1 kHz: silence first, where a resampler has yet to begin."""
+        """The next `count` samples, mono at 44.1 kHz.
+
+        Silence comes first where a resampler begins after the main mix's, and so much that it is never short again.
+        """
         taken = np.zeros((len(samples), 1), np.float32) if self._silent else samples
         ready = np.concatenate([self._waiting, mono(self._intake.push(taken))])
+        if (short := count - len(ready)) > 0:
+            ready = np.pad(ready, (short + UNEVEN, 0))
         self._waiting = ready[count:]
-        return np.pad(ready[:count], (max(0, count - len(ready)), 0))
+        return ready[:count]
 
     def analyse(self, row: np.ndarray, end_time_s: float, state: ShowState, lost: bool) -> list[AudioFeatures]:
         """The features of the hop before these samples, and of each that they end."""

@@ -68,13 +68,14 @@ class SessionWriter:
         self._show(self._grid.offer(image, self._axis.seconds(time_s)))
 
     def sound(self, samples: np.ndarray, start_index: int, time_s: float, stems: np.ndarray | None = None) -> None:
-        """Append a chunk, and its stems (n, MAX_STEMS); what was lost before it becomes silence."""
+        """Append a chunk, and its stems (n, MAX_STEMS) beside it; what was lost before it becomes silence."""
         self._device_lost = False
         start = self._axis.place(start_index, len(samples), time_s)
+        late = max(0, self._sound.position - start)
         self._write_sound(_with_channels(samples, self.record.channels), start)
         if stems is not None:
             self._stems = self._stems or SoundWriter(self.folder / STEMS, self.record.sample_rate, MAX_STEMS)
-            self._stems.write(stems, start)
+            self._stems.write(stems[late:], start + late)
 
     def line(self, time_s: float, kind: str, data: msgspec.Raw) -> None:
         """Append a line to the control log."""
