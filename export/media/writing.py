@@ -80,7 +80,7 @@ def check_sound(codec: str, sample_rate: int, channels: int) -> None:
     """InputError where `codec` cannot carry such sound."""
     layouts = [count for count in _LAYOUTS if codec == "flac" or count <= 2]
     if channels not in layouts:
-        raise InputError(f"{channels} audio channels in {codec}: {', '.join(map(str, layouts))} are accepted")
+        raise InputError(f"{channels} audio channels in {codec}: {' or '.join(map(str, layouts))} are accepted")
     rates = av.Codec(codec, "w").audio_rates
     if sample_rate < 1 or (rates and sample_rate not in rates):
         accepted = ", ".join(map(str, sorted(rates or ()))) or "a positive rate"
