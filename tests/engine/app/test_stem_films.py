@@ -97,7 +97,7 @@ def test_a_session_with_stems_is_the_film_of_its_sound(tmp_path: Path, look: Pat
     write_record(folder, SessionRecord("2026-01-02T03:04:05+00:00", os.getpid(), (96, 96), FPS, RATE, 2))
     sf.write(folder / "audio.flac", (sound[:, :2] + sound[:, 2:]) / 2, RATE, "PCM_24")
     sf.write(folder / "stems.flac", np.stack([sound[:, 0], sound[:, 2]], axis=1), RATE, "PCM_24")
-    state = LookOptions(preset=str(look)).build_show()[0].state
+    state = LookOptions(preset=str(look), stem=["sky=4"]).build_show()[0].state
     (folder / "control.jsonl").write_text(json.dumps({"time_s": 0.0, "kind": "state", "data": to_log(state, 0.0)}))
     again = FilmOptions(tmp_path / "again.mp4", (96, 96), FPS)
     render_session(open_session(folder), again, ModelOptions(precision="fp32"), lambda share: None)
