@@ -147,6 +147,10 @@ class AudioEncoder(Protocol):
         """
         ...
 
+    def another(self) -> AudioEncoder:
+        """The same networks for another stream, on the same thread."""
+        ...
+
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """How much the sound resembles each phrase: joint (n, joint_size) -> weights (n,) 0..1, low when none fits."""
         ...

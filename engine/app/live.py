@@ -23,8 +23,10 @@ from engine.app.prompt_check import PromptCheck
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
 from engine.audio.inputs import open_source
+from engine.audio.mix import check_stems, reach
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
+from engine.control import presets
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
@@ -33,6 +35,7 @@ from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState, SoundState
 from engine.core.signals import ended_by_signals
+from engine.core.stems import patched
 from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_chain
@@ -149,7 +152,7 @@ class Live:
         self.notices.collect()
         self.tally.hear(self.engine.worker.heard)
         played, worker = self.playback.trouble if self.playback else "", self.engine.worker
-        troubles = (worker.trouble, worker.hearing_trouble, self.recording.trouble, played)
+        troubles = (worker.trouble, worker.hearing_trouble, self.engine.capture.trouble, self.recording.trouble, played)
         if trouble := "; ".join(filter(None, troubles)):  # one line, that two at once are said once
             self.notices.trouble(trouble)
 
@@ -299,7 +302,7 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     """
     clock = clock or WallClock()
     show, troubles = options.look.build_show()
-    source = open_source(options.source, options.channels or (), options.loop, clock)
+    source = _open_source(options, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
@@ -308,6 +311,15 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
         for trouble in troubles:
             live.notices.trouble(trouble)
         yield live
+
+
+def _open_source(options: LiveOptions, show: Show, clock: Clock) -> Source:
+    """What is listened to, with channels enough for the stems of every preset that may be switched to."""
+    looks, patch = show.looks.library.values(), show.state.patch
+    stems = [stem for look in looks for stem in patched(presets.to_state(look).stems, patch)]
+    source = open_source(options.source, options.channels or (), options.loop, clock, reach(stems))
+    check_stems(patched(show.state.stems, patch), source.name, source.channels)
+    return source
 
 
 def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
@@ -319,9 +331,10 @@ def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
 
 
 def _greet(live: Live) -> None:
-    host, port = live.engine.osc.address
+    (host, port), state = live.engine.osc.address, live.show.state
+    stems = "".join(f", {stem}" for stem in patched(state.stems, state.patch))
     console.notify(
-        f"listening to {live.engine.capture.source.name}; OSC on {host}:{port}; model {live.options.look.name}"
+        f"listening to {live.engine.capture.source.name}{stems}; OSC on {host}:{port}; model {live.options.look.name}"
     )
     if live.options.stream_batch:
         console.notify(f"stream batch: a picture comes {live.show.state.steps - 1} frames later than without")

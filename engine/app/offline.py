@@ -22,6 +22,7 @@ from engine.app.options import LookOptions, ModelOptions
 from engine.app.prompt_check import remarks
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
+from engine.audio.mix import Mix, check_stems
 from engine.audio.resample import Intake, mono, read_sound
 from engine.audio.sound_file import AudioFile
 from engine.core import console
@@ -29,6 +30,7 @@ from engine.core.clock import VirtualClock
 from engine.core.console import Progress
 from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
 from engine.core.signals import ended_by_signals
+from engine.core.stems import patched
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_model
 from engine.inference.plan import choose_plan
@@ -62,24 +64,30 @@ class OfflineShow:
 
     It may be fed ahead of its pictures, as far as `ahead_s` says: then the picture's change to a new sound lies around
     the moment at which that begins, not behind it. The reactive layer gets the features of the moment all the same.
+    In its sound the main mix is followed by the channels that stems are taken from, `beside` of them.
     """
 
-    def __init__(self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0) -> None:
+    def __init__(
+        self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0, beside: int = 0
+    ) -> None:
         # convolutions that were chosen by timing them would be others on the next run
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
         self.clock = VirtualClock()
         self.pipeline = FramePipeline(model, self.clock, choose_plan(model, reference_steps), picture=picture)
-        self.analyser = Analyser()
+        self._mix, self._beside = Mix(Analyser(), SAMPLE_RATE, beside), beside
         self._coming: deque[AudioFeatures] = deque()
         self._features = SILENCE
 
-    def listen(self, samples: np.ndarray, end_s: float, then: ShowState, now: ShowState) -> None:
-        """Take in the next samples, mono float32 at 44.1 kHz, the newest captured at `end_s`.
+    def listen(self, block: np.ndarray, end_s: float, then: ShowState, now: ShowState) -> np.ndarray:
+        """Take in the next samples, float32 (n, 1 or 2 and those beside) at 44.1 kHz, the newest captured at `end_s`.
 
         They are analysed as the operator had it `then`, and weighed by the rules of the picture that is drawn `now`.
+        Returns the main mix.
         """
-        self._coming += self.analyser.process(samples, end_s, then)
-        self.pipeline.listen(self.analyser, now)
+        main, beside = np.split(block, [block.shape[1] - self._beside], axis=1)
+        self._coming += self._mix.process(mono(main), beside, end_s, then)
+        self.pipeline.listen(self._mix, now)
+        return main
 
     def features(self, now_s: float) -> AudioFeatures:
         """Of the newest hop at a moment, which never goes back."""
@@ -114,7 +122,7 @@ Pictures = Iterator[tuple[Moment, np.ndarray]]
 
 
 def play(show: OfflineShow, sound: Iterator[np.ndarray], state_at: StateAt, screen: Screen, fps: float) -> Pictures:
-    """Play `sound` (n, channels at 44.1 kHz a block) through the show; a freeze holds the last frame."""
+    """Play `sound`, in blocks as `OfflineShow.listen` takes them, through the show; a freeze holds the last frame."""
     coming: deque[Moment] = deque()
 
     def drawn() -> tuple[Moment, np.ndarray]:
@@ -133,8 +141,7 @@ def play(show: OfflineShow, sound: Iterator[np.ndarray], state_at: StateAt, scre
                 yield drawn()
             for block in itertools.islice(blocks, max(0, 1 + round(ahead_s(state) * fps) - len(heard))):
                 then_s = (index + len(heard)) / fps
-                show.listen(mono(block), then_s, state_at(then_s), state)
-                heard.append(block)
+                heard.append(show.listen(block, then_s, state_at(then_s), state))
             if not heard:
                 break
             picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
@@ -169,9 +176,12 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     picture = starting_picture(look.init_image) if look.init_image else None
     file = AudioFile(audio)
     length_s = min(file.duration_s or float("inf"), film.seconds or float("inf"))
-    sound = first_seconds(read_sound(file), film.seconds)
+    stems = patched(state.stems, state.patch)
+    check_stems(stems, file.path.name, file.channels)
+    beside = range(file.channels if stems else 0)
+    sound = first_seconds(read_sound(file, beside=beside), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
-    show = _open_show(look, picture)
+    show = _open_show(look, picture, len(beside))
     for line in remarks(show.pipeline.model, state.prompts, state.steps):
         console.notify(f"tpos: {line}")
     return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
@@ -180,10 +190,14 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
 def render_session(session: Session, film: FilmOptions, options: ModelOptions, progress: Progress) -> dict[str, Any]:
     """`tpos sessions export`: a recorded set re-rendered from its sound and its control log."""
     samples, rate = session.sound()
-    intake = Intake(rate, samples.shape[1])
+    stems = session.stems(len(samples))
+    main, every = samples.shape[1], samples.shape[1] + stems.shape[1]
+    samples = np.concatenate([samples, stems], axis=1)
+    intake = Intake(rate, every, range(main), range(main, every))
     sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
     options = options.over(session.record.options or {"model": session.record.model or None})
-    show, film = _open_show(options, session.picture()), replace(film, size=film.size or session.record.size)
+    show = _open_show(options, session.picture(), stems.shape[1])
+    film = replace(film, size=film.size or session.record.size)
     return _to_file(show, sound, intake.channels, session.state_at, film, len(samples) / rate, progress)
 
 
@@ -194,9 +208,9 @@ def open_film_model(options: ModelOptions) -> Model:
     return open_model(options.name, options.size_px, options.additions, precision)
 
 
-def _open_show(options: ModelOptions, picture: np.ndarray | None) -> OfflineShow:
+def _open_show(options: ModelOptions, picture: np.ndarray | None, beside: int) -> OfflineShow:
     model = open_film_model(options)
-    return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0)
+    return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0, beside)
 
 
 def _to_file(

@@ -23,6 +23,7 @@ from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
 from engine.core.messages import LoraStrength, ShowState
 from engine.core.parameters import Kind, Parameter
+from engine.core.stems import Stem
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.precision import Precision
@@ -129,6 +130,10 @@ class LookOptions(ModelOptions):
     init_image: Annotated[
         str | None, typer.Option(help="Start from a picture, or from the last frame of a video or a session's folder.")
     ] = None
+    stem: Annotated[
+        list[str] | None,
+        typer.Option(help="Where a preset's stem lies on this input, NAME=CHANNELS: drums=3,4; may be repeated."),
+    ] = None
     settings: Annotated[Mapping[str, Any], SETTINGS] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -154,7 +159,8 @@ class LookOptions(ModelOptions):
         """The show with its preset and these settings, and the troubles of presets that do not load."""
         library, troubles = presets.library()
         preset, base = presets.load(self.preset), base or ShowState()
-        show = Show(preset, library, replace(base, loras=self._strengths(base)))
+        patch = self._patch({**library, preset.name: preset})
+        show = Show(preset, library, replace(base, loras=self._strengths(base), patch=patch))
         if absent := presets.not_loaded(preset, show.state):
             troubles.append(absent)
         changes = {name: value for name, value in self.settings.items() if not (name == "steps" and self.is_reference)}
@@ -164,6 +170,19 @@ class LookOptions(ModelOptions):
             changes["prompts"] = parse_prompts(self.prompt)
         show.put(changes)
         return show, troubles
+
+    def _patch(self, library: Mapping[str, presets.Preset]) -> tuple[Stem, ...]:
+        """Where stems lie whatever presets say; raises `InputError` for one that no preset has, or that comes twice."""
+        patch = tuple(map(parse_stem, self.stem or ()))
+        known = {stem.name for preset in library.values() for stem in preset.look.stems}
+        names = [stem.name for stem in patch]
+        for name in names:
+            if name not in known:
+                accepted = ", ".join(sorted(known)) or "none: no preset has a [[stem]]"
+                raise InputError(f"--stem {name}: no preset has such a stem; accepted: {accepted}")
+            if names.count(name) > 1:
+                raise InputError(f"--stem {name}: given more than once; once would be accepted")
+        return patch
 
     def _strengths(self, state: ShowState) -> tuple[LoraStrength, ...]:
         """Every LoRA as strong as it is asked to be, else as in the state, else 1."""
@@ -271,14 +290,22 @@ def parse_size(text: str, option: str = "size") -> tuple[int, int]:
     return width, height
 
 
-def parse_channels(text: str) -> tuple[int, ...]:
+def parse_stem(text: str) -> Stem:
+    """ "drums=3,4" -> the stem of that name on those channels; raises `InputError`."""
+    name, _, channels = text.rpartition("=")
+    if not name:
+        raise InputError(f"--stem {text}: NAME=CHANNELS would be accepted, such as drums=3,4")
+    return Stem(name, parse_channels(channels, f"stem {name}="))
+
+
+def parse_channels(text: str, option: str = "channels ") -> tuple[int, ...]:
     """ "3,4" -> (3, 4), counted from 1 as on the mixer; raises `InputError`."""
     try:
         channels = tuple(int(part) for part in text.split(","))
     except ValueError:
         channels = ()
     if not channels or min(channels) < 1:
-        raise InputError(f"--channels {text}: channel numbers from 1 would be accepted, such as 3,4")
+        raise InputError(f"--{option}{text}: channel numbers from 1 would be accepted, such as 3,4")
     return channels
 
 

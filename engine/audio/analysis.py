@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from engine.audio import HOP, HOP_S, SAMPLE_RATE
-from engine.audio.beats import BeatTracker
+from engine.audio.beats import BeatTracker, Tempo
 from engine.audio.gain import AutoGain, RoomLevel, decibels
 from engine.audio.history import History
 from engine.audio.spectrum import Bands, Onsets, Spectrum
@@ -26,12 +26,12 @@ class Analyser:
     """Gain, bands, onsets and tempo of one stream.
 
     Owned by the thread that calls `process`; what the operator sets (gain, tempo, taps) it reads from the state it is
-    given. How the stream is cut into blocks makes no difference to what comes out.
+    given. How the stream is cut into blocks makes no difference to what comes out. Without `beats` it has no tempo.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, beats: bool = True) -> None:
         self.gain, self._room = AutoGain(), RoomLevel()
-        self._beats = BeatTracker()
+        self._beats = BeatTracker() if beats else None
         self._spectrum, self._bands, self._onsets = Spectrum(), Bands(), Onsets()
         self._rest = np.zeros(0, np.float32)
         self._factor = 1.0
@@ -75,7 +75,9 @@ class Analyser:
         self._end_s = time_s
         magnitudes = self._spectrum.push(gained)
         self._onsets.push(magnitudes)
-        tempo = self._beats.push(self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
+        tempo = Tempo()
+        if self._beats is not None:
+            tempo = self._beats.push(self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
         state = self._state(hop, lost)
         silent = state in (SoundState.SILENCE, SoundState.LOST)
         return AudioFeatures(

@@ -13,12 +13,14 @@ import numpy as np
 from engine.audio import HOP_S, SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.history import History
+from engine.audio.mix import Mix, out_of_reach
 from engine.audio.resample import Intake, mono
 from engine.audio.ring import Block
 from engine.audio.sources import Source, SourceState
 from engine.audio.timeline import SampleClock
 from engine.core.clock import Clock, WallClock
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundWindow
+from engine.core.stems import MAX_STEMS, patched
 
 _POLL_S = 0.002
 _RAW_S = 30
@@ -74,12 +76,15 @@ class Capture:
         self.source = source
         self._state = state
         self.analyser = analyser or Analyser()
+        self._mix = Mix(self.analyser, source.sample_rate, source.channels)
         self._clock = clock or WallClock()
         self._intake = Intake(source.sample_rate, source.channels, source.picks)
         self.channels = self._intake.channels
         """Of `raw`: 1 or 2."""
         self._in_clock = SampleClock(source.sample_rate)
         self._raw = History(_RAW_S * SAMPLE_RATE, self.channels)
+        self._raw_stems: History | None = None
+        """Beside `_raw`, from the first stem on."""
         self._latest = SILENCE
         self._filled = self._overflows_seen = 0
         self._mend = False
@@ -139,7 +144,7 @@ class Capture:
     def window(self, seconds: float) -> SoundWindow:
         """The newest `seconds` (up to 12) for the encoder."""
         with self._lock:
-            return self.analyser.window(seconds)
+            return self._mix.window(seconds)
 
     def raw(self, since: int) -> tuple[np.ndarray, int]:
         """The input from sample number `since` on, before gain, and the number of its first sample.
@@ -148,6 +153,20 @@ class Capture:
         """
         with self._lock:
             return self._raw.since(since)
+
+    def stems(self, start: int, count: int) -> np.ndarray | None:
+        """The stems of `count` samples of `raw` from number `start` on, (count, MAX_STEMS); None before any."""
+        with self._lock:
+            return None if self._raw_stems is None else self._raw_stems.since(start)[0][:count]
+
+    @property
+    def trouble(self) -> str:
+        """What stems, or the main mix, lack for channels, in a line; "" while they have all."""
+        source, state = self.source, self._state()
+        if source.channels_there < source.channels:
+            return f"{source.name}: back with {source.channels_there} of {source.channels} channels, the rest is silent"
+        lines = [out_of_reach(stem, source.name, source.channels) for stem in patched(state.stems, state.patch)]
+        return next((f"{line}: silent there" for line in lines if line), "")
 
     def time_of(self, sample: int) -> float:
         """When sample number `sample` of `raw` was captured, on the show's clock."""
@@ -204,9 +223,20 @@ class Capture:
             folded = self._intake.push(samples)
             self._raw.append(folded)
             end = self._raw.end / SAMPLE_RATE * self.source.sample_rate
-            features = self.analyser.process(mono(folded), self._in_clock.time_of(end), self._state(), lost)
+            end_s = self._in_clock.time_of(end)
+            features = self._mix.process(mono(folded), samples, end_s, self._state(), lost)
+            self._keep_stems(self._mix.stretch)
         if features:
             self._latest = features[-1]
+
+    def _keep_stems(self, stretch: np.ndarray) -> None:
+        """Beside what was just kept of the main mix; before the first stem there was silence."""
+        if self._raw_stems is None:
+            if not stretch.size:
+                return
+            self._raw_stems = History(_RAW_S * SAMPLE_RATE, MAX_STEMS)
+            self._raw_stems.end = self._raw.end - len(stretch)
+        self._raw_stems.append(np.pad(stretch, ((0, 0), (0, MAX_STEMS - stretch.shape[1]))))
 
     def _note_gap(self, block: Block) -> None:
         if self._arrived_s:

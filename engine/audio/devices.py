@@ -22,16 +22,18 @@ _PLAUSIBLE_S = 1.0
 class DeviceSource(Source):
     """Live input. 44.1 kHz where the device offers it (no resampling), else the device's own rate.
 
-    `channels` counts from 1; without it the first two. The callback thread owns the ring's write side and
-    `overflows`; the thread "audio-watch" owns the stream once started, and reopens it with backoff (0.25 to 4 s)
-    when it dies. One device source at a time: looking for a lost device restarts PortAudio.
+    `channels` counts from 1; without it the first two. As many are opened as `reach` as far as to stems, or as the
+    device has. The callback thread owns the ring's write side and `overflows`; the thread "audio-watch" owns the stream
+    once started, and reopens it with backoff (0.25 to 4 s) when it dies, with fewer channels where it has become
+    smaller. One device source at a time: looking for a lost device restarts PortAudio.
     """
 
-    def __init__(self, device: Device, channels: tuple[int, ...] = ()) -> None:
+    def __init__(self, device: Device, channels: tuple[int, ...] = (), reach: int = 0) -> None:
         self.device = device
         _check_channels(device, channels)
-        opened = max(channels) if channels else min(2, device.channels)
-        picks = tuple(c - 1 for c in channels)
+        first = tuple(range(1, min(2, device.channels) + 1))
+        opened = max(*(channels or first), min(reach, device.channels))
+        picks = tuple(c - 1 for c in channels or first)
         super().__init__(device.name, self._choose_rate(opened), opened, picks)
         self._stream: Any = None
         self._losses = 0
@@ -42,7 +44,7 @@ class DeviceSource(Source):
     def start(self) -> None:
         if self._watch is not None:
             return
-        self._open()
+        self._open(self.channels)
         self._stopping.clear()
         self._watch = threading.Thread(target=self._watch_over, name="audio-watch", daemon=True)
         self._watch.start()
@@ -68,14 +70,14 @@ class DeviceSource(Source):
             return self.device.default_rate
         return SAMPLE_RATE
 
-    def _open(self) -> None:
+    def _open(self, channels: int) -> None:
         sd = portaudio()
         aim_pulse(self.device)
         try:
             self._stream = sd.InputStream(
                 device=portaudio_index(self.device),
                 samplerate=self.sample_rate,
-                channels=self.channels,
+                channels=channels,
                 blocksize=self.block_frames,
                 dtype="float32",
                 latency="low",
@@ -85,6 +87,7 @@ class DeviceSource(Source):
         except sd.PortAudioError as error:
             self._shut()
             raise DeviceError(will_not_open(self.device, error)) from error
+        self.channels_there = channels
 
     def _callback(self, samples: np.ndarray, frames: int, times: Any, status: Any) -> None:
         now_s = time.monotonic()
@@ -107,8 +110,12 @@ class DeviceSource(Source):
         """Report the loss, then try to open the device again until it works or someone stops us."""
         self.state = SourceState.LOST
         self._losses += 1
-        if reopen(self._stopping, self._shut, self._open):
+        if reopen(self._stopping, self._shut, self._open_again):
             self.state = SourceState.OK
+
+    def _open_again(self) -> None:
+        now_has = int(portaudio().query_devices(portaudio_index(self.device))["max_input_channels"])
+        self._open(min(self.channels, now_has))
 
     def _shut(self) -> None:
         stream, self._stream = self._stream, None

@@ -17,11 +17,14 @@ _SUFFIXES = {f".{name.lower()}" for name in sf.available_formats()} | {
 }
 
 
-def open_source(spec: str, channels: tuple[int, ...] = (), loop: bool = False, clock: Clock | None = None) -> Source:
+def open_source(
+    spec: str, channels: tuple[int, ...] = (), loop: bool = False, clock: Clock | None = None, reach: int = 0
+) -> Source:
     """The source `spec` names: "synth", a file's path, or a device (index, part of its name, "default").
 
-    `channels` counts from 1, as mixers do. Raises MissingFileError, MediaError, DeviceError, or MissingPart where
-    PortAudio is not installed and a device is asked for. The source is not started yet.
+    `channels` counts from 1, as mixers do; a device is opened as far as stems `reach`. Raises MissingFileError,
+    MediaError, DeviceError, or MissingPart where PortAudio is not installed and a device is asked for. The source is
+    not started yet.
     """
     if spec == "synth":
         return SynthSource(clock)
@@ -31,7 +34,7 @@ def open_source(spec: str, channels: tuple[int, ...] = (), loop: bool = False, c
             raise DeviceError(f"{spec}: has channels 1..{source.channels}, not {','.join(map(str, channels))}")
         source.picks = tuple(c - 1 for c in channels)
         return source
-    return DeviceSource(find_device(spec), channels)
+    return DeviceSource(find_device(spec), channels, reach)
 
 
 def looks_like_file(spec: str) -> bool:

@@ -18,11 +18,12 @@ class Intake:
     """One input stream on its way to 44.1 kHz; keeps the resampler's state, so it belongs to one stream.
 
     `picks` are channel numbers from 0, all if empty. `channels` of the result is 1 or 2: more are folded, odd ones
-    left, even ones right, as a mixer's pairs are.
+    left, even ones right, as a mixer's pairs are. Those named in `beside` follow it, each as it is.
     """
 
-    def __init__(self, sample_rate: int, channels: int, picks: Sequence[int] = ()) -> None:
+    def __init__(self, sample_rate: int, channels: int, picks: Sequence[int] = (), beside: Sequence[int] = ()) -> None:
         self._picks = list(picks) or list(range(channels))
+        self._beside = list(beside)
         self._as_is = self._picks == list(range(channels)) and channels <= 2
         self.channels = min(len(self._picks), 2)
         self.sample_rate = sample_rate
@@ -33,13 +34,18 @@ class Intake:
         self._resampler = (
             None
             if sample_rate == SAMPLE_RATE
-            else soxr.ResampleStream(sample_rate, SAMPLE_RATE, self.channels, dtype="float32", quality="HQ")
+            else soxr.ResampleStream(
+                sample_rate, SAMPLE_RATE, self.channels + len(self._beside), dtype="float32", quality="HQ"
+            )
         )
 
     def push(self, samples: np.ndarray, last: bool = False) -> np.ndarray:
-        """(n, channels) at the input's rate to (m, 1 or 2) at 44.1 kHz; `last` flushes the resampler."""
+        """(n, channels) at the input's rate to (m, 1 or 2 and those beside) at 44.1 kHz; `last` ends the stream."""
         self.received += len(samples)
-        folded = self._fold(self._clean(samples))
+        clean = self._clean(samples)
+        folded = self._fold(clean)
+        if self._beside:
+            folded = np.concatenate([folded, clean[:, self._beside]], axis=1)
         if self._resampler is None:
             return folded
         return self._resampler.resample_chunk(np.ascontiguousarray(folded), last=last)
@@ -65,9 +71,9 @@ def mono(samples: np.ndarray) -> np.ndarray:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(1, dtype=np.float32)
 
 
-def read_sound(file: AudioFile, block_frames: int = 8192) -> Iterator[np.ndarray]:
-    """A whole file at 44.1 kHz, (n, 1 or 2) at a time, through the intake the live input takes: for offline use."""
-    intake = Intake(file.sample_rate, file.channels)
+def read_sound(file: AudioFile, block_frames: int = 8192, beside: Sequence[int] = ()) -> Iterator[np.ndarray]:
+    """A whole file at 44.1 kHz, as `Intake` gives it, a block at a time: for offline use."""
+    intake = Intake(file.sample_rate, file.channels, beside=beside)
     for block in file.blocks(block_frames):
         yield intake.push(block)
     yield intake.push(np.zeros((0, file.channels), np.float32), last=True)

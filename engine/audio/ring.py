@@ -43,10 +43,11 @@ class BlockRing:
         return self.slots - 1 - (self.written - self.consumed)
 
     def write(self, samples: np.ndarray, captured_s: float, arrived_s: float) -> None:
-        """Copy one block in; called by the writer only. `samples` (n <= frames, channels)."""
+        """Copy one block in; called by the writer only. `samples` (n <= frames, c <= channels); the rest is silent."""
         slot = self.written % self.slots
-        count = len(samples)
-        self._samples[slot, :count] = samples
+        count, there = samples.shape
+        self._samples[slot, :count, :there] = samples
+        self._samples[slot, :count, there:] = 0
         self._counts[slot] = count
         self._captured_s[slot] = captured_s
         self._arrived_s[slot] = arrived_s

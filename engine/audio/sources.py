@@ -56,6 +56,8 @@ class Source(ABC):
 
     def __init__(self, name: str, sample_rate: int, channels: int, picks: tuple[int, ...] = ()) -> None:
         self.name, self.sample_rate, self.channels, self.picks = name, sample_rate, channels, picks
+        self.channels_there = channels
+        """How many are not silent for want of a device that has them."""
         self.block_frames = block_frames(sample_rate)
         self.ring = BlockRing(round(RING_S * sample_rate / self.block_frames), self.block_frames, channels)
         self.state = SourceState.OK

@@ -37,7 +37,7 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("level", "f", "Loudness after gain, 0..1."),
     ("beat", "i", "Beats counted: changes at each beat."),
     ("bpm", "f", "Tempo, 0 while unknown."),
-    ("heard", "s f ...", "What the sound resembles, strongest first: phrase, weight."),
+    ("heard", "s f ...", "What the sound resembles, strongest first, then each stem (NAME: phrase): phrase, weight."),
     ("prompt", "s", "The prompts on screen."),
     ("preset", "s", "The running preset."),
     ("cue", "i", "The current cue from 1, 0 before the first."),

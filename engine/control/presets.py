@@ -19,8 +19,9 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from engine.control.parameters import PARAMETERS, with_loras, with_values
 from engine.control.schema import decode_toml, near
-from engine.core.messages import MAX_FADE_S, MAX_LORA, Follow, Prompt, Rule, ShowState
+from engine.core.messages import MAX_FADE_S, MAX_LORA, OF_STEMS, Follow, Prompt, Rule, ShowState
 from engine.core.parameters import Kind, Parameter
+from engine.core.stems import MAX_CHANNEL, MAX_STEMS, Stem
 from tpos_models.errors import MissingFileError, PresetError
 
 MAX_PROMPTS = 16
@@ -31,6 +32,7 @@ MAX_FILE_BYTES = 1_000_000
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=64_000)]
+Channel = Annotated[int, Meta(ge=1, le=MAX_CHANNEL)]
 FadeS = Annotated[float, Meta(ge=0, le=MAX_FADE_S)]
 
 
@@ -42,12 +44,23 @@ class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In proportion to how much the sound resembles `hear`, or to what it is to `follow`, `show` joins the picture."""
+    """In proportion to how much the sound resembles `hear`, or to what it is to `follow`, `show` joins the picture.
+
+    The sound is that of the `stem`, or the main mix.
+    """
 
     show: Text
     hear: Text | UnsetType = UNSET
     follow: Follow | UnsetType = UNSET
     amount: Unit = 1.0
+    stem: Text | UnsetType = UNSET
+
+
+class StemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name for channels of the input, from 1."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=40)]
+    channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=MAX_CHANNEL)]
 
 
 Prompts = Annotated[tuple[Text | PromptLine, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
@@ -78,6 +91,7 @@ class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     description: Text = ""
     fade_s: FadeS = 2.0
     rules: Rules = field(default=(), name="rule")
+    stems: Annotated[tuple[StemLine, ...], Meta(max_length=MAX_STEMS)] = field(default=(), name="stem")
     lora: Loras = {}
 
 
@@ -210,9 +224,12 @@ def read(path: Path) -> Preset:
 def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
     """A preset from TOML text. Raises PresetError beginning with `where`."""
     look = decode_toml(source, Look, where)
-    _check_rules(look.rules, where)
+    stems = [stem.name for stem in look.stems]
+    if twice := [name for name in stems if stems.count(name) > 1]:
+        raise PresetError(f"{where}: two stems are called {twice[0]!r}; accepted: a name of its own for each")
+    _check_rules(look.rules, stems, where)
     for number, cue in enumerate(Preset(name, look).cues, 1):
-        _check_rules(() if cue.rules is UNSET else cue.rules, f"{where}: cue {number}")
+        _check_rules(() if cue.rules is UNSET else cue.rules, stems, f"{where}: cue {number}")
         if cue.weights is not UNSET:
             _check_weights(cue, cue.weights, len(look.prompts), f"{where}: cue {number}, weights")
         if unnamed := [name for name in _strengths(cue) if name not in look.lora]:
@@ -221,8 +238,14 @@ def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
     return Preset(name, look)
 
 
-def _check_rules(rules: Rules, place: str) -> None:
+def _check_rules(rules: Rules, stems: list[str], place: str) -> None:
     for number, rule in enumerate(rules, 1):
+        if rule.stem is not UNSET and rule.stem not in stems:
+            accepted = ", ".join(stems) or "none: the preset has no [[stem]]"
+            raise PresetError(f"{place}: rule {number}, stem = {rule.stem!r:.60}; accepted: {accepted}")
+        if rule.stem is not UNSET and rule.follow is not UNSET and rule.follow not in OF_STEMS:
+            accepted = ", ".join(follow for follow in Follow if follow in OF_STEMS)
+            raise PresetError(f"{place}: rule {number} follows a stem's {rule.follow}; accepted: {accepted}")
         if (rule.hear is UNSET) == (rule.follow is UNSET):
             raise PresetError(f"{place}: rule {number} has not one of hear and follow; accepted: either, not both")
 
@@ -301,7 +324,10 @@ def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
     if part.prompts is not UNSET:
         values["prompts"] = tuple(Prompt(p) if isinstance(p, str) else Prompt(p.text, p.weight) for p in part.prompts)
     if part.rules is not UNSET:
-        values["rules"] = tuple(Rule(r.hear or "", r.show, r.amount, r.follow or None) for r in part.rules)
+        lines = part.rules
+        values["rules"] = tuple(Rule(r.hear or "", r.show, r.amount, r.follow or None, r.stem or "") for r in lines)
+    if isinstance(part, LookKeys):
+        values["stems"] = tuple(Stem(stem.name, stem.channels) for stem in part.stems)
     values |= {f"{_LORA}{name}": strength for name, strength in _strengths(part).items()}
     return {key: value for key, value in values.items() if value is not UNSET}
 

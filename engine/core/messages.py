@@ -12,6 +12,7 @@ from typing import Annotated, Protocol
 import numpy as np
 
 from engine.core.parameters import Curve, Parameter
+from engine.core.stems import Stem
 from tpos_models.audio.loudness import ROOM_DB
 
 MAX_SEED = 2**31 - 1
@@ -58,6 +59,10 @@ class Follow(StrEnum):
     BEAT = "beat"
 
 
+OF_STEMS = frozenset({Follow.LEVEL, Follow.BASS, Follow.MID, Follow.HIGH_MID, Follow.HIGH, Follow.ONSET})
+"""What a stem has of its own; time is kept by the main mix."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFeatures:
     """One analysis hop (<= 512 samples). Levels and bands are 0..1 after automatic gain."""
@@ -83,6 +88,8 @@ class AudioFeatures:
     beat: int
     """Beats counted since the start: changes exactly at a beat."""
     state: SoundState
+    stems: tuple[tuple[str, AudioFeatures], ...] = ()
+    """Those of each stem, by name, in the same hop."""
 
     @property
     def pulse(self) -> float:
@@ -91,8 +98,10 @@ class AudioFeatures:
             return 0.0
         return self.tempo_confidence * max(0.0, 1.0 - 2.0 * self.beat_phase) ** 2
 
-    def strength(self, of: Follow) -> float:
-        """How strong one of them is now, 0..1."""
+    def strength(self, of: Follow, stem: str = "") -> float:
+        """How strong one of them is now, 0..1, in the stem that is named, if any; none in one that is not there."""
+        if stem:
+            return dict(self.stems).get(stem, SILENCE).strength(of)
         moving = (self.level, *self.bands, self.onset, self.pulse)
         return dict(zip(Follow, moving, strict=True))[of]
 
@@ -115,6 +124,8 @@ class SoundWindow:
     """What automatic gain has added to the newest."""
     room_db: float = ROOM_DB
     """How loud this input usually is, over minutes, before automatic gain."""
+    stems: tuple[tuple[str, SoundWindow], ...] = ()
+    """The same stretch of each stem, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +140,15 @@ class Prompt:
 class Rule:
     """hear -> show: in proportion to how much the sound resembles `hear`, `show` joins the guidance.
 
-    One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment.
+    One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment. Both
+    listen to the stem of that name, "" being the main mix.
     """
 
     hear: str
     show: str
     amount: float = 1.0
     follow: Follow | None = None
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +195,10 @@ class ShowState:
     fade_s: float = 0.0
     """Seconds over which the newest prompts replace the ones before."""
     rules: tuple[Rule, ...] = ()
+    stems: tuple[Stem, ...] = ()
+    """As the preset says; `patched` by the next they are those in force."""
+    patch: tuple[Stem, ...] = ()
+    """Where stems of these names lie on this input, whatever a preset says."""
     loras: tuple[LoraStrength, ...] = ()
     """Every LoRA that is loaded, in the order of the command line."""
     guidance: Annotated[

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from engine.core.messages import AudioFeatures, Rule
+from engine.core.messages import AudioFeatures, Follow, Rule
 from engine.inference.hearing import HeardSound
 from tpos_models.diffusion.conditioning import AudioTerm
 
@@ -53,7 +53,7 @@ class SoundSlew:
         x = self._way(now_s, slew_s)
         sound, *rules = self._weights
         shown = (
-            AudioTerm(term.tokens, weight if rule.follow is None else rule.amount * features.strength(rule.follow))
+            AudioTerm(term.tokens, weight if rule.follow is None else _moved(rule, rule.follow, features))
             for rule, term, weight in zip(self._rules, self._shows, rules, strict=True)
         )
         return AudioTerm(self._from, sound * (1 - x)), AudioTerm(self._to, sound * x), *shown
@@ -74,6 +74,11 @@ class SoundSlew:
 
     def _way(self, now_s: float, slew_s: float) -> float:
         return _gone(now_s - self._turned_s, slew_s)
+
+
+def _moved(rule: Rule, follow: Follow, features: AudioFeatures) -> float:
+    """The weight of a rule that follows the music's movement."""
+    return rule.amount * features.strength(follow, rule.stem)
 
 
 def _gone(seconds: float, slew_s: float) -> float:

@@ -78,7 +78,8 @@ class RecordingControl:
         samples, start = self._capture.raw(self._next_sample)
         if len(samples):
             self._next_sample = start + len(samples)
-            self._recorder.audio(samples, start, self._capture.time_of(self._next_sample))
+            stems = self._capture.stems(start, len(samples))
+            self._recorder.audio(samples, start, self._capture.time_of(self._next_sample), stems)
         if self._recorder.status.state is RecorderState.FAILED:
             self._break_off(self._recorder.status.error)
 

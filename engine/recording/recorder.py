@@ -156,13 +156,13 @@ class Recorder:
         running = self._running
         return running is not None and running.offer(image, time_s)
 
-    def audio(self, samples: np.ndarray, start_index: int, time_s: float) -> bool:
-        """Hand in a chunk of sound, float32 (n,) or (n, channels), -1..1.
+    def audio(self, samples: np.ndarray, start_index: int, time_s: float, stems: np.ndarray | None = None) -> bool:
+        """Hand in a chunk of sound, float32 (n,) or (n, channels), -1..1, and its stems (n, MAX_STEMS), if any.
 
         `start_index` is the running number of its first sample, `time_s` when its newest was captured.
         """
         running = self._running
-        return running is not None and running.audio(samples, start_index, time_s)
+        return running is not None and running.audio(samples, start_index, time_s, stems)
 
     def log(self, time_s: float, kind: str, data: dict[str, Any]) -> bool:
         """Hand in a line for the control log; `data` is anything msgspec can write as JSON."""
@@ -215,9 +215,9 @@ class _Running:
         self._offered_slot = self._slot(time_s)
         return self._inbox.put("picture", lambda writer: writer.picture(image, time_s))
 
-    def audio(self, samples: np.ndarray, start_index: int, time_s: float) -> bool:
+    def audio(self, samples: np.ndarray, start_index: int, time_s: float, stems: np.ndarray | None) -> bool:
         seconds = len(samples) / self.writer.record.sample_rate
-        return self._inbox.put("sound", lambda writer: writer.sound(samples, start_index, time_s), seconds)
+        return self._inbox.put("sound", lambda writer: writer.sound(samples, start_index, time_s, stems), seconds)
 
     def log(self, time_s: float, kind: str, data: dict[str, Any]) -> bool:
         raw = msgspec.Raw(to_json(data))

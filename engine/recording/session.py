@@ -2,6 +2,7 @@
 
     NAME/video.mp4       the show with its sound; plays after a crash at any moment
     NAME/audio.flac      the input as it was heard, 24 bits
+    NAME/stems.flac      its stems beside it, where there were any: a channel each, in the state's order
     NAME/control.jsonl   one JSON object a line: {"time_s", "kind", "data"}, seconds on the sound's clock
     NAME/preset.toml     the preset as used
     NAME/start.png       the picture it started from, if any
@@ -27,6 +28,7 @@ import numpy as np
 import psutil
 
 from engine.core.messages import ShowState
+from engine.core.stems import Stem
 from engine.recording.folders import known_roots, safe_name
 from export.media.reading import read_sound
 from export.media.writing import writing
@@ -34,7 +36,7 @@ from tpos_models.errors import MediaError, MissingFileError, StorageError
 from tpos_models.image import read_picture
 
 VIDEO, AUDIO, LOG, PRESET, RECORD = "video.mp4", "audio.flac", "control.jsonl", "preset.toml", "session.json"
-START = "start.png"
+START, STEMS = "start.png", "stems.flac"
 
 
 class SessionState(StrEnum):
@@ -154,11 +156,13 @@ class Session:
     """(time_s, state), in order."""
 
     def state_at(self, time_s: float) -> ShowState:
-        """The operator's state at a time of the show; the first one before its start."""
+        """The operator's state at a time of the show; the first one before its start. Its stems lie as in `stems`."""
         if not self.states:
             raise MediaError(f"no show state in {self.info.path / LOG}: a session with one is accepted")
         at = bisect_right(self.states, time_s, key=lambda entry: entry[0])
-        return self.states[max(at - 1, 0)][1]
+        state = self.states[max(at - 1, 0)][1]
+        stems = tuple(Stem(stem.name, (channel,)) for channel, stem in enumerate(state.stems, 1))
+        return replace(state, stems=stems, patch=())
 
     def picture(self) -> np.ndarray | None:
         """What the show started from, if it was a picture."""
@@ -168,6 +172,14 @@ class Session:
     def sound(self) -> tuple[np.ndarray, int]:
         """The raw input, float32 (samples, channels), and its rate; sample 0 is time 0."""
         return read_sound(self.info.path / AUDIO)
+
+    def stems(self, samples: int) -> np.ndarray:
+        """Beside so many samples of the sound the stems, float32 (samples, MAX_STEMS); (samples, 0) without any."""
+        path = self.info.path / STEMS
+        if not path.is_file():
+            return np.zeros((samples, 0), np.float32)
+        stems = read_sound(path)[0][:samples]
+        return np.pad(stems, ((0, samples - len(stems)), (0, 0)))
 
 
 def state_to_json(state: ShowState) -> dict[str, Any]:

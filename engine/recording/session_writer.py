@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from engine.core.stems import MAX_STEMS
 from engine.recording.av_sync import FrameGrid, Placed, SoundAxis
-from engine.recording.session import AUDIO, LOG, PRESET, VIDEO, Counters, SessionRecord, write_record
+from engine.recording.session import AUDIO, LOG, PRESET, STEMS, VIDEO, Counters, SessionRecord, write_record
 from export.media.video import VideoWriter
 from export.media.writing import SoundWriter, writing
 from tpos_models.errors import StorageError, TposError
@@ -47,6 +48,7 @@ class SessionWriter:
             (folder / PRESET).write_text(preset, "utf-8")
             self._video = opened.enter_context(VideoWriter(folder / VIDEO, record.size, record.fps, *sound, live=True))
             self._sound = opened.enter_context(SoundWriter(folder / AUDIO, *sound))
+            self._stems: SoundWriter | None = None
             self._log = opened.enter_context(open(folder / LOG, "ab", buffering=0))
             opened.pop_all()
 
@@ -58,17 +60,22 @@ class SessionWriter:
     @property
     def size_bytes(self) -> int:
         """Bytes on the disk so far."""
-        return self._video.size_bytes + self._sound.size_bytes + self._log_bytes
+        stems = self._stems.size_bytes if self._stems else 0
+        return self._video.size_bytes + self._sound.size_bytes + stems + self._log_bytes
 
     def picture(self, image: np.ndarray, time_s: float) -> None:
         """Put a picture where its time lies in the sound."""
         self._show(self._grid.offer(image, self._axis.seconds(time_s)))
 
-    def sound(self, samples: np.ndarray, start_index: int, time_s: float) -> None:
-        """Append a chunk; what was lost before it becomes silence."""
+    def sound(self, samples: np.ndarray, start_index: int, time_s: float, stems: np.ndarray | None = None) -> None:
+        """Append a chunk, and its stems (n, MAX_STEMS) beside it; what was lost before it becomes silence."""
         self._device_lost = False
         start = self._axis.place(start_index, len(samples), time_s)
+        late = max(0, self._sound.position - start)
         self._write_sound(_with_channels(samples, self.record.channels), start)
+        if stems is not None:
+            self._stems = self._stems or SoundWriter(self.folder / STEMS, self.record.sample_rate, MAX_STEMS)
+            self._stems.write(stems[late:], start + late)
 
     def line(self, time_s: float, kind: str, data: msgspec.Raw) -> None:
         """Append a line to the control log."""
@@ -104,13 +111,16 @@ class SessionWriter:
         self._show(self._grid.finish(self._sound_s))
         self._video.close()
         self._sound.close()
+        if self._stems:
+            self._stems.close()
         self._log.close()
 
     def abandon(self) -> None:
         """Close what is still open after trouble, as far as the disk allows; never raises."""
-        for close in (self._video.close, self._sound.close, self._log.close):
+        for file in (self._video, self._sound, self._stems, self._log):
             with suppress(TposError):
-                close()
+                if file:
+                    file.close()
 
     @property
     def _sound_s(self) -> float:

@@ -17,6 +17,7 @@ from av.error import FFmpegError
 from tpos_models.errors import InputError, MediaError, StorageError, TposError
 
 _AAC_BITS_PER_CHANNEL = 96_000
+_LAYOUTS = {1: "mono", 2: "stereo", 4: "quad"}
 
 
 @contextmanager
@@ -77,8 +78,9 @@ def abandon(container: OutputContainer, sink: Sink) -> None:
 
 def check_sound(codec: str, sample_rate: int, channels: int) -> None:
     """InputError where `codec` cannot carry such sound."""
-    if channels not in (1, 2):
-        raise InputError(f"{channels} audio channels: 1 or 2 are accepted")
+    layouts = [count for count in _LAYOUTS if codec == "flac" or count <= 2]
+    if channels not in layouts:
+        raise InputError(f"{channels} audio channels in {codec}: {' or '.join(map(str, layouts))} are accepted")
     rates = av.Codec(codec, "w").audio_rates
     if sample_rate < 1 or (rates and sample_rate not in rates):
         accepted = ", ".join(map(str, sorted(rates or ()))) or "a positive rate"
@@ -96,7 +98,7 @@ class AudioTrack:
         """The next sample to be written."""
         self._container = container
         self._rate, self._channels = sample_rate, channels
-        self._layout = "mono" if channels == 1 else "stereo"
+        self._layout = _LAYOUTS[channels]
         self._format = "s32" if codec == "flac" else "fltp"
         stream = container.add_stream(codec, rate=sample_rate)
         assert isinstance(stream, av.AudioStream)

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 
 RATE = 44_100
+QUAD = "front-left,front-right,rear-left,rear-right"
 _ALSA = """</usr/share/alsa/alsa.conf>
 pcm.!default { type pulse }
 ctl.!default { type pulse }
@@ -76,24 +77,32 @@ class VirtualMixer:
             self._server = None
         self._socket.unlink(missing_ok=True)
 
-    @contextmanager
-    def slow_sink(self) -> Iterator[None]:
+    def slow_sink(self) -> AbstractContextManager[None]:
         """Another sink in its place, that holds two seconds."""
+        return self._another_sink("slow")
+
+    def desk(self) -> AbstractContextManager[None]:
+        """Another sink in its place, with four channels."""
+        return self._another_sink("desk", "channels=4", f"channel_map={QUAD}", "norewinds=1")
+
+    @contextmanager
+    def _another_sink(self, name: str, *options: str) -> Iterator[None]:
         environment = {**os.environ, **self.env}
-        load = ["pactl", "load-module", "module-null-sink", "sink_name=slow", f"rate={RATE}"]
+        load = ["pactl", "load-module", "module-null-sink", f"sink_name={name}", f"rate={RATE}", *options]
         module = subprocess.run(load, env=environment, capture_output=True, text=True, check=True).stdout.strip()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PULSE_SINK", "slow")
-            patch.setenv("PULSE_SOURCE", "slow.monitor")
+            patch.setenv("PULSE_SINK", name)
+            patch.setenv("PULSE_SOURCE", f"{name}.monitor")
             yield
         subprocess.run(["pactl", "unload-module", module], env=environment, check=True)
 
     def play(self, samples: np.ndarray, rate: int = RATE, latency_ms: int = 200) -> subprocess.Popen[bytes]:
-        """Play into the mixer; returns at once, `.wait()` for the end."""
+        """Play into the mixer, four channels into the desk; returns at once, `.wait()` for the end."""
         path = Path(tempfile.mkstemp(".wav", dir=self.folder)[1])
         sf.write(path, samples, rate)
+        where = ["--device=desk", f"--channel-map={QUAD}"] if samples.shape[1:] == (4,) else ["--device=mixer"]
         return subprocess.Popen(
-            ["paplay", "--device=mixer", f"--latency-msec={latency_ms}", str(path)], env={**os.environ, **self.env}
+            ["paplay", *where, f"--latency-msec={latency_ms}", str(path)], env={**os.environ, **self.env}
         )
 
 

@@ -10,6 +10,8 @@ are measured against the loudest point of the window, another loudest point make
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
+from typing import Self
 
 import numpy as np
 import torch
@@ -54,6 +56,12 @@ class Listener:
         self._heard: AudioEmbedding | None = None
         self._answered = 0
         """The column before which the last answer's window ended."""
+
+    def another(self) -> Self:
+        """The same networks for another stream (see `contracts.AudioEncoder`)."""
+        other = copy(self)
+        Listener.__init__(other, self._segment, self._temporal, self.window, self._reference, self._attends)
+        return other
 
     @torch.no_grad()
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:

@@ -13,6 +13,7 @@ Both speak through `PhraseEncoder`, an AudioEncoder. An imported TPoS checkpoint
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +55,10 @@ class JointEncoder(Protocol):
         """The newest window (see `contracts.AudioEncoder.hear`); its `tokens` mean nothing to Stable Diffusion."""
         ...
 
+    def another(self) -> JointEncoder:
+        """The same networks for another stream, on the same thread."""
+        ...
+
     def joint(self, phrases: list[str]) -> torch.Tensor:
         """Unit vectors (B, joint_size)."""
         ...
@@ -75,6 +80,12 @@ class PhraseEncoder:
         self._encoder, self._text = encoder, text
         self._hears = encoder.joint(list(self.phrases))
         self._last: tuple[AudioEmbedding, AudioEmbedding] | None = None
+
+    def another(self) -> PhraseEncoder:
+        """The same over another stream."""
+        other = copy(self)
+        other._encoder, other._last = self._encoder.another(), None
+        return other
 
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window (see `contracts.AudioEncoder`); tokens are the text encoder's of this moment.
@@ -108,6 +119,10 @@ class NamedEncoder:
         self.phrases = tuple(phrase.hear for phrase in names.phrases)
         self._draws, self._names = draws, names
 
+    def another(self) -> NamedEncoder:
+        """The same over another stream."""
+        return NamedEncoder(self._draws.another(), self._names.another())
+
     def hear(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """Encode the newest window (see `contracts.AudioEncoder`); `joint` is the naming encoder's."""
         named = self._names.embed(samples, end_index, time_s)
@@ -127,6 +142,10 @@ class ModelEncoder:
         self.phrases = tuple(phrases or (Phrase(hear, shown.get(hear, hear)) for hear in audio.phrases))
         self.joint_size = text.encode([""]).joint.shape[-1]
         self._text, self._audio = text, audio
+
+    def another(self) -> ModelEncoder:
+        """The same over another stream."""
+        return ModelEncoder(self._text, self._audio.another(), self.phrases)
 
     def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         """What the other model's encoder heard."""
@@ -157,6 +176,10 @@ class ClapEncoder:
         self.joint_size = int(self._model.config.projection_dim)
         self._one = lru_cache(4096)(self._joint_of)
         self._background = self.joint([phrase.hear for phrase in self.phrases])
+
+    def another(self) -> ClapEncoder:
+        """Itself: it keeps nothing of a stream."""
+        return self
 
     @torch.inference_mode()
     def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -232,26 +232,32 @@ class TposAudioEncoder(Listener):
         map_every: int | None = None,
     ) -> None:
         empty = text.encode([""]).tokens[0]
-        segment, attend, write = (runner(network) for network in tpos_networks(folder, empty, device))
+        segment, self._attend, self._write = (runner(network) for network in tpos_networks(folder, empty, device))
         self._every = map_every or (STEPS_PER_SEGMENT if device.type == "cpu" else 1)
         self._answers = 0
         self._tokens = empty
         self.phrases = tuple(phrase.hear for phrase in bank())
         self._text = text
 
-        def weigh(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            sound, joint, beta = attend(features)
-            if self._answers % self._every == 0:
-                start = text.encode([""]).tokens[:, :1]  # of this moment's text encoder
-                self._tokens = torch.cat([start, write(sound)[0][:, 1:]], 1)
-            self._answers += 1
-            return self._tokens, joint, beta.cpu()
-
         def features(pictures: torch.Tensor) -> torch.Tensor:
             return segment(pictures.to(device))[0]
 
         hears = front_end(folder)
-        super().__init__(features, weigh, hears.window, hears.reference)
+        super().__init__(features, self._weigh, hears.window, hears.reference)
+
+    def another(self) -> Self:
+        """The same networks for another stream, MAP's turns included."""
+        other = super().another()
+        other._temporal, other._answers = other._weigh, 0
+        return other
+
+    def _weigh(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        sound, joint, beta = self._attend(features)
+        if self._answers % self._every == 0:
+            start = self._text.encode([""]).tokens[:, :1]  # of this moment's text encoder
+            self._tokens = torch.cat([start, self._write(sound)[0][:, 1:]], 1)
+        self._answers += 1
+        return self._tokens, joint, beta.cpu()
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 by how far each phrase stands out from the bank, where both share CLIP's joint space."""

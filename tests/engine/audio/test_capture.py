@@ -18,6 +18,8 @@ from engine.audio.capture import Capture
 from engine.audio.devices import DeviceSource, will_not_open
 from engine.audio.inputs import open_source
 from engine.audio.portaudio import find_device, list_devices, portaudio
+from engine.core.messages import ShowState
+from engine.core.stems import Stem
 from tpos_models.errors import DeviceError, MissingPart
 
 pytestmark = pytest.mark.realtime
@@ -34,9 +36,10 @@ def tone(seconds: float, hz: float = 440.0, amplitude: float = 0.3, rate: int = 
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
-def hears(capture: Capture, hz: float) -> bool:
+def hears(capture: Capture, hz: float, stem: str = "") -> bool:
     """Whether the last half second is mainly this pitch; a starved machine may tear a tone, so ask again."""
-    samples = capture.window(0.5).samples
+    window = capture.window(0.5)
+    samples = (dict(window.stems)[stem] if stem else window).samples
     if len(samples) < SAMPLE_RATE // 2:
         return False
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
@@ -110,6 +113,49 @@ def test_one_channel_of_a_pair_is_picked(virtual_mixer: VirtualMixer) -> None:
         player.kill()
         player.wait()
     assert capture.channels == 1
+
+
+LOW, HIGH = Stem("low", (1, 2)), Stem("high", (4,))
+
+
+def test_stems_are_heard_on_their_own_channels_beside_the_first_two(virtual_mixer: VirtualMixer) -> None:
+    four = np.stack([tone(8.0, hz) for hz in (300, 300, 900, 2000)], axis=1)
+    with virtual_mixer.desk():
+        source = open_source("desk.monitor", reach=4)
+        assert (source.channels, source.picks) == (4, (0, 1))
+        with Capture(source, state=lambda: ShowState(stems=(LOW, HIGH))) as capture:
+            player = virtual_mixer.play(four)
+            wait_for(lambda: capture.latest().loudness_db > -20)
+            wait_for(lambda: hears(capture, 300) and hears(capture, 300, "low") and hears(capture, 2000, "high"))
+            assert dict(capture.latest().stems)["high"].loudness_db > -20
+            player.kill()
+            player.wait()
+        assert capture.trouble == ""
+        assert capture.channels == 2
+        assert open_source("desk.monitor", reach=9).channels == 4, "no more than there are"
+
+
+def test_a_device_that_comes_back_smaller_is_heard_as_far_as_it_goes(
+    virtual_mixer: VirtualMixer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source("default", reach=4)
+    state = ShowState(stems=(LOW, HIGH))
+    query = portaudio().query_devices
+    with Capture(source, state=lambda: state) as capture:
+        wait_for(lambda: capture.counters().samples > SAMPLE_RATE // 4)
+        assert capture.trouble == ""
+        virtual_mixer.stop()
+        wait_for(lambda: source.state == "lost")
+        virtual_mixer.start()
+        smaller = lambda *which: {**query(*which), "max_input_channels": 2} if which else query()  # noqa: E731
+        monkeypatch.setattr(portaudio(), "query_devices", smaller)
+        wait_for(lambda: source.state == "ok")
+        player = virtual_mixer.play(np.stack([tone(8.0, 300)] * 2, axis=1))
+        wait_for(lambda: hears(capture, 300) and hears(capture, 300, "low"))
+        assert not dict(capture.window(0.1).stems)["high"].samples.any()
+        assert capture.trouble == "default: back with 2 of 4 channels, the rest is silent"
+        player.kill()
+        player.wait()
 
 
 def test_unknown_and_impossible_devices_are_refused(virtual_mixer: VirtualMixer) -> None:

@@ -147,3 +147,13 @@ def test_a_settled_sample_clock_follows_a_jump_at_once_and_a_wobble_slowly() -> 
     assert clock.time_of(5100) == pytest.approx(8.1, abs=0.01)
     clock.update(5200, 8.2 + 1.0)
     assert clock.time_of(5200) == 9.2
+
+
+def test_channels_that_a_block_lacks_are_silent() -> None:
+    ring = BlockRing(2, 4, 3)
+    for number in range(3):
+        ring.write(np.full((4, 3), 1.0, np.float32), number, number)
+    drain(ring)
+    ring.write(numbered(5), 3.0, 3.1)
+    (block,) = drain(ring)
+    np.testing.assert_array_equal(block.samples, np.pad(numbered(5), ((0, 0), (0, 1))))

@@ -76,6 +76,31 @@ def test_picture_and_sound_end_together_wherever_the_sound_broke_off(writer: Ses
     assert writer.counters.silence_s == pytest.approx(wanted_s - sound_s, abs=0.01)
 
 
+def test_stems_lie_beside_the_sound_whatever_was_lost_before_or_came_too_late(writer: SessionWriter) -> None:
+    """A chunk without stems, one with them, a hole, and one of which silence has taken half the place."""
+    chunk = np.linspace(0.1, 0.9, RATE, dtype=np.float32)
+    stems = np.stack([chunk, -chunk, 0 * chunk, 0 * chunk], axis=1)
+    writer.sound(chunk, 0, 1.0)
+    before = writer.size_bytes
+    assert not (writer.folder / "stems.flac").exists()
+    writer.sound(chunk, RATE, 2.0, stems)
+    writer.keep_up(5.0)  # silence until 4.5 s
+    writer.sound(chunk, 4 * RATE, 5.0, stems)
+    assert writer.size_bytes > before
+    writer.finish(5.0)
+    sound = read_sound(writer.folder / "audio.flac")[0][:, 0]
+    kept = read_sound(writer.folder / "stems.flac")[0]
+    assert len(sound) == len(kept) == 5 * RATE
+    assert sound[:RATE].any()
+    assert not kept[:RATE].any()
+    np.testing.assert_array_equal(kept[RATE:, 0], sound[RATE:])
+    np.testing.assert_array_equal(kept[RATE:, 1], -sound[RATE:])
+    assert not kept[:, 2:].any()
+    assert not sound[2 * RATE : 4 * RATE + RATE // 2].any()
+    assert sound[4 * RATE + RATE // 2 :].all()
+    np.testing.assert_array_equal(open_session(writer.folder).stems(6 * RATE)[: 5 * RATE], kept)
+
+
 def test_without_any_sound_a_film_is_as_long_as_its_pictures(writer: SessionWriter) -> None:
     for k in range(2 * FPS):
         writer.picture(GREY, k / FPS)

@@ -53,6 +53,21 @@ def test_streaming_equals_the_whole_window(parts, scale, reference) -> None:
     assert heard.beta.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_two_streams_through_the_same_networks_are_heard_as_if_each_had_its_own(parts) -> None:
+    one, two = sound(4), sound(4)[::-1].copy()
+    shared, alone, own = (Listener(parts[0], parts[1], WINDOW) for _ in range(3))
+    shared.hear(one[:HOP], HOP, 0.0)
+    beside = shared.another()
+    assert beside.segments_computed == 0
+    alone.hear(one[:HOP], HOP, 0.0)
+    for end in range(2 * HOP, one.size, HOP):
+        newest = slice(max(0, end - SIZE), end)
+        for listener, same, samples in ((shared, alone, one), (beside, own, two)):
+            heard, other = (each.hear(samples[newest], end, end / WINDOW.sample_rate) for each in (listener, same))
+            torch.testing.assert_close(heard.tokens, other.tokens, rtol=0, atol=0)
+    assert beside.segments_computed == own.segments_computed
+
+
 @pytest.mark.parametrize("reference", ["segment", "absolute"])
 def test_a_hop_costs_one_segment_from_the_start(parts, reference) -> None:
     samples = sound(3)

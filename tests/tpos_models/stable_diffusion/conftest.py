@@ -43,6 +43,9 @@ class LoudnessEncoder:
     phrases: tuple[Phrase, ...] = (Phrase("rain", "heavy rain"), Phrase("thunder", "lightning"))
     joint_size = 2
 
+    def another(self) -> LoudnessEncoder:
+        return self
+
     def embed(self, samples: np.ndarray, end_index: int, time_s: float) -> AudioEmbedding:
         level = float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
         joint = torch.nn.functional.normalize(torch.tensor([0.3, level]), dim=0)

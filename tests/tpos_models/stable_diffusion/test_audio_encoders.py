@@ -54,6 +54,9 @@ class Hearing:
     window = AudioWindow()
     phrases: tuple[str, ...] = ("rain", "fire", "an unheard-of thing")
 
+    def another(self):
+        return self
+
     def hear(self, samples, end_index, time_s):
         joint = torch.tensor([float(samples[0]), 1 - float(samples[0]), 0.0])
         return AudioEmbedding(torch.zeros(3, 3), joint, np.full(5, 0.2, np.float32), -20.0, time_s)
@@ -89,7 +92,10 @@ def test_the_pocket_encoder_is_the_default(pipelines):
     heard = model.audio.hear(rustle, rustle.size, 10.0)
     assert heard.tokens.shape == (77, 32)
     again = model.audio.hear(rustle, rustle.size, 10.0)
-    assert again is heard
+    beside = model.audio.another()
+    assert torch.equal(beside.hear(rustle, rustle.size, 10.0).tokens, heard.tokens)
+    beside.hear(np.zeros_like(rustle), 2 * rustle.size, 20.0)
+    assert model.audio.hear(rustle, rustle.size, 10.0) is again is heard, "another stream leaves this one alone"
     assert model.spec.joint_size == heard.joint.shape[0]
 
 
@@ -285,6 +291,9 @@ def test_map_runs_once_per_segment_hop_on_a_cpu_and_once_per_hop_elsewhere(relea
             listener.hear(sound[:end], end, end / 44_100)
     assert calls["tpos-attention"] == 20
     assert calls["tpos-map"] == maps
+    beside = listener.another().hear(sound[:8704], 8704, 0.2)
+    alone = TposAudioEncoder(out, models("sd15").text).hear(sound[:8704], 8704, 0.2)
+    assert torch.equal(beside.tokens, alone.tokens), "MAP's turns are each stream's own"
 
 
 def test_what_the_imported_checkpoint_draws_is_named_by_another_encoder(released, pipelines):
