@@ -153,7 +153,8 @@ def test_hear_names_what_is_heard_when_it_is_heard(rain_then_thunder: Path, caps
 
 def test_hear_listens_for_what_it_is_asked(rain_then_thunder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = hear(capsys, str(rain_then_thunder), "--phrases", "thunder,birds", "--seconds", "4")
-    *segments, overall = out.splitlines()
+    *segments, music, overall = out.splitlines()
+    assert music.startswith("tempo: ")
     assert overall.startswith("overall: ")
     assert all(" dB  attention " in line for line in segments)
     assert "birds" in overall
