@@ -12,10 +12,15 @@ from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.resample import mono, read_sound
 from engine.audio.sound_file import AudioFile
+from engine.bench.report import Bar, Notify
 from engine.core.course import Section
 from tpos_models.training.music.piece import Piece
 
 JUDGED = (Section.BREAKDOWN, Section.BUILD, Section.DROP)
+
+
+FOUND, FALSE = 0.85, 1.0
+"""Bars: the least share of build-ups and drops dated within a bar, the most false ones in five minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,9 @@ class Score:
         return 5 * self.false / max(self.minutes, 1e-9)
 
 
+Heard = tuple[Sequence[Began], Piece]
+
+
 def begun(samples: np.ndarray) -> Iterator[Began]:
     """The sections of mono sound at 44.1 kHz, as a live show hears them."""
     count = 0
@@ -54,7 +62,7 @@ def begun(samples: np.ndarray) -> Iterator[Began]:
             yield Began(features.section, features.section_s, features.time_s)
 
 
-def score(kind: Section, heard: Sequence[tuple[Sequence[Began], Piece]]) -> Score:
+def score(kind: Section, heard: Sequence[Heard]) -> Score:
     """Of one kind, each true one matched with at most one that was heard."""
     true = found = in_time = false = 0
     for events, piece in heard:
@@ -73,6 +81,31 @@ def score(kind: Section, heard: Sequence[tuple[Sequence[Began], Piece]]) -> Scor
     return Score(kind, true, found, in_time, false, sum(piece.seconds for _, piece in heard) / 60)
 
 
-def read_mono(path: Path) -> np.ndarray:
-    """A sound file, mono at 44.1 kHz."""
-    return np.concatenate([mono(block) for block in read_sound(AudioFile(str(path)))])
+def measure_sections(folder: Path, notify: Notify) -> list[Bar]:
+    """Play every sound file of a folder; those without sections in a NAME.json beside them should have none."""
+    heard: list[Heard] = []
+    plain: list[Heard] = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".flac", ".ogg", ".wav", ".mp3")):
+        notify(path.name)
+        samples = np.concatenate([mono(block) for block in read_sound(AudioFile(str(path)))])
+        labels = path.with_suffix(".json")
+        piece = Piece.load(labels) if labels.exists() else None
+        (heard if piece and piece.sections else plain).append(
+            (list(begun(samples)), piece or _unlabelled(path, samples))
+        )
+    return [bar for kind in JUDGED for bar in _bars(kind, heard, plain)]
+
+
+def _unlabelled(path: Path, samples: np.ndarray) -> Piece:
+    return Piece(path.stem, "", len(samples) / SAMPLE_RATE, (4, 4), (), (), (), {})
+
+
+def _bars(kind: Section, heard: list[Heard], plain: list[Heard]) -> Iterator[Bar]:
+    if heard:
+        one = score(kind, heard)
+        yield Bar(f"{kind}: of {one.true}, dated within a bar", one.found / max(1, one.true), "least", FOUND, "")
+        yield Bar(f"{kind}: said within a bar", one.in_time / max(1, one.true), "least", FOUND, "")
+        yield Bar(f"{kind}: false, in {one.minutes:.0f} min of renders", one.false_in_5_min, "most", FALSE, "in 5 min")
+    if plain:
+        one = score(kind, plain)
+        yield Bar(f"{kind}: in {one.minutes:.0f} min of other music", one.false_in_5_min, "most", FALSE, "in 5 min")

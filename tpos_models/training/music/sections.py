@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 import torch
 
 from tpos_models import weights
+from tpos_models.errors import InputError
 from tpos_models.sections import features
 from tpos_models.sections.features import FEATURES, HOP, SAMPLE_RATE, TICK_S, Comparison
 from tpos_models.sections.network import CLASSES
@@ -23,6 +25,7 @@ _UNSURE_S = 8.0
 _NOT_ASKED, _PLAIN = -1, -2
 STREAMS, TICKS, BATCH = 600, 470, 24
 MOST_SKIPPED = 120
+LEAST_PIECES, MOST_S = 2, 240
 PLAIN_SHARE = 0.25
 WEIGHT = torch.tensor([1.0, 1.5, 2.0, 2.0])
 RECIPE = loop.Recipe(steps=1500, lr=4e-3, ema=0.99, weight_decay=1e-4, sheet_every=300)
@@ -72,10 +75,9 @@ def labels_of(piece: Piece, times_s: np.ndarray) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    """Band powers of a sound file at 44.1 kHz."""
+    """Band powers of the first four minutes of a sound file."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    assert rate == SAMPLE_RATE, path
-    return hop_powers(samples.mean(1))
+    return hop_powers(soxr.resample(samples[: MOST_S * rate].mean(1), rate, SAMPLE_RATE))
 
 
 class SectionStage:
@@ -171,12 +173,25 @@ def _piece(
 
 
 def train_sections(
-    runs: Path, weights_folder: Path, renders: Path, plain: Sequence[Path], recipe: loop.Recipe = RECIPE
+    runs: Path, weights_folder: Path, sounds: Sequence[Path], recipe: loop.Recipe = RECIPE
 ) -> dict[str, float]:
-    """Train on a folder of renders with sections, and on sound files of music without; save sections.safetensors."""
-    labelled = [(read(path.with_suffix(".flac")), Piece.load(path)) for path in sorted(renders.glob("*.json"))]
-    stage = SectionStage(labelled, [read(path) for path in plain])
-    average = loop.run(stage, runs, recipe)
+    """Train on renders whose labels have sections; other sound files are music without. Saves sections.safetensors."""
+    labelled, plain = [], []
+    for path in sorted(
+        path for folder in sounds for path in folder.rglob("*") if path.suffix in (".flac", ".ogg", ".wav")
+    ):
+        piece = Piece.load(path.with_suffix(".json")) if path.with_suffix(".json").exists() else None
+        if piece and piece.sections:
+            labelled.append((read(path), piece))
+        else:
+            plain.append(read(path))
+    if len(labelled) < LEAST_PIECES:
+        raise InputError(
+            f"train sections: {len(labelled)} renders with sections in --sounds; {LEAST_PIECES} would be accepted: "
+            "`tpos music` makes them"
+        )
+    average = loop.run(SectionStage(labelled, plain), runs, recipe)
     scores = loop.best_scores(runs)
-    weights.save(weights_folder, "sections", average, {"steps": recipe.steps, "pieces": len(labelled), **scores})
+    record = {"steps": recipe.steps, "pieces": len(labelled), "without": len(plain), **scores}
+    weights.save(weights_folder, "sections", average, record)
     return scores
