@@ -22,7 +22,6 @@ BAR_S = 2.0
 _KINDS = (Section.NONE, Section.BREAKDOWN, Section.BUILD, Section.DROP)
 _BELIEVED = {Section.NONE: 0.6, Section.BREAKDOWN: 0.6, Section.BUILD: 0.5, Section.DROP: 0.5}
 """How likely the network must find a section for it to begin."""
-_NOTICED = 0.25
 _TICKS = {Section.NONE: 4, Section.BREAKDOWN: 3, Section.BUILD: 2, Section.DROP: 2}
 """For how many ticks in a row."""
 _BEFORE = {
@@ -31,10 +30,12 @@ _BEFORE = {
     Section.DROP: (Section.BREAKDOWN, Section.BUILD),
 }
 """What each may follow: nothing drops that was not taken away."""
-_LEAST_S = 6.0
-"""Of sound must have been heard before there is anything to compare with."""
-_LAG_S = 1.5 * TICK_S
-"""How long after a section begins the network notices."""
+_LEAST_S, _LEAST_WHOLE_S = 6.0, 12.0
+"""So much sound must have been heard before there is anything to compare with; more, to build up from nothing less."""
+_NEAR_BARS = 0.5
+"""A section is dated to a bar line no further from where it was noticed."""
+_LAG_S = 0.5
+"""How long a section lasts before the network believes in it, mostly."""
 _BARS_KEPT = 8
 
 
@@ -54,7 +55,7 @@ class SectionTracker:
     """Follows one stream hop by hop; owned by the analysis thread.
 
     A section that the network believes in begins at the next beat, without a tempo at once; its `section_s` is the bar
-    line nearest to when the network first noticed it.
+    line near to when that belief arose.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class SectionTracker:
         self._before = np.zeros(BANDS)
         self._hops = 0
         self._runs = dict.fromkeys(_KINDS, 0)
-        self._noticed_s = dict.fromkeys(_KINDS, math.inf)
+        self._judged_s = 0.0
         self._downbeats_s: deque[float] = deque(maxlen=_BARS_KEPT)
         self._beat = self._bar = 0
         self._section, self._sections, self._since_s = Section.NONE, 0, 0.0
@@ -86,32 +87,29 @@ class SectionTracker:
         return self._standing(time_s, tempo)
 
     def _judge(self, time_s: float) -> None:
-        """One tick through the network: for how long each section has been likely, and since when."""
+        """One tick through the network: for how many each section has been likely."""
         likely = self._net.push(self._comparison.push(tick(self._powers, self._before)))
         self._before = self._powers[-1].copy()
         for kind, share in zip(_KINDS, likely.tolist(), strict=True):
             self._runs[kind] = self._runs[kind] + 1 if share >= _BELIEVED[kind] else 0
-            if share < _NOTICED:
-                self._noticed_s[kind] = math.inf
-            elif self._noticed_s[kind] == math.inf:
-                self._noticed_s[kind] = time_s - _LAG_S
+        self._judged_s = time_s
 
     def _decide(self, time_s: float, tempo: Tempo) -> None:
         now = self._section
         if now is Section.DROP and time_s - self._since_s > DROP_BARS * _bar_s(tempo):
             self._section = now = Section.NONE
-        if self._hops * TICK_S / TICK_HOPS < _LEAST_S:
-            return
+        heard_s = self._hops * TICK_S / TICK_HOPS
         for kind, before in _BEFORE.items():
-            if now in before and self._runs[kind] >= _TICKS[kind]:
+            least_s = _LEAST_WHOLE_S if kind is Section.BUILD and now is Section.NONE else _LEAST_S
+            if now in before and self._runs[kind] >= _TICKS[kind] and heard_s >= least_s:
                 return self._begin(kind, tempo)
         if now in (Section.BREAKDOWN, Section.BUILD) and self._runs[Section.NONE] >= _TICKS[Section.NONE]:
             self._section = Section.NONE
 
     def _begin(self, kind: Section, tempo: Tempo) -> None:
-        noticed_s = max(self._since_s, self._noticed_s[kind])
+        noticed_s = max(self._since_s, self._judged_s - self._runs[kind] * TICK_S - _LAG_S)
         near = min(self._downbeats_s, key=lambda at: abs(at - noticed_s), default=noticed_s)
-        on_bar = tempo.bpm > 0 and abs(near - noticed_s) < 0.6 * _bar_s(tempo) and near > self._since_s
+        on_bar = tempo.bpm > 0 and abs(near - noticed_s) < _NEAR_BARS * _bar_s(tempo) and near > self._since_s
         self._section, self._sections = kind, self._sections + 1
         self._since_s = near if on_bar else noticed_s
 

@@ -19,6 +19,8 @@ from tpos_models.training.music.piece import Piece
 JUDGED = (Section.BREAKDOWN, Section.BUILD, Section.DROP)
 
 
+BEAT_OFF_S = 0.07
+"""How far from it a beat counts as found, everywhere."""
 FOUND, FALSE = 0.85, 1.0
 """Bars: the least share of build-ups and drops dated within a bar, the most false ones in five minutes."""
 
@@ -63,10 +65,10 @@ def begun(samples: np.ndarray) -> Iterator[Began]:
 
 
 def score(kind: Section, heard: Sequence[Heard]) -> Score:
-    """Of one kind, each true one matched with at most one that was heard."""
+    """Of one kind, each true one matched with at most one that was heard; bars are as exact as beats are."""
     true = found = in_time = false = 0
     for events, piece in heard:
-        bar_s = float(np.median(np.diff(piece.downbeats_s))) if len(piece.downbeats_s) > 1 else 2.0
+        bar_s = BEAT_OFF_S + (float(np.median(np.diff(piece.downbeats_s))) if len(piece.downbeats_s) > 1 else 2.0)
         left = [event for event in events if event.kind is kind]
         for start_s in (start for start, _, name in piece.sections if name == kind and start > 0):
             true += 1

@@ -31,16 +31,17 @@ def band_powers(magnitudes: np.ndarray) -> np.ndarray:
 
 
 def tick(powers: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """(hops, BANDS) powers, and (BANDS,) of the hop before, to (LEVELS + ONSETS,) dB.
+    """(..., hops, BANDS) powers, and (..., BANDS) of the hop before each, to (..., LEVELS + ONSETS) dB.
 
     The levels are those of the bands and of their sum; the onsets, in each of three groups of bands, the mean rise from
     hop to hop, in dB of dB.
     """
-    level = 10 * np.log10(np.append(powers.mean(0), powers.sum(1).mean()) + _FLOOR)
-    log = 10 * np.log10(np.concatenate([before[None], powers]) + _FLOOR)
-    rise = np.clip(np.diff(log, axis=0), 0, _MOST_RISE_DB).mean(0)
-    parts = np.add.reduceat(rise, _GROUPS) / np.diff([*_GROUPS, BANDS])
-    return np.append(level, 20 * np.log10(parts + _LEAST_RISE_DB))
+    mean = powers.mean(-2)
+    level = 10 * np.log10(np.concatenate([mean, mean.sum(-1, keepdims=True)], axis=-1) + _FLOOR)
+    log = 10 * np.log10(np.concatenate([before[..., None, :], powers], axis=-2) + _FLOOR)
+    rise = np.clip(np.diff(log, axis=-2), 0, _MOST_RISE_DB).mean(-2)
+    parts = np.add.reduceat(rise, _GROUPS, axis=-1) / np.diff([*_GROUPS, BANDS])
+    return np.concatenate([level, 20 * np.log10(parts + _LEAST_RISE_DB)], axis=-1)
 
 
 class Comparison:
