@@ -20,7 +20,7 @@ BAR_S = 2.0
 """A bar's length where no tempo is known."""
 
 _KINDS = (Section.NONE, Section.BREAKDOWN, Section.BUILD, Section.DROP)
-_BELIEVED = {Section.NONE: 0.6, Section.BREAKDOWN: 0.6, Section.BUILD: 0.5, Section.DROP: 0.5}
+_BELIEVED = {Section.NONE: 0.6, Section.BREAKDOWN: 0.6, Section.BUILD: 0.6, Section.DROP: 0.5}
 """How likely the network must find a section for it to begin."""
 _TICKS = {Section.NONE: 4, Section.BREAKDOWN: 3, Section.BUILD: 2, Section.DROP: 2}
 """For how many ticks in a row."""

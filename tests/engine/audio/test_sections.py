@@ -112,7 +112,7 @@ def test_how_loud_the_input_is_and_how_it_is_cut_make_no_difference(track: np.nd
     once = [(e.section, round(e.section_s, 1)) for e in begun(hear(track))]
     soft = [(e.section, round(e.section_s, 1)) for e in begun(hear(track * np.float32(0.12)))]
     assert [kind for kind, _ in soft] == [kind for kind, _ in once]
-    np.testing.assert_allclose([at for _, at in soft], [at for _, at in once], atol=0.6)
+    np.testing.assert_allclose([at for _, at in soft], [at for _, at in once], atol=BAR_S)
 
 
 def test_what_never_changes_and_silence_have_no_sections() -> None:

@@ -20,7 +20,7 @@ from tpos_models.training.music.piece import Piece
 
 HIDDEN = 40
 DROP_BARS = 4
-_UNSURE_S = 5.0
+_UNSURE_S = 8.0
 """After a splice nobody is asked what section it is."""
 _NOT_ASKED, _PLAIN = -1, -2
 STREAMS, TICKS, BATCH = 1200, 360, 24
@@ -28,7 +28,7 @@ MOST_SKIPPED = 120
 LEAST_PIECES, MOST_S = 2, 240
 PLAIN_SHARE = 0.25
 WEIGHT = torch.tensor([1.0, 1.5, 2.5, 2.0])
-RECIPE = loop.Recipe(steps=2000, lr=4e-3, ema=0.99, weight_decay=1e-4, sheet_every=300)
+RECIPE = loop.Recipe(steps=1600, lr=4e-3, ema=0.99, weight_decay=1e-4, sheet_every=300)
 
 
 class SectionModule(torch.nn.Module):
@@ -165,17 +165,21 @@ def _piece(
     """
     hops = int(rng.integers(18, 29))
     if plain and rng.random() < PLAIN_SHARE:
-        row = ticks(plain[int(rng.integers(len(plain)))], hops)
+        row = ticks(_heard(rng, plain[int(rng.integers(len(plain)))]), hops)
         kind = np.full(len(row), _PLAIN)
     else:
         powers, piece = labelled[int(rng.integers(len(labelled)))]
-        row = ticks(powers, hops)
+        row = ticks(_heard(rng, powers), hops)
         times_s = (np.arange(len(row)) + 1) * hops * HOP / SAMPLE_RATE
         kept = _cut(rng, [(kind, np.flatnonzero((times_s > a) & (times_s <= b))) for a, b, kind in piece.sections])
         row, kind = row[kept], labels_of(piece, times_s)[kept]
-    row[:, : features.LEVELS] += rng.uniform(-8, 8)
     kind[: round(_UNSURE_S / TICK_S)] = _NOT_ASKED
     return row + rng.normal(0, 0.7, row.shape), kind
+
+
+def _heard(rng: np.random.Generator, powers: np.ndarray) -> np.ndarray:
+    """Powers as an input has them: at its level, over its hiss."""
+    return powers * 10 ** rng.uniform(-2.5, 0.8) + 10 ** rng.uniform(-10, -6.5)
 
 
 def _cut(rng: np.random.Generator, spans: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
@@ -185,7 +189,12 @@ def _cut(rng: np.random.Generator, spans: Sequence[tuple[str, np.ndarray]]) -> n
     """
     kept = []
     for i, (kind, span) in enumerate(spans):
-        if i and kind == "breakdown" and [name for name, _ in spans[i + 1 : i + 2]] == ["build"] and rng.random() < 0.4:
+        if (
+            i
+            and kind == "breakdown"
+            and [name for name, _ in spans[i + 1 : i + 2]] == ["build"]
+            and rng.random() < 0.25
+        ):
             continue
         size = int(rng.uniform(0, 0.5) * len(span))
         first = int(rng.integers(len(span) - size + 1))
