@@ -25,8 +25,10 @@ from engine.core.parameters import Kind, Parameter
 from engine.core.stems import MAX_CHANNEL, MAX_STEMS, Stem
 from tpos_models.errors import MissingFileError, PresetError
 
-MAX_PROMPTS, MAX_RULES, MAX_LORAS, MAX_CUES = 16, 32, 16, 99
+MAX_PROMPTS, MAX_LORAS, MAX_CUES = 16, 16, 99
+MAX_RULES = 32
 MAX_FILE_BYTES = 1_000_000
+_LORA = "lora."
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=64_000)]
@@ -342,9 +344,6 @@ def _value_in(part: Any, name: str) -> Any:
     for key in name.split("."):
         part = getattr(part, key, UNSET)
     return part
-
-
-_LORA = "lora."
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ STREAMS, TICKS, BATCH = 1200, 360, 24
 MOST_SKIPPED = 120
 LEAST_PIECES, MOST_S = 2, 240
 PLAIN_SHARE = 0.25
-WEIGHT = torch.tensor([1.0, 1.5, 2.5, 2.0])
+WEIGHT = torch.tensor([1.0, 1.5, 2.0, 2.0])
 RECIPE = loop.Recipe(steps=1600, lr=4e-3, ema=0.99, weight_decay=1e-4, sheet_every=300)
 
 
@@ -165,42 +165,28 @@ def _piece(
     """
     hops = int(rng.integers(18, 29))
     if plain and rng.random() < PLAIN_SHARE:
-        row = ticks(_heard(rng, plain[int(rng.integers(len(plain)))]), hops)
+        row = ticks(plain[int(rng.integers(len(plain)))], hops)
         kind = np.full(len(row), _PLAIN)
     else:
         powers, piece = labelled[int(rng.integers(len(labelled)))]
-        row = ticks(_heard(rng, powers), hops)
+        row = ticks(powers, hops)
         times_s = (np.arange(len(row)) + 1) * hops * HOP / SAMPLE_RATE
-        kept = _cut(rng, [(kind, np.flatnonzero((times_s > a) & (times_s <= b))) for a, b, kind in piece.sections])
+        kept = _cut(rng, [np.flatnonzero((times_s > a) & (times_s <= b)) for a, b, _ in piece.sections])
         row, kind = row[kept], labels_of(piece, times_s)[kept]
+    row[:, : features.LEVELS] += rng.uniform(-8, 8)
     kind[: round(_UNSURE_S / TICK_S)] = _NOT_ASKED
     return row + rng.normal(0, 0.7, row.shape), kind
 
 
-def _heard(rng: np.random.Generator, powers: np.ndarray) -> np.ndarray:
-    """Powers as an input has them: at its level, over its hiss."""
-    return powers * 10 ** rng.uniform(-2.5, 0.8) + 10 ** rng.uniform(-10, -6.5)
-
-
-def _cut(rng: np.random.Generator, spans: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Ticks of sections, by their kinds: some lose a part, begin late, end early or go on longer.
-
-    Some breakdowns before a build-up are left out whole.
-    """
+def _cut(rng: np.random.Generator, spans: Sequence[np.ndarray]) -> np.ndarray:
+    """Ticks of sections, some of which lose a part, begin late, end early or go on longer."""
     kept = []
-    for i, (kind, span) in enumerate(spans):
-        if (
-            i
-            and kind == "breakdown"
-            and [name for name, _ in spans[i + 1 : i + 2]] == ["build"]
-            and rng.random() < 0.25
-        ):
-            continue
+    for span in spans:
         size = int(rng.uniform(0, 0.5) * len(span))
         first = int(rng.integers(len(span) - size + 1))
-        choice = rng.random()
-        kept += [span[:first], span[first + size * (choice < 0.45) :]]
-        kept += [span[first:]] if choice > 0.85 and kind != "build" else []
+        lost, again = rng.random() < 0.45, rng.random() < 0.15
+        kept += [span[:first], span[first + size * lost :]]
+        kept += [span[first:]] if again and not lost else []
     return np.concatenate(kept)
 
 
