@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from engine.audio.sound_file import AudioFile
 from engine.audio.soundtrack import soundtrack
 from engine.core.clock import WallClock
 from engine.core.console import Progress
+from engine.core.course import Section
+from engine.core.messages import AudioFeatures
 from engine.inference.fallback import Backend
 from engine.inference.loading import open_on
 from tpos_models.audio.loudness import loudness_db
@@ -32,8 +35,9 @@ def hear_source(
 ) -> dict[str, Any]:
     """Listen to a file, a device (`seconds`, 10 by default) or "synth".
 
-    Returns {"segments": [{"start_s", "end_s", "loudness_db", "beta", "phrases"}], "overall": [{"phrase", "weight"}]};
-    `beta` is TAM's attention to the segment in the window that ends with it.
+    Returns {"segments": [{"start_s", "end_s", "loudness_db", "beta", "phrases"}], "overall": [{"phrase", "weight"}],
+    "bpm", "beats": [s], "downbeats": [s], "sections": [{"start_s", "end_s", "kind"}]}; `beta` is TAM's attention to the
+    segment in the window that ends with it, `bpm` the median while there is a tempo, 0 where there is none.
     """
     return hear_samples(_samples(source, channels, seconds, progress), phrases, progress)
 
@@ -45,6 +49,7 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progr
     joint = model.text.encode(asked).joint
     window = model.audio.window
     analyser = Analyser()
+    features: list[AudioFeatures] = []
     segments: list[dict[str, Any]] = []
     weights: list[np.ndarray] = []
     for start in range(0, max(len(samples), 1), window.segment_samples):
@@ -52,7 +57,7 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progr
         end_s = (start + len(piece)) / SAMPLE_RATE
         if segments and len(piece) < window.segment_samples // 2:
             break
-        analyser.process(piece, end_s)
+        features += analyser.process(piece, end_s)
         heard = analyser.window(window.segments * window.segment_samples / SAMPLE_RATE)
         embedding = model.audio.hear(heard.samples, heard.end_index, heard.time_s)
         weights.append(model.audio.score(embedding, joint))
@@ -66,7 +71,29 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progr
             }
         )
         progress(min(1.0, (start + len(piece)) / max(1, len(samples))))
-    return {"segments": segments, "overall": _ranked(asked, np.mean(weights, axis=0))}
+    return {"segments": segments, "overall": _ranked(asked, np.mean(weights, axis=0)), **_course(features)}
+
+
+def _course(features: list[AudioFeatures]) -> dict[str, Any]:
+    """Tempo, beats, bars and sections, as a live show would have heard them."""
+    beats, downbeats = [], []
+    sections: list[dict[str, Any]] = []
+    for before, now in pairwise(features):
+        if now.beat != before.beat and now.bpm > 0:
+            at_s = round(now.time_s - now.beat_phase * 60 / now.bpm, 3)
+            beats.append(at_s)
+            downbeats += [at_s] if now.bar != before.bar else []
+        if sections and now.section != before.section:
+            sections[-1].setdefault("end_s", round(now.time_s, 3))
+        if now.sections != before.sections:
+            if before.section is not Section.NONE:  # it ends on the bar line on which the next begins
+                sections[-1]["end_s"] = round(now.section_s, 3)
+            sections.append({"start_s": round(now.section_s, 3), "kind": str(now.section)})
+    if sections:
+        sections[-1].setdefault("end_s", round(features[-1].time_s, 3))
+    known = [each.bpm for each in features if each.bpm > 0]
+    bpm = round(float(np.median(known)), 1) if known else 0.0
+    return {"bpm": bpm, "beats": beats, "downbeats": downbeats, "sections": sections}
 
 
 def hear_segments(samples: np.ndarray, sample_rate: int) -> tuple[str, list[Heard]]:
@@ -88,6 +115,9 @@ def describe(report: dict[str, Any]) -> Iterator[str]:
             f"{segment['start_s']:7.1f} s {segment['loudness_db']:6.1f} dB  attention {segment['beta']:.2f}  "
             f"{heard or 'nothing it knows'}"
         )
+    tempo = f"{report['bpm']:g} bpm" if report["bpm"] else "no tempo"
+    sections = ", ".join(f"{each['kind']} at {each['start_s']:.1f} s" for each in report["sections"])
+    yield f"tempo: {tempo}; sections: {sections or 'none'}"
     yield "overall: " + ", ".join(f"{p['phrase']} {p['weight']:.0%}" for p in report["overall"][:5])
 
 

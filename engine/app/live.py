@@ -164,9 +164,7 @@ class Live:
         return Status(
             fps=self.tally.fps,
             delay_ms=self.tally.last_delay_ms,
-            level=features.level,
-            beat=features.beat,
-            bpm=features.bpm,
+            sound=features,
             heard=self.engine.worker.heard,
             prompt=frame.prompt if frame else "",
             preset=state.preset,
@@ -270,6 +268,7 @@ class Live:
             frozen=state.freeze,
             blackout=state.blackout,
             loras=state.loras,
+            section=features.section,
         )
 
     def _summary(self, gaps: RedrawTimes) -> LiveSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from engine.audio import HOP, HOP_S, SAMPLE_RATE
 from engine.audio.beats import BeatTracker, Tempo
 from engine.audio.gain import AutoGain, RoomLevel, decibels
 from engine.audio.history import History
+from engine.audio.sections import SectionTracker, Standing
 from engine.audio.spectrum import Bands, Onsets, Spectrum
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
 from tpos_models.audio.loudness import SILENCE_DB
@@ -23,15 +25,17 @@ _CLIP_SHOWN_S = 1.0
 
 
 class Analyser:
-    """Gain, bands, onsets and tempo of one stream.
+    """Gain, bands, onsets, tempo and sections of one stream.
 
     Owned by the thread that calls `process`; what the operator sets (gain, tempo, taps) it reads from the state it is
-    given. How the stream is cut into blocks makes no difference to what comes out. Without `beats` it has no tempo.
+    given. How the stream is cut into blocks makes no difference to what comes out. Without `beats` it has no tempo and
+    no sections.
     """
 
     def __init__(self, beats: bool = True) -> None:
         self.gain, self._room = AutoGain(), RoomLevel()
         self._beats = BeatTracker() if beats else None
+        self._sections = SectionTracker() if beats else None
         self._spectrum, self._bands, self._onsets = Spectrum(), Bands(), Onsets()
         self._rest = np.zeros(0, np.float32)
         self._factor = 1.0
@@ -80,6 +84,9 @@ class Analyser:
             tempo = self._beats.push(self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
         state = self._state(hop, lost)
         silent = state in (SoundState.SILENCE, SoundState.LOST)
+        standing = Standing()
+        if self._sections is not None:
+            standing = self._sections.push(magnitudes, self._factor, time_s, tempo, silent)
         return AudioFeatures(
             time_s=time_s,
             loudness_db=decibels(power),
@@ -92,6 +99,10 @@ class Analyser:
             beat_phase=tempo.phase,
             beat=tempo.beat,
             state=state,
+            bar=tempo.bar,
+            bar_beat=tempo.bar_beat,
+            beats_per_bar=tempo.beats_per_bar,
+            **asdict(standing),
         )
 
     def _amplify(self, hop: np.ndarray, factor: float) -> np.ndarray:

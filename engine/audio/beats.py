@@ -28,12 +28,18 @@ _SURE, _UNSURE = 0.42, 0.32
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """Where the music is: `bpm` 0 while unknown, `confidence` and `phase` 0..1 (0 at the beat), `beat` counts beats."""
+    """Where the music is: `bpm` 0 while unknown, `confidence` and `phase` 0..1 (0 at the beat), `beat` counts beats.
+
+    `bar` counts bars of `beats_per_bar`, `bar_beat` the beats since its first, the downbeat.
+    """
 
     bpm: float = 0.0
     confidence: float = 0.0
     phase: float = 0.0
     beat: int = 0
+    bar: int = 0
+    bar_beat: int = 0
+    beats_per_bar: int = 4
 
 
 class Tempogram:
@@ -129,10 +135,11 @@ class BeatTracker:
 
     def _tempo(self) -> Tempo:
         period = self._operator_period or self._period
+        bar, bar_beat = divmod(self._beat, 4)
         if not period:
-            return Tempo(0.0, self._confidence, 0.0, self._beat)
+            return Tempo(0.0, self._confidence, 0.0, self._beat, bar, bar_beat)
         confidence = 1.0 if self._operator_period else self._confidence
-        return Tempo(60 / (period * HOP_S), confidence, self._phase, self._beat)
+        return Tempo(60 / (period * HOP_S), confidence, self._phase, self._beat, bar, bar_beat)
 
     def _advance(self, hops: float) -> None:
         period = self._operator_period or self._period

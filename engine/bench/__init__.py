@@ -50,6 +50,7 @@ class BenchOptions:
     compare: str | None = None
     plot: Path | None = None
     soak_minutes: float | None = None
+    sections: Path | None = None
 
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
@@ -101,6 +102,8 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
     notify = notify or (lambda line: None)
     if options.soak_minutes is not None:
         return _soak(options, notify)
+    if options.sections is not None:
+        return _sections(options.sections, notify)
     notify(f"loading {options.model}")
     profiler = NetworkProfiler()
     precision = choose_precision(options.precision, options.model) or Precision.AUTO
@@ -133,6 +136,15 @@ def _soak(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[s
     bars = run_soak(options.soak_minutes or 0.0, options.model, options.precision, notify)
     report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": _as_dicts(bars)}
     return report, [hardware(), *(bar.line() for bar in bars)]
+
+
+def _sections(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.sections import measure_sections
+
+    if not folder.is_dir():
+        raise InputError(f"--sections {folder}: no such folder; one of renders or of other music would be accepted")
+    bars = measure_sections(folder, notify)
+    return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
 
 
 def _as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:

@@ -76,6 +76,9 @@ def bench(
     plot: Annotated[Path | None, typer.Option(help="Write a chart of the stages, .png.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")] = None,
     soak: Annotated[float | None, typer.Option(help="Play and record for this many minutes instead.")] = None,
+    sections: Annotated[
+        Path | None, typer.Option(help="Play this folder's music and say which sections are found instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
@@ -89,6 +92,7 @@ def bench(
         compare=compare,
         plot=plot,
         soak_minutes=positive("soak", soak) if soak is not None else None,
+        sections=sections,
     )
     report, lines = run_bench(options, None if json else console.notify)
     console.result(report, json, lines)

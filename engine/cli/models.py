@@ -44,7 +44,7 @@ def build(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="text, corpus, hearing, pictures, evaluate, or tpos (the paper's).")],
+    stage: Annotated[str, typer.Argument(help="text, corpus, hearing, pictures, sections, evaluate, or tpos.")],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
     sounds: Annotated[
@@ -75,8 +75,10 @@ def train(
         numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds or [], steps, batch, workers, imagenet)
     elif stage == "corpus":
         numbers = recipes.collect_corpus(sounds or [], teachers, out)
+    elif stage == "sections":
+        numbers = recipes.train_sections(runs, out, sounds or [], steps)
     elif len(sounds or []) > 1:
-        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; corpus and tpos take several")
+        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; corpus, sections and tpos take several")
     elif stage == "evaluate":
         numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None)
     else:
@@ -85,6 +87,25 @@ def train(
     if PartialState().is_main_process:
         console.result(numbers, json, [f"{name}: {value}" for name, value in numbers.items()])
     PartialState().destroy_process_group()
+
+
+@app.command()
+def music(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for NAME.flac and its labels, NAME.json.")],
+    soundfont: Annotated[Path, typer.Option(help="What plays it, .sf2 or .sf3.")],
+    pieces: Annotated[int, typer.Option(min=0, help="How many to compose.")] = 350,
+    first: Annotated[int, typer.Option(min=0, help="Seed of the first.")] = 0,
+    seconds: Annotated[tuple[float, float], typer.Option(help="How long they are, from and to.")] = (30.0, 60.0),
+    one_shots: Annotated[
+        list[Path] | None, typer.Option(help="Drums by their names, a folder for each kit, at any depth.")
+    ] = None,
+    midi: Annotated[list[Path] | None, typer.Option(help="Folders of MIDI files and WADs to play beside them.")] = None,
+) -> None:
+    """Render music with exact beats, bars, sections and instruments, to train on; fluidsynth plays it."""
+    from tpos_models.training.music.dataset import believable, render_files, render_pieces
+
+    render_pieces(range(first, first + pieces), soundfont, one_shots or [], out, seconds, console.notify)
+    render_files(believable(midi or []).items(), soundfont, out, done=console.notify)
 
 
 @models_app.command("import-tpos")

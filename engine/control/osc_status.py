@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.messages import Heard
+from engine.core.messages import SILENCE, AudioFeatures, Heard
 
 SHOWN_TEXT = 500
 ERROR, PREFIX = "/tpos/error", "/tpos/status/"
@@ -19,9 +19,8 @@ class Status:
 
     fps: float = 0.0
     delay_ms: float = 0.0
-    level: float = 0.0
-    beat: int = 0
-    bpm: float = 0.0
+    sound: AudioFeatures = SILENCE
+    """The newest hop's."""
     heard: tuple[Heard, ...] = ()
     prompt: str = ""
     preset: str = ""
@@ -37,6 +36,11 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("level", "f", "Loudness after gain, 0..1."),
     ("beat", "i", "Beats counted: changes at each beat."),
     ("bpm", "f", "Tempo, 0 while unknown."),
+    ("bar", "i i", "Bars counted: changes at each downbeat; and the beat of the bar, from 1."),
+    ("section", "s i", "none, breakdown, build or drop; and sections counted: changes when one begins."),
+    ("breakdown", "f", "1 through a breakdown."),
+    ("build", "f", "Rises through a build-up."),
+    ("drop", "f", "1 at the drop, gone four bars later."),
     ("heard", "s f ...", "What the sound resembles, strongest first, then each stem (NAME: phrase): phrase, weight."),
     ("prompt", "s", "The prompts on screen."),
     ("preset", "s", "The running preset."),
@@ -65,13 +69,19 @@ def mask_values(mask: np.ndarray) -> list[float]:
 
 def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
     """The arguments of every `/tpos/status/...` message."""
+    sound = status.sound
     heard = [value for h in status.heard for value in (shown(h.phrase), float(h.weight))]
     return {
         "fps": [float(status.fps)],
         "delay_ms": [float(status.delay_ms)],
-        "level": [float(status.level)],
-        "beat": [int(status.beat)],
-        "bpm": [float(status.bpm)],
+        "level": [float(sound.level)],
+        "beat": [int(sound.beat)],
+        "bpm": [float(sound.bpm)],
+        "bar": [int(sound.bar), sound.bar_beat + 1],
+        "section": [str(sound.section), sound.sections],
+        "breakdown": [float(sound.breakdown)],
+        "build": [float(sound.build)],
+        "drop": [float(sound.drop)],
         "heard": heard or ["", 0.0],
         "prompt": [shown(status.prompt)],
         "preset": [shown(status.preset)],

@@ -19,16 +19,16 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from engine.control.parameters import PARAMETERS, with_loras, with_values
 from engine.control.schema import decode_toml, near
-from engine.core.messages import MAX_FADE_S, MAX_LORA, OF_STEMS, Follow, Prompt, Rule, ShowState
+from engine.core.course import OF_STEMS, SECTIONS, Follow
+from engine.core.messages import MAX_FADE_S, MAX_LORA, Prompt, Rule, ShowState
 from engine.core.parameters import Kind, Parameter
 from engine.core.stems import MAX_CHANNEL, MAX_STEMS, Stem
 from tpos_models.errors import MissingFileError, PresetError
 
-MAX_PROMPTS = 16
+MAX_PROMPTS, MAX_LORAS, MAX_CUES = 16, 16, 99
 MAX_RULES = 32
-MAX_LORAS = 16
-MAX_CUES = 99
 MAX_FILE_BYTES = 1_000_000
+_LORA = "lora."
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=64_000)]
@@ -46,7 +46,7 @@ class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In proportion to how much the sound resembles `hear`, or to what it is to `follow`, `show` joins the picture.
 
-    The sound is that of the `stem`, or the main mix.
+    The sound is that of the `stem`, or the main mix. The names of `SECTIONS` are no phrases, but followed.
     """
 
     show: Text
@@ -243,9 +243,9 @@ def _check_rules(rules: Rules, stems: list[str], place: str) -> None:
         if rule.stem is not UNSET and rule.stem not in stems:
             accepted = ", ".join(stems) or "none: the preset has no [[stem]]"
             raise PresetError(f"{place}: rule {number}, stem = {rule.stem!r:.60}; accepted: {accepted}")
-        if rule.stem is not UNSET and rule.follow is not UNSET and rule.follow not in OF_STEMS:
-            accepted = ", ".join(follow for follow in Follow if follow in OF_STEMS)
-            raise PresetError(f"{place}: rule {number} follows a stem's {rule.follow}; accepted: {accepted}")
+        follow = rule.follow or SECTIONS.get(rule.hear or "")
+        if rule.stem is not UNSET and follow and follow not in OF_STEMS:
+            raise PresetError(f"{place}: rule {number} follows a stem's {follow}; accepted: {', '.join(OF_STEMS)}")
         if (rule.hear is UNSET) == (rule.follow is UNSET):
             raise PresetError(f"{place}: rule {number} has not one of hear and follow; accepted: either, not both")
 
@@ -324,12 +324,16 @@ def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
     if part.prompts is not UNSET:
         values["prompts"] = tuple(Prompt(p) if isinstance(p, str) else Prompt(p.text, p.weight) for p in part.prompts)
     if part.rules is not UNSET:
-        lines = part.rules
-        values["rules"] = tuple(Rule(r.hear or "", r.show, r.amount, r.follow or None, r.stem or "") for r in lines)
+        values["rules"] = tuple(map(_rule, part.rules))
     if isinstance(part, LookKeys):
         values["stems"] = tuple(Stem(stem.name, stem.channels) for stem in part.stems)
     values |= {f"{_LORA}{name}": strength for name, strength in _strengths(part).items()}
     return {key: value for key, value in values.items() if value is not UNSET}
+
+
+def _rule(line: RuleLine) -> Rule:
+    follow = line.follow or SECTIONS.get(line.hear or "")
+    return Rule("" if follow else line.hear or "", line.show, line.amount, follow, line.stem or "")
 
 
 def _strengths(part: LookKeys | CueKeys) -> Mapping[str, float]:
@@ -340,9 +344,6 @@ def _value_in(part: Any, name: str) -> Any:
     for key in name.split("."):
         part = getattr(part, key, UNSET)
     return part
-
-
-_LORA = "lora."
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.core.course import Section
 from engine.core.messages import Heard, LoraStrength, SoundState
 
 
@@ -24,3 +25,4 @@ class HudInfo:
     frozen: bool = False
     blackout: bool = False
     loras: tuple[LoraStrength, ...] = ()
+    section: Section = Section.NONE

@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 
 import numpy as np
 
+from engine.core.course import Course, Follow
 from engine.core.parameters import Curve, Parameter
 from engine.core.stems import Stem
 from tpos_models.audio.loudness import ROOM_DB
@@ -47,24 +48,8 @@ class Fit(StrEnum):
     FIT = "fit"
 
 
-class Follow(StrEnum):
-    """What of the music's movement a rule can follow; each 0..1 in `AudioFeatures.strength`."""
-
-    LEVEL = "level"
-    BASS = "bass"
-    MID = "mid"
-    HIGH_MID = "high_mid"
-    HIGH = "high"
-    ONSET = "onset"
-    BEAT = "beat"
-
-
-OF_STEMS = frozenset({Follow.LEVEL, Follow.BASS, Follow.MID, Follow.HIGH_MID, Follow.HIGH, Follow.ONSET})
-"""What a stem has of its own; time is kept by the main mix."""
-
-
 @dataclass(frozen=True, slots=True)
-class AudioFeatures:
+class AudioFeatures(Course):
     """One analysis hop (<= 512 samples). Levels and bands are 0..1 after automatic gain."""
 
     time_s: float
@@ -102,7 +87,7 @@ class AudioFeatures:
         """How strong one of them is now, 0..1, in the stem that is named, if any; none in one that is not there."""
         if stem:
             return dict(self.stems).get(stem, SILENCE).strength(of)
-        moving = (self.level, *self.bands, self.onset, self.pulse)
+        moving = (self.level, *self.bands, self.onset, self.pulse, self.breakdown, self.build, self.drop)
         return dict(zip(Follow, moving, strict=True))[of]
 
 

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from engine.core.messages import AudioFeatures, Follow, Rule
+from engine.core.course import Follow
+from engine.core.messages import AudioFeatures, Rule
 from engine.inference.hearing import HeardSound
 from tpos_models.diffusion.conditioning import AudioTerm
 

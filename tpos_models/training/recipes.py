@@ -44,6 +44,17 @@ def train(
     raise InputError(f"stage {stage}: {', '.join(STAGES)}, corpus, tpos or evaluate would be accepted")
 
 
+def train_sections(runs: Path, out: Path | None, sounds: Sequence[Path], steps: int | None) -> dict[str, Any]:
+    """Train the section network on renders in `sounds`; sound files there without sections are music without any."""
+    from dataclasses import replace
+
+    from tpos_models.sections.network import WEIGHTS
+    from tpos_models.training.music import sections
+
+    recipe = replace(sections.RECIPE, steps=steps) if steps else sections.RECIPE
+    return dict(sections.train_sections(runs / "sections", out or WEIGHTS, sounds, recipe))
+
+
 def train_for_stable_diffusion(
     model: str,
     runs: Path,

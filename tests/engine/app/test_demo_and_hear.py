@@ -153,8 +153,24 @@ def test_hear_names_what_is_heard_when_it_is_heard(rain_then_thunder: Path, caps
 
 def test_hear_listens_for_what_it_is_asked(rain_then_thunder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = hear(capsys, str(rain_then_thunder), "--phrases", "thunder,birds", "--seconds", "4")
-    *segments, overall = out.splitlines()
+    *segments, music, overall = out.splitlines()
+    assert music.startswith("tempo: ")
     assert overall.startswith("overall: ")
     assert all(" dB  attention " in line for line in segments)
     assert "birds" in overall
     assert "rain" not in out
+
+
+def test_hear_says_tempo_beats_and_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    t = np.arange(RATE // 2) / RATE
+    kick = 0.7 * np.sin(2 * np.pi * (50 * t + 3 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / 0.08)
+    sf.write(tmp_path / "kicks.wav", np.tile(kick, 32), RATE)
+    report = json.loads(hear(capsys, str(tmp_path / "kicks.wav"), "--json"))
+    assert report["bpm"] == pytest.approx(120, abs=1)
+    beats, bars = np.array(report["beats"]), np.array(report["downbeats"])
+    late = beats[beats > 8]
+    np.testing.assert_allclose((late + 0.25) % 0.5 - 0.25, 0, atol=0.05)
+    np.testing.assert_allclose(np.diff(late), 0.5, atol=0.05)
+    assert set(bars) <= set(beats)
+    np.testing.assert_allclose(np.diff(bars[bars > 8]), 2.0, atol=0.05)
+    assert report["sections"] == []

@@ -14,7 +14,8 @@ from engine.audio.capture import Capture
 from engine.audio.mix import Mix, check_stems, reach
 from engine.audio.resample import Intake, mono
 from engine.audio.sources import Source, SourceCounters
-from engine.core.messages import SILENCE, AudioFeatures, Follow, ShowState, SoundState
+from engine.core.course import Follow
+from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState
 from engine.core.stems import Stem
 from tpos_models.errors import DeviceError
 from tpos_models.pocket.synth.sounds import synthesise

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from osc_datagrams import GARBAGE, TOUCHDESIGNER_BUNDLE
@@ -20,7 +21,8 @@ from engine.control.osc_status import Status
 from engine.control.osc_wire import MalformedError, read_datagram
 from engine.control.queue import CommandQueue
 from engine.control.show import Show
-from engine.core.messages import Heard, Prompt
+from engine.core.course import Section
+from engine.core.messages import SILENCE, Heard, Prompt
 from tpos_models.errors import InputError, RunError
 
 pytestmark = pytest.mark.realtime
@@ -229,7 +231,10 @@ def test_events_in_a_flood_each_count(stage: Stage) -> None:
     stage.until(lambda: stage.show.state.cue == 2)
 
 
-STATUS_NOW = Status(19.5, 41.0, 0.5, 17, 128.0, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", "sea", 1, True)
+DROPPED = replace(
+    SILENCE, level=0.5, beat=17, bpm=128.0, bar=4, bar_beat=1, section=Section.DROP, sections=3, drop=0.75
+)
+STATUS_NOW = Status(19.5, 41.0, DROPPED, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", "sea", 1, True)
 
 
 def test_status_goes_to_the_last_sender() -> None:
@@ -251,6 +256,11 @@ def test_status_goes_to_the_last_sender() -> None:
         "/tpos/status/level": (0.5,),
         "/tpos/status/beat": (17,),
         "/tpos/status/bpm": (128.0,),
+        "/tpos/status/bar": (4, 2),
+        "/tpos/status/section": ("drop", 3),
+        "/tpos/status/breakdown": (0.0,),
+        "/tpos/status/build": (0.0,),
+        "/tpos/status/drop": (0.75,),
         "/tpos/status/heard": ("rain", 0.75, "fire", 0.25),
         "/tpos/status/prompt": ("a beach",),
         "/tpos/status/preset": ("sea",),

@@ -9,7 +9,8 @@ from engine.control import presets
 from engine.control.addresses import parse
 from engine.control.hot_reload import PresetWatcher
 from engine.control.show import Show
-from engine.core.messages import Follow, Prompt, Rule, ShowState
+from engine.core.course import Follow
+from engine.core.messages import Prompt, Rule, ShowState
 from tpos_models.errors import MissingFileError, PresetError
 
 SCENES = [
@@ -125,6 +126,14 @@ def test_a_rule_hears_a_phrase_or_follows_the_music() -> None:
     look = presets.parse(GOOD + "[[rule]]\nhear = 'rain'\nshow = 'a'\n[[rule]]\nfollow = 'bass'\nshow = 'b'", "mine")
     assert presets.to_state(look).rules == (Rule("rain", "a"), Rule("", "b", follow=Follow.BASS))
     assert presets.parse(presets.dump(look), "mine").look == look.look
+
+
+def test_a_rule_that_hears_a_section_follows_the_track_and_no_phrase() -> None:
+    names = {"breakdown": Follow.BREAKDOWN, "build-up": Follow.BUILD, "drop": Follow.DROP}
+    lines = "".join(f"[[rule]]\nhear = '{name}'\nshow = 'a'\namount = 0.5\n" for name in [*names, "a drop of water"])
+    *sections, phrase = presets.to_state(presets.parse(GOOD + lines, "mine")).rules
+    assert sections == [Rule("", "a", 0.5, follow) for follow in names.values()]
+    assert phrase == Rule("a drop of water", "a", 0.5)
 
 
 def test_names_paths_and_what_is_not_there(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from engine.app.options import LookOptions
 from engine.control import presets
 from engine.control.presets import parse, to_state
 from engine.control.show import Show
-from engine.core.messages import Follow, Rule, ShowState
+from engine.core.course import Follow
+from engine.core.messages import Rule, ShowState
 from engine.core.stems import Stem, patched
 from tpos_models.errors import InputError, PresetError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.core.messages import SILENCE, Follow, Rule, SoundState
+from engine.core.course import Follow
+from engine.core.messages import SILENCE, Rule, SoundState
 from engine.inference.hearing import HeardSound
 from engine.inference.slew import SoundSlew
 from tpos_models.contracts import AudioEmbedding
@@ -116,10 +117,10 @@ def test_a_rule_that_follows_the_movement_is_there_with_it_and_gone_with_it():
     sound = replace(heard(0, -38.0), rules=rules, shows=(nothing,) * len(rules))
     features = replace(
         SILENCE, level=0.1, bands=(0.2, 0.3, 0.4, 0.5), onset=0.6, bpm=120.0, tempo_confidence=0.8, beat_phase=0.25,
-        state=SoundState.OK,
+        state=SoundState.OK, breakdown=0.7, build=0.8, drop=0.9,
     )  # fmt: skip
     slew = SoundSlew()
-    assert weights(slew(sound, SILENCE, 0.0, 0.4))[1:] == [0.0] * 7
+    assert weights(slew(sound, SILENCE, 0.0, 0.4))[1:] == [0.0] * 10
     moving = weights(slew(sound, features, 0.01, 0.4))[1:]
-    assert moving == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5 * 0.8 * 0.25])
-    assert weights(slew(sound, SILENCE, 0.02, 0.4))[1:] == [0.0] * 7
+    assert moving == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5 * 0.8 * 0.25, 0.35, 0.4, 0.45])
+    assert weights(slew(sound, SILENCE, 0.02, 0.4))[1:] == [0.0] * 10

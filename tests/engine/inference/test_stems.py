@@ -11,7 +11,8 @@ from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.mix import Mix
 from engine.core.clock import VirtualClock
-from engine.core.messages import Follow, GuidanceTier, Rule, ShowState
+from engine.core.course import Follow
+from engine.core.messages import GuidanceTier, Rule, ShowState
 from engine.core.stems import Stem
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.hearing import HeardSound, Listener

@@ -76,9 +76,7 @@ def test_what_a_render_plays_is_known_from_its_notes(tmp_path: Path) -> None:
     assert clip.kind is Kind.RENDERED
     by_name = dict(zip(clip.names, clip.chances.T.astype(float), strict=True))
     np.testing.assert_allclose(by_name["kick"][[0, 1, 3]], [1, 1, 0])
-    assert by_name["kick"][5] == pytest.approx(
-        0.5, abs=1e-3
-    )  # a quarter as loud as the piano
+    assert by_name["kick"][5] == pytest.approx(0.5, abs=1e-3)  # a quarter as loud as the piano
     np.testing.assert_allclose(by_name["piano"][[0, 3, 7]], [0, 0, 1])
     np.testing.assert_allclose(by_name["techno"], 0.5)
     assert "rain" not in by_name

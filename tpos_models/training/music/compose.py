@@ -31,12 +31,14 @@ _CLUB_PLANS = (
     (("verse", 24),),
 )
 _PLANS = (
-    (("intro", 2), ("verse", 8), ("verse", 8), ("breakdown", 4), ("verse", 8)),
+    (("intro", 2), ("verse", 8), ("verse", 8), ("breakdown", 4), ("drop", 8)),
     (("intro", 4), ("verse", 8), ("verse", 8)),
     (("verse", 8), ("verse", 8), ("breakdown", 4), ("build", 2), ("drop", 8)),
     (("verse", 16),),
-    (("verse", 8), ("breakdown", 4), ("verse", 8)),
+    (("verse", 8), ("breakdown", 4), ("drop", 8)),
 )
+_CALM_PLANS = ((("intro", 4), ("verse", 8), ("verse", 8)), (("verse", 16),))
+"""Where no kick plays nothing can drop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ class _Composer:
 
     def _sections(self, seconds: float, bar_s: float) -> list[Section]:
         """A plan, its cycle repeated until it is long enough, then cut."""
-        plan = list(self._of(_CLUB_PLANS if self.style.club else _PLANS))
+        beaten = self.groove.get("kick", "")
+        plan = list(self._of((_CLUB_PLANS if self.style.club else _PLANS) if beaten else _CALM_PLANS))
         most, at = max(8, round(seconds / bar_s)), 0
         sections: list[Section] = []
         while at < most:

@@ -45,12 +45,15 @@ def kind_of(name: str) -> str | None:
 
 
 def kits(folders: Sequence[Path]) -> list[Kit]:
-    """Each folder that holds at least kicks, snares and hats, at any depth, as a kit: paths by kind."""
+    """Each folder that holds at least kicks, snares and hats, at any depth, as a kit: paths by kind.
+
+    Files that cannot be read are left out.
+    """
     found: list[Kit] = []
     for folder in sorted({path.parent for top in folders for path in top.rglob("*") if _is_sound(path)}):
         kit: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(folder.iterdir()):
-            if _is_sound(path) and (kind := kind_of(path.stem)):
+            if _is_sound(path) and (kind := kind_of(path.stem)) and _readable(path):
                 kit[kind].append(path)
         if {"kick", "snare", "hat"} <= kit.keys():
             found.append(kit)
@@ -59,6 +62,13 @@ def kits(folders: Sequence[Path]) -> list[Kit]:
 
 def _is_sound(path: Path) -> bool:
     return path.suffix.lower() in (".wav", ".flac", ".ogg", ".aiff")
+
+
+def _readable(path: Path) -> bool:
+    try:
+        return soundfile.info(path).frames > 0
+    except soundfile.LibsndfileError:
+        return False
 
 
 class Drummer:

@@ -34,13 +34,13 @@ def write(piece: Composition, rng: np.random.Generator) -> mido.MidiFile:
     events: dict[str, list[tuple[int, mido.Message]]] = defaultdict(list)
     for part, program in piece.programs.items():
         events[part] += [(0, message) for message in _set_up(CHANNELS[part], program, part, rng)]
+    end = len(piece.bpm) * ticks_bar
     for note in piece.notes:
-        start, end = round(note.start * TICKS), round((note.start + note.length) * TICKS)
+        start, over = round(note.start * TICKS), min(end, round((note.start + note.length) * TICKS))
         said = {"channel": CHANNELS[note.part], "note": note.pitch}
         velocity = max(1, round(127 * note.velocity))
         events[note.part] += [(start, mido.Message("note_on", velocity=velocity, **said))]
-        events[note.part] += [(max(end, start + 1), mido.Message("note_off", **said))]
-    end = len(piece.bpm) * ticks_bar
+        events[note.part] += [(max(over, start + 1), mido.Message("note_off", **said))]
     tracks = [_track(meta, end), *(_track(events[part], end) for part in piece.programs)]
     return mido.MidiFile(type=1, ticks_per_beat=TICKS, tracks=tracks)
 

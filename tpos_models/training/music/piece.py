@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 KINDS = ("intro", "verse", "breakdown", "build", "drop")
+"""A drop is where everything comes back after a breakdown or a build-up, whatever the style."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ def play(midi: mido.MidiFile, soundfont: Path, reverb: bool = True) -> Signal:
         midi.save(str(score))
         room = "1" if reverb else "0"
         asked = ["-ni", "-q", "-g", "0.4", "-r", str(SAMPLE_RATE), "-R", room, "-C", room, "-T", "wav", "-O", "float"]
+        asked += ["-o", "synth.dynamic-sample-loading=1"]  # an .sf3 is decoded note by note, not whole
         done = subprocess.run(
             [program, *asked, "-F", str(sound), str(soundfont), str(score)], capture_output=True, timeout=_MOST_RENDER_S
         )
