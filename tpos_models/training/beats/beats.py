@@ -18,7 +18,7 @@ from tpos_models.training.beats import augment, data
 from tpos_models.training.beats.network import BeatNet
 from tpos_models.training.loop import Recipe
 
-RECIPE = Recipe(steps=3000, lr=4e-3, lr_end=1e-4, warmup=100, weight_decay=1e-3, ema=0.995)
+RECIPE = Recipe(steps=4000, lr=4e-3, lr_end=1e-4, warmup=100, weight_decay=1e-3, ema=0.995)
 _SMOOTHED = 0.2
 """Share of a tempo's target that its two neighbours get, each."""
 
