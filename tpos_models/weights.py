@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
+import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load as parse_safetensors
-from safetensors.torch import save as dump_safetensors
 
 from tpos_models.errors import MissingFileError, ModelError, StorageError
 
+if TYPE_CHECKING:  # takes seconds to import, and what is only listened to needs none of it
+    import torch
+
 Record = dict[str, Any]
+T = TypeVar("T")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -37,6 +39,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], record: Record) -> None:
     """Write `name`.safetensors, then `name`.json with `record` and the SHA-256 of the tensors."""
+    from safetensors.torch import save as dump_safetensors
+
     data = dump_safetensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     write_atomically(folder / f"{name}.safetensors", data)
@@ -46,6 +50,19 @@ def save(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], record: R
 
 def load(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], Record]:
     """Read tensors and record; raises `ModelError` when they are damaged or do not belong together."""
+    from safetensors.torch import load as parse
+
+    return _load(folder, name, parse)
+
+
+def load_arrays(folder: Path, name: str) -> tuple[dict[str, np.ndarray], Record]:
+    """As `load`, without torch."""
+    from safetensors.numpy import load as parse
+
+    return _load(folder, name, parse)
+
+
+def _load(folder: Path, name: str, parse: Callable[[bytes], dict[str, T]]) -> tuple[dict[str, T], Record]:
     record = read_record(folder / f"{name}.json")
     path = folder / f"{name}.safetensors"
     data = _read(path)
@@ -56,7 +73,7 @@ def load(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], Record]:
             "restore both files from the same release"
         )
     try:
-        return parse_safetensors(data), record
+        return parse(data), record
     except SafetensorError as error:
         raise ModelError(f"{path}: not a safetensors file ({error})") from error
 
@@ -88,7 +105,7 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], sour
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     if expected != found:
         raise ModelError(f"{source}: weights do not fit: {describe_difference(expected, found)}")
-    bad = next((key for key, value in tensors.items() if not torch.isfinite(value).all()), None)
+    bad = next((key for key, value in tensors.items() if not value.isfinite().all()), None)
     if bad is not None:
         raise ModelError(f"{source}: {bad} holds NaN or infinity")
     module.load_state_dict(dict(tensors))

@@ -1,6 +1,6 @@
 """Sound in: source -> ring -> intake (44.1 kHz) -> gain -> analysis -> features and history.
 
-Read in that order: `ring`, `sources`, `devices`, `intake`, `gain`, `spectrum`, `tempo`, `analysis`, `capture`.
+Read in that order: `ring`, `sources`, `devices`, `resample`, `gain`, `spectrum`, `beats`, `analysis`, `capture`.
 """
 
 SAMPLE_RATE = 44_100

@@ -81,7 +81,7 @@ class Analyser:
         self._onsets.push(magnitudes)
         tempo = Tempo()
         if self._beats is not None:
-            tempo = self._beats.push(self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
+            tempo = self._beats.push(magnitudes, self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
         state = self._state(hop, lost)
         silent = state in (SoundState.SILENCE, SoundState.LOST)
         standing = Standing()

@@ -1,36 +1,43 @@
-"""Tempo and beat: autocorrelation of the onset flux finds the period, a comb finds the phase, a loop follows both."""
+"""Tempo, beat and bar: a network hears beats, a filter knows where in the beat we are, an oscillator follows it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.audio import HOP_S
+from tpos_models.beats.meter import BarFilter
+from tpos_models.beats.network import DELAY_HOPS, Activations, load_network
+from tpos_models.beats.pointer import LATE_HOPS, Pointer, PointerFilter
 
-SLOWEST_BPM, FASTEST_BPM = 54.0, 200.0
-PREFERRED_BPM = 122.0
-"""Where two readings of a rhythm are equally good (90 or 180), the one nearer to this, in octaves, wins."""
-
-_FRAMES = 768  # 8.9 s of flux
-_LEAST_FRAMES = round(2.5 / HOP_S)
-_ESTIMATE_EVERY = 16
-_MULTIPLES = np.arange(1, 5)
-_DELAY_S = 0.012
-"""How long after a click, on average, its hop ends: measured on click tracks."""
-_PATIENCE = 8
+_FRAMES = 768  # 8.9 s of activations
+_WEIGH_HOPS = DELAY_HOPS + 2
+"""A beat is weighed as a downbeat when the network has named it and the hop after."""
+_SURE, _UNSURE = 0.6, 0.3
+_HOLD_S, _QUIET_HOLD_S = 30.0, 3.0
+"""How long a tempo outlives its beats: where music goes on, and where there is nothing that could have a beat."""
+_DOUBT_S = 1.5
+_PATIENCE_S = 1.5
+_FOLLOW, _BEND = 0.04, 0.004
+"""Shares of the phase's error by which phase and period are put right in a hop."""
+_SOMETIMES = 16
+"""Hops between what need not be done at each."""
 _FAINT = 0.06
-"""What the strongest hundredth of the flux passes with drums, and not with a pad, a voice or noise alone."""
-_ABSENT = 0.1
-"""Repetition after one or two beats below which a reading is missing beats."""
-_SURE, _UNSURE = 0.42, 0.32
+"""What the strongest hundredth of the flux passes with drums, and not with a voice or a tone that trembles."""
+_WEAK, _CLEAR = 0.1, 0.35
+"""Beats of the last seconds that are less likely than this are not followed at all, from that on fully."""
+_RECENT = math.exp(-HOP_S / 1.5)
+_ALIKE, _CLOSE = 0.08, 0.025
+"""Tempi are one and the same up to this part; the filter's is taken where the oscillator's differs more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
     """Where the music is: `bpm` 0 while unknown, `confidence` and `phase` 0..1 (0 at the beat), `beat` counts beats.
 
-    `bar` counts bars of `beats_per_bar`, `bar_beat` the beats since its first, the downbeat.
+    `bar` counts bars and changes exactly at a downbeat; `bar_beat` is 0 there, and at most `beats_per_bar` - 1.
     """
 
     bpm: float = 0.0
@@ -42,80 +49,39 @@ class Tempo:
     beats_per_bar: int = 4
 
 
-class Tempogram:
-    """Scores every tempo from 54 to 200 BPM against one stretch of onset flux."""
-
-    def __init__(self) -> None:
-        self.bpm = SLOWEST_BPM * 1.004 ** np.arange(np.log(FASTEST_BPM / SLOWEST_BPM) / np.log(1.004))
-        self.period = 60 / (self.bpm * HOP_S)
-        octaves = np.log2(self.bpm / PREFERRED_BPM)
-        self._preference = np.exp(-0.5 * (octaves / 0.85) ** 2)
-        self._on = self.period[:, None] * _MULTIPLES
-        self._half = self.period[:, None] * (_MULTIPLES[:3] - 0.5)
-        self._third = self.period[:, None] * np.array([1 / 3, 2 / 3, 4 / 3, 5 / 3])
-
-    def score(self, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) flux to scores per tempo and the plain periodicity (0..1) behind them.
-
-        A tempo is good if the flux repeats after 1, 2, 3 and 4 beats; half as good if not after each of the first two
-        (then the true beat is slower); and less good the more it also repeats after halves or thirds (then faster).
-        """
-        acf = _autocorrelation(flux)
-        on = _at(acf, self._on)
-        every_beat = 0.5 + 0.5 * (on[:, :2].min(1) / _ABSENT).clip(0, 1)
-        periodicity = every_beat * on.mean(1)
-        inner = np.maximum(_at(acf, self._half).mean(1), _at(acf, self._third).mean(1)).clip(0)
-        return (periodicity - 0.35 * inner) * self._preference, periodicity
-
-
-def _autocorrelation(flux: np.ndarray) -> np.ndarray:
-    """Autocorrelation by lag in hops, 1 at lag 0, each lag divided by its overlap."""
-    smooth = np.convolve(flux, _SMOOTH, "same")
-    smooth -= smooth.mean()
-    spectrum = np.fft.rfft(smooth, 2 * _FRAMES)
-    acf = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[: len(flux) * 2 // 3]
-    acf /= np.arange(len(flux), len(flux) - len(acf), -1)
-    return acf / max(float(acf[0]), 1e-12)
-
-
-_SMOOTH = np.exp(-0.5 * (np.arange(-4, 5) / 1.4) ** 2)
-_SMOOTH /= _SMOOTH.sum()
-
-
-def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Linear interpolation at fractional positions; past the end counts as no correlation."""
-    left = np.minimum(positions.astype(int), len(values) - 2)
-    part = positions - left
-    return np.where(positions < len(values) - 1, values[left] * (1 - part) + values[left + 1] * part, 0.0)
-
-
 class BeatTracker:
-    """Follows tempo and beat hop by hop; owned by the analysis thread.
+    """Follows tempo, beat and bar hop by hop; owned by the analysis thread.
 
     The operator's tempo (two or more taps, or a fixed bpm) overrides the music's as long as it is given; the phase
     still follows the music under a fixed bpm, and only small errors (a fifth of a beat) under a tapped one.
     """
 
     def __init__(self) -> None:
-        self._tempogram = Tempogram()
-        self._flux = np.zeros(_FRAMES)
+        self._network, self._filter, self._bars = load_network(), PointerFilter(), BarFilter()
+        self._heard, self._flux = np.zeros((_FRAMES, 2)), np.zeros(_FRAMES)
+        self._is_struck = False
         self._count = 0
         self._period = 0.0
         self._operator_period = 0.0
         self._taps_s: tuple[float, ...] = ()
-        self._confidence = 0.0
-        self._phase, self._beat = 0.0, 0
-        self._since_beat = 0.0
-        self._doubts = self._misses = 0
+        self._confidence = self._clarity = 0.0
+        self._phase, self._beat, self._bar = 0.0, 0, 0
+        self._since_beat = math.inf
+        self._doubt_s = self._miss_s = self._absent_s = 0.0
 
-    def push(self, flux: float, time_s: float, bpm: float = 0.0, taps_s: tuple[float, ...] = ()) -> Tempo:
-        """One hop that ends at `time_s`, under the operator's tempo (0: the music's) and the taps that set one."""
+    def push(
+        self, magnitudes: np.ndarray, flux: float, time_s: float, bpm: float = 0.0, taps_s: tuple[float, ...] = ()
+    ) -> Tempo:
+        """A hop that ends at `time_s`: (513,) magnitudes and onset flux; the operator's tempo (0: none) and taps."""
+        heard = self._network.push(magnitudes)
         self._flux[self._count % _FRAMES] = flux
+        self._heard[self._count % _FRAMES] = _probability(heard.beat), _probability(heard.downbeat)
         self._count += 1
+        self._filter.push(heard)
         self._advance(1.0)
         self._obey(bpm, taps_s, time_s)
-        if self._count % _ESTIMATE_EVERY == 0 and self._count >= _LEAST_FRAMES:
-            self._estimate()
+        self._follow(self._filter.pointer(), heard)
+        self._weigh()
         return self._tempo()
 
     def _obey(self, bpm: float, taps_s: tuple[float, ...], time_s: float) -> None:
@@ -131,108 +97,123 @@ class BeatTracker:
         period = self._operator_period or self._period
         if is_new and period:
             self._count_beat(period)
-            self._jump((time_s - taps_s[-1]) / HOP_S / period)
+            self._phase = (time_s - taps_s[-1]) / HOP_S / period % 1
 
     def _tempo(self) -> Tempo:
         period = self._operator_period or self._period
-        bar, bar_beat = divmod(self._beat, 4)
+        bar = self._bar, self._bars.bar_beat, self._bars.beats_per_bar
         if not period:
-            return Tempo(0.0, self._confidence, 0.0, self._beat, bar, bar_beat)
+            return Tempo(0.0, self._confidence, 0.0, self._beat, *bar)
         confidence = 1.0 if self._operator_period else self._confidence
-        return Tempo(60 / (period * HOP_S), confidence, self._phase, self._beat, bar, bar_beat)
+        return Tempo(60 / (period * HOP_S), confidence, self._phase, self._beat, *bar)
 
     def _advance(self, hops: float) -> None:
         period = self._operator_period or self._period
         if not period:
             return
         self._since_beat += hops
-        self._phase += hops / period
-        if self._phase >= 1:
-            self._phase -= 1
-            self._count_beat(period)
+        self._turn(hops / period, period)
 
-    def _count_beat(self, period: float) -> None:
-        if self._since_beat > 0.5 * period:
-            self._beat += 1
-            self._since_beat = 0.0
-
-    def _estimate(self) -> None:
-        flux = self._recent()
-        if np.quantile(flux, 0.99) < _FAINT:
-            self._lose()
-            return
-        scores, periodicity = self._tempogram.score(flux)
-        best = int(np.argmax(scores))
-        self._confidence += 0.35 * (float(np.clip(periodicity[best], 0, 1)) - self._confidence)
-        if self._period:
-            self._follow(scores, best)
-        elif self._confidence > _SURE:
-            self._period = self._refined(scores, best)
-            self._misses = _PATIENCE
-        if self._operator_period or self._period:
-            self._follow_phase(flux)
-
-    def _recent(self) -> np.ndarray:
-        count = min(self._count, _FRAMES)
-        at = self._count % _FRAMES
-        return np.concatenate([self._flux[at:], self._flux[:at]])[-count:]
-
-    def _lose(self) -> None:
-        self._confidence *= 0.65
-        if self._confidence < _UNSURE:
-            self._period = 0.0
-
-    def _follow(self, scores: np.ndarray, best: int) -> None:
-        """Keep the tempo, bend it a little, or change it where another has been clearly better for 1.5 s."""
-        if self._confidence < _UNSURE:
-            self._period = 0.0
-            return
-        near = np.abs(np.log(self._tempogram.period / self._period)) < 0.04
-        mine = int(np.argmax(np.where(near, scores, -1)))
-        if scores[best] > 1.15 * scores[mine]:
-            self._doubts += 1
-            if self._doubts >= _PATIENCE:
-                self._period, self._doubts, self._misses = self._refined(scores, best), 0, _PATIENCE
-            return
-        self._doubts = 0
-        self._period += 0.25 * (self._refined(scores, mine) - self._period)
-
-    def _refined(self, scores: np.ndarray, at: int) -> float:
-        """The period at the top of the parabola through the best score and its neighbours."""
-        if not 0 < at < len(scores) - 1:
-            return float(self._tempogram.period[at])
-        left, middle, right = scores[at - 1 : at + 2]
-        bend = left - 2 * middle + right
-        shift = 0.5 * (left - right) / bend if bend < -1e-9 else 0.0
-        return float(self._tempogram.period[at] / 1.004 ** np.clip(shift, -0.5, 0.5))
-
-    def _follow_phase(self, flux: np.ndarray) -> None:
-        period = self._operator_period or self._period
-        error = (_comb_phase(flux, period) + _DELAY_S / HOP_S / period - self._phase + 0.5) % 1 - 0.5
-        if abs(error) < 0.2:
-            self._misses = 0
-            self._nudge(0.35 * error, period)
-        elif len(self._taps_s) < 2:
-            self._misses += 1
-            if self._misses > _PATIENCE:
-                self._misses = 0
-                self._jump(self._phase + error)
-
-    def _nudge(self, by: float, period: float) -> None:
+    def _turn(self, by: float, period: float) -> None:
+        """Move the phase, never back over a beat."""
         self._phase = max(0.0, self._phase + by)
         if self._phase >= 1:
             self._phase -= 1
             self._count_beat(period)
 
-    def _jump(self, phase: float) -> None:
-        self._phase = phase % 1
+    def _count_beat(self, period: float) -> None:
+        if self._since_beat <= 0.5 * period:
+            return
+        self._beat += 1
+        self._since_beat = 0.0
+        self._bars.next()
+        self._bar += self._bars.bar_beat == 0
+
+    def _weigh(self) -> None:
+        """Tell the bar what was heard at the newest beat, once it has been."""
+        if self._since_beat != _WEIGH_HOPS:
+            return
+        around = self._heard[(self._count - 1 - np.arange(5)) % _FRAMES]
+        beat, downbeat = around.max(0)
+        self._bars.weigh(beat, downbeat)
+
+    def _follow(self, pointer: Pointer, heard: Activations) -> None:
+        """Let tempo and phase follow the filter; keep them for a while where it has lost the beat."""
+        self._confidence += 0.03 * (pointer.presence * pointer.focus - self._confidence)
+        self._clarity = max(_probability(heard.beat), self._clarity * _RECENT)
+        if self._count % _SOMETIMES == 0:
+            self._is_struck = bool(np.quantile(self._flux[: self._count], 0.99) > _FAINT)
+        trust = self._is_struck * min(1.0, max(0.0, (self._clarity - _WEAK) / (_CLEAR - _WEAK)))
+        if self._operator_period:
+            if self._count % _SOMETIMES == 0:
+                self._follow_phase(_comb_phase(self._recent(), self._operator_period), _SOMETIMES * trust)
+            return
+        if pointer.presence * pointer.focus > _UNSURE:
+            self._follow_tempo(pointer, trust)
+            if self._period and abs(pointer.interval_hops / self._period - 1) < _ALIKE:
+                self._follow_phase(pointer.phase, trust)
+            if trust:
+                self._absent_s = 0.0
+                return
+        self._absent_s += HOP_S
+        if self._absent_s > (_HOLD_S if _probability(heard.rhythm) > 0.3 else _QUIET_HOLD_S):
+            self._period = 0.0
+
+    def _follow_tempo(self, pointer: Pointer, trust: float) -> None:
+        """Take a tempo that is sure, bend with it, or change it where another has been surer for a while."""
+        if not self._period:
+            if self._confidence > _SURE and trust:
+                self._period, self._phase, self._doubt_s = pointer.interval_hops, pointer.phase, 0.0
+            return
+        off = abs(pointer.interval_hops / self._period - 1)
+        if off < _ALIKE:
+            self._doubt_s = 0.0
+            if off > _CLOSE:
+                self._period += 0.05 * trust * (pointer.interval_hops - self._period)
+            return
+        self._doubt_s += trust * HOP_S
+        if self._doubt_s > _DOUBT_S and self._confidence > _SURE:
+            self._period, self._phase, self._doubt_s = pointer.interval_hops, pointer.phase, 0.0
+
+    def _recent(self) -> np.ndarray:
+        count = min(self._count, _FRAMES)
+        return np.roll(self._heard[:, 0], -(self._count % _FRAMES))[-count:]
+
+    def _follow_phase(self, phase: float, trust: float) -> None:
+        """Make good a share of a small error; believe a great one when it lasts."""
+        period = self._operator_period or self._period
+        error = (phase - self._phase + 0.5) % 1 - 0.5
+        if abs(error) < 0.2:
+            self._miss_s = 0.0
+            self._turn(_FOLLOW * trust * error, period)
+            if not self._operator_period:
+                self._period *= 1 - _BEND * trust * error
+        elif len(self._taps_s) < 2:
+            self._miss_s += trust * HOP_S
+            if self._miss_s > _PATIENCE_S:
+                self._miss_s, self._phase = 0.0, phase
 
 
-def _comb_phase(flux: np.ndarray, period: float) -> float:
-    """Phase 0..1 reached at the last hop if beats fall where a comb of this period finds most flux, newest first."""
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-min(30.0, max(-30.0, log_odds))))
+
+
+_SMOOTH = np.exp(-0.5 * (np.arange(-4, 5) / 1.4) ** 2)
+_SMOOTH /= _SMOOTH.sum()
+
+
+def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Linear interpolation at fractional positions; past the end counts as nothing."""
+    left = np.minimum(positions.astype(int), len(values) - 2)
+    part = positions - left
+    return np.where(positions < len(values) - 1, values[left] * (1 - part) + values[left + 1] * part, 0.0)
+
+
+def _comb_phase(beats: np.ndarray, period: float) -> float:
+    """Phase 0..1 reached at the last hop if beats fall where a comb of this period finds most of them, newest first."""
     offsets = np.arange(0, period, period / 64)
-    teeth = np.arange(max(1, min(8, int((len(flux) - 1) / period))))
+    teeth = np.arange(max(1, min(8, int((len(beats) - 1) / period))))
     back = offsets[:, None] + period * teeth
-    smooth = np.convolve(flux, _SMOOTH, "same")
+    smooth = np.convolve(beats, _SMOOTH, "same")
     energy = _at(smooth[::-1], back) @ (0.88**teeth)
-    return float(offsets[int(np.argmax(energy))] / period)
+    return float((offsets[int(np.argmax(energy))] + LATE_HOPS) / period % 1)

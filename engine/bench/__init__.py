@@ -51,6 +51,7 @@ class BenchOptions:
     plot: Path | None = None
     soak_minutes: float | None = None
     sections: Path | None = None
+    beats: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
@@ -104,6 +105,8 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         return _soak(options, notify)
     if options.sections is not None:
         return _sections(options.sections, notify)
+    if options.beats:
+        return _beats(options.beats, notify)
     notify(f"loading {options.model}")
     profiler = NetworkProfiler()
     precision = choose_precision(options.precision, options.model) or Precision.AUTO
@@ -145,6 +148,13 @@ def _sections(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:
         raise InputError(f"--sections {folder}: no such folder; one of renders or of other music would be accepted")
     bars = measure_sections(folder, notify)
     return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
+
+
+def _beats(folders: Sequence[Path], notify: Notify) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.beats import measure_beats
+
+    report, bars = measure_beats(folders, notify)
+    return {"hardware": hardware(), **report, "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
 
 
 def _as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:

@@ -79,6 +79,9 @@ def bench(
     sections: Annotated[
         Path | None, typer.Option(help="Play this folder's music and say which sections are found instead.")
     ] = None,
+    beats: Annotated[
+        list[Path] | None, typer.Option(help="Play folders of renders or loops and say which beats are found instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
@@ -93,6 +96,7 @@ def bench(
         plot=plot,
         soak_minutes=positive("soak", soak) if soak is not None else None,
         sections=sections,
+        beats=tuple(beats or ()),
     )
     report, lines = run_bench(options, None if json else console.notify)
     console.result(report, json, lines)

@@ -44,17 +44,19 @@ def build(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="text, corpus, hearing, pictures, sections, evaluate, or tpos.")],
+    stage: Annotated[str, typer.Argument(help="text, corpus, hearing, pictures, sections, beats, evaluate, or tpos.")],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
     sounds: Annotated[
-        list[Path] | None, typer.Option(help="Labelled recordings, a folder for each label; for tpos also VGGSound's.")
+        list[Path] | None,
+        typer.Option(help="Recordings, a folder for each label, or for tpos VGGSound's, or for beats with known ones."),
     ] = None,
+    beatless: Annotated[list[Path] | None, typer.Option(help="For beats: recordings that have none.")] = None,
     steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
     corpus: Annotated[Path | None, typer.Option(help="For hearing: what `train corpus` wrote.")] = None,
     teachers: Annotated[Path | None, typer.Option(help="For corpus: a Python file of audio taggers.")] = None,
     hold_out: Annotated[
-        list[str] | None, typer.Option(help="For hearing: what begins so is not trained on; recordings are named.")
+        list[str] | None, typer.Option(help="For hearing and beats: what begins so is not trained on.")
     ] = None,
     model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
     batch: Annotated[int, typer.Option(min=1, help="For tpos: sounds a step on each device.")] = 32,
@@ -77,8 +79,11 @@ def train(
         numbers = recipes.collect_corpus(sounds or [], teachers, out)
     elif stage == "sections":
         numbers = recipes.train_sections(runs, out, sounds or [], steps)
+    elif stage == "beats":
+        numbers = recipes.train_beats(runs, out, sounds or [], beatless or [], steps, hold_out or ())
     elif len(sounds or []) > 1:
-        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; corpus, sections and tpos take several")
+        several = "corpus, sections, beats and tpos take several"
+        raise InputError(f"train {stage}: one --sounds FOLDER is accepted; {several}")
     elif stage == "evaluate":
         numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None)
     else:

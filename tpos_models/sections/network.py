@@ -36,7 +36,7 @@ class SectionNet:
 
 @cache
 def _shipped() -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in weights.load(WEIGHTS, "sections")[0].items()}
+    return weights.load_arrays(WEIGHTS, "sections")[0]
 
 
 def section_net() -> SectionNet:

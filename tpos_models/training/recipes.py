@@ -41,7 +41,7 @@ def train(
         return _train_audio_encoder(runs / "hearing", weights, Heard(sounds, corpus, tuple(held_out)), steps)
     if stage == "pictures":
         return _train_pictures(runs / "pictures", weights, steps)
-    raise InputError(f"stage {stage}: {', '.join(STAGES)}, corpus, tpos or evaluate would be accepted")
+    raise InputError(f"stage {stage}: {', '.join(STAGES)}, corpus, sections, beats, tpos or evaluate would be accepted")
 
 
 def train_sections(runs: Path, out: Path | None, sounds: Sequence[Path], steps: int | None) -> dict[str, Any]:
@@ -90,6 +90,29 @@ def collect_corpus(sounds: Sequence[Path], teachers: Path | None, out: Path | No
 
     heard = Teachers.load(teachers)
     return {folder.name: collect(folder, out / folder.name, heard) for folder in sounds}
+
+
+def train_beats(
+    runs: Path,
+    out: Path | None,
+    sounds: Sequence[Path],
+    beatless: Sequence[Path],
+    steps: int | None,
+    held_out: Sequence[str],
+) -> dict[str, Any]:
+    """Train the beat network on folders of `sounds` whose beats are known and of `beatless` ones."""
+    from dataclasses import replace
+
+    from tpos_models.beats.network import WEIGHTS as SHIPPED
+    from tpos_models.training.beats import beats
+
+    if not sounds or not beatless:
+        raise InputError(
+            "train beats: --sounds FOLDER, renders or loops whose beats are known, and --beatless FOLDER are needed"
+        )
+    recipe = replace(beats.RECIPE, steps=steps) if steps else beats.RECIPE
+    beats.train_beats(runs / "beats", out or SHIPPED, sounds, beatless, held_out, recipe)
+    return read_record((out or SHIPPED) / "beats.json")
 
 
 def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:

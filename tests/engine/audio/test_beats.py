@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -95,3 +99,63 @@ def test_one_tap_sets_no_tempo() -> None:
     tapped = Tapped()
     tapped.taps([1.0], 0.0)
     assert tapped.silence_until(3.0)[-1].bpm == 0
+
+
+def struck(bpm: float, pattern: str, duration_s: float) -> np.ndarray:
+    """Half beats of a bar, again and again: K a kick with a bass note, s a snare, h a hi-hat, C a kick and a crash."""
+    rng, t = np.random.default_rng(0), np.arange(round(0.4 * SAMPLE_RATE)) / SAMPLE_RATE
+    kick = 0.8 * np.sin(2 * np.pi * np.cumsum(50 + 90 * np.exp(-t / 0.03)) / SAMPLE_RATE) * np.exp(-t / 0.1)
+    noise = rng.standard_normal(len(t))
+    snare = 0.4 * noise * np.exp(-t / 0.05) + 0.4 * np.sin(2 * np.pi * 190 * t) * np.exp(-t / 0.06)
+    hat = 0.3 * np.diff(noise, prepend=0) * np.exp(-t / 0.02)
+    sounds = {"K": kick, "s": snare, "h": hat, "C": kick + 0.5 * np.diff(noise, prepend=0) * np.exp(-t / 0.3)}
+    out = np.zeros(round((duration_s + 1) * SAMPLE_RATE))
+    for step, time_s in enumerate(np.arange(0, duration_s, 30 / bpm)):
+        if (sound := sounds.get(pattern[step % len(pattern)])) is not None:
+            at = round(float(time_s) * SAMPLE_RATE)
+            out[at : at + len(t)] += sound
+    return (0.5 * out[: round(duration_s * SAMPLE_RATE)]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("pattern", "beats_per_bar"), [("ChshKhsh", 4), ("K.h.h.", 3)])
+def test_bars_begin_where_they_begin(pattern: str, beats_per_bar: int) -> None:
+    bpm = 126.0
+    features = [f for f in hear(struck(bpm, pattern, 24.0)) if f.time_s > 12]
+    assert {f.beats_per_bar for f in features} == {beats_per_bar}
+    for before, now in itertools.pairwise(features):
+        assert (now.bar != before.bar) == (now.beat != before.beat and now.bar_beat == 0)
+        if now.beat != before.beat:
+            assert now.bar_beat == round(now.time_s * bpm / 60) % beats_per_bar
+
+
+def test_a_breakdown_without_drums_keeps_the_beat_and_silence_does_not() -> None:
+    bpm, t = 124.0, np.arange(40 * SAMPLE_RATE) / SAMPLE_RATE
+    drums = struck(bpm, "KhshKhsh", 40.0) * ((t < 15.5) | (t > 23.2))
+    pad = 0.06 * sum(np.sin(2 * np.pi * hz * t) for hz in (220.0, 277.0, 330.0))
+    sound = np.where(t < 30, drums + pad, 0).astype(np.float32)
+    features = Analyser().process(sound, 40.0)
+    for f in features:
+        if 8 < f.time_s < 30:
+            assert f.bpm == pytest.approx(bpm, rel=0.02)
+    held = [f for f in features if 15.5 < f.time_s < 30]
+    assert np.abs(lateness_s(held, bpm)).max() < 0.04
+    assert features[-1].bpm == 0
+
+
+def test_a_hop_takes_less_than_a_tenth_of_its_time_and_no_torch() -> None:
+    """In a process of its own, whose modules are those that the analysis needs."""
+    program = (
+        "import sys, time, numpy as np\n"
+        "from engine.audio.analysis import Analyser\n"
+        "analyser, hop = Analyser(), np.random.default_rng(0).uniform(-.1, .1, 512).astype(np.float32)\n"
+        "took = []\n"
+        "for number in range(400):\n"
+        "    started = time.process_time()\n"
+        "    analyser.process(hop, number * 512 / 44100)\n"
+        "    took.append(time.process_time() - started)\n"
+        "print(np.median(took), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    median_s, has_torch = done.stdout.split()
+    assert has_torch == "False"
+    assert float(median_s) < HOP_S / 10

@@ -1,0 +1,1 @@
+"""Teaches the beat network, and measures the tracker that it serves."""
