@@ -90,14 +90,16 @@ def load_net(folder: Path, name: str = NAME) -> AudioEncoderNet:
     """The trained networks, in evaluation mode; raises ModelError or MissingFileError."""
     tensors, record = weights.load(folder, name)
     net = AudioEncoderNet(_config(record, f"{folder / name}.json"))
+    tensors = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
     weights.load_into(net, tensors, str(folder / f"{name}.safetensors"))
     return net.eval()
 
 
 def save_net(net: AudioEncoderNet, folder: Path, record: Mapping[str, object], name: str = NAME) -> None:
-    """Write weights and record; to the record are added the sizes that `load_net` builds from."""
+    """Write weights, in float16, and record; to the record are added the sizes that `load_net` builds from."""
     config = asdict(net.encoder.config)
-    weights.save(folder, name, net.state_dict(), {"what": "pocket's audio encoder", "config": config, **record})
+    tensors = {key: value.half() if value.is_floating_point() else value for key, value in net.state_dict().items()}
+    weights.save(folder, name, tensors, {"what": "pocket's audio encoder", "config": config, **record})
 
 
 def _config(record: Mapping[str, object], source: str) -> EncoderConfig:

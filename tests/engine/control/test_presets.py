@@ -68,8 +68,10 @@ def test_a_dumped_preset_reads_back_as_the_same_look(name: str) -> None:
 
 
 def test_the_default_hears_nature_and_the_club() -> None:
-    heard = {rule.hear for rule in presets.to_state(presets.load("default")).rules}
-    assert {"rain", "thunder", "fire", "waves", "dance music", "kick drum", "bass line", "hi-hats", "voice"} <= heard
+    rules = presets.to_state(presets.load("default")).rules
+    heard = {rule.hear for rule in rules}
+    assert {"rain", "thunder", "fire", "waves", "dance music", "a kick drum", "a bass line", "a voice singing"} <= heard
+    assert {rule.follow for rule in rules if rule.follow} >= {Follow.BREAKDOWN, Follow.BUILD, Follow.DROP}
 
 
 def test_defaults_are_those_of_the_show_state() -> None:

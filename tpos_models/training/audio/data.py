@@ -141,10 +141,10 @@ def recorded_clips(folder: Path, held_out: Sequence[str] = ()) -> list[Clip]:
     ]
 
 
-def attribution(folder: Path) -> list[str]:
-    """The authors and licences in ATTRIBUTION.csv, one line a clip; empty where there is no such file."""
+def attribution(folder: Path, names: Sequence[str]) -> list[str]:
+    """The authors and licences of these clips in ATTRIBUTION.csv, a line each; empty where there is no such file."""
     table = folder / "ATTRIBUTION.csv"
     if not table.exists():
         return []
     with table.open(newline="") as rows:
-        return [", ".join(row.values()) for row in csv.DictReader(rows)]
+        return [", ".join(row.values()) for row in csv.DictReader(rows) if next(iter(row.values())) in names]

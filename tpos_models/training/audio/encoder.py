@@ -311,15 +311,16 @@ def train_audio_encoder(
     temporal = second.module
     temporal.load_state_dict(loop.run(second, runs / "time", recipes[1]))
     second.set_gate()
+    recorded = sorted({clip.group for clip in clips if clip.kind is Kind.LABELLED})
     record: dict[str, object] = {
         "steps": [recipe.steps for recipe in recipes],
         "seconds": round(time.monotonic() - started),
         "seed": recipes[0].seed,
-        "recordings": sorted({clip.group for clip in clips if clip.kind is Kind.LABELLED}),
+        "recordings": recorded,
         "corpus": sorted(
             {clip.group.split("/")[0] for clip in clips if clip.kind not in (Kind.LABELLED, Kind.SYNTHETIC)}
         ),
-        "attribution": attribution(heard.recordings) if heard.recordings else [],
+        "attribution": attribution(heard.recordings, recorded) if heard.recordings else [],
     }
     save_net(net, weights_folder, record)
     return net
