@@ -44,9 +44,12 @@ class AudioEncoderNet(nn.Module):
         self.map = TokenMap(config)
         self.log_scale = nn.Parameter(torch.tensor(math.log(16.0)))
         self.register_buffer("gate", torch.tensor([0.5, 0.1]))
+        self.register_buffer("phrases", torch.zeros(len(scene.CONDITIONS), config.size))
 
     gate: torch.Tensor
     """Likeness at which a phrase counts as heard, and the width of that border."""
+    phrases: torch.Tensor
+    """What the conditions are called (conditions, size), in the joint space; zeros until trained."""
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """For training: pictures (B, N, rows, frames) to last state, joint, strengths, and the scale of likeness."""
@@ -58,6 +61,11 @@ class AudioEncoderNet(nn.Module):
         joint = nn.functional.normalize(encoding.weighted.sum(1), dim=-1)
         return encoding.last, joint, self.strengths(encoding.weighted), self.log_scale.exp()
 
+    def resembled(self, joint: torch.Tensor) -> torch.Tensor:
+        """How far sounds (B, size) also resemble what each condition is called: (B, conditions), 0..1."""
+        border, width = self.gate
+        return ((joint @ self.phrases.T - border - width) / width).sigmoid()
+
     def strengths(self, weighted: torch.Tensor) -> torch.Tensor:
         """Outputs weighted by attention (B, N, size) to condition strengths (B, conditions), about 0..1."""
         return self.map(weighted.sum(1) * weighted.shape[-1] ** 0.5)
@@ -67,7 +75,8 @@ class TemporalPart(nn.Module):
     """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, size) of unit length, beta (B, N).
 
     Strengths below `floor` count as nothing heard, so that silence is the encoding of "" exactly; above, they grow from
-    0 to 1, what is half sure to three quarters: a picture shows a thing or it does not. Next to a stronger one they
+    0 to 1, what is half sure to three quarters: a picture shows a thing or it does not. Two readings must agree: what does
+    not resemble the condition's phrase, as a low tone in music is no foghorn, is not shown. Next to a stronger one they
     fade, to nothing below 0.4 of it, from 0.7 of it on not at all: such a rest is a sound that has just ended, or a
     doubt. They say what sounds, not how loud: that is `conditioning.magnitude`'s.
     """
@@ -78,12 +87,14 @@ class TemporalPart(nn.Module):
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         encoding = self.net.encoder.attend(features)
+        joint = nn.functional.normalize(encoding.weighted.sum(1), dim=-1)
         strengths = (self.net.strengths(encoding.weighted) - self.floor).clamp(0.0, 1 - self.floor) / (1 - self.floor)
+        strengths = strengths * self.net.resembled(joint)
         strengths = 1 - (1 - strengths) ** 2
         share = strengths / strengths.amax(-1, keepdim=True).clamp(min=1e-6)
         strengths = strengths * ((share - 0.4) / 0.3).clamp(0.0, 1.0)
         scenes = nn.functional.pad(strengths, (scene.CONDITION.start, scene.SCENE_SIZE - scene.CONDITION.stop))
-        return scene.to_tokens(scenes), nn.functional.normalize(encoding.weighted.sum(1), dim=-1), encoding.beta
+        return scene.to_tokens(scenes), joint, encoding.beta
 
 
 def load_net(folder: Path, name: str = NAME) -> AudioEncoderNet:

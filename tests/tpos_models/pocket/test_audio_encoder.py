@@ -77,9 +77,25 @@ def test_half_sure_is_shown_at_three_quarters_and_doubts_beside_it_are_not(
     said = torch.zeros(1, len(scene.CONDITIONS))
     said[0, :4] = torch.tensor([1.0, 0.5, 0.2, -0.1])
     monkeypatch.setattr(net, "strengths", lambda weighted: said)
+    monkeypatch.setattr(net, "resembled", lambda joint: torch.ones_like(said))
     tokens, _, _ = TemporalPart(net, floor=0.0)(torch.zeros(1, 5, net.encoder.config.size))
     shown = scene.from_tokens(tokens)[0, scene.CONDITION]
     torch.testing.assert_close(shown[:4], torch.tensor([1.0, 0.75, 0.0, 0.0]), rtol=0, atol=1e-5)
+
+
+def test_what_does_not_resemble_its_phrase_is_not_shown() -> None:
+    torch.manual_seed(0)
+    net = AudioEncoderNet()
+    with torch.no_grad():
+        net.map.linear2.bias.fill_(5.0)  # MAP alone would show everything
+        net.gate.copy_(torch.tensor([0.3, 0.02]))
+        features = torch.randn(1, 5, net.encoder.config.size)
+        _, joint, _ = TemporalPart(net)(features)
+        net.phrases[3], net.phrases[5] = joint[0], joint[0] * 0.2
+        tokens, _, _ = TemporalPart(net)(features)
+    shown = scene.from_tokens(tokens)[0, scene.CONDITION]
+    assert shown[3] == pytest.approx(1, abs=1e-4)
+    assert shown.sum() == pytest.approx(1, abs=1e-3)
 
 
 def test_the_answer_keeps_the_contract(net: AudioEncoderNet, bank: torch.Tensor) -> None:

@@ -82,7 +82,7 @@ class AudioEncoderStage:
         views = joint[: self._twice], joint[labels.shape[0] :]
         contrast = self_contrast(*views, labels[: self._twice])
         named = F.binary_cross_entropy_with_logits(logits, chances[twice], reduction="none").sum(1).mean()
-        loss = text_loss + 0.3 * named + 0.2 * contrast + 6 * mapping
+        loss = text_loss + 0.3 * named + 0.2 * contrast + 15 * mapping
         return {"loss": loss, "text": text_loss, "named": named, "self": contrast, "map": mapping}
 
     def sheet(self, path: Path) -> None:
@@ -158,12 +158,17 @@ class TemporalStage:
 
     @torch.no_grad()
     def set_gate(self) -> None:
-        """Learn from unseen scenes how alike a sound and its phrase are, and put the border below most of them."""
+        """Learn from unseen scenes how alike a sound and its phrase are, and put the border below most of them.
+
+        The conditions' phrases stay with the network.
+        """
         features, labels, _ = self._unseen
         _, joint, _, _ = self.net.eval().temporal(features)
         likeness = joint @ torch.stack([known[0] for known in self._phrases]).T
         own, foreign = likeness[labels > 0.6], likeness[labels == 0]
         low, high = foreign.quantile(0.97), own.quantile(0.3)
+        named = dict(zip(self.composer.bank, self._centres, strict=True))
+        self.net.phrases.copy_(torch.stack([named.get(name, self._centres[0] * 0) for name in scene.CONDITIONS]))
         self.net.gate.copy_(torch.stack([(low + high) / 2, ((high - low) / 6).clamp(min=0.03)]))
 
 
