@@ -75,10 +75,10 @@ class TemporalPart(nn.Module):
     """Features (B, N, size) to tokens (B, TOKENS, TOKEN_SIZE), joint (B, size) of unit length, beta (B, N).
 
     Strengths below `floor` count as nothing heard, so that silence is the encoding of "" exactly; above, they grow from
-    0 to 1, what is half sure to three quarters: a picture shows a thing or it does not. Two readings must agree: what does
-    not resemble the condition's phrase, as a low tone in music is no foghorn, is not shown. Next to a stronger one they
-    fade, to nothing below 0.4 of it, from 0.7 of it on not at all: such a rest is a sound that has just ended, or a
-    doubt. They say what sounds, not how loud: that is `conditioning.magnitude`'s.
+    0 to 1, what is half sure to three quarters: a picture shows a thing or it does not. Two readings must agree: what
+    does not resemble the condition's phrase, as a low tone in music is no foghorn, is not shown. Next to a stronger one
+    they fade, to nothing below 0.4 of it, from 0.7 of it on not at all: such a rest is a sound that has just ended, or
+    a doubt. They say what sounds, not how loud: that is `conditioning.magnitude`'s.
     """
 
     def __init__(self, net: AudioEncoderNet, floor: float = 0.08) -> None:
