@@ -47,7 +47,7 @@ def test_the_client_plays_a_running_show_and_hears_its_reports():
         while live.tally.first_frame_s is None:
             time.sleep(0.02)
         port = live.engine.osc.address[1]
-        client = start("osc_client.py", "--port", port, "--seconds", 3, "--prompt", "a lake under an aurora")
+        client = start("osc_client.py", "--port", port, "--seconds", 6, "--prompt", "a lake under an aurora")
         said.extend(client.communicate(timeout=60))
         ended.set()
 
