@@ -11,8 +11,9 @@ from engine.audio import HOP, HOP_S, SAMPLE_RATE
 from engine.audio.beats import BeatTracker, Tempo
 from engine.audio.gain import AutoGain, RoomLevel, decibels
 from engine.audio.history import History
-from engine.audio.sections import SectionTracker, Standing
+from engine.audio.sections import SectionTracker
 from engine.audio.spectrum import Bands, Onsets, Spectrum
+from engine.core.course import Course
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
 from tpos_models.audio.loudness import SILENCE_DB
 
@@ -84,9 +85,9 @@ class Analyser:
             tempo = self._beats.push(magnitudes, self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
         state = self._state(hop, lost)
         silent = state in (SoundState.SILENCE, SoundState.LOST)
-        standing = Standing()
+        course = Course()
         if self._sections is not None:
-            standing = self._sections.push(magnitudes, self._factor, time_s, tempo, silent)
+            course = self._sections.push(magnitudes, self._factor, time_s, tempo, silent)
         return AudioFeatures(
             time_s=time_s,
             loudness_db=decibels(power),
@@ -99,10 +100,7 @@ class Analyser:
             beat_phase=tempo.phase,
             beat=tempo.beat,
             state=state,
-            bar=tempo.bar,
-            bar_beat=tempo.bar_beat,
-            beats_per_bar=tempo.beats_per_bar,
-            **asdict(standing),
+            **asdict(course),
         )
 
     def _amplify(self, hop: np.ndarray, factor: float) -> np.ndarray:

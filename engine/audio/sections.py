@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from engine.audio.beats import Tempo
-from engine.core.course import Section
+from engine.core.course import Course, Section
 from tpos_models.sections.features import BANDS, TICK_HOPS, TICK_S, Comparison, band_powers, tick
 from tpos_models.sections.network import section_net
 
@@ -39,18 +38,6 @@ _LAG_S = 0.5
 _BARS_KEPT = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where the track stands; fields as in `AudioFeatures`."""
-
-    section: Section = Section.NONE
-    sections: int = 0
-    section_s: float = 0.0
-    breakdown: float = 0.0
-    build: float = 0.0
-    drop: float = 0.0
-
-
 class SectionTracker:
     """Follows one stream hop by hop; owned by the analysis thread.
 
@@ -69,14 +56,14 @@ class SectionTracker:
         self._beat = self._bar = 0
         self._section, self._sections, self._since_s = Section.NONE, 0, 0.0
 
-    def push(self, magnitudes: np.ndarray, factor: float, time_s: float, tempo: Tempo, silent: bool) -> Standing:
+    def push(self, magnitudes: np.ndarray, factor: float, time_s: float, tempo: Tempo, silent: bool) -> Course:
         """(513,) magnitudes of the hop that ends at `time_s`, gained by `factor`; silence has no sections."""
         if tempo.bar != self._bar:
             self._bar = tempo.bar
             self._downbeats_s.append(time_s)
         if silent:
             self._section = Section.NONE
-            return self._standing(time_s, tempo)
+            return self._course(time_s, tempo)
         self._powers[self._hops % TICK_HOPS] = band_powers(magnitudes) / max(factor, 1e-6) ** 2
         self._hops += 1
         if self._hops % TICK_HOPS == 0:
@@ -84,7 +71,7 @@ class SectionTracker:
         if tempo.bpm == 0 or tempo.beat != self._beat:
             self._beat = tempo.beat
             self._decide(time_s, tempo)
-        return self._standing(time_s, tempo)
+        return self._course(time_s, tempo)
 
     def _judge(self, time_s: float) -> None:
         """One tick through the network: for how many each section has been likely."""
@@ -113,9 +100,12 @@ class SectionTracker:
         self._section, self._sections = kind, self._sections + 1
         self._since_s = near if on_bar else noticed_s
 
-    def _standing(self, time_s: float, tempo: Tempo) -> Standing:
+    def _course(self, time_s: float, tempo: Tempo) -> Course:
         bars, section = max(0.0, time_s - self._since_s) / _bar_s(tempo), self._section
-        return Standing(
+        return Course(
+            bar=tempo.bar,
+            bar_beat=tempo.bar_beat,
+            beats_per_bar=tempo.beats_per_bar,
             section=section,
             sections=self._sections,
             section_s=self._since_s,

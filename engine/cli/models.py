@@ -54,6 +54,7 @@ def train(
     beatless: Annotated[list[Path] | None, typer.Option(help="For beats: recordings that have none.")] = None,
     steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
     corpus: Annotated[Path | None, typer.Option(help="For hearing: what `train corpus` wrote.")] = None,
+    music: Annotated[Path | None, typer.Option(help="For evaluate: held-out tracks, and renders with labels.")] = None,
     teachers: Annotated[Path | None, typer.Option(help="For corpus: a Python file of audio taggers.")] = None,
     hold_out: Annotated[
         list[str] | None, typer.Option(help="For hearing and beats: what begins so is not trained on.")
@@ -85,7 +86,7 @@ def train(
         several = "corpus, sections, beats and tpos take several"
         raise InputError(f"train {stage}: one --sounds FOLDER is accepted; {several}")
     elif stage == "evaluate":
-        numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None)
+        numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None, music)
     else:
         labelled = sounds[0] if sounds else None
         numbers = recipes.train(stage, runs, out or WEIGHTS, labelled, steps, hold_out or (), corpus)

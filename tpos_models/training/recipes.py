@@ -115,8 +115,8 @@ def train_beats(
     return read_record((out or SHIPPED) / "beats.json")
 
 
-def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, Any]:
-    """The numbers of the model card, from seeds and recordings held out of training."""
+def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None, music: Path | None = None) -> dict[str, Any]:
+    """The numbers of the model card, from seeds, recordings and music held out of training."""
     from tpos_models.pocket.audio_networks import load_net
     from tpos_models.pocket.codec import load_codec
     from tpos_models.pocket.denoiser import load_denoiser
@@ -136,7 +136,7 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None) -> dict[str, A
         **pictures.few_steps_fidelity(denoiser, codec.decoder, world),
         **pictures.conditions_shown(draw, world),
         **pictures.motion_error_ratio(draw, world),
-        **_evaluate_audio_encoder(load_net(weights), weights, text, sounds),
+        **_evaluate_audio_encoder(load_net(weights), weights, text, sounds, music),
         **evaluate_show(load(folder=weights), world),
         **evaluate_text(text),
     }
@@ -155,14 +155,15 @@ def _train_audio_encoder(runs: Path, weights: Path, heard: Heard, steps: int | N
 
 
 def _evaluate_audio_encoder(
-    net: AudioEncoderNet, weights: Path, text: TextSpace, sounds: Path | None
+    net: AudioEncoderNet, weights: Path, text: TextSpace, sounds: Path | None, music: Path | None = None
 ) -> dict[str, Any]:
     """The hearing rows; of `sounds` only the recordings that the network was not trained on."""
     from tpos_models.training.audio.encoder import joint_of
-    from tpos_models.training.audio.evaluation import evaluate_audio_encoder, never_trained_on
+    from tpos_models.training.audio.evaluation import evaluate_audio_encoder, evaluate_music, never_trained_on
 
     unheard = never_trained_on(read_record(weights / "hearing.json"), sounds) if sounds else []
-    return dict(evaluate_audio_encoder(net, joint_of(text), unheard))
+    numbers = evaluate_audio_encoder(net, joint_of(text), unheard)
+    return numbers | evaluate_music(net, joint_of(text), music) if music else numbers
 
 
 def _train_pictures(runs: Path, weights: Path, steps: int | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from tpos_models.audio.encoder import SegmentHalf
@@ -17,7 +18,9 @@ from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.pocket.text import PocketText
 from tpos_models.training.audio.encoder import joint_of
 from tpos_models.training.audio.evaluation import (
+    average_precision,
     condition_bank,
+    evaluate_music,
     listen,
     louder_steers_further,
     name_clip,
@@ -26,6 +29,7 @@ from tpos_models.training.audio.evaluation import (
     stream,
     strengths,
 )
+from tpos_models.training.music.piece import Piece
 
 SEED = 20_000
 
@@ -133,3 +137,25 @@ def test_spearman_is_rank_correlation() -> None:
     assert spearman(np.arange(5), np.array([1, 2, 3, 5, 40])) == pytest.approx(1)
     assert spearman(np.arange(5), -np.arange(5.0)) == pytest.approx(-1)
     assert spearman(np.arange(4), np.array([0, 0, 1, 1])) == pytest.approx(0.894, abs=1e-3)
+
+
+def test_average_precision_is_the_mean_precision_at_each_hit() -> None:
+    """The textbook's example (Manning et al., 2008, 8.4): hits at ranks 1, 3 and 5."""
+    scores, relevant = np.array([0.5, 0.9, 0.7, 0.8, 0.6]), np.array([1, 1, 1, 0, 0], bool)
+    assert average_precision(scores, relevant) == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+
+
+def test_held_out_music_is_named_and_its_instruments_ranked(net: AudioEncoderNet, tmp_path: Path) -> None:
+    rate, seconds = 44_100, 60.0
+    beat = synthesise("beat", 8.0, SEED)
+    soundfile.write(tmp_path / "track.wav", beat, rate)
+    hits = np.arange(0.0, seconds, 0.5).tolist()
+    kick = np.tile(synthesise("kick", 5.0, SEED), 12)
+    kick[kick.size // 2 :] *= 0  # half of it is silence, where nothing may be heard
+    soundfile.write(tmp_path / "render.wav", kick, rate)
+    notes = {"kick": [(at, at + 0.2, 1.0) for at in hits if at < seconds / 2 - 0.5]}
+    Piece("render", "techno", seconds, (4, 4), tuple(hits), (0.0,), (), notes).save(tmp_path / "render.json")
+    numbers = evaluate_music(net, joint_of(PocketText.load(WEIGHTS)), tmp_path)
+    assert numbers["music_excerpts"] == numbers["music_named"] == 1
+    assert numbers["music_as_nature"] == 0
+    assert numbers["kick"] == numbers["instruments_map"] > 0.8

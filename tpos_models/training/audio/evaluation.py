@@ -16,7 +16,7 @@ from tpos_models.pocket import scene
 from tpos_models.pocket.audio_encoder import PHRASES, SOUNDS, Recognition
 from tpos_models.pocket.audio_networks import AudioEncoderNet, TemporalPart
 from tpos_models.pocket.synth.sounds import synthesise
-from tpos_models.training.audio.corpus import played
+from tpos_models.training.audio.corpus import played, sounds_of
 from tpos_models.training.audio.data import SCORED_EVERY_S, WINDOW, Recording, recordings
 from tpos_models.training.audio.encoder import Joint
 from tpos_models.training.audio.labels import label_of, phrases
@@ -48,6 +48,7 @@ def evaluate_audio_encoder(
         "takeover_within_1_s": float(np.mean(np.array(takeovers) <= 1.0)),
         "magnitude_spearman_lowest": min(ranks.values()),
         "silence_weight": silence_weight(net, joint),
+        "under_a_beat": under_a_beat(net, joint, seeds),
     }
     if unheard:
         numbers |= {"recordings_named": named_recordings(net, joint, unheard), "recordings": len(unheard)}
@@ -171,6 +172,15 @@ def never_trained_on(record: Mapping[str, object], sounds: Path) -> list[Recordi
     return [recording for recording in recordings(sounds) if recording.name not in names]
 
 
+def evaluate_music(net: AudioEncoderNet, joint: Joint, folder: Path) -> dict[str, float]:
+    """The music rows of the table: of a folder's tracks how they are named, of its renders which instruments."""
+    found = [(samples, piece) for _, samples, piece in sounds_of(folder)]
+    tracks = [samples for samples, piece in found if piece is None]
+    renders = [(samples, piece) for samples, piece in found if piece is not None]
+    named = music_named(net, joint, tracks) if tracks else {}
+    return named | (instruments_heard(net, joint, renders) if renders else {})
+
+
 def excerpts(samples: np.ndarray, seconds: float = 20.0, most: int = 3) -> list[np.ndarray]:
     """Up to `most` stretches of a track, evenly over it; the whole of what is no longer than one."""
     length = round(seconds * WINDOW.sample_rate)
@@ -233,7 +243,7 @@ def instruments_heard(
         sure = (true[:, k] >= 1) | (true[:, k] <= 0)
         if (true[sure, k] >= 1).sum() >= OFTEN:
             scores[name] = average_precision(likely[sure, k], true[sure, k] >= 1)
-    return {"instruments_map": float(np.mean(list(scores.values()))), **scores}
+    return {"instruments_map": float(np.mean(list(scores.values()))) if scores else 0.0, **scores}
 
 
 def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:

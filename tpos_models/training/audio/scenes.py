@@ -48,7 +48,7 @@ class Batch:
 
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.19, Kind.LABELLED: 0.31, Kind.TAGGED: 0.14, Kind.MUSIC: 0.2, Kind.RENDERED: 0.16}
+EVEN: Shares = {Kind.SYNTHETIC: 0.2, Kind.LABELLED: 0.27, Kind.TAGGED: 0.15, Kind.MUSIC: 0.2, Kind.RENDERED: 0.18}
 
 MUSICAL = (Kind.MUSIC, Kind.RENDERED)
 
