@@ -39,9 +39,9 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
 
 
 class Texture:
-    """A linear, edge-clamped RGBA8 texture of fixed size."""
+    """A linear, edge-clamped RGBA texture of fixed size: of bytes, or where `floating` of 32-bit floats."""
 
-    def __init__(self, size: Size, pixels: np.ndarray | None = None) -> None:
+    def __init__(self, size: Size, pixels: np.ndarray | None = None, floating: bool = False) -> None:
         self.size = size
         self._id = gl.GLuint()
         gl.glGenTextures(1, self._id)
@@ -54,18 +54,20 @@ class Texture:
             (gl.GL_TEXTURE_MAX_LEVEL, 0),
         ):
             gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
-        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_RGBA8, *size, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, None)
+        inner = gl.GL_RGBA32F if floating else gl.GL_RGBA8
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, inner, *size, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, None)
         if pixels is not None:
             self.upload(pixels)
 
     def upload(self, pixels: np.ndarray) -> None:
-        """Replace the picture by uint8 (height, width, 1, 3 or 4), one being red; row 0 is texture row 0."""
+        """Replace the picture by uint8 or float32 (height, width, 1, 3 or 4), one being red; row 0 is texture row 0."""
         height, width, channels = pixels.shape
         data = np.ascontiguousarray(pixels)
         layout = {1: gl.GL_RED, 3: gl.GL_RGB, 4: gl.GL_RGBA}[channels]
         gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
-        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, gl.GL_UNSIGNED_BYTE, _pointer(data))
+        kind = gl.GL_FLOAT if data.dtype == np.float32 else gl.GL_UNSIGNED_BYTE
+        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, kind, _pointer(data))
 
     def upload_from(self, buffer: UploadBuffer) -> None:
         """Replace the picture by a buffer's, of the same size; returns before it is copied."""
@@ -92,8 +94,8 @@ class Texture:
 class Target:
     """A texture that can be drawn into."""
 
-    def __init__(self, size: Size) -> None:
-        self.texture = Texture(size)
+    def __init__(self, size: Size, floating: bool = False) -> None:
+        self.texture = Texture(size, floating=floating)
         self._id = gl.GLuint()
         gl.glGenFramebuffers(1, self._id)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._id)
@@ -216,6 +218,11 @@ class Canvas:
         """One triangle over the whole viewport."""
         gl.glBindVertexArray(self._vertices)
         gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
+
+    def quad(self) -> None:
+        """Two triangles whose four corners are the viewport's, unless the shader moves them."""
+        gl.glBindVertexArray(self._vertices)
+        gl.glDrawArrays(gl.GL_TRIANGLE_STRIP, 0, 4)
 
 
 def use_screen(size: Size) -> None:
