@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.core.course import Course, Follow
 from engine.core.effects import NO_EFFECTS, EffectAmounts
+from engine.core.isf import IsfLayer
 from engine.core.parameters import Curve, Parameter
 from engine.core.sound_shape import STILLNESS, SoundShape
 from engine.core.stems import Stem
@@ -277,6 +278,7 @@ class ShowState:
     """When the operator tapped the beat, oldest first: two or more set the tempo, until a tempo is set."""
     shader: ShaderAmounts = ShaderAmounts()
     effects: EffectAmounts = NO_EFFECTS
+    isf: tuple[IsfLayer, ...] = ()
     flash_limiter: Annotated[
         bool, Parameter("At most three flashes a second over large areas (WCAG 2.3.1).", group="stage", cue=False)
     ] = True

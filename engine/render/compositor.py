@@ -151,7 +151,7 @@ class Compositor:
                 bloom.draw(between.moment.texture, self._look, between.mask)
                 self._stages.lit = self._effects.draw(bloom.target, latched, state, now_s, dt_s, output)
             self._release(self._stages, state, now_s, dt_s, output)
-        return Redrawn(latched.time_s or now_s, self._stages is not None)
+        return Redrawn(latched.time_s or now_s, self._stages is not None, *self._effects.refused())
 
     def _interpolate(self, now_s: float, dt_s: float) -> None:
         if self._newest is not None and self._newest is not self._taken:

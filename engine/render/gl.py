@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import numpy as np
 from pyglet import gl
-from pyglet.graphics.shader import Shader, ShaderProgram
+from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 
 Size = tuple[int, int]
 Rect = tuple[int, int, int, int]
@@ -26,6 +26,26 @@ def program(vertex: str, *fragments: str) -> ShaderProgram:
         for name, stage in [(vertex, "vertex"), *((name, "fragment") for name in fragments)]
     ]
     return ShaderProgram(*stages)
+
+
+class GlslError(ValueError):
+    """What the driver says of a text that it does not compile or link."""
+
+
+def shader(text: str, stage: str) -> Shader:
+    """One stage, "vertex" or "fragment", of a program. Raises GlslError."""
+    try:
+        return Shader(text, stage)  # type: ignore[arg-type]
+    except ShaderException as error:
+        raise GlslError(str(error).rpartition("shader: \n")[2]) from None  # behind the whole text
+
+
+def linked(*stages: Shader) -> ShaderProgram:
+    """A program of these stages. Raises GlslError."""
+    try:
+        return ShaderProgram(*stages)
+    except ShaderException as error:
+        raise GlslError(str(error)) from None
 
 
 def shrunk(size: Size, longest_px: int) -> Size:
@@ -231,9 +251,9 @@ def use_screen(size: Size) -> None:
     gl.glViewport(0, 0, *size)
 
 
-def clear() -> None:
-    """Exact black, opaque."""
-    gl.glClearColor(0.0, 0.0, 0.0, 1.0)
+def clear(opaque: bool = True) -> None:
+    """Exact black, or nothing at all."""
+    gl.glClearColor(0.0, 0.0, 0.0, float(opaque))
     gl.glClear(gl.GL_COLOR_BUFFER_BIT)
 
 

@@ -7,15 +7,17 @@ what it is printed on, and the lamp it is seen by.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from pyglet.graphics.shader import ShaderProgram
 
 from engine.core.effects import NO_EFFECTS, EffectAmounts, Mirror
+from engine.core.isf import IsfFile
 from engine.core.messages import AudioFeatures, ShowState
 from engine.render import gl
 from engine.render.audio_reactive import colour_matrix
+from engine.render.effects.isf import Step, UserEffects
 from engine.render.effects.motion import Motion, Moved
 
 FINEST_PX = 1024
@@ -31,9 +33,6 @@ _FOLDS = {Mirror.LEFT: (1, 0), Mirror.RIGHT: (1, 0), Mirror.TOP: (0, 1), Mirror.
 _FILES = {"lift": ("effects/lift.frag", "enlarge.frag"), "copy": ("copy.frag",)}
 """Of the steps whose shader is not the file of their name."""
 
-Step = Callable[[gl.Texture, gl.Target], None]
-"""Draws one effect of a texture into all of a target of the chain's size."""
-
 
 def fine(picture: gl.Size, output: gl.Size) -> gl.Size:
     """The size to draw effects at, for a model's picture that covers an output."""
@@ -48,6 +47,7 @@ class Effects:
         self._canvas = canvas
         self._programs: dict[str, tuple[ShaderProgram, frozenset[str]]] = {}
         """Each with the names of its uniforms."""
+        self._own = UserEffects(canvas)
         self._motion = Motion()
         self._targets: list[gl.Target] = []
         """The last is what is shown, the one before what is drawn for it, the others are on the way there."""
@@ -57,10 +57,12 @@ class Effects:
         self, lit: gl.Target, features: AudioFeatures, state: ShowState, now_s: float, dt_s: float, output: gl.Size
     ) -> gl.Target:
         """What is to be shown of `lit`: itself with no effect on, else a target that `show` makes the shown one."""
-        steps = [] if state.effects == NO_EFFECTS else list(self._steps(state.effects, features, now_s, dt_s))
+        is_plain = state.effects == NO_EFFECTS and state.isf == ()
+        steps = [] if is_plain else list(self._steps(state, features, now_s, dt_s))
         if not steps:
             self._motion = Motion()
             self._forget_trails()
+            self._own.follow(state.isf)
             return lit
         size = fine(lit.size, output)
         self._resize(size)
@@ -72,6 +74,10 @@ class Effects:
             step(picture, into)
             picture = into.texture
         return into
+
+    def refused(self) -> tuple[str, IsfFile | None]:
+        """As `UserEffects.refused`."""
+        return self._own.refused()
 
     def show(self) -> gl.Target:
         """What was drawn is shown, and what was shown is drawn into next."""
@@ -106,8 +112,8 @@ class Effects:
 
         return draw
 
-    def _steps(self, amounts: EffectAmounts, features: AudioFeatures, now_s: float, dt_s: float) -> Iterator[Step]:
-        moved = self._motion.step(features, dt_s)
+    def _steps(self, state: ShowState, features: AudioFeatures, now_s: float, dt_s: float) -> Iterator[Step]:
+        amounts, moved = state.effects, self._motion.step(features, dt_s)
         turn = 2.0 * math.pi / TURN_BEATS * moved.beats
         if amounts.mirror is not Mirror.OFF:
             side = 1.0 if amounts.mirror in (Mirror.RIGHT, Mirror.BOTTOM) else -1.0
@@ -118,6 +124,7 @@ class Effects:
             eager = CHROMATIC_AT_REST + (1.0 - CHROMATIC_AT_REST) * moved.hit
             yield self._step("chromatic", shift=CHROMATIC * amounts.chromatic * eager)
         yield from self._trail(amounts, moved)
+        yield from self._own.steps(state.isf, features, dt_s, self._step)
         if amounts.hue > 0.0 or amounts.hue_turn != 0.0:
             matrix = colour_matrix(2.0 * math.pi * amounts.hue + amounts.hue_turn * turn, 1.0)
             yield self._step("hue", turned=tuple(matrix.T.ravel().tolist()))
