@@ -62,6 +62,7 @@ def test_a_recorded_set_plays_its_effects_again_with_what_was_set(tmp_path: Path
         operator.start()
         summary = live.run(ended)
         operator.join()
+    assert live.show.state.isf[0].file.source == LEVEL % "level", "the state says what plays"
     effect.unlink()
     assert any(f"{effect}, line 2: " in line and "wrong" in line for line in seen)
     folder = Path(summary.recordings[0].path)

@@ -198,13 +198,14 @@ class Watched:
 
 def test_an_edited_effect_is_taken_in_and_keeps_what_was_set(user_folder, preset):
     watched = Watched(preset)
-    before = send(watched.show.state, "/tpos/isf/my_rings/amount", 0.9)
+    before = send(send(watched.show.state, "/tpos/isf/my_rings/amount", 0.9), "/tpos/isf/my_rings/ink", 0, 0, 1)
     watched.show.put({"isf": before.isf})
     narrower = [{**one, "MAX": 1.0} if one["NAME"] == "amount" else one for one in INPUTS[:3]]
     state = watched.saved(write(user_folder, narrower))
     assert values(state) == {"amount": (0.9,), "mode": (9.0,), "on": (1.0,), "mix": (0.8,)}
+    assert values(watched.saved(write(user_folder)))["ink"] == (1.0, 0.0, 0.0, 1.0), "forgotten with its input"
     assert state.isf[0].file.digest != before.isf[0].file.digest
-    assert watched.show.looks.library["rings"].isf[0].file == state.isf[0].file
+    assert watched.show.looks.library["rings"].isf[0].file == watched.show.state.isf[0].file
     assert watched.troubles == []
 
 
