@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+from PIL import Image
 
 from engine.control.schema import near
 from engine.core.isf import Input, IsfFile, IsfLayer, Values
@@ -27,9 +30,9 @@ def read(path: Path) -> IsfFile:
     header = read_header(source, str(path))
     beside = path.with_suffix(".vs")
     vertex = _text(beside) if beside.is_file() else ""
-    images = tuple((name, _bytes(path.parent / file)) for name, file in header.imported)
+    images = tuple((name, _picture(path, name, path.parent / file)) for name, file in header.imported)
     digest = hashlib.sha256(repr((source, vertex, images)).encode()).hexdigest()[:16]
-    name = re.sub(r"[^\w.-]+", "_", path.stem)
+    name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII)
     return IsfFile(name, str(path), digest, header, source, vertex, images)
 
 
@@ -99,6 +102,16 @@ def with_inputs(state: ShowState, values: Mapping[str, Values]) -> ShowState:
 def reloaded(layers: tuple[IsfLayer, ...], file: IsfFile) -> tuple[IsfLayer, ...]:
     """The layers with the newest version of a file."""
     return tuple(layer.of(file) if layer.file.path == file.path else layer for layer in layers)
+
+
+def _picture(effect: Path, name: str, path: Path) -> bytes:
+    """A picture's file; nothing else is read, since a session's log keeps it."""
+    content = _bytes(path)
+    try:
+        Image.open(io.BytesIO(content)).verify()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PresetError(f"{effect}: IMPORTED {name}, {path}: no picture; accepted: PNG, JPEG and the like") from error
+    return content
 
 
 def _text(path: Path) -> str:

@@ -79,6 +79,7 @@ class AudioFeatures(Course):
     stems: tuple[tuple[str, AudioFeatures], ...] = ()
     """Those of each stem, by name, in the same hop."""
     shape: SoundShape = field(default=STILLNESS, compare=False, repr=False)
+    """Its newest samples and their spectrum, to be drawn."""
 
     @property
     def pulse(self) -> float:

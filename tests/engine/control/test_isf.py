@@ -203,9 +203,9 @@ def test_an_edited_effect_is_taken_in_and_keeps_what_was_set(user_folder, preset
     narrower = [{**one, "MAX": 1.0} if one["NAME"] == "amount" else one for one in INPUTS[:3]]
     state = watched.saved(write(user_folder, narrower))
     assert values(state) == {"amount": (0.9,), "mode": (9.0,), "on": (1.0,), "mix": (0.8,)}
+    assert watched.show.looks.library["rings"].isf[0].file == state.isf[0].file
     assert values(watched.saved(write(user_folder)))["ink"] == (1.0, 0.0, 0.0, 1.0), "forgotten with its input"
     assert state.isf[0].file.digest != before.isf[0].file.digest
-    assert watched.show.looks.library["rings"].isf[0].file == watched.show.state.isf[0].file
     assert watched.troubles == []
 
 

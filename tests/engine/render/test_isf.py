@@ -276,21 +276,25 @@ def test_an_error_in_the_vertex_shader_names_its_own_file_and_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "no such file"), (b"no picture", "own.fs: IMPORTED p is no picture")]
+    ("content", "words"), [(None, "no such file"), (b"no picture", "p.png: no picture; accepted: PNG")]
 )
 def test_an_imported_picture_that_is_none_is_refused(tmp_path, content, words):
     if content is not None:
         (tmp_path / "p.png").write_bytes(content)
-    path = write(tmp_path, '/*{ "IMPORTED": {"p": {"PATH": "p.png"}} }*/\n' + DONE)
+    with pytest.raises(InputError) as error:
+        isf_files.read(write(tmp_path, '/*{ "IMPORTED": {"p": {"PATH": "p.png"}} }*/\n' + DONE))
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_imported_picture_that_is_cut_short_is_refused_where_it_is_drawn(tmp_path):
+    whole = tmp_path / "p.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).save(whole)
+    file = isf_files.read(write(tmp_path, '/*{ "IMPORTED": {"p": {"PATH": "p.png"}} }*/\n' + DONE))
+    layer = IsfLayer(replace(file, images=(("p", whole.read_bytes()[:900]),)))
     renderer = Renderer(CONTEXT, (16, 16))
     renderer.show(frame(flat(9, 16, 16)))
-    try:
-        layer = IsfLayer(isf_files.read(path))
-        said = renderer.redraw(lambda: SILENCE, replace(STILL, isf=(layer,)), 0.0).trouble
-    except InputError as error:
-        said = str(error)
-    assert words in said
-    assert "\n" not in said
+    assert "IMPORTED p is no picture" in renderer.redraw(lambda: SILENCE, replace(STILL, isf=(layer,)), 0.0).trouble
 
 
 def test_of_a_broken_edit_the_last_good_version_goes_on(tmp_path):
