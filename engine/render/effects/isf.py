@@ -206,7 +206,8 @@ class UserEffects:
             try:
                 self._playing[file.name] = Isf(file, self._canvas)
             except PresetError as error:
-                self._refused = str(error), old.file if old is not None else None
+                said, instead = self._refused
+                self._refused = "; ".join(filter(None, (said, str(error)))), old.file if old is not None else instead
                 continue
             if old is not None:
                 old.delete()

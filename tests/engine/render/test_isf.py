@@ -266,6 +266,16 @@ def test_what_is_broken_is_refused_in_a_line_and_the_show_goes_on(tmp_path, text
     assert "\n" not in said
 
 
+def test_of_two_that_are_broken_both_are_said_in_one_line(tmp_path):
+    renderer = Renderer(CONTEXT, (16, 16))
+    renderer.show(frame(flat(9, 16, 16)))
+    broken = tuple(effect(tmp_path, "void main() { wrong; }", name=name) for name in ("one", "other"))
+    said = renderer.redraw(lambda: SILENCE, replace(STILL, isf=broken), 0.0).trouble
+    assert "one.fs, line 2" in said
+    assert "other.fs, line 2" in said
+    assert "\n" not in said
+
+
 def test_an_error_in_the_vertex_shader_names_its_own_file_and_line(tmp_path):
     path = write(tmp_path, "/*{}*/\n" + DONE, "void main() {\n    isf_vertShaderInit();\n    nothing();\n}\n")
     renderer = Renderer(CONTEXT, (16, 16))
