@@ -32,7 +32,7 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("page", PAGES)
 def test_presets_in_it_are_valid(page):
     for preset in re.findall(r"```toml\n(.*?)```", PAGES[page], re.DOTALL):
-        parse(preset, page)
+        parse(preset, page, folder=ROOT / "examples")
 
 
 @pytest.mark.parametrize("line", COMMANDS)

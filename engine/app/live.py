@@ -129,7 +129,8 @@ class Live:
             stack.callback(self.words.close)
             stack.enter_context(self.engine)
             stack.callback(self.recording.stop)
-            stack.enter_context(PresetWatcher(self.show.edit, self.notices.post, self.show.looks.current))
+            show, post = self.show, self.notices.post
+            stack.enter_context(PresetWatcher(show.edit, post, show.looks.current, lambda: show.isf, show.reload))
             gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, lambda: self._over(stopping))
             self.recording.sound()
         if self._refused is not None:
@@ -146,6 +147,10 @@ class Live:
             self.recording.follow(state)
         features, hud = self.engine.capture.latest, self._hud(state, now_s)
         redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
+        if redrawn.trouble:
+            self.notices.trouble(f"{redrawn.trouble}; the running look stays")
+        if redrawn.instead:
+            self.show.reload(redrawn.instead)
         if self.recording.due(redrawn.shaped_s) or self.snapshots.wanted:
             self._read_back(redrawn.shaped_s)
         self.recording.sound()

@@ -35,7 +35,7 @@ from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_model
 from engine.inference.plan import choose_plan
 from engine.outputs.registry import FILM_PX
-from engine.outputs.screens import Screen, open_headless
+from engine.outputs.screens import Screen, open_headless, refuse
 from engine.recording.session import Session
 from engine.recording.start_picture import starting_picture
 from engine.render.picture import Size
@@ -188,7 +188,11 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
 
 
 def render_session(session: Session, film: FilmOptions, options: ModelOptions, progress: Progress) -> dict[str, Any]:
-    """`tpos sessions export`: a recorded set re-rendered from its sound and its control log."""
+    """`tpos sessions export`: a recorded set re-rendered from its sound and its control log.
+
+    Users' effects are those of the log, whatever their files are now; where one cannot be drawn, as on other drivers,
+    that is said, and the film goes on without.
+    """
     samples, rate = session.sound()
     stems = session.stems(len(samples))
     main, every = samples.shape[1], samples.shape[1] + stems.shape[1]
@@ -198,7 +202,8 @@ def render_session(session: Session, film: FilmOptions, options: ModelOptions, p
     options = options.over(session.record.options or {"model": session.record.model or None})
     show = _open_show(options, session.picture(), stems.shape[1])
     film = replace(film, size=film.size or session.record.size)
-    return _to_file(show, sound, intake.channels, session.state_at, film, len(samples) / rate, progress)
+    seconds = len(samples) / rate
+    return _to_file(show, sound, intake.channels, session.state_at, film, seconds, progress, _say)
 
 
 def open_film_model(options: ModelOptions) -> Model:
@@ -213,6 +218,10 @@ def _open_show(options: ModelOptions, picture: np.ndarray | None, beside: int) -
     return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0, beside)
 
 
+def _say(trouble: str) -> None:
+    console.notify(f"tpos: {trouble}")
+
+
 def _to_file(
     show: OfflineShow,
     sound: Iterator[np.ndarray],
@@ -221,9 +230,10 @@ def _to_file(
     film: FilmOptions,
     length_s: float,
     progress: Progress,
+    refused: Callable[[str], object] = refuse,
 ) -> dict[str, Any]:
     with (
-        open_headless(film.size or FILM_PX) as screen,
+        open_headless(film.size or FILM_PX, refused) as screen,
         VideoWriter(film.output, screen.film_size, film.fps, SAMPLE_RATE, channels) as video,
         ended_by_signals() as stopping,
     ):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from engine.control import presets
+from engine.control import isf_files, presets
 from engine.control.arguments import natural
 from engine.control.changes import parse_prompts
 from engine.control.parameters import PARAMETERS
@@ -134,6 +134,10 @@ class LookOptions(ModelOptions):
         list[str] | None,
         typer.Option(help="Where a preset's stem lies on this input, NAME=CHANNELS: drums=3,4; may be repeated."),
     ] = None
+    isf: Annotated[
+        list[str] | None,
+        typer.Option(help="An effect of your own in ISF, a .fs file, in place of the preset's; may be repeated."),
+    ] = None
     settings: Annotated[Mapping[str, Any], SETTINGS] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -168,6 +172,8 @@ class LookOptions(ModelOptions):
             changes["loras"] = self._strengths(show.state)
         if self.prompt is not None:
             changes["prompts"] = parse_prompts(self.prompt)
+        if self.isf:
+            changes["isf"] = isf_files.layers((isf_files.read(Path(file).expanduser()) for file in self.isf), "--isf")
         show.put(changes)
         return show, troubles
 

@@ -15,6 +15,7 @@ from engine.audio.sections import SectionTracker
 from engine.audio.spectrum import Bands, Onsets, Spectrum
 from engine.core.course import Course
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
+from engine.core.sound_shape import SoundShape
 from tpos_models.audio.loudness import SILENCE_DB
 
 DEFAULT = ShowState()
@@ -100,6 +101,7 @@ class Analyser:
             beat_phase=tempo.phase,
             beat=tempo.beat,
             state=state,
+            shape=SoundShape(self._spectrum.samples, magnitudes),
             **asdict(course),
         )
 

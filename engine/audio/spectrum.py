@@ -16,17 +16,17 @@ _MEMORY = round(1.2 / HOP_S)
 
 
 class Spectrum:
-    """Magnitudes of the newest 1024 samples, Hann window; owns its buffers, returns views of them."""
+    """Magnitudes of the newest 1024 samples, Hann window."""
 
     def __init__(self) -> None:
         self._window = np.hanning(N_FFT + 1)[:-1].astype(np.float32) * np.float32(2 / N_FFT)
-        self._samples = np.zeros(N_FFT, np.float32)
+        self.samples = np.zeros(N_FFT, np.float32)
+        """The newest, another array after every `push`."""
 
     def push(self, hop: np.ndarray) -> np.ndarray:
         """HOP new samples in, (513,) magnitudes out; a full-scale sine peaks at 0.5."""
-        self._samples[:HOP] = self._samples[HOP:]
-        self._samples[HOP:] = hop
-        return np.abs(np.fft.rfft(self._samples * self._window))
+        self.samples = np.concatenate([self.samples[HOP:], hop])
+        return np.abs(np.fft.rfft(self.samples * self._window))
 
 
 class Bands:

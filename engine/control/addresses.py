@@ -15,9 +15,10 @@ from engine.control import changes
 from engine.control.arguments import Argument, CommandError, controlled
 from engine.control.changes import Change
 from engine.control.parameters import PARAMETERS
-from engine.control.presets import MAX_PROMPTS
+from engine.control.preset_keys import MAX_PROMPTS
 from engine.control.queue import Command, Sender
 from engine.control.schema import near
+from engine.core.isf_header import UNBOUNDED
 from engine.core.messages import MAX_FADE_S, MAX_LORA
 from engine.core.parameters import Kind, Parameter, Value
 
@@ -72,6 +73,20 @@ _ROWS = (
         "Strength of LoRA N, 1..16, counted as they were loaded; 0 is the plain model.",
         "loras",
         changes.lora,
+    ),
+    Address(
+        f"{changes.ISF}NAME/INPUT",
+        (
+            Argument("value", Kind.FLOAT, -UNBOUNDED, UNBOUNDED, optional=True),
+            *(
+                Argument(n, Kind.FLOAT, -UNBOUNDED, UNBOUNDED, True, unset)
+                for n, unset in (("y", 0.0), ("z", 0.0), ("w", 1.0))
+            ),
+        ),
+        "An input of the effect in ISF of the file NAME: a number, x y of a point2D, red green blue alpha of a color, "
+        "none for an event. INPUT `mix`, 0..1, is how much of it is seen.",
+        "isf",
+        changes.isf,
     ),
     Address(
         "/tpos/preset",
@@ -141,6 +156,8 @@ def parse(
 
 def find(address: str) -> tuple[Address, int]:
     """The table's row for an address, and its N (0 where it has none). Raises CommandError with near spellings."""
+    if address.startswith(changes.ISF) and address.count("/") == 4:
+        return _EXACT[f"{changes.ISF}NAME/INPUT"]
     if address not in _EXACT:
         raise CommandError(address[:100], "unknown address", _near_addresses(address[:100]))
     return _EXACT[address]

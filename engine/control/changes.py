@@ -9,14 +9,19 @@ from typing import Any
 
 from engine.control import presets
 from engine.control.arguments import CommandError
+from engine.control.isf_files import with_inputs
 from engine.control.parameters import from_control, value_of, with_loras, with_values
-from engine.control.presets import MAX_PROMPTS, Preset
+from engine.control.preset_keys import MAX_PROMPTS
+from engine.control.presets import Preset
+from engine.core.isf import InputKind
+from engine.core.isf_header import MIX
 from engine.core.messages import Prompt, ShowState
 from engine.core.parameters import Kind, Parameter
 
 TAP_GAP_S = (0.2, 2.0)
 """Taps closer or further apart than this begin to count anew."""
 TAPS = 8
+ISF = "/tpos/isf/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,12 @@ class Looks:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A command's arguments, the N of its address (0 where it has none), and when it came, on the show's clock."""
+    """A command's arguments, the N of its address (0 where it has none), when it came (show's clock), its address."""
 
     args: tuple[Any, ...]
     n: int = 0
     time_s: float = 0.0
+    address: str = ""
 
 
 Change = Callable[[ShowState, Looks, Given], ShowState]
@@ -99,6 +105,26 @@ def lora(state: ShowState, looks: Looks, given: Given) -> ShowState:
             f"/tpos/lora/{given.n}/strength", f"there is no LoRA {given.n}", loaded or "none: --lora FILE loads one"
         )
     return with_loras(state, {state.loras[given.n - 1].name: given.args[0]})
+
+
+def isf(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """An input of a user's effect, or `mix`; an event without a value happens once."""
+    name, _, one = given.address.removeprefix(ISF).partition("/")
+    layers = {layer.file.name: layer for layer in state.isf}
+    if name not in layers:
+        accepted = ", ".join(layers) or "none: --isf FILE or a preset with [[isf]] brings one"
+        raise CommandError(given.address, f"no effect in ISF is called {name!r:.60}", accepted)
+    known, first = layers[name].file.header.values, given.args[0]
+    if one == MIX:
+        return with_inputs(state, {f"{name}.{MIX}": (min(max(1.0 if first is None else first, 0.0), 1.0),)})
+    if one not in known:
+        raise CommandError(given.address, f"{name} has no input {one!r:.60}", ", ".join([MIX, *known]))
+    if known[one].kind is InputKind.EVENT:
+        count = layers[name].value(known[one])[0]
+        return with_inputs(state, {f"{name}.{one}": (count + (first is None or first >= 0.5),)})
+    if first is None:
+        raise CommandError(given.address, "0 arguments", known[one].accepted)
+    return with_inputs(state, {f"{name}.{one}": known[one].take(given.args[: known[one].kind.numbers])})
 
 
 def _with_prompt(state: ShowState, n: int, **change: Any) -> ShowState:

@@ -1,12 +1,14 @@
-"""Hot reload: preset files that changed, read again once they have stopped changing."""
+"""Hot reload: files of presets and of their effects that changed, read again once they have stopped changing."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from engine.control import isf_files
 from engine.control.presets import Preset, available, read
+from engine.core.isf import IsfFile
 from tpos_models.errors import InputError
 
 PERIOD_S = 0.5
@@ -16,17 +18,22 @@ Signature = tuple[int, int] | None
 
 
 class PresetWatcher:
-    """Watches every available preset, and `running` where it came from elsewhere, from a thread of its own.
+    """Watches every available preset, `running` where it came from elsewhere, and effects, from a thread of its own.
 
     A file must look the same at two polls in a row before it is read, since editors write in two steps. A good edit
-    goes to `changed` (`Show.edit`), a broken one to `trouble` as one line, once; a file that vanishes is waited for.
-    Also a context manager.
+    goes to `changed` (`Show.edit`), that of an effect which `isf` names to `reload` (`Show.isf`, `Show.reload`), a
+    broken one to `trouble` as one line, once; a file that vanishes is waited for. Also a context manager.
     """
 
     def __init__(
-        self, changed: Callable[[Preset], object], trouble: Callable[[str], object], running: Preset | None = None
+        self,
+        changed: Callable[[Preset], object],
+        trouble: Callable[[str], object],
+        running: Preset | None = None,
+        isf: Callable[[], Iterable[IsfFile]] = tuple,
+        reload: Callable[[IsfFile], object] = id,
     ) -> None:
-        self._changed, self._trouble = changed, trouble
+        self._changed, self._trouble, self._isf, self._reload = changed, trouble, isf, reload
         self._own = {running.name: running.path} if running and running.path else {}
         self._read = self._pending = self._look()
         self._stop = threading.Event()
@@ -61,13 +68,19 @@ class PresetWatcher:
 
     def _take(self, path: Path) -> None:
         try:
-            self._changed(read(path))
+            if path in self._presets():
+                self._changed(read(path))
+            for name in {file.path for file in self._isf() if path in isf_files.parts(file)}:
+                self._reload(isf_files.read(Path(name)))
         except InputError as error:
             self._trouble(f"{error}; the running look stays")
 
+    def _presets(self) -> tuple[Path, ...]:
+        return tuple({**available(), **self._own}.values())
+
     def _look(self) -> dict[Path, Signature]:
-        paths: dict[str, Path] = {**available(), **self._own}
-        return {path: _signature(path) for path in paths.values()}
+        effects = [part for file in self._isf() for part in isf_files.parts(file)]
+        return {path: _signature(path) for path in (*self._presets(), *effects)}
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):

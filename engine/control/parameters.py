@@ -31,7 +31,7 @@ def with_values(state: ShowState, values: Mapping[str, Any]) -> ShowState:
     for name, value in values.items():
         outer, _, inner = name.partition(".")
         if inner:
-            nested.setdefault(outer, {})[inner] = value
+            nested.setdefault(outer, {})[inner] = _typed(name, value)
         else:
             plain[name] = _typed(name, value)
     changed = {outer: replace(getattr(state, outer), **inner) for outer, inner in nested.items()}
@@ -48,7 +48,7 @@ def with_loras(state: ShowState, strengths: Mapping[str, float]) -> ShowState:
 def _typed(name: str, value: Any) -> Any:
     """Text that is one of a few words becomes the field's own enum."""
     choice = PARAMETERS[name].choices if name in PARAMETERS else ()
-    return type(getattr(ShowState(), name))(value) if choice else value
+    return type(value_of(ShowState(), name))(value) if choice else value
 
 
 def from_control(parameter: Parameter, value: Any) -> Any:

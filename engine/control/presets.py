@@ -8,148 +8,38 @@ the operator's own changes included, as it is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET
 
+from engine.control import isf_files
 from engine.control.parameters import PARAMETERS, with_loras, with_values
+from engine.control.preset_keys import CueKeys, Look, LookKeys, RuleLine, Rules
 from engine.control.schema import decode_toml, near
-from engine.core.course import OF_STEMS, SECTIONS, Follow
-from engine.core.messages import MAX_FADE_S, MAX_LORA, Prompt, Rule, ShowState
-from engine.core.parameters import Kind, Parameter
-from engine.core.stems import MAX_CHANNEL, MAX_STEMS, Stem
+from engine.core.course import OF_STEMS, SECTIONS
+from engine.core.isf import InputKind, IsfFile, IsfLayer, Values
+from engine.core.isf_header import MIX
+from engine.core.messages import Prompt, Rule, ShowState
+from engine.core.stems import Stem
 from tpos_models.errors import MissingFileError, PresetError
 
-MAX_PROMPTS, MAX_LORAS, MAX_CUES = 16, 16, 99
-MAX_RULES = 32
 MAX_FILE_BYTES = 1_000_000
-_LORA = "lora."
-
-Unit = Annotated[float, Meta(ge=0, le=1)]
-Text = Annotated[str, Meta(max_length=64_000)]
-Channel = Annotated[int, Meta(ge=1, le=MAX_CHANNEL)]
-FadeS = Annotated[float, Meta(ge=0, le=MAX_FADE_S)]
-
-
-class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A prompt with a weight; plain text stands for weight 1."""
-
-    text: Text
-    weight: Unit = 1.0
-
-
-class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """In proportion to how much the sound resembles `hear`, or to what it is to `follow`, `show` joins the picture.
-
-    The sound is that of the `stem`, or the main mix. The names of `SECTIONS` are no phrases, but followed.
-    """
-
-    show: Text
-    hear: Text | UnsetType = UNSET
-    follow: Follow | UnsetType = UNSET
-    amount: Unit = 1.0
-    stem: Text | UnsetType = UNSET
-
-
-class StemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A name for channels of the input, from 1."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=40)]
-    channels: Annotated[tuple[Channel, ...], Meta(min_length=1, max_length=MAX_CHANNEL)]
-
-
-Prompts = Annotated[tuple[Text | PromptLine, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
-Weights = Annotated[tuple[Unit, ...], Meta(min_length=1, max_length=MAX_PROMPTS)]
-Loras = Annotated[dict[Text, Annotated[float, Meta(ge=-MAX_LORA, le=MAX_LORA)]], Meta(max_length=MAX_LORAS)]
-Rules = Annotated[tuple[RuleLine, ...], Meta(max_length=MAX_RULES)]
-
-
-class CueKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a cue has beside parameters; `weights` reweighs the preset's prompts, `fade_s` is how long it takes.
-
-    `lora` are strengths of LoRAs by name, of those the preset itself names.
-    """
-
-    name: Text = ""
-    fade_s: FadeS = 2.0
-    prompts: Prompts | UnsetType = UNSET
-    weights: Weights | UnsetType = UNSET
-    rules: Rules | UnsetType = field(default=UNSET, name="rule")
-    lora: Loras | UnsetType = UNSET
-
-
-class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a preset file has beside parameters and cues."""
-
-    schema: Literal[1]
-    prompts: Prompts
-    description: Text = ""
-    fade_s: FadeS = 2.0
-    rules: Rules = field(default=(), name="rule")
-    stems: Annotated[tuple[StemLine, ...], Meta(max_length=MAX_STEMS)] = field(default=(), name="stem")
-    lora: Loras = {}
-
-
-def _value_type(parameter: Parameter) -> Any:
-    if parameter.choices:
-        return Literal[parameter.choices]
-    if parameter.kind is Kind.SWITCH:
-        return bool
-    if parameter.kind is Kind.TEXT:
-        return Text
-    low, high = parameter.low, parameter.high
-    if parameter.kind is Kind.INT:
-        return Annotated[int, Meta(ge=int(low), le=int(high))]
-    return Annotated[float, Meta(ge=low, le=high)]
-
-
-def _keys(partial: bool, table: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The parameters of one table of the file as fields of its struct; in a `partial` one none needs to be there."""
-    prefix = f"{table}." if table else ""
-    for name, parameter in PARAMETERS.items():
-        key = name.removeprefix(prefix)
-        if not name.startswith(prefix) or "." in key or not (parameter.cue if partial else parameter.preset):
-            continue
-        kind = _value_type(parameter)
-        yield (key, kind | UnsetType, UNSET) if partial else (key, kind, parameter.default)
-
-
-def _struct(name: str, keys: list[tuple[str, Any, Any]], bases: tuple[type, ...] = ()) -> Any:
-    return msgspec.defstruct(name, keys, bases=bases or None, frozen=True, forbid_unknown_fields=True, kw_only=True)
-
-
-_TABLES = tuple(dict.fromkeys(name.partition(".")[0] for name in PARAMETERS if "." in name))
-"""Tables of the file: parameters with a dot in their name."""
-
-
-def _tables(partial: bool) -> list[tuple[str, Any, Any]]:
-    made = {table: _struct(table.title(), list(_keys(partial, table))) for table in _TABLES}
-    return [(table, struct, msgspec.field(default_factory=struct)) for table, struct in made.items()]
-
-
-Cue = _struct("Cue", [*_keys(partial=True), *_tables(partial=True)], (CueKeys,))
-"""One cue, key by key."""
-_Cues: Any = Annotated[tuple[Cue, ...], Meta(max_length=MAX_CUES)]  # type: ignore[valid-type]
-Look = _struct(
-    "Look",
-    [*_keys(partial=False), *_tables(partial=False), ("cues", _Cues, msgspec.field(default=(), name="cue"))],
-    (LookKeys,),
-)
-"""A preset file, key by key."""
+_LORA, _ISF = "lora.", "isf."
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named look; `path` is where it came from, to be watched for edits."""
+    """A named look; `path` is where it came from, to be watched for edits, `isf` its effects as they were read."""
 
     name: str
     look: LookKeys
     path: Path | None = None
+    isf: tuple[IsfLayer, ...] = ()
 
     @property
     def description(self) -> str:
@@ -218,24 +108,50 @@ def read(path: Path) -> Preset:
         raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
     if len(source) > MAX_FILE_BYTES:
         raise PresetError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no preset is")
-    return replace(parse(source, path.stem, str(path)), path=path)
+    return replace(parse(source, path.stem, str(path), path.parent), path=path)
 
 
-def parse(source: str | bytes, name: str, where: str = "preset") -> Preset:
-    """A preset from TOML text. Raises PresetError beginning with `where`."""
+def parse(source: str | bytes, name: str, where: str = "preset", folder: Path = Path()) -> Preset:
+    """A preset from TOML text, its effects' files from `folder` on. Raises PresetError, MissingFileError."""
     look = decode_toml(source, Look, where)
     stems = [stem.name for stem in look.stems]
     if twice := [name for name in stems if stems.count(name) > 1]:
         raise PresetError(f"{where}: two stems are called {twice[0]!r}; accepted: a name of its own for each")
     _check_rules(look.rules, stems, where)
-    for number, cue in enumerate(Preset(name, look).cues, 1):
+    preset = Preset(name, look, isf=_layers(look, where, folder))
+    for number, cue in enumerate(preset.cues, 1):
         _check_rules(() if cue.rules is UNSET else cue.rules, stems, f"{where}: cue {number}")
         if cue.weights is not UNSET:
             _check_weights(cue, cue.weights, len(look.prompts), f"{where}: cue {number}, weights")
         if unnamed := [name for name in _strengths(cue) if name not in look.lora]:
             accepted = ", ".join(look.lora) or "none: it has no [lora]"
             raise PresetError(f"{where}: cue {number}, lora.{unnamed[0]}; accepted: those the preset names, {accepted}")
-    return Preset(name, look)
+        _cue_inputs(preset, cue, f"{where}: cue {number}, isf")
+    return preset
+
+
+def _layers(look: LookKeys, where: str, folder: Path) -> tuple[IsfLayer, ...]:
+    """The effects a file names, with its values. Raises PresetError, MissingFileError."""
+    layers = isf_files.layers((isf_files.read(folder / Path(line.file).expanduser()) for line in look.isf), where)
+    made = []
+    for number, (layer, line) in enumerate(zip(layers, look.isf, strict=True), 1):
+        values = isf_files.taken(layer.file, line.inputs, f"{where}: isf {number}")
+        made.append(replace(layer, mix=line.mix, values=tuple(sorted(values.items()))))
+    return tuple(made)
+
+
+def _cue_inputs(preset: Preset, cue: CueKeys, where: str = "") -> dict[str, Values]:
+    """What a cue says of the inputs of its preset's effects, by isf.NAME.INPUT. Raises PresetError."""
+    files = {layer.file.name: layer.file for layer in preset.isf}
+    values: dict[str, Values] = {}
+    for name, given in cue.isf.items():
+        if name not in files:
+            raise PresetError(
+                f"{where}.{name}; accepted: those of the preset, {', '.join(files) or 'it has no [[isf]]'}"
+            )
+        own = isf_files.taken(files[name], given, f"{where}.{name}")
+        values |= {f"{_ISF}{name}.{one}": value for one, value in own.items()}
+    return values
 
 
 def _check_rules(rules: Rules, stems: list[str], place: str) -> None:
@@ -273,7 +189,7 @@ def to_state(preset: Preset, base: ShowState | None = None) -> ShowState:
 
 def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
     """The state after going to `cue`, counted from 0; -1 is the preset without a cue."""
-    named = _part(preset.cues[cue]) if cue >= 0 else {}
+    named = _named(preset, preset.cues[cue]) if cue >= 0 else {}
     fade_s = preset.cues[cue].fade_s if cue >= 0 else preset.look.fade_s
     changes = _changes(_values(preset, state.cue), _values(preset, cue))
     if "weights" in named:
@@ -301,20 +217,38 @@ def not_loaded(preset: Preset, state: ShowState) -> str:
 def _with(state: ShowState, values: dict[str, Any]) -> ShowState:
     """The state with values by the names of `_part`."""
     strengths = {name.removeprefix(_LORA): value for name, value in values.items() if name.startswith(_LORA)}
-    plain = {name: value for name, value in values.items() if not name.startswith(_LORA)}
-    return with_loras(with_values(state, plain), strengths)
+    inputs = {name.removeprefix(_ISF): value for name, value in values.items() if name.startswith(_ISF)}
+    plain = {name: value for name, value in values.items() if not name.startswith((_LORA, _ISF))}
+    if "isf" in plain:
+        plain["isf"] = _kept(state.isf, plain["isf"])
+    return isf_files.with_inputs(with_loras(with_values(state, plain), strengths), inputs)
+
+
+def _kept(layers: Iterable[IsfLayer], files: Iterable[IsfFile]) -> tuple[IsfLayer, ...]:
+    """A layer for each file, with what its effect was set to where it was on before."""
+    known = {layer.file.name: layer for layer in layers}
+    return tuple(known.get(file.name, IsfLayer(file)).of(file) for file in files)
 
 
 def _values(preset: Preset, cue: int) -> dict[str, Any]:
     """The look with a cue laid over it, flat: `shader.zoom` and so on, as `ShowState` stores it."""
-    values = _part(preset.look)
+    values = _part(preset.look) | {"isf": tuple(layer.file for layer in preset.isf)}
+    for layer in preset.isf:
+        values[f"{_ISF}{layer.file.name}.{MIX}"] = (layer.mix,)
+        settable = [one for one in layer.file.header.values.values() if one.kind is not InputKind.EVENT]
+        values |= {f"{_ISF}{layer.file.name}.{one.name}": layer.value(one) for one in settable}
     if cue >= 0:
-        over = _part(preset.cues[cue])
+        over = _named(preset, preset.cues[cue])
         weights = over.pop("weights", None)
         values |= over
         if weights:
             values["prompts"] = tuple(map(Prompt, [p.text for p in values["prompts"]], weights))
     return values
+
+
+def _named(preset: Preset, cue: CueKeys) -> dict[str, Any]:
+    """What a cue says."""
+    return _part(cue) | _cue_inputs(preset, cue)
 
 
 def _part(part: LookKeys | CueKeys) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from typing import Any
 from engine.control import presets
 from engine.control.addresses import find, parse
 from engine.control.arguments import CommandError
-from engine.control.changes import Given, Looks
+from engine.control.changes import ISF, Given, Looks
+from engine.control.isf_files import reloaded
 from engine.control.parameters import with_values
 from engine.control.presets import Preset
 from engine.control.queue import Command, CommandQueue
+from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 
 
@@ -46,7 +48,9 @@ def apply(state: ShowState, command: Command, looks: Looks | None = None) -> Sho
     """
     row, n = find(command.address)
     args = row.command(command.address, command.args).args
-    changed = row.change(state, looks or Looks(), Given(args, n, command.time_s)) if row.change else state
+    changed = (
+        row.change(state, looks or Looks(), Given(args, n, command.time_s, command.address)) if row.change else state
+    )
     return state if changed == state else replace(changed, revision=state.revision + 1)
 
 
@@ -106,6 +110,26 @@ class Show:
         """Raise CommandError for a preset that does not exist; cues wait, as a switch may be on its way before them."""
         if command.address == "/tpos/preset":
             apply(self._state, command, self._looks)
+        if command.address.startswith(ISF) and not any(command.address.startswith(f"{ISF}{f.name}/") for f in self.isf):
+            apply(self._state, command, self._looks)
+
+    @property
+    def isf(self) -> frozenset[IsfFile]:
+        """Every effect in ISF that is on, or is of a preset that may be switched to."""
+        running = [self._looks.current] if self._looks.current else []
+        of_presets = [layer for preset in (*running, *self._looks.library.values()) for layer in preset.isf]
+        return frozenset(layer.file for layer in (*self._state.isf, *of_presets))
+
+    def reload(self, file: IsfFile) -> None:
+        """Take in an effect whose file changed, wherever it is used; values that it still takes stay."""
+        with self._lock:
+            looks = self._looks
+            library = {name: replace(one, isf=reloaded(one.isf, file)) for name, one in looks.library.items()}
+            current = looks.current and replace(looks.current, isf=reloaded(looks.current.isf, file))
+            self._looks = Looks(current, library)
+            layers = reloaded(self._state.isf, file)
+            if layers != self._state.isf:
+                self._state = replace(self._state, isf=layers, revision=self._state.revision + 1)
 
     def edit(self, preset: Preset) -> None:
         """Take in a preset whose file changed: into the library, and live if it is the running one.

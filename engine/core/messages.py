@@ -5,14 +5,17 @@ Times are seconds on the show's clock (`engine.core.clock`): `time.monotonic` li
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Protocol
 
 import numpy as np
 
 from engine.core.course import Course, Follow
+from engine.core.effects import NO_EFFECTS, EffectAmounts
+from engine.core.isf import IsfLayer
 from engine.core.parameters import Curve, Parameter
+from engine.core.sound_shape import STILLNESS, SoundShape
 from engine.core.stems import Stem
 from tpos_models.audio.loudness import ROOM_DB
 
@@ -75,6 +78,8 @@ class AudioFeatures(Course):
     state: SoundState
     stems: tuple[tuple[str, AudioFeatures], ...] = ()
     """Those of each stem, by name, in the same hop."""
+    shape: SoundShape = field(default=STILLNESS, compare=False, repr=False)
+    """Its newest samples and their spectrum, to be drawn."""
 
     @property
     def pulse(self) -> float:
@@ -273,6 +278,8 @@ class ShowState:
     taps_s: tuple[float, ...] = ()
     """When the operator tapped the beat, oldest first: two or more set the tempo, until a tempo is set."""
     shader: ShaderAmounts = ShaderAmounts()
+    effects: EffectAmounts = NO_EFFECTS
+    isf: tuple[IsfLayer, ...] = ()
     flash_limiter: Annotated[
         bool, Parameter("At most three flashes a second over large areas (WCAG 2.3.1).", group="stage", cue=False)
     ] = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 
@@ -15,20 +15,29 @@ from engine.outputs.headless import PlainFrames
 from engine.outputs.output import Drawing, Features, Output
 from engine.outputs.registry import FILM_PX, OutputSettings, open_output
 from engine.render.picture import Redrawn, Size
+from tpos_models.errors import PresetError
 
 PLACEHOLDER = "placeholder.png"
 """What the built-in model draws for the default preset in silence."""
 
 
+def refuse(trouble: str) -> None:
+    """End what has a user's effect that cannot be drawn. Raises PresetError."""
+    raise PresetError(trouble)
+
+
 class Screen:
     """Draws the show once for all its `outputs`; the first brings the OpenGL context and sets the pace.
 
-    `film_size` is the size of the pictures it gives to the recorder. Owned by the main thread.
+    `film_size` is the size of the pictures it gives to the recorder; `refused` is told, in a line, of a user's effect
+    that `render` cannot draw. Owned by the main thread.
     """
 
-    def __init__(self, outputs: Sequence[Output], drawing: Drawing, film_size: Size) -> None:
+    def __init__(
+        self, outputs: Sequence[Output], drawing: Drawing, film_size: Size, refused: Callable[[str], object] = refuse
+    ) -> None:
         self.outputs = tuple(outputs)
-        self.film_size = film_size
+        self.film_size, self._refused = film_size, refused
         self._drawing = drawing
         self._asked_s = 0.0
         context = self.outputs[0].context
@@ -73,7 +82,9 @@ class Screen:
     def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
         """Draw one moment at the film's size, for no output, and wait for its picture: for offline use."""
         self._drawing.size = self.film_size
-        self._drawing.redraw(features, state, now_s)
+        redrawn = self._drawing.redraw(features, state, now_s)
+        if redrawn.trouble:
+            self._refused(redrawn.trouble)
         return self._drawing.read()
 
 
@@ -84,30 +95,35 @@ def open_screen(
     """Open the outputs `names`, the first of them the one to draw on, and close them at the end.
 
     At once and until the first frame the screen shows `placeholder`, uint8 (height, width, 3); None: one that ships.
+    Raises PresetError for a user's effect that cannot be drawn.
     """
     with _opened(names, settings) as screen:
         screen.show_placeholder(_built_in() if placeholder is None else placeholder)
         screen.dispatch()
-        screen.redraw(lambda: SILENCE, settings.state(), 0.0, HudInfo(message="loading the model"), False)
+        redrawn = screen.redraw(lambda: SILENCE, settings.state(), 0.0, HudInfo(message="loading the model"), False)
+        if redrawn.trouble:
+            refuse(redrawn.trouble)
         yield screen
 
 
 @contextmanager
-def open_headless(size: Size = FILM_PX) -> Iterator[Screen]:
-    """A screen for offline use that draws `size` and is black before the first frame."""
-    with _opened(["headless"], OutputSettings(size=size)) as screen:
+def open_headless(size: Size = FILM_PX, refused: Callable[[str], object] = refuse) -> Iterator[Screen]:
+    """A screen for offline use that draws `size` and is black before the first frame; `refused` as `Screen`."""
+    with _opened(["headless"], OutputSettings(size=size), refused) as screen:
         yield screen
 
 
 @contextmanager
-def _opened(names: Sequence[str], settings: OutputSettings) -> Iterator[Screen]:
+def _opened(
+    names: Sequence[str], settings: OutputSettings, refused: Callable[[str], object] = refuse
+) -> Iterator[Screen]:
     with ExitStack() as stack:
         outputs: list[Output] = []
         for name in names:
             outputs.append(open_output(name, settings))
             stack.callback(outputs[-1].close)
         film_size = settings.size or outputs[0].size
-        yield Screen(outputs, _drawing(outputs[0], film_size), film_size)
+        yield Screen(outputs, _drawing(outputs[0], film_size), film_size, refused)
 
 
 def _drawing(output: Output, size: Size) -> Drawing:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from engine.audio import SAMPLE_RATE
@@ -40,6 +41,7 @@ class RecordingControl:
         self._capture, self._show, self._clock, self._about = capture, show, clock, about
         self._next_sample = 0
         self._logged: ShowState | None = None
+        self._effects: set[str] = set()
         self.running = False
         self.trouble = ""
         self.sessions: list[SessionSummary] = []
@@ -56,6 +58,7 @@ class RecordingControl:
         elif self.running and not state.recording:
             self.stop()
         if self.running and state is not self._logged:
+            self._log_effects(state)
             self._recorder.log_state(self._clock.now(), state)
             self._logged = state
 
@@ -93,7 +96,15 @@ class RecordingControl:
             self.sessions.append(summary)
             self.trouble = summary.error or self.trouble
 
+    def _log_effects(self, state: ShowState) -> None:
+        """Keep what users' effects are, once each, so that the recording plays whatever becomes of their files."""
+        for file in (layer.file for layer in state.isf):
+            known = file.digest in self._effects
+            if not known and self._recorder.log(self._clock.now(), "isf", msgspec.to_builtins(file)):
+                self._effects.add(file.digest)
+
     def _start(self, state: ShowState) -> None:
+        self._effects.clear()
         self._next_sample = self._capture.counters().samples
         self._logged = None
         try:

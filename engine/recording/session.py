@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 import psutil
 
+from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 from engine.core.stems import Stem
 from engine.recording.folders import known_roots, safe_name
@@ -252,20 +253,36 @@ def open_session(session: str | Path, root: Path | None = None) -> Session:
         raise MediaError(f"cannot read {folder / RECORD}: {info.error}")
     log = tuple(_read_log(folder / LOG))
     changes = sorted((line for line in log if line.kind == "state"), key=lambda line: line.time_s)
-    states = tuple((line.time_s, _logged_state(line)) for line in changes)
+    effects = {file.digest: file for file in (_logged_effect(line) for line in log if line.kind == "isf")}
+    states = tuple((line.time_s, _logged_state(line, effects)) for line in changes)
     preset = folder / PRESET
     return Session(info, record, log, preset.read_text("utf-8") if preset.is_file() else "", states)
 
 
 def to_log(state: ShowState, time_s: float) -> dict[str, Any]:
-    """A state as the log keeps it: taps by how long before this moment they came."""
-    return state_to_json(replace(state, taps_s=tuple(round(tap_s - time_s, 6) for tap_s in state.taps_s)))
+    """A state as the log keeps it: taps by how long before this moment they came, effects in ISF by their digests."""
+    taps_s = tuple(round(tap_s - time_s, 6) for tap_s in state.taps_s)
+    layers = tuple(replace(layer, file=layer.file.bare) for layer in state.isf)
+    return state_to_json(replace(state, taps_s=taps_s, isf=layers))
 
 
-def _logged_state(line: LogLine) -> ShowState:
-    """The inverse of `to_log`, on the session's own clock."""
+def _logged_state(line: LogLine, effects: dict[str, IsfFile]) -> ShowState:
+    """The inverse of `to_log`, on the session's own clock, with the effects that were logged by their digests."""
     state = state_from_json(line.data)
-    return replace(state, taps_s=tuple(line.time_s + tap_s for tap_s in state.taps_s))
+    for file in (layer.file for layer in state.isf):
+        if not file.source and file.digest not in effects:
+            raise MediaError(
+                f"the control log has no effect {file.name} {file.digest}: one with a line of it is accepted"
+            )
+    layers = tuple(replace(layer, file=effects.get(layer.file.digest, layer.file)) for layer in state.isf)
+    return replace(state, taps_s=tuple(line.time_s + tap_s for tap_s in state.taps_s), isf=layers)
+
+
+def _logged_effect(line: LogLine) -> IsfFile:
+    try:
+        return msgspec.convert(line.data, IsfFile)
+    except msgspec.ValidationError as error:
+        raise MediaError(f"an effect in a control log: {error}") from error
 
 
 def _info(folder: Path) -> tuple[SessionInfo, SessionRecord | None]:

@@ -1,7 +1,7 @@
 """One picture from the newest model frame, the newest sound and the show state: the pure drawing part.
 
-`compose` works at the model's own resolution (time between frames, glow, colour, flash limit), `paint` enlarges the
-result into whatever target is current. Needs a current OpenGL 3.3 context.
+`compose` works at the model's own resolution (time between frames, glow, colour, flash limit), effects at a finer one;
+`paint` enlarges the result into whatever target is current. Needs a current OpenGL 3.3 context.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.core.messages import AudioFeatures, Fit, Frame, ShowState
 from engine.render import gl
 from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look
 from engine.render.bloom import Bloom
+from engine.render.effects.chain import Effects
 from engine.render.flash_limiter import GRID, FlashLimiter
 from engine.render.interpolation import Interpolation
 from engine.render.picture import Redrawn
@@ -62,14 +63,20 @@ class _Stages:
         self.size = size
         self.interpolation = Interpolation(canvas, size, upload)
         self.bloom = Bloom(canvas, size)
-        self.shown = gl.Target(size)
+        self.lit = self.bloom.target
+        """What is to be shown of this moment, effects included."""
+        self.shown = self._plain = gl.Target(size)
 
-    def swap(self) -> None:
-        """What was drawn is shown."""
-        self.bloom.target, self.shown = self.shown, self.bloom.target
+    def show(self, effects: Effects) -> None:
+        """What was lit is shown."""
+        if self.lit is self.bloom.target:
+            self.bloom.target, self._plain = self._plain, self.bloom.target
+            self.shown = self._plain
+        else:
+            self.shown = effects.show()
 
     def delete(self) -> None:
-        for thing in (self.interpolation, self.bloom, self.shown):
+        for thing in (self.interpolation, self.bloom, self._plain):
             thing.delete()
 
 
@@ -104,6 +111,7 @@ class Compositor:
         self._newest: Frame | None = None
         self._taken: Frame | None = None
         self._reactive = AudioReactiveLayer()
+        self._effects = Effects(self.canvas)
         self._look: Look = NEUTRAL
         self._limiter = FlashLimiter()
         self._on_screen = np.zeros((GRID[1], GRID[0], 3))
@@ -139,9 +147,11 @@ class Compositor:
                 between = self._stages.interpolation
                 look = self._reactive.step(latched, state.shader, dt_s)
                 self._look = look if between.mask else replace(look, local=0.0)
-                self._stages.bloom.draw(between.moment.texture, self._look, between.mask)
+                bloom = self._stages.bloom
+                bloom.draw(between.moment.texture, self._look, between.mask)
+                self._stages.lit = self._effects.draw(bloom.target, latched, state, now_s, dt_s, output)
             self._release(self._stages, state, now_s, dt_s, output)
-        return Redrawn(latched.time_s or now_s, self._stages is not None)
+        return Redrawn(latched.time_s or now_s, self._stages is not None, *self._effects.refused())
 
     def _interpolate(self, now_s: float, dt_s: float) -> None:
         if self._newest is not None and self._newest is not self._taken:
@@ -194,7 +204,7 @@ class Compositor:
         if not state.flash_limiter:
             self._fade = fade
             if not state.freeze:
-                stages.swap()
+                stages.show(self._effects)
             return
         if fade > self._fade and not self._limiter.allows(self._on_screen * fade, now_s, reserve=1):
             fade = self._fade
@@ -209,9 +219,9 @@ class Compositor:
 
     def _release_unmeasured(self, stages: _Stages, span: tuple[float, float], now_s: float, dt_s: float) -> None:
         """Show what is lit without waiting for the GPU to say how bright it is; `_settle` hears it and catches up."""
-        self._shrink_to_grid(stages.bloom.target, span)
+        self._shrink_to_grid(stages.lit, span)
         self._grid.start_read(self._measured)
-        stages.swap()
+        stages.show(self._effects)
         fade = self._fade
 
         def catch_up(wanted: np.ndarray) -> None:
@@ -229,15 +239,15 @@ class Compositor:
 
     def _release_light(self, stages: _Stages, span: tuple[float, float], now_s: float, dt_s: float) -> None:
         """Show as much of what is lit as is safe."""
-        wanted = self._watch(stages.bloom.target, span)
+        wanted = self._watch(stages.lit, span)
         weight = self._limiter.admit(self._on_screen, wanted, self._fade, now_s, dt_s)
         if weight >= 1.0:
-            stages.swap()
+            stages.show(self._effects)
             self._on_screen = wanted
             return
         stages.shown.begin()
         self._copy.use()
-        stages.bloom.target.texture.bind(0)
+        stages.lit.texture.bind(0)
         gl.blend_constant(weight)
         self.canvas.cover()
         gl.no_blend()
@@ -268,7 +278,7 @@ class Compositor:
         gl.viewport(where.rect)
         self._paint.use()
         self._stages.shown.texture.bind(0)
-        self._set_paint(self._stages.size, where, first_row_up)
+        self._set_paint(self._stages.shown.size, where, first_row_up)
         self.canvas.cover()
 
     def _set_paint(self, size: gl.Size, where: Placement, first_row_up: bool) -> None:

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import numpy as np
 from pyglet import gl
-from pyglet.graphics.shader import Shader, ShaderProgram
+from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 
 Size = tuple[int, int]
 Rect = tuple[int, int, int, int]
@@ -28,6 +28,26 @@ def program(vertex: str, *fragments: str) -> ShaderProgram:
     return ShaderProgram(*stages)
 
 
+class GlslError(ValueError):
+    """What the driver says of a text that it does not compile or link."""
+
+
+def shader(text: str, stage: str) -> Shader:
+    """One stage, "vertex" or "fragment", of a program. Raises GlslError."""
+    try:
+        return Shader(text, stage)  # type: ignore[arg-type]
+    except ShaderException as error:
+        raise GlslError(str(error).rpartition("shader: \n")[2]) from None  # behind the whole text
+
+
+def linked(*stages: Shader) -> ShaderProgram:
+    """A program of these stages. Raises GlslError."""
+    try:
+        return ShaderProgram(*stages)
+    except ShaderException as error:
+        raise GlslError(str(error)) from None
+
+
 def shrunk(size: Size, longest_px: int) -> Size:
     """`size` with its longer side `longest_px`."""
     scale = longest_px / max(size)
@@ -39,9 +59,9 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
 
 
 class Texture:
-    """A linear, edge-clamped RGBA8 texture of fixed size."""
+    """A linear, edge-clamped RGBA texture of fixed size: of bytes, or where `floating` of 32-bit floats."""
 
-    def __init__(self, size: Size, pixels: np.ndarray | None = None) -> None:
+    def __init__(self, size: Size, pixels: np.ndarray | None = None, floating: bool = False) -> None:
         self.size = size
         self._id = gl.GLuint()
         gl.glGenTextures(1, self._id)
@@ -54,18 +74,20 @@ class Texture:
             (gl.GL_TEXTURE_MAX_LEVEL, 0),
         ):
             gl.glTexParameteri(gl.GL_TEXTURE_2D, name, value)
-        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, gl.GL_RGBA8, *size, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, None)
+        inner = gl.GL_RGBA32F if floating else gl.GL_RGBA8
+        gl.glTexImage2D(gl.GL_TEXTURE_2D, 0, inner, *size, 0, gl.GL_RGBA, gl.GL_UNSIGNED_BYTE, None)
         if pixels is not None:
             self.upload(pixels)
 
     def upload(self, pixels: np.ndarray) -> None:
-        """Replace the picture by uint8 (height, width, 1, 3 or 4), one being red; row 0 is texture row 0."""
+        """Replace the picture by uint8 or float32 (height, width, 1, 3 or 4), one being red; row 0 is texture row 0."""
         height, width, channels = pixels.shape
         data = np.ascontiguousarray(pixels)
         layout = {1: gl.GL_RED, 3: gl.GL_RGB, 4: gl.GL_RGBA}[channels]
         gl.glBindTexture(gl.GL_TEXTURE_2D, self._id)
         gl.glPixelStorei(gl.GL_UNPACK_ALIGNMENT, 1)
-        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, gl.GL_UNSIGNED_BYTE, _pointer(data))
+        kind = gl.GL_FLOAT if data.dtype == np.float32 else gl.GL_UNSIGNED_BYTE
+        gl.glTexSubImage2D(gl.GL_TEXTURE_2D, 0, 0, 0, width, height, layout, kind, _pointer(data))
 
     def upload_from(self, buffer: UploadBuffer) -> None:
         """Replace the picture by a buffer's, of the same size; returns before it is copied."""
@@ -92,8 +114,8 @@ class Texture:
 class Target:
     """A texture that can be drawn into."""
 
-    def __init__(self, size: Size) -> None:
-        self.texture = Texture(size)
+    def __init__(self, size: Size, floating: bool = False) -> None:
+        self.texture = Texture(size, floating=floating)
         self._id = gl.GLuint()
         gl.glGenFramebuffers(1, self._id)
         gl.glBindFramebuffer(gl.GL_FRAMEBUFFER, self._id)
@@ -217,6 +239,11 @@ class Canvas:
         gl.glBindVertexArray(self._vertices)
         gl.glDrawArrays(gl.GL_TRIANGLES, 0, 3)
 
+    def quad(self) -> None:
+        """Two triangles whose four corners are the viewport's, unless the shader moves them."""
+        gl.glBindVertexArray(self._vertices)
+        gl.glDrawArrays(gl.GL_TRIANGLE_STRIP, 0, 4)
+
 
 def use_screen(size: Size) -> None:
     """Draw into the window (or the pbuffer) from now on."""
@@ -224,9 +251,9 @@ def use_screen(size: Size) -> None:
     gl.glViewport(0, 0, *size)
 
 
-def clear() -> None:
-    """Exact black, opaque."""
-    gl.glClearColor(0.0, 0.0, 0.0, 1.0)
+def clear(opaque: bool = True) -> None:
+    """Exact black, or nothing at all."""
+    gl.glClearColor(0.0, 0.0, 0.0, float(opaque))
     gl.glClear(gl.GL_COLOR_BUFFER_BIT)
 
 

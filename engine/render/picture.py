@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from engine.core.isf import IsfFile
+
 Size = tuple[int, int]
 """Width and height in pixels."""
 
@@ -17,6 +19,10 @@ class Redrawn:
     """Capture time of the sound that it latched, on the show's clock: the picture's time in a film."""
     drawn: bool
     """Whether there was a picture to draw; before the first one it is black."""
+    trouble: str = ""
+    """The line for a user's effect that was refused, once."""
+    instead: IsfFile | None = None
+    """The version of it that plays on, None where there is none."""
 
 
 class Context(Protocol):

@@ -304,3 +304,13 @@ def test_loudness_is_of_the_input_in_full_scale_decibels() -> None:
     features = hear(0.1 * np.sin(2 * np.pi * 441 * seconds(2)))
     assert features[-1].loudness_db == pytest.approx(-23.0, abs=0.1)
     assert hear(np.zeros(4096))[-1].loudness_db == -90
+
+
+def test_every_hop_brings_the_newest_samples_and_their_spectrum_and_keeps_its_own():
+    tone = 0.25 * np.sin(2 * np.pi * 46 / 1024 * np.arange(22_050))
+    heard = hear(tone, state=ShowState(agc=False))
+    for number in (1, 20, 42):
+        shape, end = heard[number].shape, (number + 1) * HOP
+        assert np.array_equal(shape.wave, tone[end - 2 * HOP : end].astype(np.float32))
+        assert shape.spectrum.argmax() == 46
+        assert shape.spectrum.max() == pytest.approx(0.125, rel=0.02), "half of the amplitude"

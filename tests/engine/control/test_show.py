@@ -10,6 +10,8 @@ from engine.control.arguments import CommandError
 from engine.control.changes import Looks, parse_prompts
 from engine.control.queue import Command, CommandQueue
 from engine.control.show import Effect, EffectKind, Show, apply
+from engine.core.effects import Mirror
+from engine.core.isf import Header, Input, InputKind, IsfFile, IsfLayer
 from engine.core.messages import Fit, GuidanceTier, LoraStrength, Prompt, ShowState
 
 LOOK = """
@@ -44,9 +46,13 @@ def say(show: Show, address: str, *values: object) -> list[Effect]:
     return show.apply(parse(address, values)[0])
 
 
+INPUT = Input("INPUT", InputKind.FLOAT, (0.0,), (0.0,), (1.0,))
+EFFECT = IsfLayer(IsfFile("NAME", "NAME.fs", "", Header((INPUT,))))
+
+
 def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
     samples = {"s": "other", "f": 0.5, "b": True}
-    show.set(loras=(LoraStrength("one"), LoraStrength("two"), LoraStrength("three")))
+    show.set(loras=(LoraStrength("one"), LoraStrength("two"), LoraStrength("three")), isf=(EFFECT,))
     for row in ADDRESSES:
         address = row.path.replace("/N/", "/3/")
         command, clamped = parse(
@@ -56,11 +62,16 @@ def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
         assert all(e.kind is not EffectKind.PROBLEM for e in show.apply(command)), address
 
 
+def test_a_word_of_a_table_becomes_its_own_kind() -> None:
+    state = apply(ShowState(), parse("/tpos/effects/mirror", ["Left"])[0])
+    assert state.effects.mirror is Mirror.LEFT
+
+
 @pytest.mark.parametrize("row", [a for a in ADDRESSES if a.applies not in ("event", "look", "cue", "prompts")])
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
     argument = row.arguments[0]
     values = {"f": 60.0, "i": 5, "b": True, "s": argument.choices[-1] if argument.choices else "people"}
-    before = ShowState(amount=0.5, agc=False, flash_limiter=False, loras=(LoraStrength("style"),))
+    before = ShowState(amount=0.5, agc=False, flash_limiter=False, loras=(LoraStrength("style"),), isf=(EFFECT,))
     after = apply(before, parse(row.path.replace("/N/", "/1/"), [values[argument.kind]])[0])
     changed = {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
     assert changed == {row.applies, "revision"}

@@ -95,6 +95,7 @@ LEAVES: dict[Any, st.SearchStrategy] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     int: st.integers(-(2**63), 2**63 - 1),
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    bytes: st.binary(max_size=20),
 }
 
 
@@ -103,7 +104,10 @@ def any_of(kind: Any) -> st.SearchStrategy:
     if kind in LEAVES:
         return LEAVES[kind]
     if get_origin(kind) is tuple:
-        return st.lists(any_of(get_args(kind)[0]), max_size=3).map(tuple)
+        first, *others = get_args(kind)
+        if others == [...]:
+            return st.lists(any_of(first), max_size=3).map(tuple)
+        return st.tuples(*map(any_of, (first, *others)))
     if isinstance(kind, UnionType):
         return st.one_of(*map(any_of, get_args(kind)))
     if get_origin(kind) is Literal:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from render_scenes import CONTEXT, LOUD, STILL, frame, picture
 
+from engine.core.effects import EffectAmounts
 from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, ShowState
 from engine.render import gl
 from engine.render.flash_limiter import FlashLimiter, covers_too_much, luminance, redness
@@ -138,6 +139,19 @@ def test_a_strobe_through_crossfades_and_the_full_look_is_held():
     state = ShowState(shader=ShaderAmounts(1, 1, 1, 1, 0, 1))
     assert worst_field(film(strobe(8), lambda _: state, 2.0, features)) < 0.25
     assert worst_field(film(lambda _: picture(45, 72), lambda _: state, 2.0, features)) < 0.25
+
+
+@pytest.mark.parametrize("flashes", [2, 8])
+def test_the_strobe_among_the_effects_is_held(flashes):
+    def features(now_s: float) -> AudioFeatures:
+        return replace(LOUD, beat_phase=(2 * now_s) % 1)
+
+    def at(now_s: float) -> np.ndarray:
+        return np.full((45, 72, 3), 230, np.uint8)
+
+    on = EffectAmounts(strobe=1.0, strobe_flashes=flashes)
+    assert worst_field(film(at, lambda _: replace(STILL, effects=on), 2.5, features)) == 1.0
+    assert worst_field(film(at, lambda _: replace(LIMITED, effects=on), 2.5, features)) < 0.25
 
 
 def test_a_strobe_of_the_blackout_switch_is_held():
