@@ -79,9 +79,13 @@ class AudioFeatures(Course):
     @property
     def pulse(self) -> float:
         """1 at the beat, gone half a beat later; only as far as the tempo is known."""
-        if self.bpm <= 0.0 or self.state is not SoundState.OK:
-            return 0.0
-        return self.tempo_confidence * max(0.0, 1.0 - 2.0 * self.beat_phase) ** 2
+        return self.in_time * max(0.0, 1.0 - 2.0 * self.beat_phase) ** 2
+
+    @property
+    def in_time(self) -> float:
+        """How surely there is a beat now, 0..1: a tempo that is remembered through silence is none."""
+        heard = self.bpm > 0.0 and self.state in (SoundState.OK, SoundState.CLIPPING)
+        return self.tempo_confidence if heard else 0.0
 
     def strength(self, of: Follow, stem: str = "") -> float:
         """How strong one of them is now, 0..1, in the stem that is named, if any; none in one that is not there."""
@@ -144,21 +148,24 @@ class LoraStrength:
     strength: float = 1.0
 
 
-def _layer(doc: str) -> Parameter:
-    return Parameter(f"Reactive layer: {doc}.", group="reactive layer")
+def _layer(doc: str, low: float = 0.0) -> Parameter:
+    return Parameter(f"Reactive layer: {doc}.", low, group="reactive layer")
 
 
 @dataclass(frozen=True, slots=True)
 class ShaderAmounts:
-    """How strongly the reactive layer answers the music, and where, each 0..1."""
+    """How strongly the reactive layer answers the music, and where, each 0..1; `fly`, `turn` -1..1."""
 
     zoom: Annotated[float, _layer("zoom on every hit")] = 0.35
     warp: Annotated[float, _layer("the bass bends the picture")] = 0.25
     glow: Annotated[float, _layer("bright parts glow with level and highs")] = 0.35
     colour: Annotated[float, _layer("hue and saturation follow the sound")] = 0.25
     grain: Annotated[float, _layer("film grain, more with the highs")] = 0.1
-    beat_pulse: Annotated[float, _layer("a pulse on every beat")] = 0.3
+    beat_pulse: Annotated[float, _layer("a pulse on every beat, in the picture's own colours")] = 0.3
     local: Annotated[float, _layer("1 keeps it to where the sound is drawn, blend tier apart")] = 0.0
+    fly: Annotated[float, _layer("the camera flies on and on with the beat, below 0 backwards", -1.0)] = 0.0
+    turn: Annotated[float, _layer("the camera turns the picture with the beat, below 0 to the left", -1.0)] = 0.0
+    sway: Annotated[float, _layer("the camera sways with the bar")] = 0.0
 
 
 def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
