@@ -168,6 +168,10 @@ class ShaderAmounts:
     sway: Annotated[float, _layer("the camera sways with the bar")] = 0.0
 
 
+def _sound(doc: str, path: str, high: float = 1.0, unit: str = "") -> Parameter:
+    return Parameter(doc, high=high, unit=unit, group="sound", path=f"/tpos/audio/{path}")
+
+
 def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
     words = f"Semantic guidance: {doc}; below 0 the model's own."
     return Parameter(words, -1.0, high, group="sound", cue=False, path=f"/tpos/audio/{path}")
@@ -205,24 +209,15 @@ class ShowState:
             group="prompt",
         ),
     ] = 1.0
-    amount: Annotated[
-        float,
-        Parameter(
-            "How much the sound steers the picture; 0 is the plain prompt.", group="sound", path="/tpos/audio/amount"
-        ),
+    amount: Annotated[float, _sound("How much the sound steers the picture; 0 is the plain prompt.", "amount")] = 1.0
+    literal: Annotated[
+        float, _sound("How much of the sound itself is drawn; at 0 only what rules show.", "literal")
     ] = 1.0
     audio_scale: Annotated[float, _semantic("k, how strongly sound steers at amount 1", "scale", 20.0)] = -1.0
     quantile: Annotated[float, _semantic("q, the share of the picture that sound leaves alone", "quantile")] = -1.0
     warmup: Annotated[float, _semantic("the share of the steps, noisiest first, without sound", "warmup")] = -1.0
     slew_s: Annotated[
-        float,
-        Parameter(
-            "Time constant with which the picture follows a new sound; 0 cuts.",
-            high=10.0,
-            unit="s",
-            group="sound",
-            path="/tpos/audio/slew",
-        ),
+        float, _sound("Time constant with which the picture follows a new sound; 0 cuts.", "slew", 10.0, "s")
     ] = 0.4
     mask: Annotated[
         bool,

@@ -34,10 +34,11 @@ class SoundSlew:
         self._last_s: float | None = None
 
     def __call__(
-        self, heard: HeardSound | None, features: AudioFeatures, now_s: float, slew_s: float
+        self, heard: HeardSound | None, features: AudioFeatures, now_s: float, slew_s: float, literal: float = 1.0
     ) -> tuple[AudioTerm, ...]:
         """What steers at `now_s`, where sounds take over with the time constant `slew_s`; () before any was heard.
 
+        Of the sound itself there is the part `literal`, 0..1; rules have what is theirs.
         What follows the music's movement is as strong as `features` say, at once.
         """
         gone = 1.0 if self._last_s is None else _gone(now_s - self._last_s, slew_s)
@@ -52,7 +53,7 @@ class SoundSlew:
             for weight, target in zip(self._weights, targets, strict=True)
         ]
         x = self._way(now_s, slew_s)
-        sound, *rules = self._weights
+        sound, *rules = literal * self._weights[0], *self._weights[1:]
         shown = (
             AudioTerm(term.tokens, weight if rule.follow is None else _moved(rule, rule.follow, features))
             for rule, term, weight in zip(self._rules, self._shows, rules, strict=True)
