@@ -25,8 +25,7 @@ from engine.core.parameters import Kind, Parameter
 from engine.core.stems import MAX_CHANNEL, MAX_STEMS, Stem
 from tpos_models.errors import MissingFileError, PresetError
 
-MAX_PROMPTS, MAX_LORAS, MAX_CUES = 16, 16, 99
-MAX_RULES = 32
+MAX_PROMPTS, MAX_LORAS, MAX_CUES, MAX_RULES = 16, 16, 99, 32
 MAX_FILE_BYTES = 1_000_000
 _LORA = "lora."
 
@@ -54,6 +53,7 @@ class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     follow: Follow | UnsetType = UNSET
     amount: Unit = 1.0
     stem: Text | UnsetType = UNSET
+    beatless: bool = False
 
 
 class StemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -333,7 +333,7 @@ def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
 
 def _rule(line: RuleLine) -> Rule:
     follow = line.follow or SECTIONS.get(line.hear or "")
-    return Rule("" if follow else line.hear or "", line.show, line.amount, follow, line.stem or "")
+    return Rule("" if follow else line.hear or "", line.show, line.amount, follow, line.stem or "", line.beatless)
 
 
 def _strengths(part: LookKeys | CueKeys) -> Mapping[str, float]:

@@ -130,7 +130,7 @@ class Rule:
     """hear -> show: in proportion to how much the sound resembles `hear`, `show` joins the guidance.
 
     One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment. Both
-    listen to the stem of that name, "" being the main mix.
+    listen to the stem of that name, "" being the main mix. What is `beatless` counts only as far as there is no beat.
     """
 
     hear: str
@@ -138,6 +138,7 @@ class Rule:
     amount: float = 1.0
     follow: Follow | None = None
     stem: str = ""
+    beatless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from engine.core.course import Follow
 from engine.core.messages import AudioFeatures, Rule
 from engine.inference.hearing import HeardSound
 from tpos_models.diffusion.conditioning import AudioTerm
@@ -55,7 +54,7 @@ class SoundSlew:
         x = self._way(now_s, slew_s)
         sound, *rules = literal * self._weights[0], *self._weights[1:]
         shown = (
-            AudioTerm(term.tokens, weight if rule.follow is None else _moved(rule, rule.follow, features))
+            AudioTerm(term.tokens, _now(rule, weight, features))
             for rule, term, weight in zip(self._rules, self._shows, rules, strict=True)
         )
         return AudioTerm(self._from, sound * (1 - x)), AudioTerm(self._to, sound * x), *shown
@@ -78,9 +77,10 @@ class SoundSlew:
         return _gone(now_s - self._turned_s, slew_s)
 
 
-def _moved(rule: Rule, follow: Follow, features: AudioFeatures) -> float:
-    """The weight of a rule that follows the music's movement."""
-    return rule.amount * features.strength(follow, rule.stem)
+def _now(rule: Rule, weight: float, features: AudioFeatures) -> float:
+    """A rule's weight in this moment: that of its phrase, or what it follows."""
+    weight = weight if rule.follow is None else rule.amount * features.strength(rule.follow, rule.stem)
+    return weight * (1 - features.in_time) if rule.beatless else weight
 
 
 def _gone(seconds: float, slew_s: float) -> float:

@@ -60,7 +60,7 @@ def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
     argument = row.arguments[0]
     values = {"f": 60.0, "i": 5, "b": True, "s": argument.choices[-1] if argument.choices else "people"}
-    before = ShowState(amount=0.5, agc=False, flash_limiter=False, loras=(LoraStrength("style"),))
+    before = ShowState(amount=0.5, literal=0.5, agc=False, flash_limiter=False, loras=(LoraStrength("style"),))
     after = apply(before, parse(row.path.replace("/N/", "/1/"), [values[argument.kind]])[0])
     changed = {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
     assert changed == {row.applies, "revision"}

@@ -17,7 +17,7 @@ from render_scenes import CONTEXT, LOUD, STILL, frame, picture
 from engine.core.course import Section
 from engine.core.messages import SILENCE, AudioFeatures, ShaderAmounts, SoundState
 from engine.render import gl
-from engine.render.audio_reactive import AudioReactiveLayer, Camera, Look, View, foretold
+from engine.render.audio_reactive import AudioReactiveLayer, Camera, Look, View, colour_matrix, foretold
 from engine.render.bloom import Bloom
 from engine.render.renderer import Renderer
 
@@ -41,12 +41,13 @@ def heard(now_s: float, bpm: float = BPM, **known: Any) -> AudioFeatures:
     return replace(features, **known)
 
 
-def seen(image: np.ndarray, view: View) -> np.ndarray:
+def seen(image: np.ndarray, view: View, mask: np.ndarray | None = None, **look: Any) -> np.ndarray:
     """What the camera sees of uint8 (height, width, 3)."""
     CONTEXT.switch_to()
     size = image.shape[1], image.shape[0]
     bloom = Bloom(gl.Canvas(), size)
-    bloom.draw(gl.Texture(size, image), Look(view=view), None)
+    where = None if mask is None else gl.Texture((mask.shape[1], mask.shape[0]), mask)
+    bloom.draw(gl.Texture(size, image), Look(view=view, **look), where)
     return bloom.target.read().astype(int)
 
 
@@ -106,6 +107,19 @@ def test_flying_never_ends():
 def test_nothing_is_black_that_was_not():
     white = np.full((36, 64, 3), 255, np.uint8)
     assert seen(white, View(0.9, 0.8, 0.3)).min() == 255
+
+
+def test_where_the_sound_is_drawn_is_seen_by_the_camera_too():
+    """Upside down what was top right is bottom left, and only there is grey made of the colours."""
+    corner = np.zeros((9, 16, 1), np.uint8)
+    corner[:4, 10:] = 255
+    upside_down, grey = View(turn=math.pi), colour_matrix(0.0, 0.0)
+    changed = np.abs(seen(picture(), upside_down, corner, local=1.0, colour=grey) - seen(picture(), upside_down)).max(
+        -1
+    )
+    assert changed[44:, :44].mean() > 10
+    assert changed[:36].max() == 0
+    assert changed[:, 52:].max() == 0
 
 
 @pytest.mark.parametrize("amounts", [NONE, ALL])
@@ -193,6 +207,21 @@ def test_a_beat_is_foretold_between_hops_but_not_where_there_are_none():
     assert foretold(features, 2.03).beat_phase == pytest.approx(0.06)
     assert foretold(features, 99.0) == foretold(features, 1.98 + 0.25)
     assert foretold(features, 1.0) == features
+
+
+def test_between_two_hops_the_camera_goes_on():
+    renderer = Renderer(CONTEXT, (128, 72))
+    renderer.show(frame(picture()))
+    drawn = []
+    for k in range(3):
+        renderer.redraw(partial(heard, 0.1), replace(STILL, shader=ALL, motion=1.0), 0.1 + k / 60)
+        drawn.append(renderer.read().astype(int))
+    assert all(np.abs(after - before).mean() > 0.1 for before, after in pairwise(drawn))
+
+
+def test_a_tempo_that_is_remembered_through_silence_moves_nothing_with_the_beat():
+    steps = np.diff([view.fly for view in ways(100, 1.0, state=SoundState.SILENCE)])
+    assert steps == pytest.approx(steps[0], abs=1e-9)
 
 
 @pytest.mark.parametrize("colour", [(200, 40, 90), (20, 60, 140), (120, 110, 30), (0, 0, 0), (255, 255, 255)])
