@@ -25,7 +25,8 @@ from engine.core.parameters import Kind, Parameter
 from engine.core.stems import MAX_CHANNEL, MAX_STEMS, Stem
 from tpos_models.errors import MissingFileError, PresetError
 
-MAX_PROMPTS, MAX_LORAS, MAX_CUES, MAX_RULES = 16, 16, 99, 32
+MAX_PROMPTS, MAX_LORAS, MAX_CUES = 16, 16, 99
+MAX_RULES = 32
 MAX_FILE_BYTES = 1_000_000
 _LORA = "lora."
 
@@ -293,9 +294,8 @@ def not_loaded(preset: Preset, state: ShowState) -> str:
     """The line for LoRAs that a preset names and the show has not loaded, empty where there are none."""
     loaded = [lora.name for lora in state.loras]
     absent = ", ".join(name for name in preset.look.lora if name not in loaded)
-    return (
-        absent and f"preset {preset.name}: lora {absent}: not loaded; loaded with --lora: {', '.join(loaded) or 'none'}"
-    )
+    known = ", ".join(loaded) or "none"
+    return absent and f"preset {preset.name}: lora {absent}: not loaded; loaded with --lora: {known}"
 
 
 def _with(state: ShowState, values: dict[str, Any]) -> ShowState:
