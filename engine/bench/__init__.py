@@ -52,6 +52,7 @@ class BenchOptions:
     soak_minutes: float | None = None
     sections: Path | None = None
     beats: tuple[Path, ...] = ()
+    looks: Path | None = None
 
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
@@ -107,6 +108,8 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         return _sections(options.sections, notify)
     if options.beats:
         return _beats(options.beats, notify)
+    if options.looks is not None:
+        return _looks(options.looks, notify)
     notify(f"loading {options.model}")
     profiler = NetworkProfiler()
     precision = choose_precision(options.precision, options.model) or Precision.AUTO
@@ -155,6 +158,13 @@ def _beats(folders: Sequence[Path], notify: Notify) -> tuple[dict[str, Any], lis
 
     report, bars = measure_beats(folders, notify)
     return {"hardware": hardware(), **report, "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
+
+
+def _looks(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.looks import measure_looks
+
+    bars = measure_looks(folder, notify)
+    return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
 
 
 def _as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:

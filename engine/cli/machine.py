@@ -82,6 +82,9 @@ def bench(
     beats: Annotated[
         list[Path] | None, typer.Option(help="Play folders of renders or loops and say which beats are found instead.")
     ] = None,
+    looks: Annotated[
+        Path | None, typer.Option(help="Play this folder's music to the club presets and say what they draw instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
@@ -97,6 +100,7 @@ def bench(
         soak_minutes=positive("soak", soak) if soak is not None else None,
         sections=sections,
         beats=tuple(beats or ()),
+        looks=looks,
     )
     report, lines = run_bench(options, None if json else console.notify)
     console.result(report, json, lines)

@@ -43,6 +43,7 @@ class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     follow: Follow | UnsetType = UNSET
     amount: Unit = 1.0
     stem: Text | UnsetType = UNSET
+    beatless: bool = False
 
 
 class StemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

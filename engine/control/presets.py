@@ -209,9 +209,8 @@ def not_loaded(preset: Preset, state: ShowState) -> str:
     """The line for LoRAs that a preset names and the show has not loaded, empty where there are none."""
     loaded = [lora.name for lora in state.loras]
     absent = ", ".join(name for name in preset.look.lora if name not in loaded)
-    return (
-        absent and f"preset {preset.name}: lora {absent}: not loaded; loaded with --lora: {', '.join(loaded) or 'none'}"
-    )
+    known = ", ".join(loaded) or "none"
+    return absent and f"preset {preset.name}: lora {absent}: not loaded; loaded with --lora: {known}"
 
 
 def _with(state: ShowState, values: dict[str, Any]) -> ShowState:
@@ -267,7 +266,7 @@ def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
 
 def _rule(line: RuleLine) -> Rule:
     follow = line.follow or SECTIONS.get(line.hear or "")
-    return Rule("" if follow else line.hear or "", line.show, line.amount, follow, line.stem or "")
+    return Rule("" if follow else line.hear or "", line.show, line.amount, follow, line.stem or "", line.beatless)
 
 
 def _strengths(part: LookKeys | CueKeys) -> Mapping[str, float]:

@@ -84,9 +84,13 @@ class AudioFeatures(Course):
     @property
     def pulse(self) -> float:
         """1 at the beat, gone half a beat later; only as far as the tempo is known."""
-        if self.bpm <= 0.0 or self.state is not SoundState.OK:
-            return 0.0
-        return self.tempo_confidence * max(0.0, 1.0 - 2.0 * self.beat_phase) ** 2
+        return self.in_time * max(0.0, 1.0 - 2.0 * self.beat_phase) ** 2
+
+    @property
+    def in_time(self) -> float:
+        """How surely there is a beat now, 0..1: a tempo that is remembered through silence is none."""
+        heard = self.bpm > 0.0 and self.state in (SoundState.OK, SoundState.CLIPPING)
+        return self.tempo_confidence if heard else 0.0
 
     def strength(self, of: Follow, stem: str = "") -> float:
         """How strong one of them is now, 0..1, in the stem that is named, if any; none in one that is not there."""
@@ -131,7 +135,7 @@ class Rule:
     """hear -> show: in proportion to how much the sound resembles `hear`, `show` joins the guidance.
 
     One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment. Both
-    listen to the stem of that name, "" being the main mix.
+    listen to the stem of that name, "" being the main mix. What is `beatless` counts only as far as there is no beat.
     """
 
     hear: str
@@ -139,6 +143,7 @@ class Rule:
     amount: float = 1.0
     follow: Follow | None = None
     stem: str = ""
+    beatless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +154,28 @@ class LoraStrength:
     strength: float = 1.0
 
 
-def _layer(doc: str) -> Parameter:
-    return Parameter(f"Reactive layer: {doc}.", group="reactive layer")
+def _layer(doc: str, low: float = 0.0) -> Parameter:
+    return Parameter(f"Reactive layer: {doc}.", low, group="reactive layer")
 
 
 @dataclass(frozen=True, slots=True)
 class ShaderAmounts:
-    """How strongly the reactive layer answers the music, and where, each 0..1."""
+    """How strongly the reactive layer answers the music, and where, each 0..1; `fly`, `turn` -1..1."""
 
     zoom: Annotated[float, _layer("zoom on every hit")] = 0.35
     warp: Annotated[float, _layer("the bass bends the picture")] = 0.25
     glow: Annotated[float, _layer("bright parts glow with level and highs")] = 0.35
     colour: Annotated[float, _layer("hue and saturation follow the sound")] = 0.25
     grain: Annotated[float, _layer("film grain, more with the highs")] = 0.1
-    beat_pulse: Annotated[float, _layer("a pulse on every beat")] = 0.3
+    beat_pulse: Annotated[float, _layer("a pulse on every beat, in the picture's own colours")] = 0.3
     local: Annotated[float, _layer("1 keeps it to where the sound is drawn, blend tier apart")] = 0.0
+    fly: Annotated[float, _layer("the camera flies on and on with the beat, below 0 backwards", -1.0)] = 0.0
+    turn: Annotated[float, _layer("the camera turns the picture with the beat, below 0 to the left", -1.0)] = 0.0
+    sway: Annotated[float, _layer("the camera sways with the bar")] = 0.0
+
+
+def _sound(doc: str, path: str, high: float = 1.0, unit: str = "", **others: bool) -> Parameter:
+    return Parameter(doc, high=high, unit=unit, group="sound", path=f"/tpos/audio/{path}", **others)
 
 
 def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
@@ -203,24 +215,15 @@ class ShowState:
             group="prompt",
         ),
     ] = 1.0
-    amount: Annotated[
-        float,
-        Parameter(
-            "How much the sound steers the picture; 0 is the plain prompt.", group="sound", path="/tpos/audio/amount"
-        ),
+    amount: Annotated[float, _sound("How much the sound steers the picture; 0 is the plain prompt.", "amount")] = 1.0
+    literal: Annotated[
+        float, _sound("How much of the sound itself is drawn; at 0 only what rules show.", "literal")
     ] = 1.0
     audio_scale: Annotated[float, _semantic("k, how strongly sound steers at amount 1", "scale", 20.0)] = -1.0
     quantile: Annotated[float, _semantic("q, the share of the picture that sound leaves alone", "quantile")] = -1.0
     warmup: Annotated[float, _semantic("the share of the steps, noisiest first, without sound", "warmup")] = -1.0
     slew_s: Annotated[
-        float,
-        Parameter(
-            "Time constant with which the picture follows a new sound; 0 cuts.",
-            high=10.0,
-            unit="s",
-            group="sound",
-            path="/tpos/audio/slew",
-        ),
+        float, _sound("Time constant with which the picture follows a new sound; 0 cuts.", "slew", 10.0, "s")
     ] = 0.4
     mask: Annotated[
         bool,
@@ -245,16 +248,9 @@ class ShowState:
             path="/tpos/audio/gain",
         ),
     ] = 0.0
-    agc: Annotated[
-        bool,
-        Parameter(
-            "Automatic gain, or the input's level as it is.",
-            group="sound",
-            preset=False,
-            cue=False,
-            path="/tpos/audio/agc",
-        ),
-    ] = True
+    agc: Annotated[bool, _sound("Automatic gain, or the input's level as it is.", "agc", cue=False, preset=False)] = (
+        True
+    )
     motion: Annotated[float, Parameter("How much the picture moves by itself; 0 is a still.")] = 0.5
     strength: Annotated[
         float, Parameter("How far frames leave the picture the show starts from; of no meaning without one.")

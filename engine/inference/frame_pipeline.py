@@ -256,7 +256,7 @@ class FramePipeline:
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
         text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)
-        sounds = self._slew(self._heard, features, now_s, state.slew_s)
+        sounds = self._slew(self._heard, features, now_s, state.slew_s, state.literal)
         sounds = pushed(sounds, state.amount * (1 + ONSET_PUSH * features.onset))
         return Conditions(text, self._prompts.null, uncond, sounds)
 

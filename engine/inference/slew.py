@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from engine.core.course import Follow
 from engine.core.messages import AudioFeatures, Rule
 from engine.inference.hearing import HeardSound
 from tpos_models.diffusion.conditioning import AudioTerm
@@ -34,10 +33,11 @@ class SoundSlew:
         self._last_s: float | None = None
 
     def __call__(
-        self, heard: HeardSound | None, features: AudioFeatures, now_s: float, slew_s: float
+        self, heard: HeardSound | None, features: AudioFeatures, now_s: float, slew_s: float, literal: float = 1.0
     ) -> tuple[AudioTerm, ...]:
         """What steers at `now_s`, where sounds take over with the time constant `slew_s`; () before any was heard.
 
+        Of the sound itself there is the part `literal`, 0..1; rules have what is theirs.
         What follows the music's movement is as strong as `features` say, at once.
         """
         gone = 1.0 if self._last_s is None else _gone(now_s - self._last_s, slew_s)
@@ -52,9 +52,9 @@ class SoundSlew:
             for weight, target in zip(self._weights, targets, strict=True)
         ]
         x = self._way(now_s, slew_s)
-        sound, *rules = self._weights
+        sound, *rules = literal * self._weights[0], *self._weights[1:]
         shown = (
-            AudioTerm(term.tokens, weight if rule.follow is None else _moved(rule, rule.follow, features))
+            AudioTerm(term.tokens, _now(rule, weight, features))
             for rule, term, weight in zip(self._rules, self._shows, rules, strict=True)
         )
         return AudioTerm(self._from, sound * (1 - x)), AudioTerm(self._to, sound * x), *shown
@@ -77,9 +77,10 @@ class SoundSlew:
         return _gone(now_s - self._turned_s, slew_s)
 
 
-def _moved(rule: Rule, follow: Follow, features: AudioFeatures) -> float:
-    """The weight of a rule that follows the music's movement."""
-    return rule.amount * features.strength(follow, rule.stem)
+def _now(rule: Rule, weight: float, features: AudioFeatures) -> float:
+    """A rule's weight in this moment: that of its phrase, or what it follows."""
+    weight = weight if rule.follow is None else rule.amount * features.strength(rule.follow, rule.stem)
+    return weight * (1 - features.in_time) if rule.beatless else weight
 
 
 def _gone(seconds: float, slew_s: float) -> float:

@@ -1,9 +1,11 @@
-"""Warp, glow and colour push, at the model's own resolution: the costly part of the look on the fewest pixels."""
+"""Camera, warp, glow and colour, at the model's own resolution: the costly part of the look on the fewest pixels."""
 
 from __future__ import annotations
 
+import math
+
 from engine.render import gl
-from engine.render.audio_reactive import Look
+from engine.render.audio_reactive import Look, View
 
 SMALL_PX, FAR_PX = 64, 16
 """Longer side of the copies that glow near and far."""
@@ -19,7 +21,9 @@ class Bloom:
         self._small = gl.Target(gl.shrunk(size, SMALL_PX))
         self._near = gl.Target(gl.shrunk(size, SMALL_PX))
         self._far = gl.Target(gl.shrunk(size, FAR_PX))
+        self._seen, self._seen_mask = gl.Target(size), gl.Target(size)
         self._canvas = canvas
+        self._camera = gl.program("cover.vert", "camera.frag", "enlarge.frag")
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")
         self._everywhere, self._local = (
@@ -28,6 +32,9 @@ class Bloom:
 
     def draw(self, picture: gl.Texture, look: Look, mask: gl.Texture | None) -> None:
         """Draw `target`; with the neutral look it equals `picture`. A `local` look keeps to where `mask` is red."""
+        if look.view != View():
+            picture = self._see(picture, look.view, self._seen)
+            mask = self._see(mask, look.view, self._seen_mask) if mask and look.local > 0.0 else None
         if look.glow > 0.0:
             self._draw_glow(picture)
         self.target.begin()
@@ -40,11 +47,25 @@ class Bloom:
         width, height = self.target.size
         program["aspect"], program["texels"] = width / height, (float(width), float(height))
         program["push"] = tuple(look.colour.T.ravel().tolist())
+        program["lift"] = look.lift
         program["moves"] = look.warp > 0.0 or look.swell > 1.0
         if mask and program is self._local:
             mask.bind(3)
             program["mask"], program["local"], program["swell"] = 3, look.local, look.swell
         self._canvas.cover()
+
+    def _see(self, picture: gl.Texture, view: View, into: gl.Target) -> gl.Texture:
+        """What the camera sees of a picture of any size."""
+        into.begin()
+        picture.bind(0)
+        width, height = into.size
+        c, s = math.cos(view.turn), math.sin(view.turn)
+        self._camera.use()
+        self._camera["texels"] = float(picture.size[0]), float(picture.size[1])
+        self._camera["aspect"], self._camera["octaves"] = width / height, view.fly
+        self._camera["turn"], self._camera["shift"] = (c, -s, s, c), view.shift
+        self._canvas.cover()
+        return into.texture
 
     def _draw_glow(self, picture: gl.Texture) -> None:
         self._small.begin()
@@ -66,7 +87,7 @@ class Bloom:
 
     def delete(self) -> None:
         """Free what the GPU holds."""
-        for target in (self.target, self._small, self._near, self._far):
+        for target in (self.target, self._small, self._near, self._far, self._seen, self._seen_mask):
             target.delete()
-        for program in (self._shrink, self._bright, self._everywhere, self._local):
+        for program in (self._camera, self._shrink, self._bright, self._everywhere, self._local):
             program.delete()

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.core.messages import AudioFeatures, Fit, Frame, ShowState
 from engine.render import gl
-from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look
+from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look, foretold
 from engine.render.bloom import Bloom
 from engine.render.effects.chain import Effects
 from engine.render.flash_limiter import GRID, FlashLimiter
@@ -119,6 +119,7 @@ class Compositor:
         self._fade = 1.0
         self._fit = Fit.FILL
         self._now_s: float | None = None
+        self._moved_s = 0.0
 
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest; it is uploaded by the next `compose` that is not frozen."""
@@ -139,13 +140,15 @@ class Compositor:
         dt_s = 0.0 if self._now_s is None else min(max(now_s - self._now_s, 0.0), LONGEST_STEP_S)
         self._now_s, self._fit = now_s, state.fit
         frozen = state.freeze and self._stages is not None
+        if state.motion > 0.0:
+            self._moved_s = now_s
         if not frozen:
             self._interpolate(now_s, dt_s)
         latched = features()
         if self._stages is not None:
             if not frozen:
                 between = self._stages.interpolation
-                look = self._reactive.step(latched, state.shader, dt_s)
+                look = self._reactive.step(foretold(latched, now_s), state.shader, dt_s, state.motion)
                 self._look = look if between.mask else replace(look, local=0.0)
                 bloom = self._stages.bloom
                 bloom.draw(between.moment.texture, self._look, between.mask)
@@ -286,5 +289,5 @@ class Compositor:
         _, _, width, height = where.rect
         p["span"], p["up"] = (where.span[0] / zoom, where.span[1] / zoom), 1.0 if first_row_up else -1.0
         p["texels"], p["fade"], p["grain"] = (float(size[0]), float(size[1])), self._fade, self._look.grain
-        p["seed"] = (int((self._now_s or 0.0) * GRAIN_HZ) * 0.6180339887) % 1.0
+        p["seed"] = (int(self._moved_s * GRAIN_HZ) * 0.6180339887) % 1.0
         p["grains"] = (GRAIN_ROWS * width / height, float(GRAIN_ROWS))

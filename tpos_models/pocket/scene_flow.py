@@ -9,7 +9,7 @@ from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, from_
 
 
 def scene_flow(tokens: torch.Tensor) -> Flow:
-    """Wind drives the sky, waves the water, flames and bubbles rise, rain and snow fall.
+    """Wind drives the sky, waves the water, flames and bubbles rise, rain and snow fall; ink and galaxies change shape.
 
     `tokens` (TOKENS, TOKEN_SIZE). The four channels of z draw terrain, sky, flow and life; the first never moves, so
     that a place keeps its composition.
@@ -23,6 +23,7 @@ def scene_flow(tokens: torch.Tensor) -> Flow:
     )
     falling = 5.0 * s["rain"] + 1.3 * s["snow"] + 2.5 * place["waterfall"] * (1 - min(1.0, rising))
     sky = (0.35 + 2.6 * gale, 0.0)
-    flow = (0.3 + 1.5 * s["waves"] + 0.5 * gale, 0.25 * s["waves"])
+    liquid = place["ink"] + 0.5 * place["galaxy"]
+    flow = (0.3 + 1.5 * s["waves"] + 0.5 * gale + 0.4 * liquid, 0.25 * s["waves"])
     life = (-2.5 * s["rain"] + 0.8 * gale * s["snow"], falling - rising if falling or rising else -0.3)
-    return Flow(((0.0, 0.0), sky, flow, life), (0.0, 0.03, 0.0, 0.12))
+    return Flow(((0.0, 0.0), sky, flow, life), (0.0, 0.03, 0.1 * liquid, 0.12))

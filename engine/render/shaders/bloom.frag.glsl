@@ -8,6 +8,7 @@ uniform sampler2D near_glow;
 uniform sampler2D far_glow;
 uniform float glow;
 uniform mat3 push;
+uniform float lift;
 uniform float warp;       // largest displacement, in picture heights
 uniform float phase;
 uniform float aspect;     // picture width / height
@@ -36,6 +37,7 @@ void main() {
         c = texture(picture, at).rgb;
     }
     vec3 light = glow * (0.6 * texture(near_glow, at).rgb + 0.8 * texture(far_glow, at).rgb);
-    vec3 lit = push * (1.0 - (1.0 - c) * exp(-light));
+    vec3 lit = max(push * (1.0 - (1.0 - c) * exp(-light)), 0.0);
+    lit *= 1.0 + lift * max(0.0, 1.0 - max(lit.r, max(lit.g, lit.b)));    // value alone: hue and saturation stay
     colour = vec4(clamp(mix(c, lit, here(at)), 0.0, 1.0), 1.0);
 }

@@ -71,7 +71,8 @@ def test_a_word_of_a_table_becomes_its_own_kind() -> None:
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
     argument = row.arguments[0]
     values = {"f": 60.0, "i": 5, "b": True, "s": argument.choices[-1] if argument.choices else "people"}
-    before = ShowState(amount=0.5, agc=False, flash_limiter=False, loras=(LoraStrength("style"),), isf=(EFFECT,))
+    loras = (LoraStrength("style"),)
+    before = ShowState(amount=0.5, literal=0.5, agc=False, flash_limiter=False, loras=loras, isf=(EFFECT,))
     after = apply(before, parse(row.path.replace("/N/", "/1/"), [values[argument.kind]])[0])
     changed = {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
     assert changed == {row.applies, "revision"}

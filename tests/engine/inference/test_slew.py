@@ -124,3 +124,12 @@ def test_a_rule_that_follows_the_movement_is_there_with_it_and_gone_with_it():
     moving = weights(slew(sound, features, 0.01, 0.4))[1:]
     assert moving == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5 * 0.8 * 0.25, 0.35, 0.4, 0.45])
     assert weights(slew(sound, SILENCE, 0.02, 0.4))[1:] == [0.0] * 10
+
+
+def test_a_rule_that_is_beatless_fades_as_a_beat_is_sure_and_the_sound_itself_as_it_is_literal():
+    rules = (replace(FLOOD, beatless=True), ASH)
+    sound = replace(heard(0, flood=0.8, ash=0.6), rules=rules)
+    beat = replace(SILENCE, bpm=120.0, tempo_confidence=0.75, state=SoundState.OK)
+    assert weights(SoundSlew()(sound, SILENCE, 0.0, 0.4)) == pytest.approx([1.0, 0.8, 0.6])
+    assert weights(SoundSlew()(sound, beat, 0.0, 0.4)) == pytest.approx([1.0, 0.2, 0.6])
+    assert weights(SoundSlew()(sound, beat, 0.0, 0.4, literal=0.0)) == pytest.approx([0.0, 0.2, 0.6])

@@ -17,6 +17,13 @@ def test_conditions_set_the_direction() -> None:
     assert gale.shift[sky][0] > 3 * calm.shift[sky][0]
 
 
+def test_ink_changes_its_shape_and_a_beach_does_not() -> None:
+    flow = 2
+    ink, beach = (scene_flow(to_tokens(scene({name: 1.0}))) for name in ("ink", "beach"))
+    assert (ink.turn[flow] > 0, beach.turn[flow]) == (True, 0.0)
+    assert ink.shift[flow][0] > 2 * beach.shift[flow][0]
+
+
 def test_it_is_the_models_own_flow_one_speed_for_each_channel() -> None:
     model = load()
     flow = model.noise_flow(NULL)
