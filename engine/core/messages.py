@@ -174,8 +174,9 @@ class ShaderAmounts:
     sway: Annotated[float, _layer("the camera sways with the bar")] = 0.0
 
 
-def _sound(doc: str, path: str, high: float = 1.0, unit: str = "", **others: bool) -> Parameter:
-    return Parameter(doc, high=high, unit=unit, group="sound", path=f"/tpos/audio/{path}", **others)
+def _sound(doc: str, path: str, high: float = 1.0, unit: str = "", look: bool = True) -> Parameter:
+    where = f"/tpos/audio/{path}"
+    return Parameter(doc, high=high, unit=unit, group="sound", preset=look, cue=look, path=where)
 
 
 def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
