@@ -6,6 +6,7 @@ or constant between samples of small grids: z's smooth maps INTERPOLATED times a
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +14,15 @@ from torch import nn
 
 from tpos_models import weights
 from tpos_models.pocket.hypernetwork import INPUTS, Hypernetwork, Shape, polar
-from tpos_models.pocket.noise_features import BLOCKS, CELLS, NoiseFeatures, Plane, interpolated
+from tpos_models.pocket.noise_features import (
+    BLOCKS,
+    CELLS,
+    NoiseFeatures,
+    Plane,
+    between_samples,
+    gaussian,
+    interpolated,
+)
 
 SHAPE = Shape(
     hidden_width=40,
@@ -30,29 +39,32 @@ MOST_CONDITIONS = 3
 
 
 class View(nn.Module):
-    """What the pixels of a plane see: of z, of where they lie, also in their block of cells, and of maps on a grid."""
+    """What the pixels of a plane see: of z, of where they lie, also in their block of cells, and of bias maps."""
 
     down: torch.Tensor
     across: torch.Tensor
     around: torch.Tensor
 
-    def __init__(self, plane: Plane, cells: int) -> None:
+    def __init__(self, plane: Plane, cells: int, exact: bool = False) -> None:
+        """`exact` is for the samples themselves, between which a painter interpolates."""
         super().__init__()
-        self.features = NoiseFeatures(plane, cells, interpolated)
+        self.features = NoiseFeatures(plane, cells, gaussian if exact else interpolated)
         rows, columns = SHAPE.grid
+        y, x = plane.y * CELLS - 0.5, (plane.x - 0.5) * CELLS + (columns * CELLS / rows - 1) / 2
+        down, across = (partial(_bias_samples, count=count) for count in (rows, columns))
         for name, matrix in (
             ("around", torch.cat([_in_blocks(self.features), polar(self.features)])),
-            ("down", _linear(plane.y * rows - 0.5, rows)),
-            ("across", _linear((plane.x - 0.5) * rows + (columns - 1) / 2, columns)),
+            ("down", down(y) if exact else between_samples(y, down)),
+            ("across", across(x) if exact else between_samples(x, across)),
         ):
             self.register_buffer(name, matrix, persistent=False)
 
     def maps(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, 4, CELLS, cells) to (B, INPUTS, rows * columns)."""
+        """z (B, 4, CELLS, cells) to (B, inputs, rows * columns)."""
         return torch.cat([self.features.maps(z), self.around.expand(len(z), -1, -1, -1)], 1).flatten(2)
 
     def sampled(self, grid: torch.Tensor) -> torch.Tensor:
-        """Maps (..., *grid) to (..., rows * columns)."""
+        """Bias maps (..., *grid) to (..., rows * columns)."""
         return (self.down @ grid @ self.across.T).flatten(-2)
 
 
@@ -68,11 +80,10 @@ def _in_blocks(features: NoiseFeatures) -> torch.Tensor:
     return torch.stack(maps)
 
 
-def _linear(points: torch.Tensor, count: int) -> torch.Tensor:
-    """The matrix (n, count) that reads a line of samples at points, linear in between, its ends beyond them."""
-    points = points.clamp(0, count - 1)
-    distance = (points[:, None] - torch.arange(count, dtype=torch.float64)).abs()
-    return (1 - distance).clamp_min(0).float()
+def _bias_samples(points: torch.Tensor, count: int) -> torch.Tensor:
+    """The matrix (n, count) that reads bias maps at points (cells): linear in between, the border beyond."""
+    at = ((points + 0.5) * SHAPE.grid[0] / CELLS - 0.5).clamp(0, count - 1)
+    return (1 - (at[:, None] - torch.arange(count, dtype=torch.float64)).abs()).clamp_min(0).float()
 
 
 def load_field(folder: Path) -> Hypernetwork:

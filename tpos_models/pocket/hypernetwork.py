@@ -9,8 +9,9 @@ than what it holds, its name is a key of the weights on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -47,7 +48,6 @@ INPUTS = MAPS + POLAR + 1
 """What a pixel is drawn from: the noise features, where it lies, and 1, which offsets multiply."""
 Sampled = Callable[[torch.Tensor], torch.Tensor]
 """Maps on a fixed grid (..., rows, columns) to what the drawn pixels see of them (..., n)."""
-
 
 
 @dataclass(frozen=True)
@@ -128,21 +128,25 @@ class PlaceNetwork(nn.Module):
             for parameter in layer.parameters():
                 nn.init.normal_(parameter, std=std)
 
-    def forward(self, maps: torch.Tensor, place: torch.Tensor, sampled: Sampled) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (B, INPUTS, n), place (B, 19) -> colours (B, 3, n), geometry (B, geometry, n)."""
-        bias_maps = sampled(self.backdrops)
-        bias_maps = (3 * place @ bias_maps.flatten(1)).view(-1, *bias_maps.shape[1:])
-        first, second, third, last = (
-            layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
-        )
+    def weights(self, place: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Place (B, 19) to the first layer's weights (B, rows, inputs) and on bias maps, and the other three layers'."""
+        first, *others = (layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True))
         first, seen = self._shape.gain * first, self._shape.inputs - 1
-        on_maps = torch.cat([first[..., :seen], first[..., -1:]], -1)
-        x = on_maps @ maps + first[..., seen:-1] @ bias_maps
+        return torch.cat([first[..., :seen], first[..., -1:]], -1), first[..., seen:-1], *others
+
+    def bias_maps(self, place: torch.Tensor, sampled: Sampled) -> torch.Tensor:
+        """Its bias maps (B, bias_maps, n)."""
+        maps = sampled(self.backdrops)
+        return (3 * place @ maps.flatten(1)).view(-1, *maps.shape[1:])
+
+    def forward(self, x: torch.Tensor, layers: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first layer's sums (B, hidden_width, n), the others' weights -> colours (B, 3, n), geometry (B, 8, n)."""
+        second, third, last = layers
         x = F.silu(affine(second, torch.cat(sin_tanh(x, self._sizes[0][0], 1), 1)))
         x = affine(last, x + F.silu(affine(third, x)))
         picture, alphas, colours, geometry = x.split(self._outputs, 1)
         background, shares = alpha_composite(torch.sigmoid(4 * alphas))
-        colours = colours.view(-1, self._outputs[1], 3, bias_maps.shape[2])
+        colours = colours.view(-1, self._outputs[1], 3, x.shape[2])
         return picture * background + (shares[:, :, None] * colours).sum(1), torch.tanh(geometry)
 
 
@@ -172,42 +176,60 @@ class ConditionNetworks(nn.Module):
         self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
         self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
 
-    def forward(
-        self,
-        maps: torch.Tensor,
-        geometry: torch.Tensor,
-        picture: torch.Tensor,
-        strengths: torch.Tensor,
-        sampled: Sampled,
-        most: int,
-    ) -> torch.Tensor:
-        """Maps (B, INPUTS, n), geometry, picture (B, 3, n), strengths (B, 14) in 0..1.5 -> the picture under them.
-
-        `most`: how many conditions of a picture are drawn, the strongest ones.
-        """
+    def strongest(self, strengths: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of strengths (B, 14) the `most` strongest, as they are painted: which (B, most), and how strong."""
         strengths = strengths[:, self.painted]
-        strongest = strengths.topk(most, 1).indices
-        strongest = strongest.gather(1, strongest.float().topk(most, 1, largest=False).indices)  # as they are painted
-        which, strengths = self.painted[strongest], strengths.gather(1, strongest)
+        rows = strengths.topk(most, 1).indices
+        rows = rows.gather(1, rows.float().topk(most, 1, largest=False).indices)
+        return self.painted[rows], strengths.gather(1, rows)
+
+    def weights(self, which: torch.Tensor, strengths: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of the conditions `which`: the first layers' weights (B, most, rows, inputs) and on bias maps, and what is
+        left of each."""
         amounts = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
         codes = F.pad(amounts, (1, 0), value=1.0)
-        first, own, second, third, layer_colours = (
-            (codes @ layer[which]).view(-1, most, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
+        first, own, *layers = (
+            (codes @ layer[which]).view(*which.shape, *size)
+            for layer, size in zip(self.layers, self._sizes, strict=True)
         )
-        rows, bias_maps = self._sizes[0][0], 3 * self._gain * sampled(self.backdrops)
-        x = (self._gain * first).view(-1, most * rows, maps.shape[1]) @ maps
-        x = x.view(-1, most, rows, bias_maps.shape[2]) + own @ bias_maps[which]
-        x = torch.cat([*sin_tanh(x, rows, 2), geometry[:, None].expand(-1, most, -1, -1)], 2)
-        alphas = torch.sigmoid(4 * affine(third, F.silu(affine(second, x))))
-        alphas = alphas * (1 - torch.exp(-8 * strengths))[..., None, None]
-        background, shares = alpha_composite(alphas)
-        matrices, offsets = (amounts @ self.grades[which]).view(-1, most, 3, 4).split((3, 1), 3)
-        matrices = matrices + torch.eye(3, device=matrices.device, dtype=matrices.dtype)
+        opacity = (1 - torch.exp(-8 * strengths))[..., None, None]
+        grades = (amounts @ self.grades[which]).view(*which.shape, 3, 4)
+        grades = grades + torch.eye(3, 4, device=grades.device, dtype=grades.dtype)
+        return self._gain * first, own, *layers, opacity, grades
+
+    def bias_maps(self, which: torch.Tensor, sampled: Sampled) -> torch.Tensor:
+        """Their bias maps (B, most, 2, n)."""
+        return 3 * self._gain * sampled(self.backdrops)[which]
+
+    def forward(
+        self, x: torch.Tensor, geometry: torch.Tensor, picture: torch.Tensor, layers: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """The first layers' sums (B, most, rows, n), geometry, picture (B, 3, n), the other weights -> the picture."""
+        second, third, layer_colours, opacity, grades = layers
+        x = torch.cat([*sin_tanh(x, x.shape[2], 2), geometry[:, None].expand(-1, x.shape[1], -1, -1)], 2)
+        background, shares = alpha_composite(torch.sigmoid(4 * affine(third, F.silu(affine(second, x)))) * opacity)
+        matrices, offsets = grades.split((3, 1), 3)
         colours = layer_colours.transpose(-1, -2) @ shares + offsets * background
         picture = picture[:, None]
         for matrix, left, colour in zip(matrices.split(1, 1), background.split(1, 1), colours.split(1, 1), strict=True):
             picture = matrix @ picture * left + colour
         return picture[:, 0]
+
+
+class Weights(NamedTuple):
+    """What a prompt writes: the networks that draw its picture, of a batch (B, ...).
+
+    `first` (B, rows, inputs) and `on_bias` (B, rows, maps) are all first layers one below the other, the place's
+    and then each condition's; `push` (B, 3, 4) is the tint's.
+    """
+
+    place: torch.Tensor
+    which: torch.Tensor
+    first: torch.Tensor
+    on_bias: torch.Tensor
+    ground: tuple[torch.Tensor, ...]
+    weather: tuple[torch.Tensor, ...]
+    push: torch.Tensor
 
 
 class Hypernetwork(nn.Module):
@@ -221,23 +243,48 @@ class Hypernetwork(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
+        self._rows = shape.hidden_width
         self.ground = PlaceNetwork(shape)
         self.weather = ConditionNetworks(shape)
         self.tints = nn.Linear(2 * len(range(SCENE_SIZE)[TINTS]), 3 * 4, bias=False)
         nn.init.zeros_(self.tints.weight)
 
+    def weights(self, prompt: torch.Tensor, most: int = MOST_CONDITIONS) -> Weights:
+        """Prompt features (B, PROMPT_SIZE) to the networks that draw the place and its `most` strongest conditions."""
+        place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
+        which, strengths = self.weather.strongest(prompt[:, CONDITION], most)
+        first, on_bias, *ground = self.ground.weights(place)
+        own_first, own, *weather = self.weather.weights(which, strengths)
+        apart = own[..., None, :] * torch.eye(most).to(own)[:, None, :, None]  # each sees its own bias maps
+        below = F.pad(apart.flatten(3).flatten(1, 2), (on_bias.shape[2], 0))
+        on_bias = torch.cat([F.pad(on_bias, (0, below.shape[2] - on_bias.shape[2])), below], 1)
+        push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
+        first = torch.cat([first, own_first.flatten(1, 2)], 1)
+        return Weights(place, which, first, on_bias, (*ground,), (*weather,), push)
+
+    def bias_maps(self, weights: Weights, sampled: Sampled) -> torch.Tensor:
+        """All bias maps that they see: (B, maps, n)."""
+        conditions = self.weather.bias_maps(weights.which, sampled)
+        return torch.cat([self.ground.bias_maps(weights.place, sampled), conditions.flatten(1, 2)], 1)
+
+    def draw(self, sums: torch.Tensor, weights: Weights) -> torch.Tensor:
+        """All first layers' sums (B, rows, n) to colours (B, 3, n), about -1.5..1.5."""
+        most = weights.which.shape[1]
+        rows = self._rows
+        picture, geometry = self.ground(sums[:, :rows], weights.ground)
+        own = sums[:, rows:].view(sums.shape[0], most, -1, sums.shape[2])
+        picture = self.weather(own, geometry, picture, weights.weather)
+        return (picture + affine(weights.push, picture)) * 1.5
+
     def colours(
         self, maps: torch.Tensor, prompt: torch.Tensor, sampled: Sampled, most: int = MOST_CONDITIONS
     ) -> torch.Tensor:
-        """Maps (B, INPUTS, n) of n pixels, prompt (B, PROMPT_SIZE) -> their colours (B, 3, n), about -1.5..1.5.
+        """Maps (B, inputs, n) of n pixels, prompt (B, PROMPT_SIZE) -> their colours (B, 3, n), about -1.5..1.5.
 
-        `sampled` gives what these pixels see of the bias maps; `most`: see `ConditionNetworks`.
+        `sampled` gives what these pixels see of the bias maps; `most`: see `weights`.
         """
-        place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
-        picture, geometry = self.ground(maps, place, sampled)
-        picture = self.weather(maps, geometry, picture, prompt[:, CONDITION], sampled, most)
-        push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
-        return (picture + affine(push, picture)) * 1.5
+        weights = self.weights(prompt, most)
+        return self.draw(weights.first @ maps + weights.on_bias @ self.bias_maps(weights, sampled), weights)
 
 
 class SketchHypernetwork(Hypernetwork):

@@ -64,7 +64,7 @@ Blur = Callable[[float, torch.Tensor, int], torch.Tensor]
 """Sigma, points (n,) and how many cells there are, both in cells, to the matrix (n, cells) that blurs and samples."""
 
 
-def _gaussian(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
+def gaussian(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
     """Rows that sample a wrapped Gaussian blur of so many values at `points` (cells); unit norm keeps unit variance."""
     distance = points[:, None] - torch.arange(cells, dtype=torch.float64)[None, :]
     rows = sum(torch.exp(-0.5 * ((distance + wrap * cells) / sigma) ** 2) for wrap in (-2, -1, 0, 1, 2))
@@ -73,16 +73,23 @@ def _gaussian(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
 
 
 INTERPOLATED = 4
-"""Samples of a smooth map to a cell, between which `interpolated` is linear."""
+"""Samples of a smooth map to a cell, between which a field is linear."""
+
+
+def between_samples(points: torch.Tensor, sampled: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """A matrix (n, count) for points (cells), linear between what `sampled` gives INTERPOLATED times a cell.
+
+    What a texture gives.
+    """
+    at = (points + 0.5) * INTERPOLATED - 0.5
+    first = at.floor()
+    one, other = (sampled((sample + 0.5) / INTERPOLATED - 0.5) for sample in (first, first + 1))
+    return torch.lerp(one, other, (at - first).float()[:, None])
 
 
 def interpolated(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
-    """The same, of a blur that is computed INTERPOLATED times a cell and linear in between: what a texture gives."""
-    count = INTERPOLATED * cells
-    at = (points + 0.5) * INTERPOLATED - 0.5
-    first, share = at.floor().long(), (at - at.floor()).float()[:, None]
-    known = _gaussian(sigma, (torch.arange(count, dtype=torch.float64) + 0.5) / INTERPOLATED - 0.5, cells)
-    return (1 - share) * known[first % count] + share * known[(first + 1) % count]
+    """The blur of a field, a `Blur`."""
+    return between_samples(points, lambda samples: gaussian(sigma, samples, cells))
 
 
 def _blocks(width: int, points: torch.Tensor, cells: int) -> torch.Tensor:
@@ -106,7 +113,7 @@ class NoiseFeatures(nn.Module):
     chosen: torch.Tensor
     """(fields,): each field's channel and sampler across; a list would be sent to a GPU in every call."""
 
-    def __init__(self, plane: Plane | None = None, cells: int = CELLS, blur: Blur = _gaussian) -> None:
+    def __init__(self, plane: Plane | None = None, cells: int = CELLS, blur: Blur = gaussian) -> None:
         """Without a plane one pixel for each cell of the square. `blur` makes the matrices of smooth maps."""
         super().__init__()
         plane = plane or Plane.of(CELLS, CELLS)

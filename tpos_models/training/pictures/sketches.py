@@ -106,7 +106,6 @@ class SketchStage:
         write_sheet([F.interpolate(rows, scale_factor=4.0) for rows in (self.world(z, scenes), sketch)], path)
 
 
-
 class FieldStage:
     """Trains the field on the world at a projector's fineness, on z alone.
 
