@@ -66,16 +66,18 @@ def load(
 ) -> Model:
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
-    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
-    takes no additions. `precision` is what Stable Diffusion's modules are built in where a runner runs them as they
+    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` takes any, and no
+    additions. `precision` is what Stable Diffusion's modules are built in where a runner runs them as they
     are, `device_name` where a model's lie (see `device`). With `whole_steps` the runner is given whole steps and
     decodes (`Model.step`, `Model.pixels`).
     """
     if name == POCKET:
         from tpos_models.pocket import model
 
-        _check_plain(size_px, additions)
-        return model.load(runner, runner_name, device=device(name, device_name), whole_steps=whole_steps)
+        _check_plain(additions)
+        return model.load(
+            runner, runner_name, device=device(name, device_name), whole_steps=whole_steps, size_px=size_px
+        )
     from tpos_models import stable_diffusion
     from tpos_models.stable_diffusion.devices import choose_precision
 
@@ -99,9 +101,7 @@ def device(name: str, asked: str = "auto") -> torch.device:
     return choose_device(asked)
 
 
-def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:
-    if size_px not in (None, (256, 256)):
-        raise InputError(f"--model-size {size_px[0]}x{size_px[1]}: pocket draws 256x256 and nothing else")
+def _check_plain(additions: Additions) -> None:
     if additions not in (PLAIN, Additions(audio_encoder=POCKET)):
         raise InputError("--lora and --ear: pocket has neither; a Stable Diffusion --model would be accepted")
 

@@ -55,7 +55,7 @@ class ModelOptions:
         str | None, typer.Option(help="pocket (the default), a Stable Diffusion name or folder, or random:ARCH.")
     ] = None
     model_size: Annotated[
-        str | None, typer.Option(help="Size Stable Diffusion draws at, WIDTHxHEIGHT; multiples of 8.")
+        str | None, typer.Option(help="Size the model draws at, WIDTHxHEIGHT; for Stable Diffusion multiples of 8.")
     ] = None
     lora: Annotated[
         list[str] | None, typer.Option(help="A LoRA for it, FILE or FILE:STRENGTH, live from then; may be repeated.")

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models import weights
-from tpos_models.pocket.noise_features import CELLS, CHANNELS, COORDINATES, Crop, NoiseFeatures
+from tpos_models.pocket.noise_features import CHANNELS, COORDINATES, Crop, NoiseFeatures
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 

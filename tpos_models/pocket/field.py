@@ -65,7 +65,12 @@ class View(nn.Module):
 
     def sampled(self, grid: torch.Tensor) -> torch.Tensor:
         """Bias maps (..., *grid) to (..., rows * columns)."""
-        return (self.down @ grid @ self.across.T).flatten(-2)
+        return sampled_by(self.down, self.across, grid)
+
+
+def sampled_by(down: torch.Tensor, across: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Bias maps (..., *grid) at rows and columns, by the matrices of a `View`: (..., rows * columns)."""
+    return (down @ grid @ across.T).flatten(-2)
 
 
 def _in_blocks(features: NoiseFeatures) -> torch.Tensor:

@@ -37,9 +37,9 @@ FLAT = 6 / 255
 _SMOOTH = CHANNELS * len(LEVELS) + len(STRETCHED)
 _POLAR = MAPS + 3 * len(BLOCKS)
 SMOOTH = list(range(_SMOOTH))
-BY_BLOCK = {
-    width: [_SMOOTH + k for k, (_, own) in enumerate(TILES) if own == width] for width in sorted({w for _, w in TILES})
-}
+BY_BLOCK = list(range(_SMOOTH, _SMOOTH + len(TILES)))
+BLOCK = min(width for _, width in TILES)
+"""Cells across the smallest block; the others are whole numbers of it."""
 BY_ROW = [*range(MAPS - COORDINATES // 2, MAPS), *range(MAPS + 1, _POLAR, 3), _POLAR + 1]
 BY_PIXEL = [*range(MAPS + 2, _POLAR, 3), *range(_POLAR + 2, _POLAR + POLAR)]
 BY_COLUMN = sorted({*range(_SMOOTH + len(TILES), _POLAR + POLAR + 1)} - {*BY_ROW, *BY_PIXEL})
@@ -47,18 +47,18 @@ BY_COLUMN = sorted({*range(_SMOOTH + len(TILES), _POLAR + POLAR + 1)} - {*BY_ROW
 
 
 class _Lookup(NamedTuple):
-    """Where the pixels of one axis lie: in samples, how far after that one, and in blocks of each width."""
+    """Where the pixels of one axis lie: after which sample, how far, and in which block."""
 
     sample: torch.Tensor
     share: torch.Tensor
-    block: dict[int, torch.Tensor]
+    block: torch.Tensor
 
 
 class _Sums(NamedTuple):
     """Shares of the first layers' sums, each (places, rows): of samples, of blocks, of columns and of rows."""
 
     samples: torch.Tensor
-    blocks: dict[int, torch.Tensor]
+    blocks: torch.Tensor
     columns: torch.Tensor
     rows: torch.Tensor
     own: torch.Tensor
@@ -77,14 +77,9 @@ class FieldPainter:
         self._samples = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells, exact=True)
         self._columns = View(Plane(plane.y[:1], plane.x, 1.0), cells)
         self._rows = View(Plane(plane.y, plane.x[:1], 1.0), cells)
-        middles = {
-            width: [(torch.arange(n // width, dtype=torch.float64) + 0.5) * width for n in (CELLS, cells)]
-            for width in BY_BLOCK
-        }
-        self._blocks = {
-            width: View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells) for width, (y, x) in middles.items()
-        }
-        self._blocks_across = {width: cells // width for width in BY_BLOCK}
+        y, x = (torch.arange(BLOCK / 2, count, BLOCK, dtype=torch.float64) for count in (CELLS, cells))
+        self._blocks_across = len(x)
+        self._blocks = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells)
         around = View(plane, CELLS).around[[k - MAPS for k in BY_PIXEL]]
         self._around = around.flatten(1).T.contiguous()
 
@@ -118,7 +113,7 @@ class FieldPainter:
         bias = weights.on_bias[0] @ self._field.bias_maps(weights, self._samples.sampled)[0]
         return _Sums(
             share(self._samples, SMOOTH) + bias.T,
-            {width: share(self._blocks[width], inputs) for width, inputs in BY_BLOCK.items()},
+            share(self._blocks, BY_BLOCK),
             share(self._columns, BY_COLUMN),
             share(self._rows, BY_ROW),
             first[:, BY_PIXEL].T.contiguous(),
@@ -136,15 +131,14 @@ class FieldPainter:
         sample = y.sample[row] * self._samples_across + x.sample[column]
         right, down = x.share[column][:, None], y.share[row][:, None]
         above, below = (
-            torch.lerp(sums.samples[first], sums.samples[first + 1], right)
+            torch.lerp(F.embedding(first, sums.samples), F.embedding(first + 1, sums.samples), right)
             for first in (sample, sample + self._samples_across)
         )
-        x_t = torch.addmm(above.lerp_(below, down), self._around[pixels], sums.own)
-        x_t += sums.columns[column]
-        x_t += sums.rows[row]
-        for width, known in sums.blocks.items():
-            x_t += known[y.block[width][row] * self._blocks_across[width] + x.block[width][column]]
-        return x_t.T.contiguous()[None]
+        whole = torch.addmm(above.lerp_(below, down), self._around[pixels], sums.own)
+        whole += F.embedding(column, sums.columns)
+        whole += F.embedding(row, sums.rows)
+        whole += F.embedding(y.block[row] * self._blocks_across + x.block[column], sums.blocks)
+        return whole.T.contiguous()[None]
 
 
 def _axis(points: torch.Tensor) -> tuple[torch.Tensor, _Lookup]:
@@ -152,8 +146,7 @@ def _axis(points: torch.Tensor) -> tuple[torch.Tensor, _Lookup]:
     at = points * INTERPOLATED - 0.5
     first, last = math.floor(at[0]), math.floor(at[-1]) + 1
     samples = (torch.arange(first, last + 1, dtype=torch.float64) + 0.5) / INTERPOLATED
-    block = {width: points.floor().long() // width for width in BY_BLOCK}
-    return samples, _Lookup(at.floor().long() - first, (at - at.floor()).float(), block)
+    return samples, _Lookup(at.floor().long() - first, (at - at.floor()).float(), points.floor().long() // BLOCK)
 
 
 def _filled(coarse: torch.Tensor) -> torch.Tensor:

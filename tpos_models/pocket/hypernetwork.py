@@ -73,7 +73,7 @@ MOST_CONDITIONS = 6
 
 
 def polar(features: NoiseFeatures) -> torch.Tensor:
-    """Constant maps (POLAR + 1, rows, columns) for steep outlines: x, y, distance from the middle, angle around it; and 1."""
+    """Constant maps (POLAR + 1, rows, columns) for steep outlines: x, y, distance and angle; and 1."""
     x, y = features.x - 0.5, features.y - 0.5
     radius, angle = (x**2 + y**2).sqrt(), torch.atan2(y, x)
     waves = [wave(k * angle) for k in ANGULAR_FREQUENCIES for wave in (torch.sin, torch.cos)]
@@ -129,7 +129,7 @@ class PlaceNetwork(nn.Module):
                 nn.init.normal_(parameter, std=std)
 
     def weights(self, place: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Place (B, 19) to the first layer's weights (B, rows, inputs) and on bias maps, and the other three layers'."""
+        """Place (B, 19) to the first layer's weights (B, rows, inputs) and on bias maps, and the other three's."""
         first, *others = (layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True))
         first, seen = self._shape.gain * first, self._shape.inputs - 1
         return torch.cat([first[..., :seen], first[..., -1:]], -1), first[..., seen:-1], *others

@@ -55,7 +55,7 @@ class Canvas:
 
 
 def paint(picture: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Lay `colour` ((B,) 3 [, rows, columns]) over pictures (B, 3, rows, columns) where mask (B, rows, columns) is 1."""
+    """Lay `colour` ((B,) 3 [, rows, columns]) over pictures (B, 3, rows, columns) where `mask`, without the 3, is 1."""
     if colour.ndim <= 2:
         colour = colour[..., None, None]
     return picture + mask[:, None] * (colour - picture)  # lerp would be traced as eight operations

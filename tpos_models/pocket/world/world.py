@@ -92,7 +92,7 @@ def tinted(picture: torch.Tensor, tint: torch.Tensor) -> torch.Tensor:
 
 def printed(picture: torch.Tensor) -> torch.Tensor:
     """Blur by a pixel (binomial, 5 taps, each way), as ink spreads in paper; small pictures are coarse as they are."""
-    if picture.shape[-1] < PRINT_PX:
+    if picture.shape[-2] < PRINT_PX:
         return picture
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(picture) / 16
     flat = F.pad(picture, (2, 2, 2, 2), mode="replicate").flatten(0, 1)[:, None]

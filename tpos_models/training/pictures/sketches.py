@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import FINENESS, View
+from tpos_models import weights
+from tpos_models.pocket.field import FINENESS, SHAPE, View, sampled_by
 from tpos_models.pocket.hypernetwork import (
     PIXELS_PER_CELL,
     SKETCH_PX,
@@ -18,10 +20,12 @@ from tpos_models.pocket.hypernetwork import (
 from tpos_models.pocket.noise_features import Plane, cells_across
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, to_tokens
 from tpos_models.pocket.world.world import World
+from tpos_models.training import loop
 from tpos_models.training.pictures.samples import (
     HELD_OUT,
     LAST,
     MOST,
+    RANK,
     Pool,
     Tensors,
     held_out,
@@ -132,7 +136,7 @@ class FieldStage:
         every = every[every[:, CONDITION].gt(0).sum(1).argsort(stable=True)]
         for scenes in every.split(GROUP):
             plane = _some_pixels(generator)
-            view, world = (make(plane, WIDE).to(generator.device) for make in (View, World))
+            view, world = View(plane, WIDE).to(generator.device), World(plane, WIDE).to(generator.device)
             z = random_noise(GROUP, generator, WIDE)
             prompt = prompt_features(to_tokens(scenes), torch.full((GROUP,), LAST, device=z.device))
             groups.append((view.maps(z).half(), prompt, view.down, view.across, world(z, scenes).flatten(2).half()))
@@ -186,7 +190,20 @@ class _Drawn(torch.nn.Module):
     ) -> torch.Tensor:
         """Maps (G, B, INPUTS, n), prompts (G, B, PROMPT_SIZE), what samples bias maps -> colours (G, B, 3, n)."""
         drawn = []
-        for m, p, d, a in zip(maps, prompt, down, across, strict=True):
-            most = max(1, int(p[:, CONDITION].gt(0).sum(1).max()))
-            drawn.append(self.field.colours(m, p, lambda grid, d=d, a=a: (d @ grid @ a.T).flatten(-2), most))
+        for seen, asked, rows, columns in zip(maps, prompt, down, across, strict=True):
+            most = max(1, int(asked[:, CONDITION].gt(0).sum(1).max()))
+            drawn.append(self.field.colours(seen, asked, partial(sampled_by, rows, columns), most))
         return torch.stack(drawn)
+
+
+FIELD = loop.Recipe(steps=14_000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
+
+
+def train_field(runs: Path, weights_folder: Path, recipe: loop.Recipe = FIELD) -> None:
+    """Train the field and save field.safetensors, in float16; resumes what is in `runs`."""
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    average = loop.run(FieldStage(Hypernetwork(SHAPE), 4 // loop.processes(), device=device), runs, recipe)
+    if RANK == 0:
+        tensors = {key.removeprefix("field."): value.half() for key, value in average.items()}
+        weights.save(weights_folder, "field", tensors, {"what": "pocket's field", "steps": [recipe.steps]})
