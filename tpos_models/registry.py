@@ -51,7 +51,12 @@ def available() -> tuple[Available, ...]:
     )
     random = (Available(f"random:{name}", "anywhere, for benchmarks", "random weights") for name in ARCHITECTURES)
     folder = Available("FOLDER", "GPU, slow on a CPU", "any diffusers folder of that family")
-    return (Available(POCKET, "any CPU or NVIDIA GPU, live", "built in, 256x256, no download"), *known, folder, *random)
+    return (
+        Available(POCKET, "any CPU or NVIDIA GPU, live", "built in, 256x256 or any --model-size, no download"),
+        *known,
+        folder,
+        *random,
+    )
 
 
 def load(

@@ -45,7 +45,7 @@ def build(
 @app.command()
 def train(
     stage: Annotated[
-        str, typer.Argument(help="text, corpus, hearing, pictures, field, sections, beats, evaluate, or tpos.")
+        str, typer.Argument(help="text, corpus, hearing, pictures, field, sections, beats, tpos, evaluate")
     ],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
