@@ -12,6 +12,7 @@ from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.precision import Precision
 
 POCKET = "pocket"
+FIELD_PX = (768, 432)
 SIDE_PX = 64
 """Sides are whole multiples of this: three halvings in a UNet of 8-pixel cells."""
 
@@ -114,6 +115,14 @@ def _check_plain(additions: Additions) -> None:
 def resizable(name: str) -> bool:
     """Whether a model's pictures can have another size."""
     return name != POCKET
+
+
+def own_size(name: str) -> tuple[int, int] | None:
+    """(width, height) of a model's pictures where none is asked for; None: what it is loaded with.
+
+    On a CPU `pocket` is drawn as a field, a quarter of a projector's pixels; on a GPU its networks are compiled.
+    """
+    return FIELD_PX if name == POCKET and device(name).type == "cpu" else None
 
 
 def most_steps(name: str) -> int | None:

@@ -27,7 +27,7 @@ from engine.core.stems import Stem
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.precision import Precision
-from tpos_models.registry import PLAIN, POCKET, Additions, most_steps
+from tpos_models.registry import PLAIN, POCKET, Additions, most_steps, own_size
 
 MAX_SIDE_PX = 8192
 MAX_REFERENCE_STEPS = 500
@@ -97,8 +97,8 @@ class ModelOptions:
 
     @property
     def size_px(self) -> tuple[int, int] | None:
-        """(width, height) the model draws at; None is its own."""
-        return parse_size(self.model_size, "model-size") if self.model_size else None
+        """(width, height) the model draws at; None is what it is loaded with."""
+        return parse_size(self.model_size, "model-size") if self.model_size else own_size(self.name)
 
     @property
     def additions(self) -> Additions:

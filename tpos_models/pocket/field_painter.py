@@ -68,32 +68,33 @@ class FieldPainter:
     """Draws a field at one size; owns what depends on neither z nor prompt. Calls may run side by side."""
 
     def __init__(self, field: Hypernetwork, size: tuple[int, int], cells: int) -> None:
-        """`size` is (width, height); `cells` are those of z across."""
+        """`size` is (width, height); `cells` are those of z across. It draws where the field lies."""
         self.size, self._field = size, field
+        self._device = device = field.tints.weight.device
         plane, shift = Plane.of(*size), (cells - CELLS) / 2
-        y, self._y = _axis(plane.y * CELLS)
-        x, self._x = _axis(plane.x * CELLS + shift)
+        y, self._y = _axis(plane.y * CELLS, device)
+        x, self._x = _axis(plane.x * CELLS + shift, device)
         self._samples_across = len(x)
-        self._samples = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells, exact=True)
-        self._columns = View(Plane(plane.y[:1], plane.x, 1.0), cells)
-        self._rows = View(Plane(plane.y, plane.x[:1], 1.0), cells)
+        self._samples = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells, exact=True).to(device)
+        self._columns = View(Plane(plane.y[:1], plane.x, 1.0), cells).to(device)
+        self._rows = View(Plane(plane.y, plane.x[:1], 1.0), cells).to(device)
         y, x = (torch.arange(BLOCK / 2, count, BLOCK, dtype=torch.float64) for count in (CELLS, cells))
         self._blocks_across = len(x)
-        self._blocks = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells)
+        self._blocks = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells).to(device)
         around = View(plane, CELLS).around[[k - MAPS for k in BY_PIXEL]]
-        self._around = around.flatten(1).T.contiguous()
+        self._around = around.flatten(1).T.contiguous().to(device)
 
     @torch.inference_mode()
     def __call__(self, z: torch.Tensor, prompt: torch.Tensor, everywhere: bool = False) -> torch.Tensor:
         """z (1, 4, CELLS, cells), prompt (1, PROMPT_SIZE) -> RGB (1, 3, height, width) in 0..1.
 
-        `everywhere`: no pixel is taken for flat.
+        `everywhere`: no pixel is taken for flat, as none is on a GPU, which draws all sooner than it would choose.
         """
         shown = int(prompt[0, CONDITION].gt(0).sum())
         weights = self._field.weights(prompt, min(MOST_CONDITIONS, max(1, shown)))
         sums, (width, height) = self._sums(z, weights), self.size
-        pixels = torch.arange(width * height).view(height, width)
-        if everywhere:
+        pixels = torch.arange(width * height, device=self._device).view(height, width)
+        if everywhere or self._device.type != "cpu":
             return self._drawn(pixels.flatten(), sums, weights).view(1, 3, height, width)
         coarse = pixels[::2, ::2]
         drawn = self._drawn(coarse.flatten(), sums, weights).view(1, 3, *coarse.shape)
@@ -121,8 +122,9 @@ class FieldPainter:
 
     def _drawn(self, pixels: torch.Tensor, sums: _Sums, weights: Weights) -> torch.Tensor:
         """Pixels (n,), counted row by row, to colours (3, n) in 0..1."""
-        tiles = [self._field.draw(self._at(tile, sums), weights)[0] for tile in pixels.split(TILE)]
-        return torch.cat([torch.empty(3, 0), *tiles], 1).div_(3).add_(0.5).clamp_(0, 1)
+        tile = TILE if self._device.type == "cpu" else max(1, len(pixels))
+        tiles = [self._field.draw(self._at(some, sums), weights)[0] for some in pixels.split(tile)]
+        return torch.cat([torch.empty(3, 0, device=self._device), *tiles], 1).div_(3).add_(0.5).clamp_(0, 1)
 
     def _at(self, pixels: torch.Tensor, sums: _Sums) -> torch.Tensor:
         """The whole sums (1, rows, n) of pixels."""
@@ -141,12 +143,13 @@ class FieldPainter:
         return whole.T.contiguous()[None]
 
 
-def _axis(points: torch.Tensor) -> tuple[torch.Tensor, _Lookup]:
+def _axis(points: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, _Lookup]:
     """Points (n,) in cells from the border to the samples around them, in cells, and where between these they lie."""
     at = points * INTERPOLATED - 0.5
     first, last = math.floor(at[0]), math.floor(at[-1]) + 1
     samples = (torch.arange(first, last + 1, dtype=torch.float64) + 0.5) / INTERPOLATED
-    return samples, _Lookup(at.floor().long() - first, (at - at.floor()).float(), points.floor().long() // BLOCK)
+    found = at.floor().long() - first, (at - at.floor()).float(), points.floor().long() // BLOCK
+    return samples, _Lookup(*(one.to(device) for one in found))
 
 
 def _filled(coarse: torch.Tensor) -> torch.Tensor:

@@ -75,7 +75,7 @@ class FieldSampler:
 
 def _features(scene: torch.Tensor) -> torch.Tensor:
     """A scene (1, SCENE_SIZE, 1, 1) as prompt features (1, PROMPT_SIZE)."""
-    return prompt_features(to_tokens(scene.flatten(1)), torch.tensor([LAST]))
+    return prompt_features(to_tokens(scene.flatten(1)), torch.tensor([LAST], device=scene.device))
 
 
 def _covering(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

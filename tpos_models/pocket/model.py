@@ -14,6 +14,7 @@ from tpos_models.contracts import Encoder, Model
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.step import pixels_network, step_network
+from tpos_models.errors import InputError
 from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
 from tpos_models.pocket.codec import load_codec
@@ -24,7 +25,9 @@ from tpos_models.pocket.noise_features import CELLS, cells_across
 from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.text import PocketText
 
-PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
+MOST_ASPECT = 4
+"""A field has so many cells beside the square's as a picture is wide."""
+PARTS = ("text", "hearing", "denoiser", "decoder", "encoder", "field")
 
 
 def load(
@@ -69,11 +72,16 @@ def load(
 
 
 def as_field(model: Model, size_px: tuple[int, int], folder: Path = WEIGHTS) -> Model:
-    """`pocket` with pictures of any shape and size, on a CPU; what starts from a picture shows the square's middle."""
-    cells = cells_across(*size_px)
+    """`pocket` with pictures of any shape and size; what starts from a picture shows the square's middle."""
+    width, height = size_px
+    if max(size_px) > MOST_ASPECT * min(size_px):
+        raise InputError(
+            f"--model-size {width}x{height}: up to {MOST_ASPECT} times as wide as high, or as high as wide"
+        )
+    cells = cells_across(width, height)
     side = model.spec.scale * (cells - CELLS) // 2
     otherwise = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
-    sampler = FieldSampler(load_field(folder), size_px, cells, otherwise, model.decoder)
+    sampler = FieldSampler(load_field(folder), size_px, cells, otherwise, model.decoder, model.device)
     return replace(
         model,
         spec=replace(model.spec, sample_size=(CELLS, cells)),
