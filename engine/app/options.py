@@ -109,7 +109,8 @@ class ModelOptions:
         """These fields for a session's record, files by their whole paths."""
         whole = [str(Path(lora).expanduser().resolve()) for lora in self.lora or ()]
         values = {field.name: getattr(self, field.name) for field in fields(ModelOptions)}
-        return values | {"model": self.name, "lora": whole or None}
+        size = f"{self.size_px[0]}x{self.size_px[1]}" if self.size_px else None
+        return values | {"model": self.name, "model_size": size, "lora": whole or None}
 
     def over(self, record: dict[str, Any]) -> ModelOptions:
         """These options, and those of a session's record where none is given; another model takes none of them."""

@@ -75,13 +75,11 @@ def as_field(model: Model, size_px: tuple[int, int], folder: Path = WEIGHTS) -> 
     """`pocket` with pictures of any shape and size; what starts from a picture shows the square's middle."""
     width, height = size_px
     if max(size_px) > MOST_ASPECT * min(size_px):
-        raise InputError(
-            f"--model-size {width}x{height}: up to {MOST_ASPECT} times as wide as high, or as high as wide"
-        )
+        raise InputError(f"--model-size {width}x{height}: one side up to {MOST_ASPECT} times the other is accepted")
     cells = cells_across(width, height)
     side = model.spec.scale * (cells - CELLS) // 2
     otherwise = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
-    sampler = FieldSampler(load_field(folder), size_px, cells, otherwise, model.decoder, model.device)
+    sampler = FieldSampler(load_field(folder).to(model.device), size_px, cells, otherwise, model.decoder)
     return replace(
         model,
         spec=replace(model.spec, sample_size=(CELLS, cells)),
