@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -221,4 +221,6 @@ class Model:
     noise_flow: NoiseFlow = plain_flow
     step: Run | None = None
     pixels: Run | None = None
+    sampler: Any = None
+    """Its own `diffusion.sampler.Sampler` of few-step frames, where it draws without denoiser and decoder."""
     loras: Loras | None = None

@@ -12,6 +12,7 @@ from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.precision import Precision
 
 POCKET = "pocket"
+FIELD_PX = (768, 432)
 SIDE_PX = 64
 """Sides are whole multiples of this: three halvings in a UNet of 8-pixel cells."""
 
@@ -51,7 +52,12 @@ def available() -> tuple[Available, ...]:
     )
     random = (Available(f"random:{name}", "anywhere, for benchmarks", "random weights") for name in ARCHITECTURES)
     folder = Available("FOLDER", "GPU, slow on a CPU", "any diffusers folder of that family")
-    return (Available(POCKET, "any CPU or NVIDIA GPU, live", "built in, 256x256, no download"), *known, folder, *random)
+    return (
+        Available(POCKET, "any CPU or NVIDIA GPU, live", "built in, 256x256 or any --model-size, no download"),
+        *known,
+        folder,
+        *random,
+    )
 
 
 def load(
@@ -66,16 +72,18 @@ def load(
 ) -> Model:
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
-    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` has only that, and
-    takes no additions. `precision` is what Stable Diffusion's modules are built in where a runner runs them as they
+    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` takes any, and no
+    additions. `precision` is what Stable Diffusion's modules are built in where a runner runs them as they
     are, `device_name` where a model's lie (see `device`). With `whole_steps` the runner is given whole steps and
     decodes (`Model.step`, `Model.pixels`).
     """
     if name == POCKET:
         from tpos_models.pocket import model
 
-        _check_plain(size_px, additions)
-        return model.load(runner, runner_name, device=device(name, device_name), whole_steps=whole_steps)
+        _check_plain(additions)
+        return model.load(
+            runner, runner_name, device=device(name, device_name), whole_steps=whole_steps, size_px=size_px
+        )
     from tpos_models import stable_diffusion
     from tpos_models.stable_diffusion.devices import choose_precision
 
@@ -99,9 +107,7 @@ def device(name: str, asked: str = "auto") -> torch.device:
     return choose_device(asked)
 
 
-def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:
-    if size_px not in (None, (256, 256)):
-        raise InputError(f"--model-size {size_px[0]}x{size_px[1]}: pocket draws 256x256 and nothing else")
+def _check_plain(additions: Additions) -> None:
     if additions not in (PLAIN, Additions(audio_encoder=POCKET)):
         raise InputError("--lora and --ear: pocket has neither; a Stable Diffusion --model would be accepted")
 
@@ -109,6 +115,14 @@ def _check_plain(size_px: tuple[int, int] | None, additions: Additions) -> None:
 def resizable(name: str) -> bool:
     """Whether a model's pictures can have another size."""
     return name != POCKET
+
+
+def own_size(name: str) -> tuple[int, int] | None:
+    """(width, height) of a model's pictures where none is asked for; None: what it is loaded with.
+
+    On a CPU `pocket` is drawn as a field, a quarter of a projector's pixels; on a GPU its networks are compiled.
+    """
+    return FIELD_PX if name == POCKET and device(name).type == "cpu" else None
 
 
 def most_steps(name: str) -> int | None:

@@ -27,7 +27,7 @@ from engine.core.stems import Stem
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.precision import Precision
-from tpos_models.registry import PLAIN, POCKET, Additions, most_steps
+from tpos_models.registry import PLAIN, POCKET, Additions, most_steps, own_size
 
 MAX_SIDE_PX = 8192
 MAX_REFERENCE_STEPS = 500
@@ -55,7 +55,7 @@ class ModelOptions:
         str | None, typer.Option(help="pocket (the default), a Stable Diffusion name or folder, or random:ARCH.")
     ] = None
     model_size: Annotated[
-        str | None, typer.Option(help="Size Stable Diffusion draws at, WIDTHxHEIGHT; multiples of 8.")
+        str | None, typer.Option(help="Size the model draws at, WIDTHxHEIGHT; for Stable Diffusion multiples of 8.")
     ] = None
     lora: Annotated[
         list[str] | None, typer.Option(help="A LoRA for it, FILE or FILE:STRENGTH, live from then; may be repeated.")
@@ -97,8 +97,8 @@ class ModelOptions:
 
     @property
     def size_px(self) -> tuple[int, int] | None:
-        """(width, height) the model draws at; None is its own."""
-        return parse_size(self.model_size, "model-size") if self.model_size else None
+        """(width, height) the model draws at; None is what it is loaded with."""
+        return parse_size(self.model_size, "model-size") if self.model_size else own_size(self.name)
 
     @property
     def additions(self) -> Additions:
@@ -109,7 +109,8 @@ class ModelOptions:
         """These fields for a session's record, files by their whole paths."""
         whole = [str(Path(lora).expanduser().resolve()) for lora in self.lora or ()]
         values = {field.name: getattr(self, field.name) for field in fields(ModelOptions)}
-        return values | {"model": self.name, "lora": whole or None}
+        size = f"{self.size_px[0]}x{self.size_px[1]}" if self.size_px else None
+        return values | {"model": self.name, "model_size": size, "lora": whole or None}
 
     def over(self, record: dict[str, Any]) -> ModelOptions:
         """These options, and those of a session's record where none is given; another model takes none of them."""

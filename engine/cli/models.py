@@ -12,6 +12,8 @@ from engine.cli.app import Json, app, models_app
 from engine.core import console
 from tpos_models.errors import InputError
 
+STAGES = "text, corpus, hearing, pictures, field, sections, beats, evaluate, or tpos."
+
 
 @models_app.command("list")
 def list_models(json: Json = False) -> None:
@@ -44,7 +46,7 @@ def build(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="text, corpus, hearing, pictures, sections, beats, evaluate, or tpos.")],
+    stage: Annotated[str, typer.Argument(help=STAGES)],
     runs: Annotated[Path, typer.Option(help="Folder for checkpoints, curves and sheets; resumed.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="Folder for the weights; the package's own otherwise.")] = None,
     sounds: Annotated[

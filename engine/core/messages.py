@@ -249,9 +249,7 @@ class ShowState:
             path="/tpos/audio/gain",
         ),
     ] = 0.0
-    agc: Annotated[bool, _sound("Automatic gain, or the input's level as it is.", "agc", cue=False, preset=False)] = (
-        True
-    )
+    agc: Annotated[bool, _sound("Automatic gain, or the input's level as it is.", "agc", look=False)] = True
     motion: Annotated[float, Parameter("How much the picture moves by itself; 0 is a still.")] = 0.5
     strength: Annotated[
         float, Parameter("How far frames leave the picture the show starts from; of no meaning without one.")

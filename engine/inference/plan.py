@@ -79,17 +79,17 @@ def choose_plan(model: Model, reference_steps: int = 0, stream_batch: bool = Fal
         if model.spec.schedule != "scaled_linear":
             raise InputError(f"--sampler reference: {model.spec.name} knows few steps only; Stable Diffusion has it")
         return Plan(PlmsSampler(model.denoiser, NoiseSchedule(model.spec), reference_steps), decoding(model), PAPER)
-    if stream_batch:
+    if stream_batch and model.sampler is None:
         return Plan(StreamBatch(model.denoiser, NoiseSchedule(model.spec)), decoding(model), model.spec.guidance)
     plan = eager_plan(model)
-    records = model.device.type == "cuda" and model.runner in RECORDING_RUNNERS
+    records = model.sampler is None and model.device.type == "cuda" and model.runner in RECORDING_RUNNERS
     return captured(plan) if records else plan
 
 
 def eager_plan(model: Model) -> Plan:
     """Few steps a frame, network by network."""
-    sampler: Sampler = few_steps(model)
-    if model.step is not None:
+    sampler: Sampler = model.sampler or few_steps(model)
+    if model.sampler is None and model.step is not None:
         sampler = StepSampler(model.step, model.spec, sampler)
     return Plan(sampler, decoding(model), model.spec.guidance)
 

@@ -70,6 +70,23 @@ def moved(z0: torch.Tensor, z1: torch.Tensor, position: Position) -> torch.Tenso
     return shifted(torch.cos(angle) * z0 + torch.sin(angle) * z1, position.shift)
 
 
+def seeded_noise(seed: int, channels: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two independent unit Gaussian (1, channels, height, width).
+
+    What is wider than high has the square of the same seed in its middle, and so its composition.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def pair(columns: int) -> list[torch.Tensor]:
+        return [torch.randn(1, channels, height, columns, generator=generator) for _ in range(2)]
+
+    parts = [pair(min(width, height))]
+    for k in range(width - height):  # outwards, so that a wider one goes on
+        parts.insert(len(parts) if k % 2 else 0, pair(1))
+    z0, z1 = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+    return z0, z1
+
+
 class NoiseWalk:
     """The moving noise of one show; owns its position, changed by `advance` only. Not shared between threads.
 
@@ -77,10 +94,7 @@ class NoiseWalk:
     """
 
     def __init__(self, spec: ModelSpec, seed: int, flow: NoiseFlow = plain_flow) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        shape = (1, spec.latent_channels, *spec.sample_size)
-        self.z0 = torch.randn(shape, generator=generator)
-        self._z1 = torch.randn(shape, generator=generator)
+        self.z0, self._z1 = seeded_noise(seed, spec.latent_channels, *spec.sample_size)
         self._flow = flow
         self.position = Position(torch.zeros(spec.latent_channels, 2), torch.zeros(spec.latent_channels))
         self._z = self.z0

@@ -110,9 +110,13 @@ class Pixels(nn.Module):
         self.decoder = decoder
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        colours = self.decoder(latents)
-        rgba = torch.cat([colours, torch.ones_like(colours[:, :1])], 1)  # in floats: TensorRT casts bytes, and no more
-        return (255 * rgba).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
+        return to_rgba(self.decoder(latents))
+
+
+def to_rgba(colours: torch.Tensor) -> torch.Tensor:
+    """RGB (B, 3, H, W) in 0..1 to opaque RGBA uint8 (B, H, W, 4)."""
+    rgba = torch.cat([colours, torch.ones_like(colours[:, :1])], 1)  # in floats: TensorRT casts bytes, and no more
+    return (255 * rgba).clamp(0, 255).round().permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def pixels_network(decoder: Network) -> Network:

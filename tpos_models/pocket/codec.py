@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tpos_models import weights
-from tpos_models.pocket.noise_features import CELLS, CHANNELS, COORDINATES, Crop, NoiseFeatures
+from tpos_models.pocket.noise_features import CHANNELS, COORDINATES, Crop, NoiseFeatures
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -38,7 +38,7 @@ class WithCoordinates(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("coordinates", NoiseFeatures(CELLS).coordinates()[None], persistent=False)
+        self.register_buffer("coordinates", NoiseFeatures().coordinates()[None], persistent=False)
 
     def beside(self, x: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
         """x (B, C, rows, columns) with the coordinates of its cells as further channels."""

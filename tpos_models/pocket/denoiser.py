@@ -108,7 +108,7 @@ class Denoiser(nn.Module):
         super().__init__()
         shape = shape or DenoiserShape()
         levels = len(shape.widths)
-        self.noise_features = NoiseFeatures(CELLS)
+        self.noise_features = NoiseFeatures()
         self.sketcher = SketchHypernetwork(shape.sketch_hidden_width, shape.sketch_alpha_layers, shape.sketch_bias_maps)
         self.scenery = LatentHypernetwork(shape.latent_hidden_width, shape.latent_maps, shape.latent_bias_maps)
         self.unet: Any = UNet2DModel(  # whose base class its own stubs do not know

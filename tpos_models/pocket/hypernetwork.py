@@ -1,6 +1,6 @@
 """The hypernetwork that sketches: the prompt becomes the weights of small per-pixel networks, and these draw.
 
-Its sketch is the denoiser's first idea of a picture (hypernetworks: Ha et al., ICLR 2017). The world draws a pixel from
+Hypernetworks: Ha et al., ICLR 2017. A sketch is the denoiser's first idea of a picture. The world draws a pixel from
 what it sees of z there, so the sketch is learned pixel by pixel: on few pixels of very many pictures, which is what
 teaches composition fastest. As in TPoS, the place is one thing and its weather another: the place's network draws a
 picture, then each condition's own small network composites its colours over it. Where an attribute is called otherwise
@@ -9,11 +9,15 @@ than what it holds, its name is a key of the weights on disk.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.noise_features import CELLS, MAPS, Crop, NoiseFeatures
+from tpos_models.pocket.noise_features import CELLS, MAPS, Crop, NoiseFeatures, Plane
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, PLACES, SCENE_SIZE, TINTS, from_tokens
 
 SKETCH_PX = 64
@@ -38,18 +42,38 @@ def prompt_features(tokens: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     return torch.cat([place, strengths, scenes[:, TINTS].clamp(-1.0, 1.0), 1 - torch.exp(-2 * strengths), left], 1)
 
 
-FIRST_GAIN = 4.0
-"""First layers' weights are stored divided by this: an outline is then one pixel of 64 wide."""
-MOST_CONDITIONS = 6
-"""So many conditions are drawn at once, the strongest of a picture."""
 ANGULAR_FREQUENCIES = (1, 2, 3, 6, 9)
 POLAR = 4 + 2 * len(ANGULAR_FREQUENCIES)
 INPUTS = MAPS + POLAR + 1
 """What a pixel is drawn from: the noise features, where it lies, and 1, which offsets multiply."""
+Sampled = Callable[[torch.Tensor], torch.Tensor]
+"""Maps on a fixed grid (..., rows, columns) to what the drawn pixels see of them (..., n)."""
 
 
-def _polar(features: NoiseFeatures) -> torch.Tensor:
-    """Constant maps (POLAR + 1, 64, 64) for steep outlines: x, y, distance from the middle, angle around it; and 1."""
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a hypernetwork; its first layers' weights are stored divided by `gain`, as outlines are steep.
+
+    A pixel is drawn from `inputs` numbers, the last of them 1, and from bias maps on a `grid` (rows, columns).
+    """
+
+    hidden_width: int
+    alpha_layers: int
+    bias_maps: int
+    grid: tuple[int, int] = (SKETCH_PX, SKETCH_PX)
+    inputs: int = INPUTS
+    gain: float = 4.0
+    """4: an outline may be one pixel of 64 wide."""
+
+
+GEOMETRY = 8
+"""What a place tells its conditions of each pixel: where is sky, what lies far."""
+MOST_CONDITIONS = 6
+"""So many conditions are drawn at once, the strongest of a picture."""
+
+
+def polar(features: NoiseFeatures) -> torch.Tensor:
+    """Constant maps (POLAR + 1, rows, columns) for steep outlines: x, y, distance and angle; and 1."""
     x, y = features.x - 0.5, features.y - 0.5
     radius, angle = (x**2 + y**2).sqrt(), torch.atan2(y, x)
     waves = [wave(k * angle) for k in ANGULAR_FREQUENCIES for wave in (torch.sin, torch.cos)]
@@ -91,35 +115,38 @@ class PlaceNetwork(nn.Module):
     bias maps that depend on the place alone: what always stands at the same spot.
     """
 
-    def __init__(self, hidden_width: int, alpha_layers: int, bias_maps: int, geometry: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        prompt_size = len(PLACES) + 1
-        self.backdrops = nn.Parameter(torch.zeros(prompt_size, bias_maps, SKETCH_PX, SKETCH_PX))
-        self._outputs = (3, alpha_layers, 3 * alpha_layers, geometry)
-        columns = (INPUTS + bias_maps, hidden_width + 1, hidden_width + 1, hidden_width + 1)
-        self._sizes = tuple(zip((hidden_width,) * 3 + (sum(self._outputs),), columns, strict=True))
+        prompt_size, width = len(PLACES) + 1, shape.hidden_width
+        self.backdrops = nn.Parameter(torch.zeros(prompt_size, shape.bias_maps, *shape.grid))
+        self._shape = shape
+        self._outputs = (3, shape.alpha_layers, 3 * shape.alpha_layers, GEOMETRY)
+        columns = (shape.inputs + shape.bias_maps, width + 1, width + 1, width + 1)
+        self._sizes = tuple(zip((width,) * 3 + (sum(self._outputs),), columns, strict=True))
         self.layers = nn.ModuleList(nn.Linear(prompt_size, rows * columns) for rows, columns in self._sizes)
-        for layer, std in zip(self.layers, (0.2 / FIRST_GAIN, 0.1, 0.1, 0.04), strict=True):
+        for layer, std in zip(self.layers, (0.2 / shape.gain, 0.1, 0.1, 0.04), strict=True):
             for parameter in layer.parameters():
                 nn.init.normal_(parameter, std=std)
 
-    def forward(
-        self, maps: torch.Tensor, place: torch.Tensor, pixels: tuple[slice, slice]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (B, INPUTS, n), place (B, 19) -> colours (B, 3, n), geometry (B, geometry, n)."""
-        bias_maps = self.backdrops[:, :, *pixels].flatten(2)
-        bias_maps = (3 * place @ bias_maps.flatten(1)).view(-1, *bias_maps.shape[1:])
-        first, second, third, last = (
-            layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
-        )
-        first = FIRST_GAIN * first
-        on_maps = torch.cat([first[..., : INPUTS - 1], first[..., -1:]], -1)
-        x = on_maps @ maps + first[..., INPUTS - 1 : -1] @ bias_maps
+    def weights(self, place: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Place (B, 19) to the first layer's weights (B, rows, inputs) and on bias maps, and the other three's."""
+        first, *others = (layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True))
+        first, seen = self._shape.gain * first, self._shape.inputs - 1
+        return torch.cat([first[..., :seen], first[..., -1:]], -1), first[..., seen:-1], *others
+
+    def bias_maps(self, place: torch.Tensor, sampled: Sampled) -> torch.Tensor:
+        """Its bias maps (B, bias_maps, n)."""
+        maps = sampled(self.backdrops)
+        return (3 * place @ maps.flatten(1)).view(-1, *maps.shape[1:])
+
+    def forward(self, x: torch.Tensor, layers: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first layer's sums (B, hidden_width, n), the others' weights -> colours (B, 3, n), geometry (B, 8, n)."""
+        second, third, last = layers
         x = F.silu(affine(second, torch.cat(sin_tanh(x, self._sizes[0][0], 1), 1)))
         x = affine(last, x + F.silu(affine(third, x)))
         picture, alphas, colours, geometry = x.split(self._outputs, 1)
         background, shares = alpha_composite(torch.sigmoid(4 * alphas))
-        colours = colours.view(-1, self._outputs[1], 3, bias_maps.shape[2])
+        colours = colours.view(-1, self._outputs[1], 3, x.shape[2])
         return picture * background + (shares[:, :, None] * colours).sum(1), torch.tanh(geometry)
 
 
@@ -131,54 +158,57 @@ class ConditionNetworks(nn.Module):
 
     painted: torch.Tensor
 
-    def __init__(self, first_width: int, hidden_width: int, alpha_layers: int, bias_maps: int, geometry: int) -> None:
+    def __init__(self, shape: Shape, first_width: int = 12, hidden_width: int = 16, alpha_layers: int = 4) -> None:
         super().__init__()
+        bias_maps, self._gain = 2, shape.gain
         self._sizes = (
-            (first_width, INPUTS),
+            (first_width, shape.inputs),
             (first_width, bias_maps),
-            (hidden_width, first_width + geometry + 1),
+            (hidden_width, first_width + GEOMETRY + 1),
             (alpha_layers, hidden_width + 1),
             (alpha_layers, 3),
         )
-        count, scale = len(CONDITIONS), (0.13 / FIRST_GAIN, 0.3 / FIRST_GAIN, 0.2, 0.1, 0.3)
-        self.backdrops = nn.Parameter(torch.zeros(count, bias_maps, SKETCH_PX, SKETCH_PX))
+        count, scale = len(CONDITIONS), (0.13 / shape.gain, 0.3 / shape.gain, 0.2, 0.1, 0.3)
+        self.backdrops = nn.Parameter(torch.zeros(count, bias_maps, *shape.grid))
         self.layers = nn.ParameterList(
             torch.randn(count, 3, rows * columns) * std for (rows, columns), std in zip(self._sizes, scale, strict=True)
         )
         self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
         self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
 
-    def forward(
-        self,
-        maps: torch.Tensor,
-        geometry: torch.Tensor,
-        picture: torch.Tensor,
-        strengths: torch.Tensor,
-        pixels: tuple[slice, slice],
-        most: int,
-    ) -> torch.Tensor:
-        """Maps (B, INPUTS, n), geometry, picture (B, 3, n), strengths (B, 14) in 0..1.5 -> the picture under them.
-
-        `most`: how many conditions of a picture are drawn, the strongest ones.
-        """
+    def strongest(self, strengths: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of strengths (B, 14) the `most` strongest, as they are painted: which (B, most), and how strong."""
         strengths = strengths[:, self.painted]
-        strongest = strengths.topk(most, 1).indices
-        strongest = strongest.gather(1, strongest.float().topk(most, 1, largest=False).indices)  # as they are painted
-        which, strengths = self.painted[strongest], strengths.gather(1, strongest)
+        rows = strengths.topk(most, 1).indices
+        rows = rows.gather(1, rows.float().topk(most, 1, largest=False).indices)
+        return self.painted[rows], strengths.gather(1, rows)
+
+    def weights(self, which: torch.Tensor, strengths: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of the conditions `which`: the first layers' weights (B, most, rows, inputs) and on bias maps, and what is
+        left of each."""
         amounts = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
         codes = F.pad(amounts, (1, 0), value=1.0)
-        first, own, second, third, layer_colours = (
-            (codes @ layer[which]).view(-1, most, *size) for layer, size in zip(self.layers, self._sizes, strict=True)
+        first, own, *layers = (
+            (codes @ layer[which]).view(*which.shape, *size)
+            for layer, size in zip(self.layers, self._sizes, strict=True)
         )
-        rows, bias_maps = self._sizes[0][0], 3 * FIRST_GAIN * self.backdrops[:, :, *pixels].flatten(2)
-        x = (FIRST_GAIN * first).view(-1, most * rows, INPUTS) @ maps
-        x = x.view(-1, most, rows, bias_maps.shape[2]) + own @ bias_maps[which]
-        x = torch.cat([*sin_tanh(x, rows, 2), geometry[:, None].expand(-1, most, -1, -1)], 2)
-        alphas = torch.sigmoid(4 * affine(third, F.silu(affine(second, x))))
-        alphas = alphas * (1 - torch.exp(-8 * strengths))[..., None, None]
-        background, shares = alpha_composite(alphas)
-        matrices, offsets = (amounts @ self.grades[which]).view(-1, most, 3, 4).split((3, 1), 3)
-        matrices = matrices + torch.eye(3, device=matrices.device, dtype=matrices.dtype)
+        opacity = (1 - torch.exp(-8 * strengths))[..., None, None]
+        grades = (amounts @ self.grades[which]).view(*which.shape, 3, 4)
+        grades = grades + torch.eye(3, 4, device=grades.device, dtype=grades.dtype)
+        return self._gain * first, own, *layers, opacity, grades
+
+    def bias_maps(self, which: torch.Tensor, sampled: Sampled) -> torch.Tensor:
+        """Their bias maps (B, most, 2, n)."""
+        return 3 * self._gain * sampled(self.backdrops)[which]
+
+    def forward(
+        self, x: torch.Tensor, geometry: torch.Tensor, picture: torch.Tensor, layers: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """The first layers' sums (B, most, rows, n), geometry, picture (B, 3, n), the other weights -> the picture."""
+        second, third, layer_colours, opacity, grades = layers
+        x = torch.cat([*sin_tanh(x, x.shape[2], 2), geometry[:, None].expand(-1, x.shape[1], -1, -1)], 2)
+        background, shares = alpha_composite(torch.sigmoid(4 * affine(third, F.silu(affine(second, x)))) * opacity)
+        matrices, offsets = grades.split((3, 1), 3)
         colours = layer_colours.transpose(-1, -2) @ shares + offsets * background
         picture = picture[:, None]
         for matrix, left, colour in zip(matrices.split(1, 1), background.split(1, 1), colours.split(1, 1), strict=True):
@@ -186,35 +216,100 @@ class ConditionNetworks(nn.Module):
         return picture[:, 0]
 
 
-class SketchHypernetwork(nn.Module):
-    """Noise features and prompt features to colours, pixel by pixel: the place, its conditions over it, a tint over
-    both."""
+class Weights(NamedTuple):
+    """What a prompt writes: the networks that draw its picture, of a batch (B, ...).
 
-    around: torch.Tensor
+    `first` (B, rows, inputs) and `on_bias` (B, rows, maps) are all first layers one below the other, the place's
+    and then each condition's; `push` (B, 3, 4) is the tint's.
+    """
+
+    place: torch.Tensor
+    which: torch.Tensor
+    first: torch.Tensor
+    on_bias: torch.Tensor
+    ground: tuple[torch.Tensor, ...]
+    weather: tuple[torch.Tensor, ...]
+    push: torch.Tensor
+
+
+class Hypernetwork(nn.Module):
+    """Prompt features to what draws each pixel: the place, its conditions over it, a tint over both.
+
+    What draws is called as the weights on disk know it.
+    """
+
     precise = True
     """Its first layers are steeper than float16 can follow."""
 
-    def __init__(self, hidden_width: int, alpha_layers: int, bias_maps: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.features = NoiseFeatures(SKETCH_PX)
-        self.register_buffer("around", _polar(self.features), persistent=False)
-        self.ground = PlaceNetwork(hidden_width, alpha_layers, bias_maps, geometry=8)
-        self.weather = ConditionNetworks(first_width=12, hidden_width=16, alpha_layers=4, bias_maps=2, geometry=8)
+        self._rows = shape.hidden_width
+        self.ground = PlaceNetwork(shape)
+        self.weather = ConditionNetworks(shape)
         self.tints = nn.Linear(2 * len(range(SCENE_SIZE)[TINTS]), 3 * 4, bias=False)
         nn.init.zeros_(self.tints.weight)
 
-    def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
-        """x_t (B, 4, 32, 32), prompt (B, PROMPT_SIZE) -> (B, SKETCH_CHANNELS, 32, 32): the pixels of each cell beside
-        each other.
+    def weights(self, prompt: torch.Tensor, most: int = MOST_CONDITIONS) -> Weights:
+        """Prompt features (B, PROMPT_SIZE) to the networks that draw the place and its `most` strongest conditions."""
+        place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
+        which, strengths = self.weather.strongest(prompt[:, CONDITION], most)
+        first, on_bias, *ground = self.ground.weights(place)
+        own_first, own, *weather = self.weather.weights(which, strengths)
+        apart = (
+            own[..., None, :] * torch.eye(most, device=own.device, dtype=own.dtype)[:, None, :, None]
+        )  # each sees its own bias maps
+        below = F.pad(apart.flatten(3).flatten(1, 2), (on_bias.shape[2], 0))
+        on_bias = torch.cat([F.pad(on_bias, (0, below.shape[2] - on_bias.shape[2])), below], 1)
+        push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
+        first = torch.cat([first, own_first.flatten(1, 2)], 1)
+        return Weights(place, which, first, on_bias, (*ground,), (*weather,), push)
 
-        Values are about -1.5..1.5. With `crop`, only these rows and columns of cells are drawn.
+    def bias_maps(self, weights: Weights, sampled: Sampled) -> torch.Tensor:
+        """All bias maps that they see: (B, maps, n)."""
+        conditions = self.weather.bias_maps(weights.which, sampled)
+        return torch.cat([self.ground.bias_maps(weights.place, sampled), conditions.flatten(1, 2)], 1)
+
+    def draw(self, sums: torch.Tensor, weights: Weights) -> torch.Tensor:
+        """All first layers' sums (B, rows, n) to colours (B, 3, n), about -1.5..1.5."""
+        most = weights.which.shape[1]
+        rows = self._rows
+        picture, geometry = self.ground(sums[:, :rows], weights.ground)
+        own = sums[:, rows:].view(sums.shape[0], most, -1, sums.shape[2])
+        picture = self.weather(own, geometry, picture, weights.weather)
+        return (picture + affine(weights.push, picture)) * 1.5
+
+    def colours(
+        self, maps: torch.Tensor, prompt: torch.Tensor, sampled: Sampled, most: int = MOST_CONDITIONS
+    ) -> torch.Tensor:
+        """Maps (B, inputs, n) of n pixels, prompt (B, PROMPT_SIZE) -> their colours (B, 3, n), about -1.5..1.5.
+
+        `sampled` gives what these pixels see of the bias maps; `most`: see `weights`.
+        """
+        weights = self.weights(prompt, most)
+        return self.draw(weights.first @ maps + weights.on_bias @ self.bias_maps(weights, sampled), weights)
+
+
+class SketchHypernetwork(Hypernetwork):
+    """Draws the pixels of the square at SKETCH_PX, each cell's beside each other."""
+
+    around: torch.Tensor
+
+    def __init__(self, hidden_width: int, alpha_layers: int, bias_maps: int) -> None:
+        super().__init__(Shape(hidden_width, alpha_layers, bias_maps))
+        self.features = NoiseFeatures(Plane.of(SKETCH_PX, SKETCH_PX))
+        self.register_buffer("around", polar(self.features), persistent=False)
+
+    def forward(self, x_t: torch.Tensor, prompt: torch.Tensor, crop: Crop | None = None) -> torch.Tensor:
+        """x_t (B, 4, 32, 32), prompt (B, PROMPT_SIZE) -> (B, SKETCH_CHANNELS, 32, 32).
+
+        With `crop`, only these rows and columns of cells are drawn.
         """
         whole = slice(0, CELLS)
         rows, columns = (
             slice(PIXELS_PER_CELL * cells.start, PIXELS_PER_CELL * cells.stop) for cells in crop or (whole, whole)
         )
         maps = self.maps(x_t)[:, :, rows, columns]
-        colours = self.colours(maps.flatten(2), prompt, (rows, columns))
+        colours = self.colours(maps.flatten(2), prompt, lambda grid: grid[..., rows, columns].flatten(-2))
         down, across = ((part.stop - part.start) // PIXELS_PER_CELL for part in (rows, columns))
         # pixel_unshuffle, in words every exporter knows
         cells = colours.view(-1, 3, down, PIXELS_PER_CELL, across, PIXELS_PER_CELL)
@@ -223,16 +318,3 @@ class SketchHypernetwork(nn.Module):
     def maps(self, x_t: torch.Tensor) -> torch.Tensor:
         """What each pixel is drawn from: (B, 4, 32, 32) to (B, INPUTS, 64, 64)."""
         return torch.cat([self.features.maps(x_t), self.around.expand(x_t.shape[0], -1, -1, -1)], 1)
-
-    def colours(
-        self, maps: torch.Tensor, prompt: torch.Tensor, pixels: tuple[slice, slice], most: int = MOST_CONDITIONS
-    ) -> torch.Tensor:
-        """Maps (B, INPUTS, n) of the n pixels that two slices pick, prompt (B, PROMPT_SIZE) -> colours (B, 3, n).
-
-        `most`: see `ConditionNetworks`.
-        """
-        place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
-        picture, geometry = self.ground(maps, place, pixels)
-        picture = self.weather(maps, geometry, picture, prompt[:, CONDITION], pixels, most)
-        push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
-        return (picture + affine(push, picture)) * 1.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,15 +11,23 @@ import torch
 
 from tpos_models import weights
 from tpos_models.contracts import Encoder, Model
+from tpos_models.diffusion.lcm import LcmSampler
+from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.step import pixels_network, step_network
+from tpos_models.errors import InputError
 from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
 from tpos_models.pocket.codec import load_codec
+from tpos_models.pocket.field import load_field
+from tpos_models.pocket.field_sampler import FieldSampler
 from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, picture_networks
+from tpos_models.pocket.noise_features import CELLS, cells_across
 from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.text import PocketText
 
-PARTS = ("text", "hearing", "denoiser", "decoder", "encoder")
+MOST_ASPECT = 4
+"""A field has so many cells beside the square's as a picture is wide."""
+PARTS = ("text", "hearing", "denoiser", "decoder", "encoder", "field")
 
 
 def load(
@@ -27,9 +36,11 @@ def load(
     folder: Path = WEIGHTS,
     device: torch.device = CPU,
     whole_steps: bool = False,
+    size_px: tuple[int, int] | None = None,
 ) -> Model:
     """`pocket` on a runner; raises `ModelError` or `MissingFileError` when its weights are damaged or gone.
 
+    With `size_px` (width, height) it is drawn as a field.
     What draws lies on `device`. Text and audio encoder stay on the host, where a few milliseconds do for either: what
     they say is read there, by the scores of phrases and by `scene_flow`, and a prompt's tokens are 2 kB to send.
     `whole_steps` loads `Model.step` and `Model.pixels`.
@@ -44,7 +55,7 @@ def load(
     else:
         denoise()
         decode()
-    return Model(
+    model = Model(
         SPEC,
         text,
         PocketAudioEncoder(_first(segment), _three(temporal), folder),
@@ -56,6 +67,24 @@ def load(
         noise_flow=scene_flow,
         step=step,
         pixels=pixels,
+    )
+    return model if size_px is None else as_field(model, size_px, folder)
+
+
+def as_field(model: Model, size_px: tuple[int, int], folder: Path = WEIGHTS) -> Model:
+    """`pocket` with pictures of any shape and size; what starts from a picture shows the square's middle."""
+    width, height = size_px
+    if max(size_px) > MOST_ASPECT * min(size_px):
+        raise InputError(f"--model-size {width}x{height}: one side up to {MOST_ASPECT} times the other is accepted")
+    cells = cells_across(width, height)
+    side = model.spec.scale * (cells - CELLS) // 2
+    otherwise = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
+    sampler = FieldSampler(load_field(folder).to(model.device), size_px, cells, otherwise, model.decoder)
+    return replace(
+        model,
+        spec=replace(model.spec, sample_size=(CELLS, cells)),
+        encoder=lambda image: model.encoder(image[..., side : image.shape[-1] - side]),
+        sampler=sampler,
     )
 
 

@@ -7,11 +7,14 @@ denoiser's own input.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 CELLS = 32
+"""Cells of z to a picture's height."""
 Crop = tuple[slice, slice]
 """Rows and columns of cells, or of pixels."""
 CHANNELS = 4
@@ -32,93 +35,150 @@ TERRAIN, SKY, FLOW, LIFE = range(CHANNELS)
 """What each channel of z means: still composition; clouds and wind; water and ground; flames, drops and flakes."""
 
 
-def _gaussian(sigma: float, points: torch.Tensor) -> torch.Tensor:
-    """Rows that sample a wrapped Gaussian blur of CELLS values at `points` (cells); unit norm keeps unit variance."""
-    distance = points[:, None] - torch.arange(CELLS, dtype=torch.float64)[None, :]
-    rows = sum(torch.exp(-0.5 * ((distance + wrap) / sigma) ** 2) for wrap in (-2 * CELLS, -CELLS, 0, CELLS, 2 * CELLS))
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The pixels of a picture of any shape and size: `y` (rows,) and `x` (columns,) of their centres, float64.
+
+    Both are in picture heights from the upper left corner of the square in its middle, which every shape shows or lies
+    in: x is below 0 and above 1 in what a wide picture shows beside it. `pixels` is how many of them a height has.
+    """
+
+    y: torch.Tensor
+    x: torch.Tensor
+    pixels: float
+
+    @classmethod
+    def of(cls, width: int, height: int) -> Plane:
+        """All pixels of a picture of this size."""
+        y = (torch.arange(height, dtype=torch.float64) + 0.5) / height
+        x = (torch.arange(width, dtype=torch.float64) + 0.5 - width / 2) / height + 0.5
+        return cls(y, x, height)
+
+
+def cells_across(width: int, height: int) -> int:
+    """Cells that z has across for a picture of this shape: the square's, and on both sides blocks of four as needed."""
+    return CELLS + 8 * max(0, math.ceil((CELLS * width / height - CELLS) / 8))
+
+
+Blur = Callable[[float, torch.Tensor, int], torch.Tensor]
+"""Sigma, points (n,) and how many cells there are, both in cells, to the matrix (n, cells) that blurs and samples."""
+
+
+def gaussian(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
+    """Rows that sample a wrapped Gaussian blur of so many values at `points` (cells); unit norm keeps unit variance."""
+    distance = points[:, None] - torch.arange(cells, dtype=torch.float64)[None, :]
+    rows = sum(torch.exp(-0.5 * ((distance + wrap * cells) / sigma) ** 2) for wrap in (-2, -1, 0, 1, 2))
     assert isinstance(rows, torch.Tensor)
     return (rows / rows.norm(dim=1, keepdim=True)).float()
 
 
-def _blocks(width: int, size: int) -> torch.Tensor:
-    """Rows that average `width` neighbouring cells, scaled to unit variance, seen at `size` positions."""
-    cell = (torch.arange(size) * CELLS // size) // width
-    return (cell[:, None] == (torch.arange(CELLS) // width)[None, :]).float() / math.sqrt(width)
+INTERPOLATED = 4
+"""Samples of a smooth map to a cell, between which a field is linear."""
+
+
+def between_samples(points: torch.Tensor, sampled: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """A matrix (n, count) for points (cells), linear between what `sampled` gives INTERPOLATED times a cell.
+
+    What a texture gives.
+    """
+    at = (points + 0.5) * INTERPOLATED - 0.5
+    first = at.floor()
+    one, other = (sampled((sample + 0.5) / INTERPOLATED - 0.5) for sample in (first, first + 1))
+    return torch.lerp(one, other, (at - first).float()[:, None])
+
+
+def interpolated(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
+    """The blur of a field, a `Blur`."""
+    return between_samples(points, lambda samples: gaussian(sigma, samples, cells))
+
+
+def _blocks(width: int, points: torch.Tensor, cells: int) -> torch.Tensor:
+    """Rows that average `width` neighbouring cells of so many, scaled to unit variance, seen at `points` (cells)."""
+    block = (points + 0.5).floor().long() // width
+    return (block[:, None] == (torch.arange(cells) // width)[None, :]).float() / math.sqrt(width)
 
 
 class NoiseFeatures(nn.Module):
-    """Reads z at `size` x `size` positions. All maps have zero mean and unit variance for Gaussian z."""
+    """Reads z, `cells` across, at the pixels of a plane. All maps have zero mean and unit variance for Gaussian z."""
 
     x: torch.Tensor
     y: torch.Tensor
+    """Where each pixel lies, as in `Plane`: (rows, columns) both."""
     across: torch.Tensor
-    """(samplers * size, CELLS): every blur and block there is, for the rows of every channel."""
+    """(samplers * columns, cells): every blur and block there is, for the rows of every channel."""
     down: torch.Tensor
-    """(fields, size, CELLS): for the columns of each field of `maps`. Constants multiply fastest from the left."""
+    """(fields, rows, CELLS): for the columns of each field of `maps`. Constants multiply fastest from the left."""
     along: torch.Tensor
-    """(6, CELLS, size): the profiles' steps and blurs."""
+    """(6, cells, columns): the profiles' steps and blurs."""
     chosen: torch.Tensor
     """(fields,): each field's channel and sampler across; a list would be sent to a GPU in every call."""
 
-    def __init__(self, size: int = CELLS) -> None:
+    def __init__(self, plane: Plane | None = None, cells: int = CELLS, blur: Blur = gaussian) -> None:
+        """Without a plane one pixel for each cell of the square. `blur` makes the matrices of smooth maps."""
         super().__init__()
-        self.size = size
-        points = (torch.arange(size, dtype=torch.float64) + 0.5) * CELLS / size - 0.5
+        plane = plane or Plane.of(CELLS, CELLS)
+        self.cells, self.pixels = cells, plane.pixels
+        points = {"down": plane.y * CELLS - 0.5, "across": (plane.x - 0.5) * CELLS + (cells - 1) / 2}
+        counts = {"down": CELLS, "across": cells}
         sigmas = sorted({*LEVELS, *(s for _, *pair in STRETCHED for s in pair)})
         self._blur = {sigma: f"blur_{i}" for i, sigma in enumerate(sigmas)}
-        for sigma, name in self._blur.items():
-            self.register_buffer(name, _gaussian(sigma, points), persistent=False)
-        for width in BLOCKS:
-            self.register_buffer(f"block_{width}", _blocks(width, size), persistent=False)
+        for axis in points:
+            for sigma, name in self._blur.items():
+                self.register_buffer(f"{name}_{axis}", blur(sigma, points[axis], counts[axis]), persistent=False)
+            for width in BLOCKS:
+                block = _blocks(width, points[axis], counts[axis])
+                self.register_buffer(f"block_{width}_{axis}", block, persistent=False)
         widths = sorted({width for _, width in TILES})
-        samplers = [self.blur(sigma) for sigma in sigmas] + [self.block(width) for width in widths]
+        down, across = (
+            [self.blur(sigma, axis) for sigma in sigmas] + [self.block(width, axis) for width in widths]
+            for axis in points
+        )
         fields = [(channel, sigmas.index(s), sigmas.index(s)) for s in LEVELS for channel in range(CHANNELS)]
-        fields += [(channel, sigmas.index(down), sigmas.index(across)) for channel, down, across in STRETCHED]
+        fields += [(channel, sigmas.index(one), sigmas.index(other)) for channel, one, other in STRETCHED]
         tiles = [(channel, len(sigmas) + widths.index(width)) for channel, width in TILES]
         fields += [(channel, tile, tile) for channel, tile in tiles]
-        along = [self.block(width) for width in BLOCKS] + [self.blur(sigma) for sigma in LEVELS[1:]]
+        along = [self.block(width, "across") for width in BLOCKS] + [self.blur(s, "across") for s in LEVELS[1:]]
         for name, matrix in (
-            ("across", torch.cat(samplers)),
-            ("down", torch.stack([samplers[down] for _, down, _ in fields])),
+            ("across", torch.cat(across)),
+            ("down", torch.stack([down[one] for _, one, _ in fields])),
             ("along", torch.stack([one.T for one in along])),
-            ("chosen", torch.tensor([channel * len(samplers) + across for channel, _, across in fields])),
+            ("chosen", torch.tensor([channel * len(across) + other for channel, _, other in fields])),
+            ("x", plane.x.float()[None, :].repeat(len(plane.y), 1)),
+            ("y", plane.y.float()[:, None].repeat(1, len(plane.x))),
         ):
             self.register_buffer(name, matrix, persistent=False)
-        centre = (torch.arange(size) + 0.5) / size
-        self.register_buffer("x", centre[None, :].expand(size, size).contiguous(), persistent=False)
-        self.register_buffer("y", centre[:, None].expand(size, size).contiguous(), persistent=False)
 
-    def blur(self, sigma: float) -> torch.Tensor:
-        """The (size, CELLS) matrix that blurs and samples one axis."""
-        return getattr(self, self._blur[sigma])
+    def blur(self, sigma: float, axis: str) -> torch.Tensor:
+        """The matrix that blurs and samples one axis, "down" (rows, CELLS) or "across" (columns, cells)."""
+        return getattr(self, f"{self._blur[sigma]}_{axis}")
 
-    def block(self, width: int) -> torch.Tensor:
-        """The (size, CELLS) matrix that averages blocks of one axis."""
-        return getattr(self, f"block_{width}")
+    def block(self, width: int, axis: str) -> torch.Tensor:
+        """The matrix that averages blocks of one axis, as `blur`."""
+        return getattr(self, f"block_{width}_{axis}")
 
     def field(self, z: torch.Tensor, down: float, across: float) -> torch.Tensor:
-        """Maps (..., CELLS, CELLS) to smooth maps (..., size, size), blurred by two sigmas."""
-        return self.blur(down) @ z @ self.blur(across).T
+        """Maps (..., CELLS, cells) to smooth maps (..., rows, columns), blurred by two sigmas."""
+        return self.blur(down, "down") @ z @ self.blur(across, "across").T
 
     def profiles(self, z: torch.Tensor) -> torch.Tensor:
-        """z (B, 4, 32, 32) to PROFILES rows of CELLS values each: (B, PROFILES, CELLS)."""
+        """z (B, 4, CELLS, cells) to PROFILES rows of `cells` values each: (B, PROFILES, cells)."""
         rows = CELLS // PROFILES
-        return z[:, TERRAIN].reshape(-1, PROFILES, rows, CELLS).sum(2) / math.sqrt(rows)
+        return z[:, TERRAIN].reshape(-1, PROFILES, rows, self.cells).sum(2) / math.sqrt(rows)
 
     def steps(self, profiles: torch.Tensor, width: int) -> torch.Tensor:
-        """Profiles (..., CELLS) in blocks of `width` cells: (..., size)."""
-        return profiles @ self.block(width).T
+        """Profiles (..., cells) in blocks of `width` cells: (..., columns)."""
+        return profiles @ self.block(width, "across").T
 
     def tiles(self, z: torch.Tensor, width: int) -> torch.Tensor:
-        """Maps (..., CELLS, CELLS) in blocks of `width` x `width` cells: (..., size, size)."""
-        return self.block(width) @ z @ self.block(width).T
+        """Maps (..., CELLS, cells) in blocks of `width` x `width` cells: (..., rows, columns)."""
+        return self.block(width, "down") @ z @ self.block(width, "across").T
 
     def moods(self, z: torch.Tensor) -> torch.Tensor:
         """One number for the whole picture per channel: (B, 4), still under any shift of z."""
-        return z.mean((2, 3)) * CELLS
+        return z.mean((2, 3)) * math.sqrt(CELLS * self.cells)
 
     def coordinates(self) -> torch.Tensor:
-        """Constant maps (COORDINATES, size, size): x and y, and their waves down to two cells long."""
+        """Constant maps (COORDINATES, rows, columns): x and y, and their waves down to two cells long."""
         waves = []
         for axis in (self.x, self.y):
             waves.append(axis * 2 - 1)
@@ -130,14 +190,14 @@ class NoiseFeatures(nn.Module):
         return torch.stack(waves)
 
     def maps(self, z: torch.Tensor) -> torch.Tensor:
-        """Everything there is to see of z at each position: (B, 4, 32, 32) to (B, MAPS, size, size)."""
-        n = self.size
-        samplers = (self.across @ z.transpose(2, 3)).view(-1, CHANNELS * (len(self.across) // n), n, CELLS)
+        """Everything there is to see of z at each pixel: (B, 4, CELLS, cells) to (B, MAPS, rows, columns)."""
+        rows, columns = self.x.shape
+        samplers = (self.across @ z.transpose(2, 3)).view(-1, CHANNELS * (len(self.across) // columns), columns, CELLS)
         fields = self.down @ samplers[:, self.chosen].transpose(2, 3)
-        rows = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, n)
-        moods = self.moods(z)[:, :, None, None].expand(-1, -1, n, n)
+        profiles = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, columns)
+        moods = self.moods(z)[:, :, None, None].expand(-1, -1, rows, columns)
         coordinates = self.coordinates().expand(z.shape[0], -1, -1, -1)
-        return torch.cat([fields, rows.expand(-1, -1, n, -1), moods, coordinates], 1)
+        return torch.cat([fields, profiles.expand(-1, -1, rows, -1), moods, coordinates], 1)
 
 
 MAPS = (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tpos_models.pocket.audio_networks import AudioEncoderNet
     from tpos_models.training.audio.encoder import Heard
 
-STAGES = ("text", "hearing", "pictures")
+STAGES = ("text", "hearing", "pictures", "field")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
 
 
@@ -41,6 +41,13 @@ def train(
         return _train_audio_encoder(runs / "hearing", weights, Heard(sounds, corpus, tuple(held_out)), steps)
     if stage == "pictures":
         return _train_pictures(runs / "pictures", weights, steps)
+    if stage == "field":
+        from dataclasses import replace
+
+        from tpos_models.training.pictures.sketches import FIELD, train_field
+
+        train_field(runs / "field", weights, replace(FIELD, steps=steps) if steps else FIELD)
+        return read_record(weights / "field.json")
     raise InputError(f"stage {stage}: {', '.join(STAGES)}, corpus, sections, beats, tpos or evaluate would be accepted")
 
 
@@ -120,6 +127,7 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None, music: Path | 
     from tpos_models.pocket.audio_networks import load_net
     from tpos_models.pocket.codec import load_codec
     from tpos_models.pocket.denoiser import load_denoiser
+    from tpos_models.pocket.field import load_field
     from tpos_models.pocket.model import load
     from tpos_models.pocket.text import PocketText
     from tpos_models.pocket.world.world import World
@@ -129,13 +137,16 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None, music: Path | 
 
     text, codec, world = PocketText.load(weights), load_codec(weights), World()
     denoiser = load_denoiser(weights)
-    draw = pictures.in_one_step(denoiser, codec.decoder)
+    field = load_field(weights)
+    draw, by_field = pictures.in_one_step(denoiser, codec.decoder), pictures.by_field(field)
     return {
         **pictures.codec_fidelity(codec, world),
         **pictures.one_step_fidelity(draw, world),
         **pictures.few_steps_fidelity(denoiser, codec.decoder, world),
         **pictures.conditions_shown(draw, world),
         **pictures.motion_error_ratio(draw, world),
+        **pictures.field_fidelity(field),
+        **{f"field_{name}": value for name, value in pictures.conditions_shown(by_field, world).items()},
         **_evaluate_audio_encoder(load_net(weights), weights, text, sounds, music),
         **evaluate_show(load(folder=weights), world),
         **evaluate_text(text),

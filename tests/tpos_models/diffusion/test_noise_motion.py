@@ -7,7 +7,7 @@ import torch
 
 from tpos_models.contracts import ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
-from tpos_models.diffusion.noise_motion import LEAST_STRENGTH, NoiseWalk, feed_back, pace, shifted
+from tpos_models.diffusion.noise_motion import LEAST_STRENGTH, NoiseWalk, feed_back, pace, seeded_noise, shifted
 from tpos_models.pocket.scene import scene, to_tokens
 from tpos_models.pocket.scene_flow import scene_flow
 
@@ -104,3 +104,12 @@ def test_what_did_not_move_is_the_same_tensor() -> None:
     z = walk.advance(0.1, 1.0, 0.5, 0.0, conditions())
     assert walk.advance(0.1, 0.0, 0.5, 1.0, conditions(wind=1.0)) is z
     assert walk.advance(0.1, 1.0, 0.5, 0.0, conditions()) is not z
+
+
+def test_a_wide_picture_has_the_squares_noise_in_its_middle() -> None:
+    square, wide, wider = (seeded_noise(5, 4, 32, width) for width in (32, 56, 64))
+    for one, other, another in zip(square, wide, wider, strict=True):
+        assert torch.equal(other[..., 12:44], one)
+        assert torch.equal(another[..., 4:60], other)
+        assert abs(float(another.std()) - 1) < 0.02
+    assert abs(float((wider[0] * wider[1]).mean())) < 0.03

@@ -12,7 +12,7 @@ class Canvas:
 
     def __init__(self, features: NoiseFeatures, z: torch.Tensor) -> None:
         self.features, self.z = features, z
-        self.size = features.size
+        self._pixels = features.pixels
         self.x, self.y = features.x[None], features.y[None]
         self._profiles = features.profiles(z)
         self._moods = features.moods(z)
@@ -22,19 +22,19 @@ class Canvas:
         return Canvas(self.features, self.z[rows])
 
     def field(self, channel: int, down: float, across: float | None = None) -> torch.Tensor:
-        """A smooth field (B, size, size) of one channel."""
+        """A smooth field (B, rows, columns) of one channel."""
         return self.features.field(self.z[:, channel], down, down if across is None else across)
 
     def smooth(self, band: int, sigma: float) -> torch.Tensor:
-        """A smooth profile along x (B, 1, size)."""
-        return (self._profiles[:, band] @ self.features.blur(sigma).T)[:, None]
+        """A smooth profile along x (B, 1, columns)."""
+        return (self._profiles[:, band] @ self.features.blur(sigma, "across").T)[:, None]
 
     def steps(self, band: int, width: int) -> torch.Tensor:
-        """A profile in blocks of `width` cells (B, 1, size)."""
+        """A profile in blocks of `width` cells (B, 1, columns)."""
         return self.features.steps(self._profiles[:, band], width)[:, None]
 
     def cells(self, channel: int, width: int) -> torch.Tensor:
-        """One number per block of `width` x `width` cells (B, size, size), unit variance."""
+        """One number per block of `width` x `width` cells (B, rows, columns), unit variance."""
         return self.features.tiles(self.z[:, channel], width)
 
     def mood(self, channel: int) -> torch.Tensor:
@@ -43,7 +43,7 @@ class Canvas:
 
     def edge(self, distance: torch.Tensor, soft_px: float = 1.5) -> torch.Tensor:
         """Coverage 0..1 of a shape from the signed distance (picture heights, inside positive)."""
-        return (distance * (self.size / soft_px) + 0.5).clamp(0.0, 1.0)
+        return (distance * (self._pixels / soft_px) + 0.5).clamp(0.0, 1.0)
 
     def disc(self, x: torch.Tensor | float, y: torch.Tensor | float, radius: torch.Tensor | float) -> torch.Tensor:
         """Coverage of a disc."""
@@ -55,7 +55,7 @@ class Canvas:
 
 
 def paint(picture: torch.Tensor, colour: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Lay `colour` ((B,) 3 [, size, size]) over pictures (B, 3, size, size) where mask (B, size, size) is 1."""
+    """Lay `colour` ((B,) 3 [, rows, columns]) over pictures (B, 3, rows, columns) where `mask`, without the 3, is 1."""
     if colour.ndim <= 2:
         colour = colour[..., None, None]
     return picture + mask[:, None] * (colour - picture)  # lerp would be traced as eight operations

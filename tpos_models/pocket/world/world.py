@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.noise_features import FLOW, SKY, TERRAIN, NoiseFeatures
+from tpos_models.pocket.noise_features import CELLS, FLOW, SKY, TERRAIN, NoiseFeatures, Plane
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, TINTS
 from tpos_models.pocket.world.canvas import Canvas, blob, paint
 from tpos_models.pocket.world.places import AMOUNTS, COLOURS, amount_table, colour_table
@@ -34,16 +34,17 @@ def shown(strength: torch.Tensor) -> torch.Tensor:
 class World(nn.Module):
     """Draws scenes from noise, deterministically and on any device.
 
-    `world(z, scenes)`: z (B, 4, 32, 32) unit Gaussian, scenes (B, SCENE_SIZE) -> RGB (B, 3, size, size) in 0..1.
+    `world(z, scenes)`: z (B, 4, CELLS, cells) unit Gaussian, scenes (B, SCENE_SIZE) -> RGB (B, 3, rows, columns) in
+    0..1, the pixels of a plane; by default a square's.
     Place weights mix palettes and shapes; what they leave below 1 is the calm place of the empty scene.
     """
 
     colours: torch.Tensor
     amounts: torch.Tensor
 
-    def __init__(self, size: int = 256) -> None:
+    def __init__(self, plane: Plane | int = PRINT_PX, cells: int = CELLS) -> None:
         super().__init__()
-        self.features = NoiseFeatures(size)
+        self.features = NoiseFeatures(Plane.of(plane, plane) if isinstance(plane, int) else plane, cells)
         self.register_buffer("colours", colour_table(), persistent=False)
         self.register_buffer("amounts", amount_table(), persistent=False)
 
@@ -91,7 +92,7 @@ def tinted(picture: torch.Tensor, tint: torch.Tensor) -> torch.Tensor:
 
 def printed(picture: torch.Tensor) -> torch.Tensor:
     """Blur by a pixel (binomial, 5 taps, each way), as ink spreads in paper; small pictures are coarse as they are."""
-    if picture.shape[-1] < PRINT_PX:
+    if picture.shape[-2] < PRINT_PX:
         return picture
     taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]).to(picture) / 16
     flat = F.pad(picture, (2, 2, 2, 2), mode="replicate").flatten(0, 1)[:, None]

@@ -17,7 +17,10 @@ from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.metrics.motion import follow
 from tpos_models.pocket.codec import Codec
+from tpos_models.pocket.field_painter import FieldPainter
+from tpos_models.pocket.hypernetwork import Hypernetwork, prompt_features
 from tpos_models.pocket.networks import SPEC
+from tpos_models.pocket.noise_features import CELLS, Plane, cells_across
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.world.world import World
@@ -69,9 +72,44 @@ def in_steps(denoiser: Denoiser, decoder: Decoder, steps: int) -> Draw:
     return draw
 
 
-def _samples(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def by_field(field: Hypernetwork, size: tuple[int, int] = (256, 256)) -> Draw:
+    """The field's drawing at a size (width, height), as a show on a CPU has it."""
+    paint = FieldPainter(field, size, cells_across(*size))
+
+    def draw(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
+        prompts = prompt_features(to_tokens(scenes), torch.full((len(z),), LAST))
+        return torch.cat([paint(*one) for one in zip(z.split(1), prompts.split(1), strict=True)])
+
+    return draw
+
+
+def _samples(count: int, seed: int, cells: int = CELLS) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(HELD_OUT + seed)
-    return random_noise(count, generator), random_scenes(count, generator)
+    return random_noise(count, generator, cells), random_scenes(count, generator)
+
+
+def sharpness(picture: torch.Tensor) -> torch.Tensor:
+    """Gradient energy over that of the same picture shrunk to half and enlarged again, per picture: 1 is a blur."""
+    half = F.interpolate(picture, scale_factor=0.5, mode="area")
+    return gradient_energy(picture) / gradient_energy(F.interpolate(half, picture.shape[2:], mode="bilinear"))
+
+
+@torch.no_grad()
+def field_fidelity(field: Hypernetwork, count: int = 24, size: tuple[int, int] = (1280, 720)) -> dict[str, float]:
+    """The field against the world drawn at the same size: PSNR, gradient energy, and how sharp both are."""
+    cells = cells_across(*size)
+    draw, world = by_field(field, size), World(Plane.of(*size), cells)
+    found = []
+    for z, scenes in zip(*(part.split(1) for part in _samples(count, 2, cells)), strict=True):
+        got, want = draw(z, scenes), world(z, scenes)
+        found.append((psnr(got, want), gradient_energy(got), gradient_energy(want), sharpness(got), sharpness(want)))
+    quality, energy, energy_world, sharp, sharp_world = (torch.cat(values) for values in zip(*found, strict=True))
+    return {
+        "field_psnr_db": float(quality.mean()),
+        "field_gradient_energy_ratio": float(energy.sum() / energy_world.sum()),
+        "field_sharpness": float(sharp.median()),
+        "world_sharpness": float(sharp_world.median()),
+    }
 
 
 @torch.no_grad()

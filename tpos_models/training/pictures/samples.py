@@ -47,9 +47,9 @@ def random_scenes(count: int, generator: torch.Generator) -> torch.Tensor:
     return scenes * (uniform(count, 1) > 0.10)
 
 
-def random_noise(count: int, generator: torch.Generator) -> torch.Tensor:
-    """z (count, 4, 32, 32), unit Gaussian."""
-    return torch.randn(count, CHANNELS, CELLS, CELLS, generator=generator, device=generator.device)
+def random_noise(count: int, generator: torch.Generator, cells: int = CELLS) -> torch.Tensor:
+    """z (count, 4, CELLS, cells), unit Gaussian."""
+    return torch.randn(count, CHANNELS, CELLS, cells, generator=generator, device=generator.device)
 
 
 @torch.no_grad()
