@@ -67,8 +67,8 @@ class BenchOptions:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Of the model's pictures; None is its own."""
-        return self.look.size_px
+        """Of the model's pictures; None is that of its networks."""
+        return self.look.size_px if self.look.model_size else None
 
     @property
     def precision(self) -> str | None:

@@ -8,13 +8,17 @@ in cache: at first every other one of every other row, then all of those that ha
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+import warnings
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, View
-from tpos_models.pocket.hypernetwork import POLAR, Hypernetwork, Weights
+from tpos_models.pocket.field import MOST_CONDITIONS, SHAPE, View
+from tpos_models.pocket.hypernetwork import POLAR, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
     BLOCKS,
     CELLS,
@@ -46,22 +50,64 @@ BY_COLUMN = sorted({*range(_SMOOTH + len(TILES), _POLAR + POLAR + 1)} - {*BY_ROW
 """Inputs of a first layer by what they vary with; what is the same everywhere stands in BY_COLUMN."""
 
 
-class _Lookup(NamedTuple):
-    """Where the pixels of one axis lie: after which sample, how far, and in which block."""
-
-    sample: torch.Tensor
-    share: torch.Tensor
-    block: torch.Tensor
-
-
 class _Sums(NamedTuple):
-    """Shares of the first layers' sums, each (places, rows): of samples, of blocks, of columns and of rows."""
+    """Shares of the first layers' sums, each (places, rows): of samples, of blocks, of columns and of rows.
+
+    `own` (inputs, rows) are the weights of what a pixel is asked by itself.
+    """
 
     samples: torch.Tensor
     blocks: torch.Tensor
     columns: torch.Tensor
     rows: torch.Tensor
     own: torch.Tensor
+
+
+class _Tile(nn.Module):
+    """Pixels (n,), counted row by row, to colours (3, n) in 0..1: all that is done pixel by pixel.
+
+    It has nothing of its own. `where` holds what `_axis` says of y and of x, what a pixel is asked by itself, and how
+    many columns there are of pixels, samples and blocks; `sums` is a `_Sums`.
+    """
+
+    def __init__(self, field: Hypernetwork) -> None:
+        super().__init__()
+        self._draw = field.draw
+
+    def forward(
+        self, pixels: torch.Tensor, where: list[torch.Tensor], sums: list[torch.Tensor], layers: list[torch.Tensor]
+    ) -> torch.Tensor:
+        y_sample, y_share, y_block, x_sample, x_share, x_block, around, *across = where
+        pixels_across, samples_across, blocks_across = across
+        samples, blocks, columns, rows, own = sums
+        row = torch.div(pixels, pixels_across, rounding_mode="floor")
+        column = pixels - row * pixels_across
+        sample = y_sample[row] * samples_across + x_sample[column]
+        right, down = x_share[column][:, None], y_share[row][:, None]
+        above, below = (
+            torch.lerp(F.embedding(first, samples), F.embedding(first + 1, samples), right)
+            for first in (sample, sample + samples_across)
+        )
+        whole = torch.addmm(torch.lerp(above, below, down), around[pixels], own)
+        whole = whole + F.embedding(column, columns) + F.embedding(row, rows)
+        whole = whole + F.embedding(y_block[row] * blocks_across + x_block[column], blocks)
+        return (self._draw(whole.T.contiguous()[None], layers)[0] / 3 + 0.5).clamp(0, 1)
+
+
+class _Tiles(nn.Module):
+    """The same in tiles that stay in cache."""
+
+    def __init__(self, tile: Any) -> None:
+        super().__init__()
+        self.tile, self.size = tile, TILE
+
+    def forward(
+        self, pixels: torch.Tensor, where: list[torch.Tensor], sums: list[torch.Tensor], layers: list[torch.Tensor]
+    ) -> torch.Tensor:
+        drawn: list[torch.Tensor] = []
+        for some in pixels.split(self.size):
+            drawn.append(self.tile(some, where, sums, layers))
+        return torch.cat(drawn, 1)
 
 
 class FieldPainter:
@@ -72,17 +118,16 @@ class FieldPainter:
         self.size, self._field = size, field
         self._device = device = field.tints.weight.device
         plane, shift = Plane.of(*size), (cells - CELLS) / 2
-        y, self._y = _axis(plane.y * CELLS, device)
-        x, self._x = _axis(plane.x * CELLS + shift, device)
-        self._samples_across = len(x)
+        (y, *where_y), (x, *where_x) = _axis(plane.y * CELLS), _axis(plane.x * CELLS + shift)
+        across = [torch.tensor(count) for count in (size[0], len(x), cells // BLOCK)]
         self._samples = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells, exact=True).to(device)
         self._columns = View(Plane(plane.y[:1], plane.x, 1.0), cells).to(device)
         self._rows = View(Plane(plane.y, plane.x[:1], 1.0), cells).to(device)
         y, x = (torch.arange(BLOCK / 2, count, BLOCK, dtype=torch.float64) for count in (CELLS, cells))
-        self._blocks_across = len(x)
         self._blocks = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells).to(device)
         around = View(plane, CELLS).around[[k - MAPS for k in BY_PIXEL]]
-        self._around = around.flatten(1).T.contiguous().to(device)
+        around = around.flatten(1).T.contiguous()
+        self._where = [one.to(device) for one in (*where_y, *where_x, around, *across)]
 
     @torch.inference_mode()
     def __call__(self, z: torch.Tensor, prompt: torch.Tensor, everywhere: bool = False) -> torch.Tensor:
@@ -95,14 +140,21 @@ class FieldPainter:
         sums, (width, height) = self._sums(z, weights), self.size
         pixels = torch.arange(width * height, device=self._device).view(height, width)
         if everywhere or self._device.type != "cpu":
-            return self._drawn(pixels.flatten(), sums, weights).view(1, 3, height, width)
+            return self._draw(pixels.flatten(), sums, weights).view(1, 3, height, width)
         coarse = pixels[::2, ::2]
-        drawn = self._drawn(coarse.flatten(), sums, weights).view(1, 3, *coarse.shape)
+        drawn = self._draw(coarse.flatten(), sums, weights).view(1, 3, *coarse.shape)
         picture = _filled(drawn)[..., :height, :width].contiguous()
         fine = _uneven(drawn)[:height, :width]
         fine[::2, ::2] = False
-        picture.view(3, -1)[:, pixels[fine]] = self._drawn(pixels[fine], sums, weights)
+        picture.view(3, -1)[:, pixels[fine]] = self._draw(pixels[fine], sums, weights)
         return picture
+
+    def _draw(self, pixels: torch.Tensor, sums: _Sums, weights: Weights) -> torch.Tensor:
+        """Pixels (n,), counted row by row, to colours (3, n) in 0..1."""
+        given = (self._where, list(sums), list(weights.layers))
+        if self._device.type != "cpu":
+            return _Tile(self._field)(pixels, *given)
+        return _tiles(weights.which.shape[1])(pixels, *given)
 
     def _sums(self, z: torch.Tensor, weights: Weights) -> _Sums:
         """What the first layers sum up before a pixel is looked at."""
@@ -120,36 +172,31 @@ class FieldPainter:
             first[:, BY_PIXEL].T.contiguous(),
         )
 
-    def _drawn(self, pixels: torch.Tensor, sums: _Sums, weights: Weights) -> torch.Tensor:
-        """Pixels (n,), counted row by row, to colours (3, n) in 0..1."""
-        tile = TILE if self._device.type == "cpu" else max(1, len(pixels))
-        tiles = [self._field.draw(self._at(some, sums), weights)[0] for some in pixels.split(tile)]
-        return torch.cat([torch.empty(3, 0, device=self._device), *tiles], 1).div_(3).add_(0.5).clamp_(0, 1)
 
-    def _at(self, pixels: torch.Tensor, sums: _Sums) -> torch.Tensor:
-        """The whole sums (1, rows, n) of pixels."""
-        row, column = pixels.div(self.size[0], rounding_mode="floor"), pixels % self.size[0]
-        y, x = self._y, self._x
-        sample = y.sample[row] * self._samples_across + x.sample[column]
-        right, down = x.share[column][:, None], y.share[row][:, None]
-        above, below = (
-            torch.lerp(F.embedding(first, sums.samples), F.embedding(first + 1, sums.samples), right)
-            for first in (sample, sample + self._samples_across)
+@cache
+def _tiles(conditions: int) -> Callable[..., torch.Tensor]:
+    """`_Tile` over tiles, for so many conditions, as one call that leaves Python alone: a show has other threads."""
+    field, painter = Hypernetwork(SHAPE).eval(), partial(FieldPainter, size=(8, 8), cells=CELLS)
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")  # TorchScript is old, and the only one that needs no compiler
+        weights = field.weights(torch.ones(1, PROMPT_SIZE), conditions)
+        example = painter(field)
+        given = (
+            torch.arange(64),
+            example._where,
+            list(example._sums(torch.zeros(1, CHANNELS, CELLS, CELLS), weights)),
+            list(weights.layers),
         )
-        whole = torch.addmm(above.lerp_(below, down), self._around[pixels], sums.own)
-        whole += F.embedding(column, sums.columns)
-        whole += F.embedding(row, sums.rows)
-        whole += F.embedding(y.block[row] * self._blocks_across + x.block[column], sums.blocks)
-        return whole.T.contiguous()[None]
+        return torch.jit.script(_Tiles(torch.jit.trace(_Tile(field), given, check_trace=False)))
 
 
-def _axis(points: torch.Tensor, device: torch.device) -> tuple[torch.Tensor, _Lookup]:
-    """Points (n,) in cells from the border to the samples around them, in cells, and where between these they lie."""
+def _axis(points: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Points (n,) in cells from the border: the samples around them, in cells, and of each point after which of these
+    it lies, how far, and in which block."""
     at = points * INTERPOLATED - 0.5
     first, last = math.floor(at[0]), math.floor(at[-1]) + 1
     samples = (torch.arange(first, last + 1, dtype=torch.float64) + 0.5) / INTERPOLATED
-    found = at.floor().long() - first, (at - at.floor()).float(), points.floor().long() // BLOCK
-    return samples, _Lookup(*(one.to(device) for one in found))
+    return samples, at.floor().long() - first, (at - at.floor()).float(), points.floor().long() // BLOCK
 
 
 def _filled(coarse: torch.Tensor) -> torch.Tensor:

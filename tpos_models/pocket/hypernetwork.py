@@ -220,16 +220,14 @@ class Weights(NamedTuple):
     """What a prompt writes: the networks that draw its picture, of a batch (B, ...).
 
     `first` (B, rows, inputs) and `on_bias` (B, rows, maps) are all first layers one below the other, the place's
-    and then each condition's; `push` (B, 3, 4) is the tint's.
+    and then each condition's; `layers` are the others': three of the place, five of the conditions, and the tint's.
     """
 
     place: torch.Tensor
     which: torch.Tensor
     first: torch.Tensor
     on_bias: torch.Tensor
-    ground: tuple[torch.Tensor, ...]
-    weather: tuple[torch.Tensor, ...]
-    push: torch.Tensor
+    layers: tuple[torch.Tensor, ...]
 
 
 class Hypernetwork(nn.Module):
@@ -262,21 +260,20 @@ class Hypernetwork(nn.Module):
         on_bias = torch.cat([F.pad(on_bias, (0, below.shape[2] - on_bias.shape[2])), below], 1)
         push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
         first = torch.cat([first, own_first.flatten(1, 2)], 1)
-        return Weights(place, which, first, on_bias, (*ground,), (*weather,), push)
+        return Weights(place, which, first, on_bias, (*ground, *weather, push))
 
     def bias_maps(self, weights: Weights, sampled: Sampled) -> torch.Tensor:
         """All bias maps that they see: (B, maps, n)."""
         conditions = self.weather.bias_maps(weights.which, sampled)
         return torch.cat([self.ground.bias_maps(weights.place, sampled), conditions.flatten(1, 2)], 1)
 
-    def draw(self, sums: torch.Tensor, weights: Weights) -> torch.Tensor:
-        """All first layers' sums (B, rows, n) to colours (B, 3, n), about -1.5..1.5."""
-        most = weights.which.shape[1]
-        rows = self._rows
-        picture, geometry = self.ground(sums[:, :rows], weights.ground)
-        own = sums[:, rows:].view(sums.shape[0], most, -1, sums.shape[2])
-        picture = self.weather(own, geometry, picture, weights.weather)
-        return (picture + affine(weights.push, picture)) * 1.5
+    def draw(self, sums: torch.Tensor, layers: Sequence[torch.Tensor]) -> torch.Tensor:
+        """All first layers' sums (B, rows, n) and the other `Weights.layers` to colours (B, 3, n), about -1.5..1.5."""
+        ground, weather, push = layers[:3], layers[3:-1], layers[-1]
+        picture, geometry = self.ground(sums[:, : self._rows], ground)
+        own = sums[:, self._rows :].unflatten(1, (weather[0].shape[1], -1))
+        picture = self.weather(own, geometry, picture, weather)
+        return (picture + affine(push, picture)) * 1.5
 
     def colours(
         self, maps: torch.Tensor, prompt: torch.Tensor, sampled: Sampled, most: int = MOST_CONDITIONS
@@ -286,7 +283,7 @@ class Hypernetwork(nn.Module):
         `sampled` gives what these pixels see of the bias maps; `most`: see `weights`.
         """
         weights = self.weights(prompt, most)
-        return self.draw(weights.first @ maps + weights.on_bias @ self.bias_maps(weights, sampled), weights)
+        return self.draw(weights.first @ maps + weights.on_bias @ self.bias_maps(weights, sampled), weights.layers)
 
 
 class SketchHypernetwork(Hypernetwork):

@@ -76,7 +76,7 @@ def test_a_recording_over_a_beach(tpos, tmp_path, recordings):
         strip = np.asarray(image)[20:].astype(float)
     for column, still in enumerate((plain[-1], heard[3], heard[6], heard[9], heard[-1])):
         shown = strip[:, column * 192 : column * 192 + 64]
-        assert np.abs(shown - still).mean() < 6, column
+        assert np.abs(shown - still).mean() < 8, column  # what H.264 loses of so small a picture
 
     links = Links(out / "index.html").found
     assert links == {

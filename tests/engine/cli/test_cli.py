@@ -65,7 +65,7 @@ BAD = [
     (("hear", "{}/good.wav", "--phrases", ","), "--phrases"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--init-image", "{}/text.wav"), "not a readable picture"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--strength", "2"), "0 to 1"),
-    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model-size", "64x64"), "pocket draws 256x256"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model-size", "640x64"), "one side up to 4 times the other"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--lora", "{}/l.safetensors"), "a Stable Diffusion --model"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "random:tiny-lcm", "--model-size", "100x64"), "of 8"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "random:tiny-lcm", "--lora", "{}/l.safetensors"), "LoRA"),
