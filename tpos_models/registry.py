@@ -12,7 +12,7 @@ from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.precision import Precision
 
 POCKET = "pocket"
-FIELD_PX = (768, 432)
+FIELD_PX = (512, 288)
 SIDE_PX = 64
 """Sides are whole multiples of this: three halvings in a UNet of 8-pixel cells."""
 
@@ -120,7 +120,8 @@ def resizable(name: str) -> bool:
 def own_size(name: str) -> tuple[int, int] | None:
     """(width, height) of a model's pictures where none is asked for; None: what it is loaded with.
 
-    On a CPU `pocket` is drawn as a field, a quarter of a projector's pixels; on a GPU its networks are compiled.
+    On a CPU `pocket` is drawn as a field, as finely as two cores draw some ten times a second; on a GPU its networks
+    are compiled.
     """
     return FIELD_PX if name == POCKET and device(name).type == "cpu" else None
 
