@@ -173,6 +173,12 @@ class FieldPainter:
         )
 
 
+def prepare() -> None:
+    """Build, once in a process, what draws on a CPU; not from several threads, nor beside one that hushes warnings."""
+    for conditions in range(1, MOST_CONDITIONS + 1):
+        _tiles(conditions)
+
+
 @cache
 def _tiles(conditions: int) -> Callable[..., torch.Tensor]:
     """`_Tile` over tiles, for so many conditions, as one call that leaves Python alone: a show has other threads."""

@@ -17,7 +17,7 @@ from tpos_models.diffusion.local_mask import acting
 from tpos_models.diffusion.prediction import GuidedPrediction, follow
 from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.step import to_rgba
-from tpos_models.pocket.field_painter import FieldPainter
+from tpos_models.pocket.field_painter import FieldPainter, prepare
 from tpos_models.pocket.hypernetwork import Hypernetwork, prompt_features
 from tpos_models.pocket.noise_features import CELLS
 from tpos_models.pocket.scene import from_tokens, to_tokens
@@ -42,6 +42,7 @@ class FieldSampler:
         otherwise: Sampler,
         decoder: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
+        prepare()
         self._paint = FieldPainter(field, size, cells)
         self._sketch = FieldPainter(field, (size[0] // MASK_CELL_PX, size[1] // MASK_CELL_PX), cells)
         self._size, self._otherwise, self._decoder = size, otherwise, decoder
