@@ -16,7 +16,7 @@ from engine.bench.chart import draw_chart
 from engine.bench.latency import measure_latencies
 from engine.bench.precisions import measure_precisions
 from engine.bench.report import Bar, Notify, hardware, peak_memory, table
-from engine.bench.running import HEADER, Point, measure_point
+from engine.bench.running import HEADER, Point, measure_point, rates
 from engine.bench.stages import NetworkProfiler, Stages, measure_stages
 from engine.inference.fallback import Backend, FallbackChain, backends_on
 from engine.inference.loading import choose_precision, open_on, precisions, runners
@@ -32,6 +32,7 @@ DRAWN_PX = (640, 360)
 SLOW_MS = 500.0
 """Models slower than this are not asked for delays: too few frames come to notify."""
 
+FIELD_PX = (1024, 576)
 FRAMES_PER_S: dict[tuple[str, str], dict[str, float]] = {
     ("pocket", "cpu"): {"blend": 25.0, "semantic": 15.0},
     ("random:sd15", "cuda"): {"blend": 200.0, "semantic": 120.0, "reference": 90.0},
@@ -125,6 +126,7 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         _points(bench, (options.guidance,) if options.guidance else tuple(Tier), (options.steps,))
         _latencies(bench, stages)
         _precisions(bench)
+        _field(bench)
     return _summed_up(bench)
 
 
@@ -253,6 +255,21 @@ def _latencies(bench: Bench, stages: Stages) -> None:
         bench.lines.append(f"  delays are not measured: a frame takes {stages.frame.median_ms / 1000:.1f} s")
         return
     bench.bars += measure_latencies(bench.model, bench.options.seconds, bench.notify)
+
+
+def _field(bench: Bench) -> None:
+    """How much slower `pocket` is at a projector's fineness than its networks are at 256x256."""
+    if bench.options.model != registry.POCKET or bench.options.size or bench.model.device.type != "cpu":
+        return
+    from tpos_models.pocket.model import as_field
+
+    width, height = FIELD_PX
+    bench.notify(f"field, {width}x{height}")
+    look = LookOptions(settings={"guidance": Tier.SEMANTIC})
+    small, large = rates([bench.model, as_field(bench.model, FIELD_PX)], look, bench.options.seconds)
+    bench.bars.append(
+        Bar(f"semantic: frames a second as a field of {width}x{height} over 256x256", large / small, "least", 0.35, "")
+    )
 
 
 def _precisions(bench: Bench) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from engine.app.options import LookOptions
-from engine.bench.running import TURNS, play
+from engine.bench.running import rates
 from tpos_models.contracts import Model
 from tpos_models.precision import Precision
 
@@ -40,8 +38,5 @@ def measure_precisions(
     refused: dict[Precision, str],
 ) -> PrecisionRates:
     """The running engine on each model in turn, `seconds` for each."""
-    rates: dict[Precision, list[float]] = {precision: [] for precision in models}
-    for _ in range(TURNS):
-        for precision, model in models.items():
-            rates[precision].append(play(model, look, seconds / TURNS).fps)
-    return PrecisionRates({one: float(np.median(found)) for one, found in rates.items()}, taken, refused)
+    fps = rates(list(models.values()), look, seconds)
+    return PrecisionRates(dict(zip(models, fps, strict=True)), taken, refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -146,6 +146,15 @@ def play(model: Model, look: LookOptions, seconds: float, stream_batch: bool = F
         fps, delays_s = measure_fps(engine, seconds)
         counters = engine.capture.counters()
         return Played(fps, 1000 * float(np.median(delays_s)), counters.overruns + counters.overflows)
+
+
+def rates(models: Sequence[Model], look: LookOptions, seconds: float) -> list[float]:
+    """Frames a second of the running engine on each model, which take turns, `seconds` for each."""
+    found: list[list[float]] = [[] for _ in models]
+    for _ in range(TURNS):
+        for model, own in zip(models, found, strict=True):
+            own.append(play(model, look, seconds / TURNS).fps)
+    return [float(np.median(own)) for own in found]
 
 
 class RainLoop:
