@@ -135,7 +135,7 @@ class Rule:
     """hear -> show: in proportion to how much the sound resembles `hear`, `show` joins the guidance.
 
     One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment. Both
-    listen to the stem of that name, "" being the main mix. What is `beatless` counts only as far as there is no beat.
+    listen to the stem of that name, "" being the main mix. What is `beatless` fades in a beat where it is doubtful.
     """
 
     hear: str

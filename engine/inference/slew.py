@@ -78,9 +78,12 @@ class SoundSlew:
 
 
 def _now(rule: Rule, weight: float, features: AudioFeatures) -> float:
-    """A rule's weight in this moment: that of its phrase, or what it follows."""
+    """A rule's weight in this moment: that of its phrase, or what it follows.
+
+    A beat silences what is beatless as far as that is doubtful: thunder itself is none of the music's.
+    """
     weight = weight if rule.follow is None else rule.amount * features.strength(rule.follow, rule.stem)
-    return weight * (1 - features.in_time) if rule.beatless else weight
+    return weight * (1 - features.in_time * (1 - min(weight, 1.0) ** 2)) if rule.beatless else weight
 
 
 def _gone(seconds: float, slew_s: float) -> float:

@@ -131,5 +131,6 @@ def test_a_rule_that_is_beatless_fades_as_a_beat_is_sure_and_the_sound_itself_as
     sound = replace(heard(0, flood=0.8, ash=0.6), rules=rules)
     beat = replace(SILENCE, bpm=120.0, tempo_confidence=0.75, state=SoundState.OK)
     assert weights(SoundSlew()(sound, SILENCE, 0.0, 0.4)) == pytest.approx([1.0, 0.8, 0.6])
-    assert weights(SoundSlew()(sound, beat, 0.0, 0.4)) == pytest.approx([1.0, 0.2, 0.6])
-    assert weights(SoundSlew()(sound, beat, 0.0, 0.4, literal=0.0)) == pytest.approx([0.0, 0.2, 0.6])
+    assert weights(SoundSlew()(sound, beat, 0.0, 0.4)) == pytest.approx([1.0, 0.8 * (0.25 + 0.75 * 0.64), 0.6])
+    doubtful = replace(sound, shows=(replace(sound.shows[0], weight=0.2), sound.shows[1]))
+    assert weights(SoundSlew()(doubtful, beat, 0.0, 0.4, literal=0.0)) == pytest.approx([0.0, 0.2 * 0.28, 0.6])

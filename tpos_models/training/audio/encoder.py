@@ -31,7 +31,7 @@ from tpos_models.training.loop import Recipe
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
-SEGMENTS = Recipe(steps=17_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
+SEGMENTS = Recipe(steps=24_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
 MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.LABELLED: 0.1, Kind.TAGGED: 0.05, Kind.MUSIC: 0.1, Kind.RENDERED: 0.05}
 """Mostly synthetic sounds, whose every beginning is known."""
 TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)

@@ -48,7 +48,7 @@ class Batch:
 
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.2, Kind.LABELLED: 0.27, Kind.TAGGED: 0.15, Kind.MUSIC: 0.2, Kind.RENDERED: 0.18}
+EVEN: Shares = {Kind.SYNTHETIC: 0.17, Kind.LABELLED: 0.27, Kind.TAGGED: 0.14, Kind.MUSIC: 0.2, Kind.RENDERED: 0.22}
 
 MUSICAL = (Kind.MUSIC, Kind.RENDERED)
 
@@ -58,7 +58,8 @@ class Composer:
 
     def __init__(self, clips: Sequence[Clip], segments: int = 1, shares: Shares = EVEN, changes: float = 0.3) -> None:
         self.segments = segments
-        self._kinds = {"silence": 0.05, "noise": 0.02, "two": 0.36, "change": changes, "one": 0.57 - changes}
+        two = min(0.43, 0.91 - changes)
+        self._kinds = {"silence": 0.05, "noise": 0.02, "two": two, "change": changes, "one": 0.93 - changes - two}
         self.columns = segments * WINDOW.segment_frames
         self.bank = bank_of(clips)
         self._places = {names: self._place_of(names) for names in {clip.names for clip in clips}}
