@@ -20,7 +20,7 @@ from engine.inference.hearing import HEAR_EVERY_S, HeardSound, Listener
 from engine.inference.loading import open_on
 from engine.inference.slew import SoundSlew, pushed
 from tpos_models.contracts import Model
-from tpos_models.errors import MissingFileError
+from tpos_models.errors import InputError, MissingFileError
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, from_tokens
 from tpos_models.registry import POCKET
 
@@ -78,9 +78,14 @@ def measure_looks(folder: Path, notify: Notify) -> list[Bar]:
     for path in sounds:
         looks = [Look(name, model) for name in CLUB]
         own = [torch.stack(frames) for frames in zip(*_frames(path, model, looks), strict=True)]
+        if not own:
+            notify(f"{path.stem}: too short to hear anything in it")
+            continue
         notify(f"{path.stem}: {', '.join(map(_line, looks, own))}")
         for look, frames in zip(looks, own, strict=True):
             drawn[look.name].append(frames)
+    if not drawn[CLUB[0]]:
+        raise InputError(f"{folder}: no sound of a second or more")
     return [
         Bar(f"{name}: frames of weather that nobody asked for", _share(torch.cat(frames)), "most", MOST_UNASKED, "")
         for name, frames in drawn.items()
