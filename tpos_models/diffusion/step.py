@@ -121,7 +121,7 @@ def to_rgba(colours: torch.Tensor) -> torch.Tensor:
 
 def pixels_network(decoder: Network) -> Network:
     """The bytes behind a decoder, for any runner."""
-    made_of = f"{decoder.fingerprint} {inspect.getsource(Pixels)}"
+    made_of = f"{decoder.fingerprint} {inspect.getsource(Pixels)} {inspect.getsource(to_rgba)}"
     return Network(
         decoder.name.replace("decoder", "pixels"),
         lambda: Pixels(decoder.build()).eval(),

@@ -253,9 +253,8 @@ class Hypernetwork(nn.Module):
         which, strengths = self.weather.strongest(prompt[:, CONDITION], most)
         first, on_bias, *ground = self.ground.weights(place)
         own_first, own, *weather = self.weather.weights(which, strengths)
-        apart = (
-            own[..., None, :] * torch.eye(most, device=own.device, dtype=own.dtype)[:, None, :, None]
-        )  # each sees its own bias maps
+        each = torch.eye(most, device=own.device, dtype=own.dtype)
+        apart = own[..., None, :] * each[:, None, :, None]  # each sees its own bias maps
         below = F.pad(apart.flatten(3).flatten(1, 2), (on_bias.shape[2], 0))
         on_bias = torch.cat([F.pad(on_bias, (0, below.shape[2] - on_bias.shape[2])), below], 1)
         push = self.tints(torch.cat([tint, tint.abs()], 1)).view(-1, 3, 4)
