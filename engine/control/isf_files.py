@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from engine.control.schema import near
+from engine.control.schema import near, read_bounded
 from engine.core.isf import Input, IsfFile, IsfLayer, Values
 from engine.core.isf_header import MIX, read_header
 from engine.core.messages import ShowState
-from tpos_models.errors import MissingFileError, PresetError
+from tpos_models.errors import PresetError
 
 MOST_LAYERS = 8
 MOST_BYTES = 16_000_000
@@ -122,13 +122,4 @@ def _text(path: Path) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such file for an effect in ISF") from error
-    except OSError as error:
-        raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > MOST_BYTES:
-        raise PresetError(f"{path}: larger than {MOST_BYTES} bytes; accepted: up to that")
-    return content
+    return read_bounded(path, MOST_BYTES, "file for an effect in ISF")

@@ -20,7 +20,7 @@ from msgspec import UNSET
 from engine.control import isf_files
 from engine.control.parameters import PARAMETERS, with_loras, with_values
 from engine.control.preset_keys import CueKeys, Look, LookKeys, RuleLine, Rules
-from engine.control.schema import decode_toml, near
+from engine.control.schema import decode_toml, near, read_bounded
 from engine.core.course import OF_STEMS, SECTIONS
 from engine.core.isf import InputKind, IsfFile, IsfLayer, Values
 from engine.core.isf_header import MIX
@@ -99,15 +99,7 @@ def unknown_preset(name: str, known: dict[str, Any]) -> str:
 
 def read(path: Path) -> Preset:
     """The preset in one file, named after it. Raises PresetError, MissingFileError."""
-    try:
-        with path.open("rb") as file:
-            source = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such preset file") from error
-    except OSError as error:
-        raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(source) > MAX_FILE_BYTES:
-        raise PresetError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no preset is")
+    source = read_bounded(path, MAX_FILE_BYTES, "preset file")
     return replace(parse(source, path.stem, str(path), path.parent), path=path)
 
 

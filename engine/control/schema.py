@@ -5,15 +5,30 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from tpos_models.errors import PresetError
+from tpos_models.errors import MissingFileError, PresetError
 
 T = TypeVar("T")
 Step = str | int
+
+
+def read_bounded(path: Path, most_bytes: int, what: str) -> bytes:
+    """A file that a person names, `what` it is for the messages. Raises MissingFileError, PresetError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such {what}") from error
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > most_bytes:
+        raise PresetError(f"{path}: larger than {most_bytes} bytes, which no {what} is")
+    return content
 
 
 def decode_toml(source: str | bytes, model: type[T], where: str) -> T:
