@@ -108,11 +108,15 @@ def music(
         list[Path] | None, typer.Option(help="Drums by their names, a folder for each kit, at any depth.")
     ] = None,
     midi: Annotated[list[Path] | None, typer.Option(help="Folders of MIDI files and WADs to play beside them.")] = None,
+    etudes: Annotated[int, typer.Option(min=0, help="How many of one to three instruments, any of General MIDI.")] = 0,
 ) -> None:
     """Render music with exact beats, bars, sections and instruments, to train on; fluidsynth plays it."""
+    from tpos_models.training.music.compose import ETUDE_S, etude
     from tpos_models.training.music.dataset import believable, render_files, render_pieces
 
-    render_pieces(range(first, first + pieces), soundfont, one_shots or [], out, seconds, console.notify)
+    kits, notify = one_shots or [], console.notify
+    render_pieces(range(first, first + pieces), soundfont, kits, out, seconds, notify)
+    render_pieces(range(first, first + etudes), soundfont, kits, out, ETUDE_S, notify, etude)
     render_files(believable(midi or []).items(), soundfont, out, done=console.notify)
 
 

@@ -31,8 +31,28 @@ POCKET = EncoderConfig(
 NAME = "hearing"
 
 
+class Recognition(nn.Module):
+    """Sounds and phrases to how surely each phrase is heard, independently of the others: rain over a beat is both.
+
+    A sigmoid for each pair as in SigLIP (Zhai et al., ICCV 2023), between a layer on either side of the joint space and
+    with an offset of the phrase's own: near phrases lie too near in a space made for all language.
+    """
+
+    def __init__(self, size: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.sound = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, size))
+        self.phrase = nn.Linear(size, size + 1)
+        self._scale = size**0.5
+        nn.init.constant_(self.phrase.bias[-1:], -4.0)  # most are not heard
+
+    def forward(self, joint: torch.Tensor, phrases: torch.Tensor) -> torch.Tensor:
+        """Unit vectors of sounds (..., size) and of phrases (P, size) to log odds (..., P)."""
+        rows = self.phrase(self._scale * phrases)
+        return self.sound(self._scale * joint) @ rows[:, :-1].T / self._scale + rows[:, -1]
+
+
 class AudioEncoderNet(nn.Module):
-    """Everything that is trained: encoder, MAP, and the three numbers that turn likeness into recognition.
+    """Everything that is trained: encoder, MAP, and what tells phrases heard from others.
 
     MAP's last GELU leaves only numbers >= -0.17, and tokens need both signs, so MAP writes condition strengths and
     `scene.to_tokens`, which is linear, spells them: the tokens are always those of a clean scene.
@@ -43,11 +63,9 @@ class AudioEncoderNet(nn.Module):
         self.encoder = TPoSEncoder(config)
         self.map = TokenMap(config)
         self.log_scale = nn.Parameter(torch.tensor(math.log(16.0)))
-        self.register_buffer("gate", torch.tensor([0.5, 0.1]))
+        self.recognition = Recognition(config.size)
         self.register_buffer("phrases", torch.zeros(len(scene.CONDITIONS), config.size))
 
-    gate: torch.Tensor
-    """Likeness at which a phrase counts as heard, and the width of that border."""
     phrases: torch.Tensor
     """What the conditions are called (conditions, size), in the joint space; zeros until trained."""
 
@@ -62,9 +80,11 @@ class AudioEncoderNet(nn.Module):
         return encoding.last, joint, self.strengths(encoding.weighted), self.log_scale.exp()
 
     def resembled(self, joint: torch.Tensor) -> torch.Tensor:
-        """How far sounds (B, size) also resemble what each condition is called: (B, conditions), 0..1."""
-        border, width = self.gate
-        return ((joint @ self.phrases.T - border - width) / width).sigmoid()
+        """How surely what each condition is called is heard, too, in sounds (B, size): (B, conditions), 0..1.
+
+        Half sure is enough.
+        """
+        return (2 * self.recognition(joint, self.phrases).sigmoid()).clamp(max=1.0)
 
     def strengths(self, weighted: torch.Tensor) -> torch.Tensor:
         """Outputs weighted by attention (B, N, size) to condition strengths (B, conditions), about 0..1."""

@@ -129,7 +129,7 @@ class PlaceNetwork(nn.Module):
                 nn.init.normal_(parameter, std=std)
 
     def weights(self, place: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Place (B, 19) to the first layer's weights (B, rows, inputs) and on bias maps, and the other three's."""
+        """Place (B, 1 + places) to the first layer's weights (B, rows, inputs) and on bias maps, and three others'."""
         first, *others = (layer(place).view(-1, *size) for layer, size in zip(self.layers, self._sizes, strict=True))
         first, seen = self._shape.gain * first, self._shape.inputs - 1
         return torch.cat([first[..., :seen], first[..., -1:]], -1), first[..., seen:-1], *others

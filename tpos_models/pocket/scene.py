@@ -1,6 +1,6 @@
 """What a `pocket` picture can show: the scene vector, and its spelling as conditioning tokens.
 
-A scene is 18 place weights, 14 condition strengths and a colour tint. The text encoder writes scenes from
+A scene is 28 place weights, 14 condition strengths and a colour tint. The text encoder writes scenes from
 prompts, MAP writes them from sound, the world draws them, the denoiser reads them as tokens.
 """
 
@@ -12,7 +12,8 @@ import torch
 
 PLACES = (
     "beach", "mountains", "forest", "desert", "city", "park", "garden", "volcano", "lake", "waterfall",
-    "fountain", "deep_sea", "meadow", "campfire", "tunnel", "ink", "galaxy", "neon",
+    "fountain", "deep_sea", "meadow", "campfire", "tunnel", "ink", "galaxy", "neon", "temple", "sunken_city", "canyon",
+    "ice_cave", "street", "rooftop", "laser", "mandala", "crystal", "retrowave",
 )  # fmt: skip
 CONDITIONS = (
     "fire", "rain", "thunder", "snow", "wind", "waves", "fog", "sunset", "night", "sunny",

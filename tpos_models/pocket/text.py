@@ -129,7 +129,7 @@ class Vocabulary:
 
 
 class Reading(NamedTuple):
-    """What the network read: logits of no place and PLACES (B, 19), of presence (B, 14 + 1: conditions, then tint), raw
+    """What the network read: logits of no place and PLACES (B, 29), of presence (B, 14 + 1: conditions, then tint), raw
     strengths (B, 14), tint (B, 3), and the joint embedding (B, JOINT_SIZE) of unit length."""
 
     places: torch.Tensor

@@ -1,4 +1,4 @@
-"""The eighteen places, a palette and a composition each, and the calm one behind the empty scene: places.toml."""
+"""The places, a palette and a composition each, and the calm one behind the empty scene: places.toml."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from tpos_models.training.audio.data import SCORED_EVERY_S, Clip, Kind, decibels
 from tpos_models.training.audio.labelled import SUFFIXES, read_sound
 from tpos_models.training.music.general_midi import INSTRUMENTS
 from tpos_models.training.music.piece import Piece
+from tpos_models.training.music.styles import styles
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,8 @@ def known(piece: Piece, start_s: float, seconds: float) -> dict[str, Any]:
     """What a stretch of a render is, as its notes and its style say: no teacher is asked."""
     truth = played(piece, start_s, math.ceil(seconds / SCORED_EVERY_S))
     drums = truth[:, [INSTRUMENTS.index(name) for name in ("kick", "snare", "hi_hat")]].mean(1)
-    rest = {"drums": drums, "music": np.full(len(truth), 0.9), piece.style or "music": np.full(len(truth), 0.5)}
+    style = piece.style if piece.style in styles() else "music"
+    rest = {"drums": drums, style: np.full(len(truth), 0.5), "music": np.full(len(truth), 0.9)}
     return {
         "names": [*INSTRUMENTS, *rest],
         "scores": np.column_stack([truth, *rest.values()]).astype(np.float16),

@@ -75,23 +75,24 @@ class AudioEncoderStage:
             for x in (scenes.pictures, scenes.chances, scenes.shares, scenes.strengths)
         )
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
-        logits, last, joint, heard, scale = self.module(pictures)
-        sounds = (last, joint)
-        text_loss = torch.stack([naming(sound, bank.to(device), labels[twice], scale) for sound in sounds]).sum()
+        bank = bank.to(device)
+        logits, odds, last, joint, heard, scale = self.module(pictures, bank)
+        text_loss = torch.stack([naming(sound, bank, labels[twice], scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths[twice])
         views = joint[: self._twice], joint[labels.shape[0] :]
         contrast = self_contrast(*views, labels[: self._twice])
-        named = F.binary_cross_entropy_with_logits(logits, chances[twice], reduction="none").sum(1).mean()
-        loss = text_loss + 0.3 * named + 0.2 * contrast + 6 * mapping
-        return {"loss": loss, "text": text_loss, "named": named, "self": contrast, "map": mapping}
+        named, recognised = (sigmoid_loss(each, chances[twice]) for each in (logits, odds))
+        loss = text_loss + 0.3 * (named + recognised) + 0.2 * contrast + 6 * mapping
+        parts = {"text": text_loss, "named": named, "recognised": recognised, "self": contrast, "map": mapping}
+        return {"loss": loss, **parts}
 
     def sheet(self, path: Path) -> None:
         """A matrix of what is heard for what sounds, from held-out seeds."""
         composer, bank = self.composer, torch.stack([known[0] for known in self._phrases])
         scenes = composer.batch(np.random.default_rng(1), 2 * self._batch)
-        _, joint, heard, scale = self.net(torch.from_numpy(scenes.pictures).float())
+        _, joint, heard, _ = self.net(torch.from_numpy(scenes.pictures).float())
         labels, strengths = torch.from_numpy(scenes.shares), torch.from_numpy(scenes.strengths)
-        draw_sheet(path, composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
+        draw_sheet(path, composer.bank, labels, strengths, self.net.recognition(joint, bank).sigmoid(), heard)
 
 
 class TemporalStage:
@@ -123,7 +124,7 @@ class TemporalStage:
         self._unseen = featured(net, self.composer, max(32, scenes // 12), seed=2)
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """Features, labels and strengths of known scenes, and one phrase for every label of the bank.
+        """Features, labels, strengths and chances of known scenes, and one phrase for every label of the bank.
 
         Nearly all get another scene's past, or none, up to the newest segment: what sounded before must not decide what
         sounds now.
@@ -131,45 +132,38 @@ class TemporalStage:
         rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
         rows = torch.from_numpy(rng.integers(len(self._known[0]), size=self._batch))
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
-        features, labels, strengths = (x[rows] for x in self._known)
+        features, labels, strengths, chances = (x[rows] for x in self._known)
         before = WINDOW.segments - 1
         past = np.where(rng.uniform(size=self._batch) < 0.95, before, rng.integers(0, before, self._batch))
         foreign = torch.arange(WINDOW.segments) < torch.from_numpy(past)[:, None]
         silent = torch.from_numpy(rng.uniform(size=(self._batch, 1, 1)) < 0.3)
         others = torch.where(silent, self._silence, features.roll(1, 0))
         features = torch.where(foreign[..., None], others, features)
-        return tuple(x.to(generator.device) for x in (features, labels, strengths, chosen))
+        return tuple(x.to(generator.device) for x in (features, labels, strengths, chances, chosen))
 
     def losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
-        features, labels, strengths, bank = batch
+        features, labels, strengths, chances, bank = batch
         noise = 0.1 * features.std() * torch.randn_like(features)
-        last, joint, heard, scale = self.module(F.dropout(features + noise, 0.2))
+        odds, last, joint, heard, scale = self.module(F.dropout(features + noise, 0.2), bank)
         text_loss = torch.stack([naming(sound, bank, labels, scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths)
         pull = (1 - F.cosine_similarity(joint, labels @ self._centres.to(joint))).mean()
-        return {"loss": text_loss + 2 * pull + 200 * mapping, "text": text_loss, "pull": pull, "map": mapping}
+        recognised = sigmoid_loss(odds, chances)
+        loss = text_loss + recognised + 2 * pull + 200 * mapping
+        return {"loss": loss, "text": text_loss, "recognised": recognised, "pull": pull, "map": mapping}
 
     def sheet(self, path: Path) -> None:
         """As the first stage's, from scenes that are never trained on."""
-        features, labels, strengths = self._unseen
-        _, joint, heard, scale = self.net.temporal(features)
+        features, labels, strengths, _ = self._unseen
+        _, joint, heard, _ = self.net.temporal(features)
         bank = torch.stack([known[0] for known in self._phrases])
-        draw_sheet(path, self.composer.bank, labels, strengths, (scale * joint @ bank.T).softmax(-1), heard)
+        draw_sheet(path, self.composer.bank, labels, strengths, self.net.recognition(joint, bank).sigmoid(), heard)
 
     @torch.no_grad()
-    def set_gate(self) -> None:
-        """Learn from unseen scenes how alike a sound and its phrase are, and put the border below most of them.
-
-        The conditions' phrases stay with the network.
-        """
-        features, labels, _ = self._unseen
-        _, joint, _, _ = self.net.eval().temporal(features)
-        likeness = joint @ torch.stack([known[0] for known in self._phrases]).T
-        own, foreign = likeness[labels > 0.6], likeness[labels == 0]
-        low, high = foreign.quantile(0.97), own.quantile(0.3)
+    def keep_phrases(self) -> None:
+        """Leave with the network what the conditions are called."""
         named = dict(zip(self.composer.bank, self._centres, strict=True))
         self.net.phrases.copy_(torch.stack([named.get(name, self._centres[0] * 0) for name in scene.CONDITIONS]))
-        self.net.gate.copy_(torch.stack([(low + high) / 2, ((high - low) / 6).clamp(min=0.03)]))
 
 
 def only_memory(net: AudioEncoderNet) -> None:
@@ -197,10 +191,11 @@ class _Whole(nn.Module):
         super().__init__()
         self.net, self.head = net, nn.Linear(net.encoder.config.size, labels)
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(self, pictures: torch.Tensor, bank: torch.Tensor) -> tuple[torch.Tensor, ...]:
         features = self.net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
         features = F.dropout(features, 0.2, self.training)
-        return self.head(features[:, -1]), *self.net.temporal(features)
+        last, joint, heard, scale = self.net.temporal(features)
+        return self.head(features[:, -1]), self.net.recognition(joint, bank), last, joint, heard, scale
 
 
 class _Temporal(nn.Module):
@@ -209,16 +204,17 @@ class _Temporal(nn.Module):
     def __init__(self, net: AudioEncoderNet) -> None:
         super().__init__()
         self.lstm, self.cnn, self.map = net.encoder.lstm, net.encoder.cnn, net.map
-        self.log_scale = net.log_scale
+        self.log_scale, self.recognition = net.log_scale, net.recognition
         self._net = (net,)
 
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self._net[0].temporal(features)
+    def forward(self, features: torch.Tensor, bank: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        last, joint, heard, scale = self._net[0].temporal(features)
+        return self.recognition(joint, bank), last, joint, heard, scale
 
 
 @torch.no_grad()
 def featured(net: AudioEncoderNet, composer: Composer, scenes: int, seed: int) -> tuple[torch.Tensor, ...]:
-    """Features (scenes, N, size), labels and strengths of composed scenes."""
+    """Features (scenes, N, size), labels, strengths and chances of composed scenes."""
     rng, parts = np.random.default_rng(seed), []
     device = next(net.parameters()).device
     net.eval()
@@ -226,13 +222,19 @@ def featured(net: AudioEncoderNet, composer: Composer, scenes: int, seed: int) -
         batch = composer.batch(rng, 32)
         pictures = torch.from_numpy(batch.pictures).to(device, torch.float32)
         features = net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
-        parts.append((features.cpu(), torch.from_numpy(batch.shares), torch.from_numpy(batch.strengths)))
+        known = (batch.shares, batch.strengths, batch.chances)
+        parts.append((features.cpu(), *map(torch.from_numpy, known)))
     return tuple(torch.cat(part).float() for part in zip(*parts, strict=True))
 
 
 def naming(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """InfoNCE of sounds (B, D) against phrases (P, D); `labels` (B, P) shares a scene among its sounds."""
     return info_nce(sound, bank, labels, scale, smoothing=0.02)
+
+
+def sigmoid_loss(odds: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of log odds (B, P) to chances 0..1, summed over the labels, as SigLIP's is."""
+    return F.binary_cross_entropy_with_logits(odds, chances, reduction="none").sum(1).mean()
 
 
 def self_contrast(one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor, scale: float = 10.0) -> torch.Tensor:
@@ -315,7 +317,7 @@ def train_audio_encoder(
     second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + clips, joint)
     temporal = second.module
     temporal.load_state_dict(loop.run(second, runs / "time", recipes[1]))
-    second.set_gate()
+    second.keep_phrases()
     recorded = sorted({clip.group for clip in clips if clip.kind is Kind.LABELLED})
     record: dict[str, object] = {
         "steps": [recipe.steps for recipe in recipes],

@@ -13,7 +13,7 @@ from tpos_models.audio.streaming import STEPS_PER_SEGMENT, Listener
 from tpos_models.contracts import AudioEmbedding, AudioEncoder
 from tpos_models.diffusion.conditioning import magnitude
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_encoder import PHRASES, SOUNDS, Recognition
+from tpos_models.pocket.audio_encoder import PHRASES, SOUNDS
 from tpos_models.pocket.audio_networks import AudioEncoderNet, TemporalPart
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.training.audio.corpus import played, sounds_of
@@ -67,12 +67,18 @@ def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioE
     return [hearing.hear(samples[max(0, end - kept) : end], end, end / WINDOW.sample_rate) for end in ends]
 
 
+@torch.no_grad()
+def log_odds(net: AudioEncoderNet, answers: Sequence[AudioEmbedding], bank: torch.Tensor) -> torch.Tensor:
+    """How surely each phrase of a bank (P, size) is heard in each answer: (answers, P)."""
+    return net.recognition(torch.stack([heard.joint for heard in answers]), bank)
+
+
 def name_clip(net: AudioEncoderNet, samples: np.ndarray, bank: torch.Tensor) -> int:
-    """The phrase that a whole clip resembles most: likeness averaged over the hops, silent ones left out."""
+    """The likeliest phrase of a whole clip: log odds averaged over the hops, silent ones left out."""
     answers = listen(stream(net), samples)
     loudest_db = max(heard.loudness_db for heard in answers)
-    joints = torch.stack([heard.joint for heard in answers if heard.loudness_db > loudest_db - 30])
-    return int((joints @ bank.T).mean(0).argmax())
+    loud = [heard for heard in answers if heard.loudness_db > loudest_db - 30]
+    return int(log_odds(net, loud, bank).mean(0).argmax())
 
 
 def condition_bank(joint: Joint) -> torch.Tensor:
@@ -116,7 +122,7 @@ def takeover_s(net: AudioEncoderNet, joint: Joint, seeds: Sequence[int], before_
                 heard.time_s - before_s
                 for heard in answers
                 if heard.time_s > before_s
-                and int((bank @ heard.joint).argmax()) == new
+                and int(log_odds(net, [heard], bank).argmax()) == new
                 and int(strengths(heard).argmax()) == new
             ]
             delays.append(min(late, default=3.0))
@@ -155,7 +161,7 @@ def silence_weight(net: AudioEncoderNet, joint: Joint) -> float:
     bank = condition_bank(joint)
     room = 10 ** (-75 / 20) * np.random.default_rng(0).standard_normal(3 * WINDOW.sample_rate).astype(np.float32)
     answers = listen(stream(net), np.zeros(3 * WINDOW.sample_rate, np.float32)) + listen(stream(net), room)
-    return float(Recognition.of(net.state_dict())(torch.stack([heard.joint for heard in answers]), bank).max())
+    return float(log_odds(net, answers, bank).sigmoid().max())
 
 
 def named_recordings(net: AudioEncoderNet, joint: Joint, found: Sequence[Recording]) -> float:
@@ -191,8 +197,7 @@ def excerpts(samples: np.ndarray, seconds: float = 20.0, most: int = 3) -> list[
 
 def phrase_weights(net: AudioEncoderNet, joint: Joint, samples: np.ndarray) -> np.ndarray:
     """Weights (hops, phrases) of everything that `pocket` names, while a sound plays."""
-    joints = torch.stack([heard.joint for heard in listen(stream(net), samples)])
-    return Recognition.of(net.state_dict())(joints, joint(list(PHRASES))).numpy()
+    return log_odds(net, listen(stream(net), samples), joint(list(PHRASES))).sigmoid().numpy()
 
 
 def music_named(net: AudioEncoderNet, joint: Joint, tracks: Sequence[np.ndarray]) -> dict[str, float]:
@@ -223,7 +228,7 @@ def under_a_beat(net: AudioEncoderNet, joint: Joint, seeds: Sequence[int], below
 def instruments_heard(
     net: AudioEncoderNet, joint: Joint, renders: Sequence[tuple[np.ndarray, Piece]], every_s: float = 1.5
 ) -> dict[str, float]:
-    """Average precision of each instrument's phrase over moments of renders, by likeness; of those heard often enough.
+    """Average precision of each instrument's phrase over moments of renders, by log odds; of those heard often enough.
 
     At a moment an instrument plays that is at least half as loud as the loudest, and does not where it is silent; what
     lies between does not count.
@@ -235,7 +240,7 @@ def instruments_heard(
         windows = played(piece, 0.0, int(piece.seconds / SCORED_EVERY_S))
         for k in range(4, len(windows), round(every_s / SCORED_EVERY_S)):
             nearest = min(answers, key=lambda heard: abs(heard.time_s - (k + 1) * SCORED_EVERY_S))
-            likeness.append((nearest.joint @ joint(names).T).numpy())
+            likeness.append(log_odds(net, [nearest], joint(names))[0].numpy())
             truth.append(windows[k])
     likely, true = np.array(likeness), np.array(truth)
     scores = {}

@@ -48,9 +48,10 @@ class Batch:
 
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.17, Kind.LABELLED: 0.27, Kind.TAGGED: 0.14, Kind.MUSIC: 0.2, Kind.RENDERED: 0.22}
+EVEN: Shares = {Kind.SYNTHETIC: 0.17, Kind.LABELLED: 0.28, Kind.TAGGED: 0.12, Kind.MUSIC: 0.17, Kind.RENDERED: 0.26}
 
-MUSICAL = (Kind.MUSIC, Kind.RENDERED)
+MUSICAL = frozenset({"music", "rendered", "beat", "kick", "hats", "bass", "pad", "voice", "sweep"})
+"""Labels that clips of music are filed under."""
 
 
 class Composer:
@@ -82,10 +83,14 @@ class Composer:
         cut = db.reshape(size, WINDOW.rows, self.segments, WINDOW.segment_frames).swapaxes(1, 2)
         return Batch(relative(cut), *(np.stack(known) for known in list(zip(*scenes, strict=True))[1:]))
 
-    def _draw(self, rng: np.random.Generator, kinds: Sequence[Kind] = tuple(Kind)) -> Clip:
-        """Any clip of some kinds; in each a label is as likely as the root of its clips' number."""
-        shares = {kind: share for kind, share in self._shares.items() if kind in kinds} or self._shares
-        pool = self._pools[_one_of(rng, shares)]
+    def _draw(self, rng: np.random.Generator, musical: bool | None = None) -> Clip:
+        """Any clip, or any of music, or of what is none; of each kind a label is as likely as its clips' root."""
+        pools = {
+            kind: some
+            for kind, pool in self._pools.items()
+            if (some := {label: clips for label, clips in pool.items() if musical in (None, label in MUSICAL)})
+        } or self._pools
+        pool = pools[_one_of(rng, {kind: self._shares[kind] for kind in pools})]
         clips = pool[_one_of(rng, {label: len(clips) ** 0.5 for label, clips in pool.items()})]
         return clips[rng.integers(len(clips))]
 
@@ -102,13 +107,13 @@ class Composer:
             power += at_level(self._place(rng, self._draw(rng), 0)[0], level_db + rng.normal(0, 6))
             power *= _fade_out(rng, start, self.columns)
         chances, shares = np.zeros((2, len(self.bank)), np.float32)
-        below_db = (0.0, rng.uniform(0, 12)) if kind == "two" else (0.0,)
+        below_db = (0.0, rng.uniform(0, 18)) if kind == "two" else (0.0,)
         for below, clip in zip(rng.permutation(below_db), self._drawn(rng, len(below_db)), strict=True):
             sound, end = self._place(rng, clip, start)
             power += at_level(sound, level_db - below)
             known, rows = self._places[clip.names]
             heard = clip.heard_at(end)[known].astype(np.float32)
-            chances[rows] += strength_of(below) * heard * (1 - chances[rows])
+            chances[rows] += audible(below) * heard * (1 - chances[rows])
             shares[rows] += strength_of(below) * heard / max(float(heard.sum()), 1e-6)
         noise = background(rng, self.columns)
         if rng.uniform() < 0.5:
@@ -118,10 +123,7 @@ class Composer:
     def _drawn(self, rng: np.random.Generator, count: int) -> list[Clip]:
         """So many clips: of two, mostly music and something that is not, where there are both."""
         if count > 1 and rng.uniform() < 0.6:
-            return [
-                self._draw(rng, (Kind.MUSIC, Kind.RENDERED)),
-                self._draw(rng, (Kind.SYNTHETIC, Kind.LABELLED, Kind.TAGGED)),
-            ]
+            return [self._draw(rng, musical=True), self._draw(rng, musical=False)]
         return [self._draw(rng) for _ in range(count)]
 
     def _strengths(self, chances: np.ndarray) -> np.ndarray:
@@ -185,6 +187,11 @@ def at_level(power: np.ndarray, level_db: float) -> np.ndarray:
 def strength_of(below_db: float) -> float:
     """How strong a picture a sound deserves that lies so far below the loudest: loudness itself is `magnitude`'s."""
     return float(np.clip(1 - below_db / 24, 0.0, 1.0))
+
+
+def audible(below_db: float) -> float:
+    """How surely a sound is heard that lies so far below another."""
+    return float(np.clip(2 - below_db / 12, 0.0, 1.0))
 
 
 def background(rng: np.random.Generator, columns: int) -> np.ndarray:

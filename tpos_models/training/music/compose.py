@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from tpos_models.training.music.general_midi import PROGRAMS
 from tpos_models.training.music.styles import DRUM_NOTES, SCALES, Style, styles
 
 T = TypeVar("T")
+ETUDE, ETUDE_S, ETUDE_STREAM = "etude", (15.0, 25.0), 2
 CLUB_SHARE = 0.65
 """How many pieces are of a club style."""
 _HITS = {"X": 1.0, "x": 0.78, "o": 0.45}
@@ -79,6 +81,28 @@ def compose(seed: int, seconds: tuple[float, float] = (30.0, 60.0), style: str |
     known = [each for each in styles().values() if each.club == (rng.random() < CLUB_SHARE)]
     chosen = styles()[style] if style else known[rng.integers(len(known))]
     return _Composer(rng, chosen, seed).piece(seconds)
+
+
+def etude(seed: int, seconds: tuple[float, float] = ETUDE_S) -> Composition:
+    """One to three parts of a piece, each played by any instrument: what is seldom in front is heard by itself, too."""
+    piece, rng = compose(seed, seconds), np.random.default_rng((seed, ETUDE_STREAM))
+    parts = sorted({note.part for note in piece.notes})
+    kept = rng.permutation(parts)[: int(rng.choice((1, 1, 2, 2, 3)))]
+    programs = {part: piece.programs["drums"] if part == "drums" else _any_program(rng) for part in kept}
+    last = piece.sections[-1]
+    return replace(
+        piece,
+        style=replace(piece.style, name=ETUDE, club=False),
+        sections=(Section("verse", 0, last.first_bar + last.bars),),
+        programs={**piece.programs, **programs},
+        notes=tuple(note for note in piece.notes if note.part in kept),
+    )
+
+
+def _any_program(rng: np.random.Generator) -> int:
+    """A General MIDI program; every instrument is as likely."""
+    programs = list(PROGRAMS.values())
+    return int(rng.choice([number for each in programs[rng.integers(len(programs))] for number in each]))
 
 
 class _Composer:

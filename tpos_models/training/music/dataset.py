@@ -13,7 +13,7 @@ import soundfile
 
 from tpos_models.errors import MediaError
 from tpos_models.training.music import midi as midi_files
-from tpos_models.training.music.compose import compose
+from tpos_models.training.music.compose import Composition, compose
 from tpos_models.training.music.kits import SAMPLE_RATE, kits
 from tpos_models.training.music.piece import Piece
 from tpos_models.training.music.render import play, render
@@ -29,12 +29,13 @@ def render_pieces(
     out: Path,
     seconds: tuple[float, float] = (30.0, 60.0),
     done: Callable[[str], None] = lambda name: None,
+    composed: Callable[[int, tuple[float, float]], Composition] = compose,
 ) -> None:
-    """Compose and render a piece for every seed; those that are there already are left."""
+    """Compose (or write an etude) and render a piece for every seed; those that are there already are left."""
     out.mkdir(parents=True, exist_ok=True)
     found = kits(one_shots)
     for seed in seeds:
-        piece = compose(seed, seconds)
+        piece = composed(seed, seconds)
         name = f"{piece.style.name}_{seed}"
         if not (out / f"{name}.json").exists():
             _write(out, *render(piece, soundfont, found))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 DRUM_CHANNEL = 9
 
-_PROGRAMS: Mapping[str, tuple[range, ...]] = {
+PROGRAMS: Mapping[str, tuple[range, ...]] = {
     "piano": (range(0, 6),),
     "bells": (range(8, 16), range(112, 113), range(114, 115)),
     "organ": (range(16, 21),),
@@ -22,6 +22,7 @@ _PROGRAMS: Mapping[str, tuple[range, ...]] = {
     "synth_lead": (range(80, 88),),
     "synth_pad": (range(88, 96),),
 }
+"""Ranges of General MIDI's programs, from 0."""
 _DRUMS: Mapping[str, tuple[tuple[int, ...], float]] = {
     "kick": ((35, 36), 0.25),
     "snare": ((38, 40), 0.25),
@@ -31,8 +32,8 @@ _DRUMS: Mapping[str, tuple[tuple[int, ...], float]] = {
     "tom": ((41, 43, 45, 47, 48, 50), 0.4),
     "percussion": ((37, 54, 56, *range(60, 82)), 0.2),
 }
-INSTRUMENTS = (*_DRUMS, *_PROGRAMS)
-_BY_PROGRAM = {program: name for name, ranges in _PROGRAMS.items() for each in ranges for program in each}
+INSTRUMENTS = (*_DRUMS, *PROGRAMS)
+_BY_PROGRAM = {program: name for name, ranges in PROGRAMS.items() for each in ranges for program in each}
 _BY_DRUM = {note: (name, seconds) for name, (notes, seconds) in _DRUMS.items() for note in notes}
 
 

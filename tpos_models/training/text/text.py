@@ -234,7 +234,7 @@ def train_text(
     cache = runs / "lexicon.pt"
     if not cache.exists():
         torch.save(tuple(distil(device or torch.device("cpu"))), cache)
-    recipe = recipe or loop.Recipe(steps=900, lr=2e-3, weight_decay=0.02, ema=0.99)
+    recipe = recipe or loop.Recipe(steps=1400, lr=2e-3, weight_decay=0.02, ema=0.99)
     torch.manual_seed(recipe.seed)
     stage = TextStage(Lexicon(*torch.load(cache, weights_only=True)))
     started = time.monotonic()
