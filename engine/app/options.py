@@ -212,7 +212,8 @@ def _check(parameter: Parameter, value: Any) -> None:
     except ValueError:
         refused = True
     if refused:
-        accepted = ", ".join(parameter.choices) or f"{parameter.low:g} to {parameter.high:.12g}"
+        words = ", ".join(parameter.choices) or ",".join(parameter.words)
+        accepted = words or f"{parameter.low:g} to {parameter.high:.12g}"
         shown = f"{value:g}" if isinstance(value, float) else value
         raise InputError(f"--{parameter.flag} {shown}: {accepted} would be accepted")
 
@@ -271,7 +272,7 @@ def option(name: str) -> Any:
     """The typer option of a parameter of the table, for a command that has only some of them."""
     parameter = PARAMETERS[name]
     names = [f"--{parameter.flag}/--no-{parameter.flag}" if parameter.kind is Kind.SWITCH else f"--{parameter.flag}"]
-    values = ", ".join(parameter.choices)
+    values = ", ".join(parameter.choices) or ",".join(parameter.words)
     if parameter.kind in (Kind.FLOAT, Kind.INT):
         values = f"{parameter.low:g}..{parameter.high:.12g} {parameter.unit}".rstrip()
     words = f"{parameter.doc} [{values}]" if values else parameter.doc

@@ -1,0 +1,112 @@
+"""MIDI ports by name, whichever driver the system has: opened, lost, and found again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mido
+from mido.backends.backend import Backend
+
+from tpos_models.errors import DeviceError, MissingPart
+
+AUTO = "auto"
+_OWN = ("rtmidi", "midi through")
+"""Ports that are ours, or nobody's."""
+_TROUBLE = (OSError, RuntimeError, ValueError)
+"""What drivers raise, RtMidi's own errors among it."""
+
+Arrive = Callable[[str, mido.Message], object]
+"""Told a port's name and what came, on the driver's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One that is open; where the device has a way back, it is told there what it shows."""
+
+    input: mido.ports.BaseInput
+    output: mido.ports.BaseOutput | None
+
+    def close(self) -> None:
+        """Close both ways, as far as they are still there."""
+        for way in (self.input, self.output):
+            try:
+                if way is not None:
+                    way.close()
+            except _TROUBLE:
+                continue
+
+
+def open_backend() -> Backend:
+    """mido's, RtMidi unless MIDO_BACKEND says otherwise. Raises MissingPart, DeviceError."""
+    backend = Backend()
+    try:
+        backend.load()
+        backend.get_input_names()
+    except ImportError as error:
+        raise MissingPart("MIDI needs python-rtmidi: pip install 'tpos-live[midi]'") from error
+    except _TROUBLE as error:
+        raise DeviceError(f"this system has no MIDI: {error}; accepted: --midi off") from error
+    return backend
+
+
+def short(name: str) -> str:
+    """A port's name without the numbers that ALSA gives it anew each time."""
+    return re.sub(r" \d+:\d+$", "", name)
+
+
+class Ports:
+    """Every input port that is `wanted`: by a part of its name in any case, or all. Owned by the MIDI thread."""
+
+    def __init__(self, backend: Backend, wanted: str, arrive: Arrive) -> None:
+        self._backend, self._wanted, self._arrive = backend, wanted, arrive
+        self.open: dict[str, Port] = {}
+        self._known: set[str] = set()
+        self._trouble = ""
+
+    def look(self) -> tuple[list[str], list[str]]:
+        """Which ports came and which went since the last look, and what there is to say of it."""
+        try:
+            inputs = [name for name in dict.fromkeys(self._backend.get_input_names()) if self._is_wanted(name)]
+            outputs = self._backend.get_output_names() if inputs else []
+        except _TROUBLE as error:
+            return [], self._once(f"MIDI: {error}")
+        lines = []
+        for name in [name for name in self.open if name not in inputs]:
+            self.open.pop(name).close()
+            lines.append(f"MIDI: {short(name)} is gone; it is waited for")
+        came = []
+        for name in inputs:
+            if name in self.open:
+                continue
+            try:
+                self.open[name] = self._opened(name, outputs)
+            except _TROUBLE as error:
+                lines += self._once(f"MIDI: {short(name)} cannot be opened: {error}")
+                continue
+            came.append(name)
+            lines += [f"MIDI: {short(name)} is back"] if short(name) in self._known else []
+            self._known.add(short(name))
+        return came, lines
+
+    def close(self) -> None:
+        """Close them all."""
+        while self.open:
+            self.open.popitem()[1].close()
+
+    def _is_wanted(self, name: str) -> bool:
+        if self._wanted != AUTO:
+            return self._wanted.casefold() in name.casefold()
+        return not name.casefold().startswith(_OWN)
+
+    def _opened(self, name: str, outputs: list[str]) -> Port:
+        client = name.partition(":")[0]
+        back = next((out for out in outputs if short(out) == short(name)), None)
+        back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
+        source = self._backend.open_input(name, callback=lambda message: self._arrive(name, message))
+        return Port(source, self._backend.open_output(back) if back else None)
+
+    def _once(self, line: str) -> list[str]:
+        known, self._trouble = self._trouble, line
+        return [] if line == known else [line]
