@@ -62,11 +62,15 @@ class Device:
                 yield from _shows(control, light)
 
     def learn(self, target: Target, message: mido.Message, state: ShowState, time_s: float) -> Control | None:
-        """Map what this message moves to a target; None where it moves nothing. Raises CommandError, PresetError."""
+        """Map what this message moves to a target; None where it moves nothing. Raises CommandError, PresetError.
+
+        The hand is on the knob: its target follows it from where it is.
+        """
         control = _taught(target, message, state)
         if control is not None:
             self._learned = control, time_s
             self.use(self.map.learned(control))
+            self._knobs[-1].said = self._knobs[-1].stood = target.place(state)
         return control
 
     def _is_fine_after_all(self, message: mido.Message, time_s: float) -> bool:

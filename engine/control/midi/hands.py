@@ -7,13 +7,12 @@ import threading
 from collections.abc import Callable
 
 import mido
-from mido.backends.backend import Backend
 
 from engine.control.arguments import CommandError
 from engine.control.hot_reload import Signature, signature
 from engine.control.midi import maps
 from engine.control.midi.device import Device
-from engine.control.midi.ports import AUTO, Ports, short
+from engine.control.midi.ports import AUTO, Driver, Ports, short
 from engine.control.midi.song_clock import MESSAGES
 from engine.control.midi.targets import STEPS, Target
 from engine.control.parameters import PARAMETERS
@@ -45,7 +44,7 @@ class MidiHands:
         self,
         show: Show,
         clock: Clock,
-        backend: Backend,
+        driver: Driver,
         wanted: str = AUTO,
         midi_map: str = "",
         told: Callable[[str, bool], object] = lambda line, trouble: None,
@@ -53,7 +52,7 @@ class MidiHands:
         self._show, self._clock, self._told = show, clock, told
         self._asked = maps.load(midi_map) if midi_map else None
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
-        self._ports = Ports(backend, wanted, lambda name, message: self._arrived.put((name, message, clock.now())))
+        self._ports = Ports(driver, wanted, lambda name, message: self._arrived.put((name, message, clock.now())))
         self._devices: dict[str, Device] = {}
         self._learning: Target | None = None
         self._asks: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()

@@ -38,17 +38,43 @@ class Port:
                 continue
 
 
-def open_backend() -> Backend:
-    """mido's, RtMidi unless MIDO_BACKEND says otherwise. Raises MissingPart, DeviceError."""
-    backend = Backend()
+class Driver:
+    """mido's backend, RtMidi unless MIDO_BACKEND says otherwise.
+
+    RtMidi is asked for names through one client of our own: mido would make and end two for each look.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        rtmidi = getattr(backend.module, "rtmidi", None)
+        api = rtmidi and getattr(rtmidi, f"API_{backend.api or 'UNSPECIFIED'}")
+        self._ways = (rtmidi.MidiIn(rtapi=api), rtmidi.MidiOut(rtapi=api)) if rtmidi else None
+        self.open_input, self.open_output = backend.open_input, backend.open_output
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Of the ports that can be listened to, and of those that can be told something."""
+        if self._ways:
+            inputs, outputs = (way.get_ports() for way in self._ways)
+            return list(dict.fromkeys(inputs)), outputs
+        return list(dict.fromkeys(self._backend.get_input_names())), self._backend.get_output_names()
+
+    def close(self) -> None:
+        """End that client."""
+        for way in self._ways or ():
+            way.delete()
+        self._ways = None
+
+
+def open_driver() -> Driver:
+    """The one there is. Raises MissingPart, DeviceError."""
     try:
-        backend.load()
-        backend.get_input_names()
+        driver = Driver(Backend(load=True))
+        driver.names()
+        return driver
     except ImportError as error:
         raise MissingPart("MIDI needs python-rtmidi: pip install 'tpos-live[midi]'") from error
     except _TROUBLE as error:
         raise DeviceError(f"this system has no MIDI: {error}; accepted: --midi off") from error
-    return backend
 
 
 def short(name: str) -> str:
@@ -59,8 +85,8 @@ def short(name: str) -> str:
 class Ports:
     """Every input port that is `wanted`: by a part of its name in any case, or all. Owned by the MIDI thread."""
 
-    def __init__(self, backend: Backend, wanted: str, arrive: Arrive) -> None:
-        self._backend, self._wanted, self._arrive = backend, wanted, arrive
+    def __init__(self, driver: Driver, wanted: str, arrive: Arrive) -> None:
+        self._driver, self._wanted, self._arrive = driver, wanted, arrive
         self.open: dict[str, Port] = {}
         self._known: set[str] = set()
         self._trouble = ""
@@ -68,10 +94,10 @@ class Ports:
     def look(self) -> tuple[list[str], list[str]]:
         """Which ports came and which went since the last look, and what there is to say of it."""
         try:
-            inputs = [name for name in dict.fromkeys(self._backend.get_input_names()) if self._is_wanted(name)]
-            outputs = self._backend.get_output_names() if inputs else []
+            inputs, outputs = self._driver.names()
         except _TROUBLE as error:
             return [], self._once(f"MIDI: {error}")
+        inputs = [name for name in inputs if self._is_wanted(name)]
         lines = []
         for name in [name for name in self.open if name not in inputs]:
             self.open.pop(name).close()
@@ -91,9 +117,10 @@ class Ports:
         return came, lines
 
     def close(self) -> None:
-        """Close them all."""
+        """Close them all, and the driver."""
         while self.open:
             self.open.popitem()[1].close()
+        self._driver.close()
 
     def _is_wanted(self, name: str) -> bool:
         if self._wanted != AUTO:
@@ -104,8 +131,8 @@ class Ports:
         client = name.partition(":")[0]
         back = next((out for out in outputs if short(out) == short(name)), None)
         back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
-        source = self._backend.open_input(name, callback=lambda message: self._arrive(name, message))
-        return Port(source, self._backend.open_output(back) if back else None)
+        source = self._driver.open_input(name, callback=lambda message: self._arrive(name, message))
+        return Port(source, self._driver.open_output(back) if back else None)
 
     def _once(self, line: str) -> list[str]:
         known, self._trouble = self._trouble, line
