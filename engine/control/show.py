@@ -16,6 +16,7 @@ from typing import Any
 from engine.control import presets
 from engine.control.addresses import find, parse
 from engine.control.arguments import CommandError
+from engine.control.bar_line import BarLine
 from engine.control.changes import ISF, Given, Looks
 from engine.control.isf_files import reloaded
 from engine.control.midi.targets import LEARN, STEPS, Target
@@ -72,6 +73,7 @@ class Show:
     ) -> None:
         self.queue = CommandQueue()
         self.effects: deque[Effect] = deque(maxlen=256)
+        self.bar_line = BarLine()
         self._lock = threading.Lock()
         named = {preset.name: preset} if preset else {}
         self._looks = Looks(preset, {**(library or {}), **named})
@@ -89,10 +91,13 @@ class Show:
         return self._looks
 
     def current(self) -> ShowState:
-        """The newest state, every waiting command applied first."""
+        """The newest state, every waiting command applied first but for those that wait for a line of the music."""
         with self._lock:
-            for command in self.queue.take_all():
+            for command in self.bar_line.due(self._state.quantise):
                 self.effects.extend(self._carry_out(command))
+            for command in self.queue.take_all():
+                if not self.bar_line.holds(command, self._state.quantise):
+                    self.effects.extend(self._carry_out(command))
             return self._state
 
     def command(self, address: str, args: tuple[object, ...] = (), time_s: float = 0.0) -> None:

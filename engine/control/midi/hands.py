@@ -75,7 +75,7 @@ class MidiHands:
         self._asks.put(("save", ""))
 
     def start(self) -> MidiHands:
-        """Begin to listen."""
+        """Begin to listen; ports that are there are open when it returns."""
         self._look()
         self._thread.start()
         return self
@@ -120,7 +120,7 @@ class MidiHands:
         for name in [name for name in self._devices if name not in self._ports.open]:
             del self._devices[name]
         for line in lines:
-            self._told(line, not line.endswith("is back"))
+            self._told(line, not line.endswith(("is back", "is listened to")))
         self._reload()
 
     def _reload(self) -> None:

@@ -97,7 +97,7 @@ class Ports:
             inputs, outputs = self._driver.names()
         except _TROUBLE as error:
             return [], self._once(f"MIDI: {error}")
-        inputs = [name for name in inputs if self._is_wanted(name)]
+        inputs, others = [name for name in inputs if self._is_wanted(name)], inputs
         lines = []
         for name in [name for name in self.open if name not in inputs]:
             self.open.pop(name).close()
@@ -112,8 +112,11 @@ class Ports:
                 lines += self._once(f"MIDI: {short(name)} cannot be opened: {error}")
                 continue
             came.append(name)
-            lines += [f"MIDI: {short(name)} is back"] if short(name) in self._known else []
+            lines.append(f"MIDI: {short(name)} is {'back' if short(name) in self._known else 'listened to'}")
             self._known.add(short(name))
+        if not self._known and not lines:
+            there = ", ".join(map(short, others)) or "none"
+            lines = self._once(f"MIDI: no port for {self._wanted!r} yet, it is waited for; there: {there}")
         return came, lines
 
     def close(self) -> None:

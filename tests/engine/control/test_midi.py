@@ -14,7 +14,7 @@ from engine.control.midi.device import Device
 from engine.control.midi.targets import Target
 from engine.control.parameters import PARAMETERS, value_of
 from engine.control.show import Show
-from engine.core.messages import LoraStrength, Prompt, ShowState
+from engine.core.messages import LoraStrength, ShowState
 from engine.core.parameters import Kind, Parameter
 from tpos_models.errors import PresetError
 
@@ -189,7 +189,7 @@ def test_weights_of_prompts_and_loras_are_knobs_too() -> None:
         """
     stage = Stage(text, loras=(LoraStrength("one", 0.0),))
     state = [stage.send("control_change", control=7, value=value) for value in (127, 64, 40)][-1]
-    assert state.prompts[1] == Prompt("fire", pytest.approx(40 / 127, abs=1e-5))
+    assert state.prompts[1].weight == pytest.approx(40 / 127, abs=1e-5)
     state = [stage.send("control_change", control=8, value=value) for value in (60, 127)][-1]
     assert state.loras[0].strength == 4.0
 
