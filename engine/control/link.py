@@ -2,7 +2,8 @@
 
 A peer that is there first gives a session its tempo. So nobody joins here before a session is heard: its peers announce
 themselves by multicast (discovery protocol v1 of Link), and a session that is older keeps its tempo when another joins:
-the age of one counts from when its first peer was made, not from when that was enabled.
+the age of one counts from when its first peer was made, not from when that was enabled, and of two that are of an age,
+within half a second, any may win.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tpos_models.errors import DeviceError, MissingPart
 
 GROUP, PORT, ANNOUNCED = "224.76.78.75", 20_808, b"_asdp_v\x01"
 PERIOD_S = 0.05
+OLDER_S = 1.5
+"""By at least so much a session is older than we when we join."""
 SETTLED_S = 0.5
 """So long after a session was joined its beats are not yet followed."""
 ALONE_S = 3.0
@@ -70,7 +73,7 @@ class LinkClock:
     async def _listen(self) -> None:
         """aalink asks for a running loop; nothing is waited for on it."""
         while not self._stop.is_set():
-            if self._is_announced():
+            if self._is_announced() and not self._stop.wait(OLDER_S):
                 self._follow(self._aalink.Link(120.0))
 
     def _is_announced(self) -> bool:

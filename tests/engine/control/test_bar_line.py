@@ -36,8 +36,7 @@ class Rig:
         heard_s = self.now_s - 0.023  # the newest hop is a little old
         beats = heard_s * self.bpm / 60
         beat, bar = int(beats), int(beats) // PER_BAR
-        at = {"beat": beat, "beat_phase": beats - beat, "bar": bar, "bar_beat": beat % PER_BAR}
-        features = replace(SILENCE, time_s=heard_s, bpm=self.bpm, **at)
+        features = replace(SILENCE, bpm=self.bpm, beat=beat, beat_phase=beats - beat, bar=bar, bar_beat=beat % PER_BAR)
         return Coming(features, self.now_s - heard_s + self.ahead_s)
 
     def say(self, address: str, *values: object) -> None:

@@ -60,6 +60,7 @@ def test_a_session_is_followed_and_keeps_its_tempo() -> None:
             finally:
                 peer.kill()
         _wait_for(lambda: not show.state.grids)
+        _wait_for(lambda: len(told) == 2)
     assert told == ["Link: in a session of 2 at 137.00 BPM", "Link: the session is gone; it is waited for"]
 
 
