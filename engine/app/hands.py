@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.app.notices import Notices
+from engine.app.options import OFF, HandsOptions
 from engine.app.stats import Tally
 from engine.audio.capture import Capture
 from engine.control.bar_line import Coming
@@ -16,17 +16,6 @@ from engine.core.clock import Clock
 if TYPE_CHECKING:
     from engine.control.link import LinkClock
     from engine.control.midi.hands import MidiHands
-
-OFF = "off"
-
-
-@dataclass(frozen=True)
-class HandsOptions:
-    """`midi` is part of ports' names, "auto" or "off"; `midi_map` names one for all of them; `link` joins a session."""
-
-    midi: str = OFF
-    midi_map: str = ""
-    link: bool = False
 
 
 class Hands:

@@ -18,9 +18,9 @@ import numpy as np
 import engine
 from engine.app.builder import Engine, OscOptions
 from engine.app.greeting import greet
-from engine.app.hands import Hands, HandsOptions, keep_bars
+from engine.app.hands import Hands, keep_bars
 from engine.app.notices import Notices
-from engine.app.options import LookOptions
+from engine.app.options import HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally

@@ -32,6 +32,7 @@ from tpos_models.registry import PLAIN, POCKET, Additions, most_steps, own_size
 MAX_SIDE_PX = 8192
 MAX_REFERENCE_STEPS = 500
 DEFAULT_PRESET = "default"
+OFF = "off"
 
 
 class SamplerChoice(StrEnum):
@@ -201,6 +202,15 @@ class LookOptions(ModelOptions):
         known = {lora.name: lora.strength for lora in state.loras}
         loras = by_name([Lora.parse(text, known) for text in self.lora])
         return tuple(LoraStrength(name, lora.strength) for name, lora in loras.items())
+
+
+@dataclass(frozen=True)
+class HandsOptions:
+    """Controllers and clocks beside keys and OSC."""
+
+    midi: Annotated[str, typer.Option(help="MIDI ports by a part of their name; auto takes all, off none.")] = OFF
+    midi_map: Annotated[str, typer.Option(help="A MIDI map by name or path, in place of that of each device.")] = ""
+    link: Annotated[bool, typer.Option("--link", help="Follow Ableton Link (the extra `link`, GPL).")] = False
 
 
 def _check(parameter: Parameter, value: Any) -> None:
