@@ -24,7 +24,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("T", "tap the tempo"),
     ("1 ... 9", "cue"),
     ("Left  Right", "cue back, next cue"),
-    ("L  K", "MIDI learn: next parameter, back"),
+    ("L  K", "MIDI learn: next, back"),
     ("W", "save the MIDI map"),
     ("Q  Esc", "quit, press twice"),
 )
