@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 from engine.control.addresses import parse
 from engine.control.arguments import CommandError
 from engine.control.midi.knobs import Knob, concerns, turned
-from engine.control.midi.maps import Control, MidiMap
+from engine.control.midi.maps import Control, MidiMap, Takeover
 from engine.control.midi.song_clock import SongClock
 from engine.control.midi.targets import Target
 from engine.control.queue import Command
@@ -94,7 +94,9 @@ class Device:
             by = control.step * turned(control.encoder, message.value)
             place = None if now is None else min(1.0, max(0.0, now + by))
         else:
-            place = knob.take(self.map.takeover(control), knob.read(control, message), now)
+            switches = target.argument.kind is Kind.SWITCH  # which has no way to be met on
+            takeover = Takeover.JUMP if switches else self.map.takeover(control)
+            place = knob.take(takeover, knob.read(control, message), now)
         if place is None:
             return None
         knob.said, knob.stood = place, None

@@ -19,12 +19,13 @@ from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
 from engine.core.clock import Clock
+from engine.core.messages import ShowState
 from tpos_models.errors import InputError
 
 LOOK_S = 1.0
 """How often ports and maps are looked for."""
 TURN_S = 0.02
-"""How often lights and clocks are seen to where nothing comes."""
+"""How often lights and clocks are seen to."""
 GATHER_S = 0.001
 """So long what comes is gathered: a flood is not answered message by message."""
 
@@ -57,7 +58,7 @@ class MidiHands:
         self._learning: Target | None = None
         self._asks: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._signatures: dict[str, Signature] = {}
-        self._due_s = 0.0
+        self._due_s = self._tended_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tpos-midi", daemon=True)
 
@@ -146,12 +147,17 @@ class MidiHands:
             if device := self._devices.get(name):
                 self._take(device, message, time_s)
         state = self._show.current() if arrived else state
-        for name, device in self._devices.items():
+        for device in self._devices.values():
             device.settle(state)
-            if (port := self._ports.open.get(name)) and port.output:
-                for message in device.lights(state):
-                    port.output.send(message)
-        now_s = self._clock.now()
+        if (now_s := self._clock.now()) >= self._tended_s:
+            self._tended_s = now_s + TURN_S
+            self._tend(state, now_s)
+
+    def _tend(self, state: ShowState, now_s: float) -> None:
+        """See to lights and clocks, which need no hurry."""
+        for name, device in self._devices.items():
+            if port := self._ports.open.get(name):
+                port.tell(device.lights(state))
         grids = (device.clock.grid(now_s) for device in self._devices.values())
         self._show.keep_time(ClockSource.MIDI, next(filter(None, grids), None))
 

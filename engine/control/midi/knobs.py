@@ -27,16 +27,18 @@ def turned(encoder: Encoder, value: int) -> int:
 
 def concerns(control: Control, message: mido.Message) -> bool:
     """Whether a message is of this control."""
-    if control.channel is not UNSET and control.channel != message.channel + 1:
-        return False
     match message.type:
         case "control_change":
-            return message.control == control.cc or (control.fine and message.control == control.lower_cc)
+            its = message.control == control.cc or (control.fine and message.control == control.lower_cc)
         case "note_on" | "note_off":
-            return message.note == control.note
+            its = message.note == control.note
         case "program_change":
-            return control.program in ("any", message.program)
-    return message.type == "pitchwheel" and control.bend is True
+            its = control.program in ("any", message.program)
+        case "pitchwheel":
+            its = control.bend is True
+        case _:
+            return False
+    return its and control.channel in (UNSET, message.channel + 1)
 
 
 @dataclass(slots=True)

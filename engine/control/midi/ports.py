@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import mido
@@ -27,6 +27,16 @@ class Port:
 
     input: mido.ports.BaseInput
     output: mido.ports.BaseOutput | None
+
+    def tell(self, messages: Iterable[mido.Message]) -> None:
+        """Send back, as long as the device is there: that it is gone is found at the next look."""
+        if self.output is None:
+            return
+        try:
+            for message in messages:
+                self.output.send(message)
+        except _TROUBLE:
+            return
 
     def close(self) -> None:
         """Close both ways, as far as they are still there."""

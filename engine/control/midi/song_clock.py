@@ -15,8 +15,8 @@ GONE_S = 0.5
 """A clock without a tick for so long is gone."""
 FASTEST_BPM = 300.0
 _KEPT, _LEAST = 4 * TICKS_PER_BEAT, TICKS_PER_BEAT
-_NEWEST, _OFF_S = 6, 0.005
-"""Where the newest ticks lie so far from the line through all, the tempo is another."""
+_NEWEST, _OFF_S = 12, 0.005
+"""Where half of the newest ticks lie so far from the line through all, the tempo is another."""
 MESSAGES = ("clock", "start", "stop", "continue", "songpos")
 
 
@@ -68,9 +68,12 @@ class SongClock:
         """Seconds from tick to tick, and when the newest came, by the line through them; older tempi are forgotten."""
         while True:
             counts, times_s = np.array(self._ticks).T
-            (period_s, newest_s), counts = np.polyfit(counts - counts[-1], times_s, 1), counts - counts[-1]
+            counts -= counts[-1]
+            off_s = times_s - np.polyval(np.polyfit(counts, times_s, 1), counts)
+            near = np.abs(off_s) <= 3 * np.median(np.abs(off_s)) + 0.001  # a stall delivers some of them late
+            period_s, newest_s = np.polyfit(counts[near], times_s[near], 1)
             off_s = times_s - (newest_s + period_s * counts)
-            if abs(off_s[-_NEWEST:].mean()) < _OFF_S or len(counts) <= _LEAST:
+            if abs(np.median(off_s[-_NEWEST:])) < _OFF_S or len(counts) <= _LEAST:
                 return float(period_s), float(newest_s)
             for _ in range(len(counts) // 2):
                 self._ticks.popleft()

@@ -178,6 +178,24 @@ def test_notes_and_programs_call_cues_presets_and_buttons() -> None:
     assert stage.send("note_on", note=2, velocity=64).preset == "other"
 
 
+@pytest.mark.parametrize("kind", mido.messages.specs.SPEC_BY_TYPE)
+def test_every_kind_of_message_is_survived(kind: str) -> None:
+    kinds = ("cc = 0", "note = 0", "program = 0", "bend = true")
+    stage = Stage("\n".join(f"[[control]]\n{kind}\nchannel = 1\ntarget = 'freeze'" for kind in kinds))
+    state = stage.send(kind)
+    pressed = {"note_on", "program_change", "pitchwheel"}
+    assert state.freeze == (kind in pressed)
+
+
+def test_a_switch_on_a_cc_is_set_by_it_at_once() -> None:
+    stage = Stage('[[control]]\ncc = 7\ntarget = "freeze"')
+    assert [stage.send("control_change", control=7, value=value).freeze for value in (127, 0, 127)] == [
+        True,
+        False,
+        True,
+    ]
+
+
 def test_weights_of_prompts_and_loras_are_knobs_too() -> None:
     text = """
         [[control]]

@@ -91,6 +91,15 @@ def test_a_jittered_clock_is_followed_and_its_tempo_outlives_it(bpm: float) -> N
     assert steps.max() < 1.2
 
 
+def test_a_stall_that_delivers_ticks_late_and_at_once_moves_nothing() -> None:
+    rig = Rig()
+    end_s = STARTED_S + 8
+    stalled = ((max(at_s, at_s // 0.7 * 0.7 + 0.08), kind) for at_s, kind in ticks(128, end_s))
+    led = [one for one in rig.play(end_s, started(stalled)) if one.time_s > STARTED_S + 4]
+    assert max(error_ms(one, 128) for one in led) < 10
+    assert all(abs(one.bpm - 128) < 0.5 for one in led)
+
+
 def test_bars_are_the_songs_and_a_position_is_gone_on_from() -> None:
     rig = Rig()
     end_s = STARTED_S + 6
