@@ -45,6 +45,7 @@ QUANTISE = Parameter(
     "When prompts, presets, cues and effects that switch change: at once, or on a line of the music; at once where "
     "there is no tempo.",
     group="stage",
+    preset=False,
     cue=False,
 )
 

@@ -71,6 +71,7 @@ def test_a_change_of_look_is_made_on_its_line(quantise: str, line_s: float, addr
     assert rig.show.bar_line.waits
     assert rig.until_changed() == pytest.approx(line_s, abs=1.5 * STEP_S)
     assert not rig.show.bar_line.waits
+    assert rig.show.state.quantise == quantise  # whatever preset plays
 
 
 def test_it_is_made_ahead_by_as_much_as_it_takes_to_be_seen() -> None:
