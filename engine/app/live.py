@@ -277,13 +277,18 @@ class Live:
             heard=self.engine.worker.heard,
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s) or (STARTING if self.engine.opened_s is None else ""),
+            message=self.notices.message(now_s) or self._awaited(state),
             frozen=state.freeze,
             blackout=state.blackout,
             loras=state.loras,
             section=features.section,
             clock=features.clock,
         )
+
+    def _awaited(self, state: ShowState) -> str:
+        if self.engine.opened_s is None:
+            return STARTING
+        return f"a change waits: {state.quantise}" if self.show.bar_line.waits else ""
 
     def _summary(self, gaps: RedrawTimes) -> LiveSummary:
         seconds, frames, still_s = self._played_s, self.engine.frames.count, self.engine.worker.still_s

@@ -152,14 +152,18 @@ def _numbers(pen: Pen, info: HudInfo, sheet: _Sheet) -> None:
     tempo = f"{info.bpm:.0f} bpm{leader}" if info.bpm > 0 else "no tempo"
     section = f"   {info.section}" if info.section is not Section.NONE else ""
     numbers = f"{info.fps:.0f} fps   {info.delay_ms:.0f} ms   {tempo}{section}"
-    write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
     if info.recording_s is None:
+        write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
         return
     minutes, seconds = divmod(int(info.recording_s), 60)
     time = f"{minutes}:{seconds:02d}"
     right = sheet.width - sheet.pad
     dot = sheet.px * 0.75
     left = right - length(time, sheet.px, bold=True)
+    room = left - 2 * dot - sheet.pad
+    if length(numbers, sheet.px, bold=True) > room:
+        numbers = fitted(numbers, sheet.px, 0.9 * room)  # bold is a little wider
+    write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
     top = sheet.pad + 0.25 * sheet.px
     pen.ellipse((left - 1.6 * dot, top, left - 0.6 * dot, top + dot), fill=RED)
     write(pen, (left, sheet.pad), time, sheet.px, RED, bold=True)
