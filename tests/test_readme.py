@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.main import app
+from engine.control.midi import maps
 from engine.control.presets import available, parse
 
 ROOT = Path(__file__).parents[1]
@@ -30,9 +31,12 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_presets_in_it_are_valid(page):
-    for preset in re.findall(r"```toml\n(.*?)```", PAGES[page], re.DOTALL):
-        parse(preset, page, folder=ROOT / "examples")
+def test_presets_and_midi_maps_in_it_are_valid(page):
+    for text in re.findall(r"```toml\n(.*?)```", PAGES[page], re.DOTALL):
+        if page == "docs/midi.md":
+            maps.parse(text, page)
+        else:
+            parse(text, page, folder=ROOT / "examples")
 
 
 @pytest.mark.parametrize("line", COMMANDS)

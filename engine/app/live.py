@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
 threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
-tpos-recorder; the main thread draws.
+tpos-midi, tpos-link, tpos-recorder; the main thread draws.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 
 import engine
 from engine.app.builder import Engine, OscOptions
+from engine.app.greeting import greet
+from engine.app.hands import Hands, keep_bars
 from engine.app.notices import Notices
-from engine.app.options import LookOptions
+from engine.app.options import HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
@@ -68,6 +70,7 @@ class LiveOptions:
     fullscreen: bool = False
     display: int = 0
     osc: OscOptions = OscOptions()
+    hands: HandsOptions = HandsOptions()
     record: Path | None = None
     size: tuple[int, int] | None = None
     mute: bool = False
@@ -104,10 +107,12 @@ class Live:
         self._chain = chain or open_chain(look.name, look.size_px, self.notices.post, look.additions, precision)
         if options.record is not None:
             show.set(recording=True)
+        self.hands = Hands(options.hands, show, clock, self.notices)
         self.engine = Engine(
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status, max_fps=options.max_fps,
             step_down=self._chain.step_down,
         )  # fmt: skip
+        keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
         )
@@ -128,6 +133,7 @@ class Live:
                 self.playback.start()
             stack.callback(self.words.close)
             stack.enter_context(self.engine)
+            stack.enter_context(self.hands)
             stack.callback(self.recording.stop)
             show, post = self.show, self.notices.post
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.current, lambda: show.isf, show.reload))
@@ -235,6 +241,8 @@ class Live:
                 self.snapshots.wanted = True
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
+            elif effect.kind in (EffectKind.LEARN, EffectKind.SAVE_MAP):
+                self.hands.carry_out(effect)
             else:
                 self.notices.trouble(effect.text)
 
@@ -269,12 +277,18 @@ class Live:
             heard=self.engine.worker.heard,
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s) or (STARTING if self.engine.opened_s is None else ""),
+            message=self.notices.message(now_s) or self._awaited(state),
             frozen=state.freeze,
             blackout=state.blackout,
             loras=state.loras,
             section=features.section,
+            clock=features.clock,
         )
+
+    def _awaited(self, state: ShowState) -> str:
+        if self.engine.opened_s is None:
+            return STARTING
+        return f"a change waits: {state.quantise}" if self.show.bar_line.waits else ""
 
     def _summary(self, gaps: RedrawTimes) -> LiveSummary:
         seconds, frames, still_s = self._played_s, self.engine.frames.count, self.engine.worker.still_s
@@ -330,16 +344,7 @@ def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
     """Play a show from the command line; Ctrl-C ends it in good order."""
     with open_live(options) as live, ended_by_signals() as stopping:
         if not quiet:
-            _greet(live)
+            name, state, look = live.engine.capture.source.name, live.show.state, options.look
+            late = state.steps - 1 if options.stream_batch else 0
+            greet(name, state, live.engine.osc.address, look.name, options.headless, late)
         return live.run(stopping)
-
-
-def _greet(live: Live) -> None:
-    (host, port), state = live.engine.osc.address, live.show.state
-    stems = "".join(f", {stem}" for stem in patched(state.stems, state.patch))
-    console.notify(
-        f"listening to {live.engine.capture.source.name}{stems}; OSC on {host}:{port}; model {live.options.look.name}"
-    )
-    if live.options.stream_batch:
-        console.notify(f"stream batch: a picture comes {live.show.state.steps - 1} frames later than without")
-    console.notify("Ctrl-C ends the show" if live.options.headless else "keys: ? lists them, Q twice ends the show")

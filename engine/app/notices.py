@@ -16,17 +16,18 @@ class Notices:
 
     def __init__(self, tally: Tally, clock: Clock) -> None:
         self._tally, self._clock = tally, clock
-        self._posted: deque[str] = deque()
+        self._posted: deque[tuple[str, bool]] = deque()
         self._message, self._until_s = "", 0.0
 
-    def post(self, line: str) -> None:
-        """A line of trouble from another thread, told at the next `collect`."""
-        self._posted.append(line)
+    def post(self, line: str, trouble: bool = True) -> None:
+        """A line from another thread, of trouble unless it is said not to be, told at the next `collect`."""
+        self._posted.append((line, trouble))
 
     def collect(self) -> None:
         """Tell what other threads posted."""
         while self._posted:
-            self.trouble(self._posted.popleft())
+            line, is_trouble = self._posted.popleft()
+            (self.trouble if is_trouble else self.note)(line)
 
     def trouble(self, line: str) -> None:
         """Tell of trouble, on the screen and on stderr; the same line in a row only once."""

@@ -32,6 +32,7 @@ from tpos_models.registry import PLAIN, POCKET, Additions, most_steps, own_size
 MAX_SIDE_PX = 8192
 MAX_REFERENCE_STEPS = 500
 DEFAULT_PRESET = "default"
+OFF = "off"
 
 
 class SamplerChoice(StrEnum):
@@ -203,6 +204,15 @@ class LookOptions(ModelOptions):
         return tuple(LoraStrength(name, lora.strength) for name, lora in loras.items())
 
 
+@dataclass(frozen=True)
+class HandsOptions:
+    """Controllers and clocks beside keys and OSC."""
+
+    midi: Annotated[str, typer.Option(help="MIDI ports by a part of their name; auto takes all, off none.")] = OFF
+    midi_map: Annotated[str, typer.Option(help="A MIDI map by name or path, in place of that of each device.")] = ""
+    link: Annotated[bool, typer.Option("--link", help="Follow Ableton Link (the extra `link`, GPL).")] = False
+
+
 def _check(parameter: Parameter, value: Any) -> None:
     """Raise `InputError` for a value that a parameter does not take."""
     argument = natural(parameter)
@@ -212,7 +222,8 @@ def _check(parameter: Parameter, value: Any) -> None:
     except ValueError:
         refused = True
     if refused:
-        accepted = ", ".join(parameter.choices) or f"{parameter.low:g} to {parameter.high:.12g}"
+        words = ", ".join(parameter.choices) or ",".join(parameter.words)
+        accepted = words or f"{parameter.low:g} to {parameter.high:.12g}"
         shown = f"{value:g}" if isinstance(value, float) else value
         raise InputError(f"--{parameter.flag} {shown}: {accepted} would be accepted")
 
@@ -271,7 +282,7 @@ def option(name: str) -> Any:
     """The typer option of a parameter of the table, for a command that has only some of them."""
     parameter = PARAMETERS[name]
     names = [f"--{parameter.flag}/--no-{parameter.flag}" if parameter.kind is Kind.SWITCH else f"--{parameter.flag}"]
-    values = ", ".join(parameter.choices)
+    values = ", ".join(parameter.choices) or ",".join(parameter.words)
     if parameter.kind in (Kind.FLOAT, Kind.INT):
         values = f"{parameter.low:g}..{parameter.high:.12g} {parameter.unit}".rstrip()
     words = f"{parameter.doc} [{values}]" if values else parameter.doc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict, deque
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from engine.recording.recorder import SessionSummary
 from engine.recording.session import VIDEO
 from engine.render.pacing import RedrawStats
 
-_KEPT = 20_000
+_KEPT, _OF_LATE = 20_000, 15
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,12 @@ class Tally:
             return 0.0, 0.0
         median, p95 = np.percentile(np.array(self._delays_s) * 1000, [50, 95])
         return float(median), float(p95)
+
+    @property
+    def lookahead_s(self) -> float:
+        """From a change of state until it is seen, as of late: the delay, and half of the wait for the next frame."""
+        newest = [*itertools.islice(reversed(self._delays_s), _OF_LATE)] or [0.0]
+        return float(np.median(newest)) + (0.5 / self.fps if self.fps else 0.0)
 
     @property
     def last_delay_ms(self) -> float:

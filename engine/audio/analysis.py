@@ -83,7 +83,7 @@ class Analyser:
         self._onsets.push(magnitudes)
         tempo = Tempo()
         if self._beats is not None:
-            tempo = self._beats.push(magnitudes, self._onsets.flux, time_s, asked.tempo_bpm, asked.taps_s)
+            tempo = self._beats.push(magnitudes, self._onsets.flux, time_s, asked)
         state = self._state(hop, lost)
         silent = state in (SoundState.SILENCE, SoundState.LOST)
         course = Course()
@@ -101,6 +101,7 @@ class Analyser:
             beat_phase=tempo.phase,
             beat=tempo.beat,
             state=state,
+            clock=tempo.clock,
             shape=SoundShape(self._spectrum.samples, magnitudes),
             **asdict(course),
         )

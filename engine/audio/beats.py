@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.audio import HOP_S
+from engine.core.beat_grid import PHRASE_BARS, BeatGrid, ClockSource, leading
+from engine.core.messages import ShowState
 from tpos_models.beats.meter import BarFilter
 from tpos_models.beats.network import DELAY_HOPS, Activations, load_network
 from tpos_models.beats.pointer import LATE_HOPS, Pointer, PointerFilter
@@ -22,6 +24,8 @@ _DOUBT_S = 1.5
 _PATIENCE_S = 1.5
 _FOLLOW, _BEND = 0.04, 0.004
 """Shares of the phase's error by which phase and period are put right in a hop."""
+_GLIDE_S = 3.0
+"""For so long after another clock is gone the operator's tempo is not jumped to."""
 _SOMETIMES = 16
 """Hops between what need not be done at each."""
 _FAINT = 0.06
@@ -37,7 +41,8 @@ _ALIKE, _CLOSE = 0.08, 0.025
 class Tempo:
     """Where the music is: `bpm` 0 while unknown, `confidence` and `phase` 0..1 (0 at the beat), `beat` counts beats.
 
-    `bar` counts bars and changes exactly at a downbeat; `bar_beat` is 0 there, and at most `beats_per_bar` - 1.
+    `bar` counts bars and changes exactly at a downbeat; `bar_beat` is 0 there, and at most `beats_per_bar` - 1. `clock`
+    says whose beat it is.
     """
 
     bpm: float = 0.0
@@ -47,13 +52,16 @@ class Tempo:
     bar: int = 0
     bar_beat: int = 0
     beats_per_bar: int = 4
+    clock: ClockSource = ClockSource.EAR
 
 
 class BeatTracker:
     """Follows tempo, beat and bar hop by hop; owned by the analysis thread.
 
     The operator's tempo (two or more taps, or a fixed bpm) overrides the music's as long as it is given; the phase
-    still follows the music under a fixed bpm, and only small errors (a fifth of a beat) under a tapped one.
+    still follows the music under a fixed bpm, and only small errors (a fifth of a beat) under a tapped one. Another
+    clock's grid overrides both; all of it in the order that the state says. There is one oscillator: it glides to
+    whoever leads, and goes on by itself where one is gone, so that a clock hands over without a jump.
     """
 
     def __init__(self) -> None:
@@ -62,49 +70,85 @@ class BeatTracker:
         self._is_struck = False
         self._count = 0
         self._period = 0.0
-        self._operator_period = 0.0
+        self._operator_period = self._glide_s = 0.0
+        self._clock: ClockSource | None = ClockSource.EAR
+        self._grid: BeatGrid | None = None
+        self._grid_beats = 0.0
         self._taps_s: tuple[float, ...] = ()
         self._confidence = self._clarity = 0.0
         self._phase, self._beat, self._bar = 0.0, 0, 0
         self._since_beat = math.inf
         self._doubt_s = self._miss_s = self._absent_s = 0.0
 
-    def push(
-        self, magnitudes: np.ndarray, flux: float, time_s: float, bpm: float = 0.0, taps_s: tuple[float, ...] = ()
-    ) -> Tempo:
-        """A hop that ends at `time_s`: (513,) magnitudes and onset flux; the operator's tempo (0: none) and taps."""
+    def push(self, magnitudes: np.ndarray, flux: float, time_s: float, asked: ShowState) -> Tempo:
+        """A hop that ends at `time_s`: (513,) magnitudes and onset flux; the operator's tempo, taps and clocks."""
         heard = self._network.push(magnitudes)
         self._flux[self._count % _FRAMES] = flux
         self._heard[self._count % _FRAMES] = _probability(heard.beat), _probability(heard.downbeat)
         self._count += 1
         self._filter.push(heard)
+        self._choose(asked, time_s)
         self._advance(1.0)
-        self._obey(bpm, taps_s, time_s)
+        self._obey(asked.tempo_bpm, asked.taps_s, time_s)
+        self._lead()
         self._follow(self._filter.pointer(), heard)
         self._weigh()
         return self._tempo()
 
+    def _choose(self, asked: ShowState, time_s: float) -> None:
+        """Who leads."""
+        operator = asked.tempo_bpm > 0 or len(asked.taps_s) > 1
+        sure = self._confidence > (_UNSURE if self._clock is ClockSource.EAR else _SURE)
+        leader = leading(asked.clock, asked.grids, operator, sure)
+        self._grid = leader if isinstance(leader, BeatGrid) else None
+        self._clock = leader.source if isinstance(leader, BeatGrid) else leader
+        self._grid_beats = self._grid.at(time_s) if self._grid else 0.0
+
     def _obey(self, bpm: float, taps_s: tuple[float, ...], time_s: float) -> None:
-        """Take the tempo that the operator asks for; a new tap is a beat."""
-        if bpm > 0:
-            self._operator_period = 60 / (bpm * HOP_S)
-        elif len(taps_s) > 1:
-            self._operator_period = (taps_s[-1] - taps_s[0]) / (len(taps_s) - 1) / HOP_S
-        else:
-            self._operator_period = 0.0
-        is_new = bool(taps_s) and taps_s[-1:] != self._taps_s[-1:]
+        """Take the tempo that the operator, or a clock without a beat, asks for; a new tap is a beat."""
+        wanted = 0.0
+        if self._grid and not self._grid.anchored:
+            wanted = 60 / (self._grid.bpm * HOP_S)
+        elif self._clock is ClockSource.TAP:
+            wanted = 60 / (bpm * HOP_S) if bpm > 0 else (taps_s[-1] - taps_s[0]) / (len(taps_s) - 1) / HOP_S
+        self._set_operator_period(wanted)
+        is_new = bool(taps_s) and taps_s[-1:] != self._taps_s[-1:] and not self._grid
         self._taps_s = taps_s
         period = self._operator_period or self._period
         if is_new and period:
             self._count_beat(period)
             self._phase = (time_s - taps_s[-1]) / HOP_S / period % 1
 
+    def _set_operator_period(self, wanted: float) -> None:
+        """At once, but for a while after another clock led; what it led to is what the ear goes on from."""
+        before = self._operator_period or self._period
+        if (self._grid or self._glide_s > 0) and self._operator_period and not wanted:
+            self._period = self._operator_period
+        glides = self._glide_s > 0 and wanted and before
+        self._operator_period = before + _FOLLOW * (wanted - before) if glides else wanted
+        self._glide_s = _GLIDE_S if self._grid else max(0.0, self._glide_s - HOP_S)
+
+    def _lead(self) -> None:
+        """Glide to where another clock is; at once where there was no tempo."""
+        grid = self._grid
+        if grid is None or not grid.anchored:
+            return
+        period = 60 / (grid.bpm * HOP_S)
+        self._doubt_s = self._miss_s = 0.0
+        self._absent_s = _QUIET_HOLD_S - _HOLD_S  # its tempo outlives it for long in quiet too
+        if not self._period:
+            self._period, self._phase = period, self._grid_beats % 1
+            return
+        self._period += _FOLLOW * (period - self._period)
+        self._turn(_FOLLOW * _apart(self._grid_beats, self._phase), self._period)
+
     def _tempo(self) -> Tempo:
         period = self._operator_period or self._period
-        bar = self._bar, self._bars.bar_beat, self._bars.beats_per_bar
+        clock = self._clock or ClockSource.EAR
+        bar = self._bar, self._bars.bar_beat, self._bars.beats_per_bar, clock
         if not period:
             return Tempo(0.0, self._confidence, 0.0, self._beat, *bar)
-        confidence = 1.0 if self._operator_period else self._confidence
+        confidence = 1.0 if self._operator_period or self._grid else self._confidence
         return Tempo(60 / (period * HOP_S), confidence, self._phase, self._beat, *bar)
 
     def _advance(self, hops: float) -> None:
@@ -127,7 +171,13 @@ class BeatTracker:
         self._beat += 1
         self._since_beat = 0.0
         self._bars.next()
-        self._bar += self._bars.bar_beat == 0
+        grid = self._grid if self._grid and self._grid.anchored else None
+        if grid:
+            self._bars.put(round(self._grid_beats) % grid.beats_per_bar, grid.beats_per_bar)
+        if self._bars.bar_beat == 0:
+            self._bar += 1
+            number = round(self._grid_beats) // grid.beats_per_bar if grid else self._bar
+            self._bar += (number - self._bar) % PHRASE_BARS
 
     def _weigh(self) -> None:
         """Tell the bar what was heard at the newest beat, once it has been."""
@@ -144,6 +194,8 @@ class BeatTracker:
         if self._count % _SOMETIMES == 0:
             self._is_struck = bool(np.quantile(self._flux[: self._count], 0.99) > _FAINT)
         trust = self._is_struck * min(1.0, max(0.0, (self._clarity - _WEAK) / (_CLEAR - _WEAK)))
+        if (self._grid and self._grid.anchored) or self._clock is None:
+            return
         if self._operator_period:
             if self._count % _SOMETIMES == 0:
                 self._follow_phase(_comb_phase(self._recent(), self._operator_period), _SOMETIMES * trust)
@@ -182,7 +234,7 @@ class BeatTracker:
     def _follow_phase(self, phase: float, trust: float) -> None:
         """Make good a share of a small error; believe a great one when it lasts."""
         period = self._operator_period or self._period
-        error = (phase - self._phase + 0.5) % 1 - 0.5
+        error = _apart(phase, self._phase)
         if abs(error) < 0.2:
             self._miss_s = 0.0
             self._turn(_FOLLOW * trust * error, period)
@@ -196,6 +248,11 @@ class BeatTracker:
 
 def _probability(log_odds: float) -> float:
     return 1 / (1 + math.exp(-min(30.0, max(-30.0, log_odds))))
+
+
+def _apart(phase: float, of: float) -> float:
+    """How far a phase is ahead of another, -0.5..0.5."""
+    return (phase - of + 0.5) % 1 - 0.5
 
 
 _SMOOTH = np.exp(-0.5 * (np.arange(-4, 5) / 1.4) ** 2)

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import DEFAULT_PRESET, LookOptions, Preset, parse_channels, parse_size, positive, with_options
+from engine.app.options import (
+    DEFAULT_PRESET,
+    HandsOptions,
+    LookOptions,
+    Preset,
+    parse_channels,
+    parse_size,
+    positive,
+    with_options,
+)
 from engine.cli.app import Channels, Fps, Headless, InputName, Json, Mute, OscPort, Seconds, Size, app
 from engine.core import console
 
@@ -44,6 +53,7 @@ def live(
     osc_port: OscPort = 9000,
     osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
     osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
+    hands: HandsOptions = HandsOptions(),
     record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
@@ -68,6 +78,7 @@ def live(
         fullscreen=fullscreen,
         display=display,
         osc=OscOptions(osc_address, osc_port, osc_target),
+        hands=hands,
         record=record,
         size=parse_size(size) if size else None,
         max_fps=fps,

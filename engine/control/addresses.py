@@ -100,6 +100,14 @@ _ROWS = (
     Address("/tpos/cue", (_CUE,), "Cue by number from 1; 0 is the preset itself.", "cue", changes.cue),
     Address("/tpos/tempo/tap", (_PRESS,), "Tap the beat.", EVENT, changes.tap),
     Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", EVENT),
+    Address(
+        "/tpos/midi/learn",
+        (Argument("target", Kind.TEXT, optional=True, fallback=""),),
+        "The next knob or button moved over MIDI is mapped to a parameter or an OSC address; `next`, `back` step "
+        "through the parameters, nothing ends it.",
+        EVENT,
+    ),
+    Address("/tpos/midi/save", (_PRESS,), "Save the MIDI maps in use into your folder.", EVENT),
 )
 _CHANGES: dict[str, tuple[Change, tuple[Argument, ...]]] = {
     "blackout": (changes.blackout, (_SWITCH, _FADE)),

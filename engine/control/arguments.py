@@ -25,7 +25,8 @@ class CommandError(ValueError):
 class Argument:
     """One argument of an address: its kind, its range or its words, and its default.
 
-    `fallback` is its value when left out; None on an optional switch means toggle.
+    `fallback` is its value when left out; None on an optional switch means toggle. Text is one of `choices` where there
+    are any; some of `words`, each once and with commas between.
     """
 
     name: str
@@ -35,12 +36,15 @@ class Argument:
     optional: bool = False
     fallback: Value = None
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def accepted(self) -> str:
         """The values it takes, in words."""
         if self.choices:
             return " | ".join(self.choices)
+        if self.words:
+            return f"some of {','.join(self.words)} in an order of yours"
         if self.kind is Kind.TEXT:
             return "text"
         if self.kind is Kind.SWITCH:
@@ -65,9 +69,17 @@ class Argument:
         return self.kind in (Kind.FLOAT, Kind.INT) and not self.low <= self._number(value) <= self.high
 
     def _word(self, text: str) -> str:
+        if self.words:
+            return self._some(text)
         if self.choices and text.lower() not in self.choices:
             raise ValueError(f"{self.name} is {text!r:.40}")
         return text.lower() if self.choices else text
+
+    def _some(self, text: str) -> str:
+        words = [word.strip().lower() for word in text.split(",")]
+        if not set(words) <= set(self.words) or len(set(words)) < len(words):
+            raise ValueError(f"{self.name} is {text!r:.40}")
+        return ",".join(words)
 
     def _text(self, value: object) -> str:
         if not isinstance(value, str):
@@ -90,7 +102,9 @@ def _described(value: object) -> str:
 
 def natural(parameter: Parameter) -> Argument:
     """A parameter's value in its own unit, as presets and the command line give it."""
-    return Argument(parameter.name, parameter.kind, parameter.low, parameter.high, choices=parameter.choices)
+    return Argument(
+        parameter.name, parameter.kind, parameter.low, parameter.high, choices=parameter.choices, words=parameter.words
+    )
 
 
 def controlled(parameter: Parameter) -> Argument:
@@ -100,4 +114,4 @@ def controlled(parameter: Parameter) -> Argument:
     low, high = (0.0, 1.0) if parameter.curve is Curve.NORMALISED else (parameter.low, parameter.high)
     name = "value" if parameter.kind is Kind.FLOAT and not parameter.unit else parameter.name.rsplit(".", 1)[-1]
     name = {Curve.NORMALISED: "value"}.get(parameter.curve, parameter.unit.lower() or name)
-    return Argument(name, parameter.kind, low, high, choices=parameter.choices)
+    return Argument(name, parameter.kind, low, high, choices=parameter.choices, words=parameter.words)

@@ -80,14 +80,15 @@ class PresetWatcher:
 
     def _look(self) -> dict[Path, Signature]:
         effects = [part for file in self._isf() for part in isf_files.parts(file)]
-        return {path: _signature(path) for path in (*self._presets(), *effects)}
+        return {path: signature(path) for path in (*self._presets(), *effects)}
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
             self.poll()
 
 
-def _signature(path: Path) -> Signature:
+def signature(path: Path) -> Signature:
+    """What a file looks like from outside."""
     try:
         stat = path.stat()
     except OSError:

@@ -34,6 +34,8 @@ def _arguments(row: Address) -> str:
         text = f"{a.kind} {a.name}"
         if a.choices:
             text += " " + "\\|".join(a.choices)
+        elif a.words:
+            text += f" {','.join(a.words)}"
         elif a.kind in (Kind.FLOAT, Kind.INT):
             text += f" {a.low:g}..{a.high:.12g}"
         cells.append(f"`[{text}]`" if a.optional else f"`{text}`")
@@ -65,6 +67,8 @@ def parameter_table() -> str:
 def _values(parameter: Parameter) -> str:
     if parameter.choices:
         return ", ".join(parameter.choices)
+    if parameter.words:
+        return f"some of {','.join(parameter.words)}"
     if parameter.kind in (Kind.SWITCH, Kind.TEXT):
         return "on, off" if parameter.kind is Kind.SWITCH else "text"
     return f"{parameter.low:g}..{parameter.high:.12g} {parameter.unit}".rstrip()

@@ -16,11 +16,14 @@ from typing import Any
 from engine.control import presets
 from engine.control.addresses import find, parse
 from engine.control.arguments import CommandError
+from engine.control.bar_line import BarLine
 from engine.control.changes import ISF, Given, Looks
 from engine.control.isf_files import reloaded
+from engine.control.midi.targets import LEARN, STEPS, Target
 from engine.control.parameters import with_values
 from engine.control.presets import Preset
 from engine.control.queue import Command, CommandQueue
+from engine.core.beat_grid import BeatGrid, ClockSource
 from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 
@@ -31,11 +34,16 @@ class EffectKind(Enum):
     SNAPSHOT = auto()
     PRESET = auto()
     PROBLEM = auto()
+    LEARN = auto()
+    SAVE_MAP = auto()
+
+
+_PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do once; `text` is the preset's name or the problem."""
+    """Something to do once; `text` is the preset's name, what is to be learned, or the problem."""
 
     kind: EffectKind
     text: str = ""
@@ -65,6 +73,7 @@ class Show:
     ) -> None:
         self.queue = CommandQueue()
         self.effects: deque[Effect] = deque(maxlen=256)
+        self.bar_line = BarLine()
         self._lock = threading.Lock()
         named = {preset.name: preset} if preset else {}
         self._looks = Looks(preset, {**(library or {}), **named})
@@ -82,10 +91,13 @@ class Show:
         return self._looks
 
     def current(self) -> ShowState:
-        """The newest state, every waiting command applied first."""
+        """The newest state, every waiting command applied first but for those that wait for a line of the music."""
         with self._lock:
-            for command in self.queue.take_all():
+            for command in self.bar_line.due(self._state.quantise):
                 self.effects.extend(self._carry_out(command))
+            for command in self.queue.take_all():
+                if not self.bar_line.holds(command, self._state.quantise):
+                    self.effects.extend(self._carry_out(command))
             return self._state
 
     def command(self, address: str, args: tuple[object, ...] = (), time_s: float = 0.0) -> None:
@@ -106,8 +118,22 @@ class Show:
         with self._lock:
             self._state = replace(with_values(self._state, values), revision=self._state.revision + 1)
 
+    def keep_time(self, source: ClockSource, grid: BeatGrid | None) -> None:
+        """What another clock says now; None: it no longer does. What agrees with what it said before is no change."""
+        with self._lock:
+            others = tuple(one for one in self._state.grids if one.source is not source)
+            known = next((one for one in self._state.grids if one.source is source), None)
+            if known is not grid and not (known and grid and known.agrees(grid)):
+                grids = (*others, grid) if grid else others
+                self._state = replace(self._state, grids=grids, revision=self._state.revision + 1)
+
     def check(self, command: Command) -> None:
-        """Raise CommandError for a preset that does not exist; cues wait, as a switch may be on its way before them."""
+        """Raise CommandError for a preset or a target that does not exist.
+
+        Cues wait, as a switch may be on its way before them.
+        """
+        if command.address == LEARN and command.args[0] not in ("", *STEPS):
+            Target.of(str(command.args[0]))
         if command.address == "/tpos/preset":
             apply(self._state, command, self._looks)
         if command.address.startswith(ISF) and not any(command.address.startswith(f"{ISF}{f.name}/") for f in self.isf):
@@ -160,6 +186,8 @@ class Show:
             effects.append(Effect(EffectKind.PRESET, self._state.preset))
             if self._looks.current and (absent := presets.not_loaded(self._looks.current, self._state)):
                 effects.append(Effect(EffectKind.PROBLEM, absent))
-        if command.address == "/tpos/snapshot" and command.args != (False,):
-            effects.append(Effect(EffectKind.SNAPSHOT))
+        if command.address == LEARN:
+            effects.append(Effect(EffectKind.LEARN, str(command.args[0])))
+        if command.address in _PRESSED and command.args != (False,):
+            effects.append(Effect(_PRESSED[command.address]))
         return effects

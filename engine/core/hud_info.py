@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.core.beat_grid import ClockSource
 from engine.core.course import Section
 from engine.core.messages import Heard, LoraStrength, SoundState
 
@@ -26,3 +27,4 @@ class HudInfo:
     blackout: bool = False
     loras: tuple[LoraStrength, ...] = ()
     section: Section = Section.NONE
+    clock: ClockSource = ClockSource.EAR

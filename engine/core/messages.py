@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import numpy as np
 
+from engine.core.beat_grid import CLOCK, ORDER, QUANTISE, BeatGrid, ClockSource, Quantise
 from engine.core.course import Course, Follow
+from engine.core.device_pixels import DevicePixels
 from engine.core.effects import NO_EFFECTS, EffectAmounts
 from engine.core.isf import IsfLayer
 from engine.core.parameters import Curve, Parameter
@@ -78,6 +80,8 @@ class AudioFeatures(Course):
     state: SoundState
     stems: tuple[tuple[str, AudioFeatures], ...] = ()
     """Those of each stem, by name, in the same hop."""
+    clock: ClockSource = ClockSource.EAR
+    """Whose beat it is."""
     shape: SoundShape = field(default=STILLNESS, compare=False, repr=False)
     """Its newest samples and their spectrum, to be drawn."""
 
@@ -270,6 +274,10 @@ class ShowState:
             path="/tpos/tempo/bpm",
         ),
     ] = 0.0
+    clock: Annotated[str, CLOCK] = ORDER
+    grids: tuple[BeatGrid, ...] = ()
+    """Of every other clock that runs."""
+    quantise: Annotated[Quantise, QUANTISE] = Quantise.NOW
     taps_s: tuple[float, ...] = ()
     """When the operator tapped the beat, oldest first: two or more set the tempo, until a tempo is set."""
     shader: ShaderAmounts = ShaderAmounts()
@@ -306,15 +314,6 @@ class Heard:
 
     phrase: str
     weight: float
-
-
-class DevicePixels(Protocol):
-    """Contiguous bytes in a GPU's memory, there as long as this is: a tensor of torch's."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-    def data_ptr(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,8 +38,9 @@ class Parameter:
 
     Numbers lie in `low`..`high`, in `unit`; those below `off_below` mean 0, off. `group` says what it changes. It is a
     key of preset files where `preset`, of their cues too where `cue`, a command-line option where `option`. `path` is
-    its OSC address, by default /tpos/NAME. `name` ("motion", "shader.zoom"), `kind`, `default` and `choices` (of text
-    that is one of a few words) are read from its field by `walk`.
+    its OSC address, by default /tpos/NAME. `words`: its text is some of these, each once, with commas. `name`
+    ("motion", "shader.zoom"), `kind`, `default` and `choices` (of text that is one of a few words) are read from its
+    field by `walk`.
     """
 
     doc: str
@@ -53,6 +54,7 @@ class Parameter:
     cue: bool = True
     option: bool = True
     path: str = ""
+    words: tuple[str, ...] = ()
     name: str = ""
     kind: Kind = Kind.FLOAT
     default: Value = None

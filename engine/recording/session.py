@@ -260,10 +260,11 @@ def open_session(session: str | Path, root: Path | None = None) -> Session:
 
 
 def to_log(state: ShowState, time_s: float) -> dict[str, Any]:
-    """A state as the log keeps it: taps by how long before this moment they came, effects in ISF by their digests."""
+    """A state as the log keeps it: taps and clocks by this moment, effects in ISF by their digests."""
     taps_s = tuple(round(tap_s - time_s, 6) for tap_s in state.taps_s)
     layers = tuple(replace(layer, file=layer.file.bare) for layer in state.isf)
-    return state_to_json(replace(state, taps_s=taps_s, isf=layers))
+    grids = tuple(grid.later(-time_s) for grid in state.grids)
+    return state_to_json(replace(state, taps_s=taps_s, grids=grids, isf=layers))
 
 
 def _logged_state(line: LogLine, effects: dict[str, IsfFile]) -> ShowState:
@@ -275,7 +276,8 @@ def _logged_state(line: LogLine, effects: dict[str, IsfFile]) -> ShowState:
                 f"the control log has no effect {file.name} {file.digest}: one with a line of it is accepted"
             )
     layers = tuple(replace(layer, file=effects.get(layer.file.digest, layer.file)) for layer in state.isf)
-    return replace(state, taps_s=tuple(line.time_s + tap_s for tap_s in state.taps_s), isf=layers)
+    grids = tuple(grid.later(line.time_s) for grid in state.grids)
+    return replace(state, taps_s=tuple(line.time_s + tap_s for tap_s in state.taps_s), grids=grids, isf=layers)
 
 
 def _logged_effect(line: LogLine) -> IsfFile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from engine.core.beat_grid import ClockSource
 from engine.core.course import Section
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Heard, SoundState
@@ -147,17 +148,22 @@ def _write_badges(pen: Pen, badges: list[tuple[str, Colour]], sheet: _Sheet) -> 
 
 
 def _numbers(pen: Pen, info: HudInfo, sheet: _Sheet) -> None:
-    tempo = f"{info.bpm:.0f} bpm" if info.bpm > 0 else "no tempo"
+    leader = f" {info.clock}" if info.clock is not ClockSource.EAR else ""
+    tempo = f"{info.bpm:.0f} bpm{leader}" if info.bpm > 0 else "no tempo"
     section = f"   {info.section}" if info.section is not Section.NONE else ""
     numbers = f"{info.fps:.0f} fps   {info.delay_ms:.0f} ms   {tempo}{section}"
-    write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
     if info.recording_s is None:
+        write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
         return
     minutes, seconds = divmod(int(info.recording_s), 60)
     time = f"{minutes}:{seconds:02d}"
     right = sheet.width - sheet.pad
     dot = sheet.px * 0.75
     left = right - length(time, sheet.px, bold=True)
+    room = left - 2 * dot - sheet.pad
+    if length(numbers, sheet.px, bold=True) > room:
+        numbers = fitted(numbers, sheet.px, 0.9 * room)  # bold is a little wider
+    write(pen, (sheet.pad, sheet.pad), numbers, sheet.px, BRIGHT, bold=True)
     top = sheet.pad + 0.25 * sheet.px
     pen.ellipse((left - 1.6 * dot, top, left - 0.6 * dot, top + dot), fill=RED)
     write(pen, (left, sheet.pad), time, sheet.px, RED, bold=True)

@@ -24,6 +24,8 @@ HELP: tuple[tuple[str, str], ...] = (
     ("T", "tap the tempo"),
     ("1 ... 9", "cue"),
     ("Left  Right", "cue back, next cue"),
+    ("L  K", "MIDI learn: next, back"),
+    ("W", "save the MIDI map"),
     ("Q  Esc", "quit, press twice"),
 )
 """(keys, what they do): all of them, as the help overlay lists them."""
@@ -71,6 +73,12 @@ def show_command(key: str, state: ShowState) -> tuple[str, tuple] | None:
             return "/tpos/snapshot", ()
         case "T":
             return "/tpos/tempo/tap", ()
+        case "L":
+            return "/tpos/midi/learn", ("next",)
+        case "K":
+            return "/tpos/midi/learn", ("back",)
+        case "W":
+            return "/tpos/midi/save", ()
         case "LEFT":
             return "/tpos/cue/back", ()
         case "RIGHT":

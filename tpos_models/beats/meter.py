@@ -50,6 +50,13 @@ class BarFilter:
         best = self._states.argmax()
         self._reading = int(best if self._states[best] > _SWITCH * self._states[here] else here)
 
+    def put(self, bar_beat: int, beats_per_bar: int) -> None:
+        """The newest beat is this one, as one who knows says; other meters than `METERS` are counted in four."""
+        meter = beats_per_bar if beats_per_bar in METERS else METERS[-1]
+        self._states = np.where((self._meter == meter) & (self._place == bar_beat % meter), 1.0, 1e-6)
+        self._states /= self._states.sum()
+        self._reading = int(self._states.argmax())
+
     def weigh(self, beat: float, downbeat: float) -> None:
         """Probabilities that the newest beat was one, and a downbeat, as the network heard them."""
         share = min(0.97, max(0.03, (downbeat + _RARE * _DOUBT) / (beat + _DOUBT)))

@@ -39,3 +39,11 @@ def test_what_was_heard_counts_by_how_long_whether_or_not_frames_came():
         tally.hear((Heard("rain", 0.8), Heard("wind", 0.4)))
     tally.hear(())
     assert tally.heard == (("rain", pytest.approx(0.6)), ("wind", pytest.approx(0.3)))
+
+
+def test_a_change_is_seen_after_the_delay_and_half_of_the_wait_for_a_frame_as_of_late():
+    tally = Tally()
+    assert tally.lookahead_s == 0.0
+    for k in range(1, 101):
+        tally.frame(replace(FRAME, audio_time_s=0.1 * k - (0.5 if k < 80 else 0.2)), 0.1 * k)
+    assert tally.lookahead_s == pytest.approx(0.2 + 0.05)

@@ -21,6 +21,7 @@ from engine.control.osc_status import Status
 from engine.control.osc_wire import MalformedError, read_datagram
 from engine.control.queue import CommandQueue
 from engine.control.show import Show
+from engine.core.beat_grid import ClockSource
 from engine.core.course import Section
 from engine.core.messages import SILENCE, Heard, Prompt
 from tpos_models.errors import InputError, RunError
@@ -232,7 +233,16 @@ def test_events_in_a_flood_each_count(stage: Stage) -> None:
 
 
 DROPPED = replace(
-    SILENCE, level=0.5, beat=17, bpm=128.0, bar=4, bar_beat=1, section=Section.DROP, sections=3, drop=0.75
+    SILENCE,
+    clock=ClockSource.MIDI,
+    level=0.5,
+    beat=17,
+    bpm=128.0,
+    bar=4,
+    bar_beat=1,
+    section=Section.DROP,
+    sections=3,
+    drop=0.75,
 )
 STATUS_NOW = Status(19.5, 41.0, DROPPED, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", "sea", 1, True)
 
@@ -256,6 +266,7 @@ def test_status_goes_to_the_last_sender() -> None:
         "/tpos/status/level": (0.5,),
         "/tpos/status/beat": (17,),
         "/tpos/status/bpm": (128.0,),
+        "/tpos/status/clock": ("midi",),
         "/tpos/status/bar": (4, 2),
         "/tpos/status/section": ("drop", 3),
         "/tpos/status/breakdown": (0.0,),

@@ -56,7 +56,7 @@ def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
     for row in ADDRESSES:
         address = row.path.replace("/N/", "/3/")
         command, clamped = parse(
-            address, [a.choices[0] if a.choices else samples.get(a.kind, int(a.low)) for a in row.arguments]
+            address, [(a.choices or a.words or (samples.get(a.kind, int(a.low)),))[0] for a in row.arguments]
         )
         assert not clamped
         assert all(e.kind is not EffectKind.PROBLEM for e in show.apply(command)), address
@@ -70,7 +70,7 @@ def test_a_word_of_a_table_becomes_its_own_kind() -> None:
 @pytest.mark.parametrize("row", [a for a in ADDRESSES if a.applies not in ("event", "look", "cue", "prompts")])
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
     argument = row.arguments[0]
-    values = {"f": 60.0, "i": 5, "b": True, "s": argument.choices[-1] if argument.choices else "people"}
+    values = {"f": 60.0, "i": 5, "b": True, "s": (argument.choices or argument.words or ("people",))[-1]}
     loras = (LoraStrength("style"),)
     before = ShowState(amount=0.5, literal=0.5, agc=False, flash_limiter=False, loras=loras, isf=(EFFECT,))
     after = apply(before, parse(row.path.replace("/N/", "/1/"), [values[argument.kind]])[0])

@@ -9,6 +9,8 @@ import pytest
 from PIL import ImageFont
 from render_scenes import CONTEXT
 
+from engine.core.beat_grid import ClockSource
+from engine.core.course import Section
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Heard, LoraStrength, SoundState
 from engine.render import gl, text
@@ -174,3 +176,16 @@ def test_long_text_is_cut_with_an_ellipsis():
     assert cut.endswith("…")
     assert text.length(cut, 20) <= 200
     assert text.fitted("short", 20, 200) == "short"
+
+
+def test_the_leader_of_the_beat_is_named_beside_the_tempo_clear_of_the_recordings_time():
+    full = replace(INFO, fps=60.0, delay_ms=1310.0, section=Section.BREAKDOWN)
+    named = replace(full, clock=ClockSource.LINK)
+    for size in SIZES:
+        sheet = draw_sheet(named, size)[1]
+        images = (draw_sheet(info, size)[0] for info in (full, named, replace(named, recording_s=3725.0)))
+        ear, link, recording = (np.asarray(image)[: sheet.top(1), :, :3].astype(int) for image in images)
+        assert (ear != link).any()
+        red = (recording[..., 0] > 150) & (recording[..., 1] < 120)
+        white = recording[..., 1] > 120
+        assert np.flatnonzero(white.any(0)).max() < np.flatnonzero(red.any(0)).min()

@@ -1,0 +1,67 @@
+"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link, the bar line."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from engine.app.notices import Notices
+from engine.app.options import OFF, HandsOptions
+from engine.app.stats import Tally
+from engine.audio.capture import Capture
+from engine.control.bar_line import Coming
+from engine.control.show import Effect, EffectKind, Show
+from engine.core.clock import Clock
+
+if TYPE_CHECKING:
+    from engine.control.link import LinkClock
+    from engine.control.midi.hands import MidiHands
+
+
+class Hands:
+    """What is asked for, open from `__init__` and running between `__enter__` and `__exit__`. Owned by the main thread.
+
+    Raises MissingPart, DeviceError, and what a map's file raises.
+    """
+
+    def __init__(self, options: HandsOptions, show: Show, clock: Clock, notices: Notices) -> None:
+        self._notices, self._running = notices, ExitStack()
+        self._midi: MidiHands | None = None
+        self._opened: list[MidiHands | LinkClock] = []
+        if options.midi != OFF:
+            from engine.control.midi.hands import MidiHands
+            from engine.control.midi.ports import open_driver
+
+            self._midi = MidiHands(show, clock, open_driver(), options.midi, options.midi_map, notices.post)
+            self._opened.append(self._midi)
+        if options.link:
+            from engine.control.link import LinkClock
+
+            self._opened.append(LinkClock(show, clock, lambda line: notices.post(line, False)))
+
+    def __enter__(self) -> Hands:
+        for hand in self._opened:
+            self._running.enter_context(hand)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._running.close()
+
+    def carry_out(self, effect: Effect) -> None:
+        """Teach a controller, or keep what it was taught."""
+        if self._midi is None:
+            self._notices.trouble("no MIDI is listened to; accepted: --midi auto, or a part of a port's name")
+        elif effect.kind is EffectKind.LEARN:
+            self._midi.learn(effect.text)
+        else:
+            self._midi.save()
+
+
+def keep_bars(show: Show, capture: Capture, tally: Tally, clock: Clock) -> None:
+    """Let changes of look that wait for a line be seen on it, as far ahead as a frame takes to be seen."""
+
+    def coming() -> Coming:
+        features = capture.latest()
+        return Coming(features, clock.now() - features.time_s + tally.lookahead_s)
+
+    show.bar_line.coming = coming

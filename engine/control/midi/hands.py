@@ -1,0 +1,200 @@
+"""Controllers and clocks over MIDI: one thread that owns them all, and says to the show what OSC would say."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+import mido
+
+from engine.control.arguments import CommandError
+from engine.control.hot_reload import Signature, signature
+from engine.control.midi import maps
+from engine.control.midi.device import Device
+from engine.control.midi.ports import AUTO, Driver, Ports, short
+from engine.control.midi.song_clock import MESSAGES
+from engine.control.midi.targets import STEPS, Target
+from engine.control.parameters import PARAMETERS
+from engine.control.show import Show
+from engine.core.beat_grid import ClockSource
+from engine.core.clock import Clock
+from engine.core.messages import ShowState
+from tpos_models.errors import InputError
+
+LOOK_S = 1.0
+"""How often ports and maps are looked for."""
+TURN_S = 0.02
+"""How often lights and clocks are seen to."""
+GATHER_S = 0.001
+"""So long what comes is gathered: a flood is not answered message by message."""
+
+Arrived = tuple[str, mido.Message, float]
+"""A port's name, what came there, and when."""
+
+
+class MidiHands:
+    """The MIDI thread, between `start` and `close`; also a context manager.
+
+    `wanted` names ports by a part of their name, "auto" takes all; each goes by the map that `midi_map` names, or by
+    the one for its device. `told` gets lines for the operator, and whether they are of trouble. Raises what
+    `maps.load` raises.
+    """
+
+    def __init__(
+        self,
+        show: Show,
+        clock: Clock,
+        driver: Driver,
+        wanted: str = AUTO,
+        midi_map: str = "",
+        told: Callable[[str, bool], object] = lambda line, trouble: None,
+    ) -> None:
+        self._show, self._clock, self._told = show, clock, told
+        self._asked = maps.load(midi_map) if midi_map else None
+        self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
+        self._ports = Ports(driver, wanted, lambda name, message: self._arrived.put((name, message, clock.now())))
+        self._devices: dict[str, Device] = {}
+        self._learning: Target | None = None
+        self._asks: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._signatures: dict[str, Signature] = {}
+        self._due_s = self._tended_s = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tpos-midi", daemon=True)
+
+    @property
+    def ports(self) -> list[str]:
+        """Names of the ports that are open."""
+        return [short(name) for name in self._ports.open]
+
+    def learn(self, target: str) -> None:
+        """The next knob or button that is moved moves `target`; "next", "back" go through all of them, "" ends it."""
+        self._asks.put(("learn", target))
+
+    def save(self) -> None:
+        """Write the maps that something was learned into, or that were given, into the user's folder."""
+        self._asks.put(("save", ""))
+
+    def start(self) -> MidiHands:
+        """Begin to listen; ports that are there are open when it returns."""
+        self._look()
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop listening, and close the ports; may be called twice."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._ports.close()
+        self._show.keep_time(ClockSource.MIDI, None)
+
+    def __enter__(self) -> MidiHands:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            now_s = self._clock.now()
+            if now_s >= self._due_s:
+                self._due_s = now_s + LOOK_S
+                self._look()
+            self._turn(self._gather())
+
+    def _gather(self) -> list[Arrived]:
+        """What came, once something has, or nothing for a while."""
+        try:
+            arrived = [self._arrived.get(timeout=TURN_S)]
+        except queue.Empty:
+            return []
+        self._stop.wait(GATHER_S)
+        while not self._arrived.empty():
+            arrived.append(self._arrived.get_nowait())
+        return arrived
+
+    def _look(self) -> None:
+        came, lines = self._ports.look()
+        for name in came:
+            self._devices[name] = Device(self._asked or maps.for_port(short(name)))
+        for name in [name for name in self._devices if name not in self._ports.open]:
+            del self._devices[name]
+        for line in lines:
+            self._told(line, not line.endswith(("is back", "is listened to")))
+        self._reload()
+
+    def _reload(self) -> None:
+        """Take in maps whose files changed; a broken one is said, and what was known of it stays."""
+        for name, device in self._devices.items():
+            path = device.map.path
+            seen = signature(path) if path else None
+            known = self._signatures.setdefault(name, seen)
+            if path is None or seen is None or seen == known:
+                continue
+            self._signatures[name] = seen
+            try:
+                device.use(maps.read(path))
+            except InputError as error:
+                self._told(f"{error}; the map stays as it was", True)
+
+    def _turn(self, arrived: list[Arrived]) -> None:
+        """What came, to the show; what became of it, to the devices."""
+        while not self._asks.empty():
+            self._answer(*self._asks.get_nowait())
+        state = self._show.current()
+        for name, message, time_s in arrived:
+            if device := self._devices.get(name):
+                self._take(device, message, time_s)
+        state = self._show.current() if arrived else state
+        for device in self._devices.values():
+            device.settle(state)
+        if (now_s := self._clock.now()) >= self._tended_s:
+            self._tended_s = now_s + TURN_S
+            self._tend(state, now_s)
+
+    def _tend(self, state: ShowState, now_s: float) -> None:
+        """See to lights and clocks, which need no hurry."""
+        for name, device in self._devices.items():
+            if port := self._ports.open.get(name):
+                port.tell(device.lights(state))
+        grids = (device.clock.grid(now_s) for device in self._devices.values())
+        self._show.keep_time(ClockSource.MIDI, next(filter(None, grids), None))
+
+    def _take(self, device: Device, message: mido.Message, time_s: float) -> None:
+        if message.type in MESSAGES:
+            device.clock.take(message, time_s)
+            return
+        state = self._show.state
+        try:
+            if self._learning and (control := device.learn(self._learning, message, state, time_s)):
+                self._told(f"{self._learning.name}: {control}; W saves the map {device.map.name}", False)
+                self._learning = None
+                return
+            self._show.queue.put(*device.commands(message, state, time_s))
+        except (CommandError, InputError) as error:
+            self._told(str(error), True)
+
+    def _answer(self, ask: str, target: str) -> None:
+        try:
+            if ask == "learn":
+                self._learning = self._wanted(target)
+                words = (
+                    f"{self._learning.name}: move a knob, press a button" if self._learning else "nothing is learned"
+                )
+                self._told(f"MIDI learn: {words}", False)
+                return
+            for device in self._devices.values():
+                device.map = maps.save(device.map)
+                self._told(f"saved {device.map.path}", False)
+            self._signatures.clear()
+        except (CommandError, InputError) as error:
+            self._told(str(error), True)
+
+    def _wanted(self, target: str) -> Target | None:
+        if target not in STEPS:
+            return Target.of(target) if target else None
+        names = list(PARAMETERS)
+        now = names.index(self._learning.name) if self._learning and self._learning.name in names else None
+        step = 1 if target == STEPS[0] else -1
+        return Target.of(names[(now + step) % len(names) if now is not None else min(step - 1, 0)])

@@ -1,0 +1,152 @@
+"""MIDI ports by name, whichever driver the system has: opened, lost, and found again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import mido
+from mido.backends.backend import Backend
+
+from tpos_models.errors import DeviceError, MissingPart
+
+AUTO = "auto"
+_OWN = ("rtmidi", "midi through")
+"""Ports that are ours, or nobody's."""
+_TROUBLE = (OSError, RuntimeError, ValueError)
+"""What drivers raise, RtMidi's own errors among it."""
+
+Arrive = Callable[[str, mido.Message], object]
+"""Told a port's name and what came, on the driver's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One that is open; where the device has a way back, it is told there what it shows."""
+
+    input: mido.ports.BaseInput
+    output: mido.ports.BaseOutput | None
+
+    def tell(self, messages: Iterable[mido.Message]) -> None:
+        """Send back, as long as the device is there: that it is gone is found at the next look."""
+        if self.output is None:
+            return
+        try:
+            for message in messages:
+                self.output.send(message)
+        except _TROUBLE:
+            return
+
+    def close(self) -> None:
+        """Close both ways, as far as they are still there."""
+        for way in (self.input, self.output):
+            try:
+                if way is not None:
+                    way.close()
+            except _TROUBLE:
+                continue
+
+
+class Driver:
+    """mido's backend, RtMidi unless MIDO_BACKEND says otherwise.
+
+    RtMidi is asked for names through one client of our own: mido would make and end two for each look.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        rtmidi = getattr(backend.module, "rtmidi", None)
+        api = rtmidi and getattr(rtmidi, f"API_{backend.api or 'UNSPECIFIED'}")
+        self._ways = (rtmidi.MidiIn(rtapi=api), rtmidi.MidiOut(rtapi=api)) if rtmidi else None
+        self.open_input, self.open_output = backend.open_input, backend.open_output
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Of the ports that can be listened to, and of those that can be told something."""
+        if self._ways:
+            inputs, outputs = (way.get_ports() for way in self._ways)
+            return list(dict.fromkeys(inputs)), outputs
+        return list(dict.fromkeys(self._backend.get_input_names())), self._backend.get_output_names()
+
+    def close(self) -> None:
+        """End that client."""
+        for way in self._ways or ():
+            way.delete()
+        self._ways = None
+
+
+def open_driver() -> Driver:
+    """The one there is. Raises MissingPart, DeviceError."""
+    try:
+        driver = Driver(Backend(load=True))
+        driver.names()
+        return driver
+    except ImportError as error:
+        raise MissingPart("MIDI needs python-rtmidi: pip install 'tpos-live[midi]'") from error
+    except _TROUBLE as error:
+        raise DeviceError(f"this system has no MIDI: {error}; accepted: --midi off") from error
+
+
+def short(name: str) -> str:
+    """A port's name without the numbers that ALSA gives it anew each time."""
+    return re.sub(r" \d+:\d+$", "", name)
+
+
+class Ports:
+    """Every input port that is `wanted`: by a part of its name in any case, or all. Owned by the MIDI thread."""
+
+    def __init__(self, driver: Driver, wanted: str, arrive: Arrive) -> None:
+        self._driver, self._wanted, self._arrive = driver, wanted, arrive
+        self.open: dict[str, Port] = {}
+        self._known: set[str] = set()
+        self._trouble = ""
+
+    def look(self) -> tuple[list[str], list[str]]:
+        """Which ports came and which went since the last look, and what there is to say of it."""
+        try:
+            inputs, outputs = self._driver.names()
+        except _TROUBLE as error:
+            return [], self._once(f"MIDI: {error}")
+        inputs, others = [name for name in inputs if self._is_wanted(name)], inputs
+        lines = []
+        for name in [name for name in self.open if name not in inputs]:
+            self.open.pop(name).close()
+            lines.append(f"MIDI: {short(name)} is gone; it is waited for")
+        came = []
+        for name in inputs:
+            if name in self.open:
+                continue
+            try:
+                self.open[name] = self._opened(name, outputs)
+            except _TROUBLE as error:
+                lines += self._once(f"MIDI: {short(name)} cannot be opened: {error}")
+                continue
+            came.append(name)
+            lines.append(f"MIDI: {short(name)} is {'back' if short(name) in self._known else 'listened to'}")
+            self._known.add(short(name))
+        if not self._known and not lines:
+            there = ", ".join(map(short, others)) or "none"
+            lines = self._once(f"MIDI: no port for {self._wanted!r} yet, it is waited for; there: {there}")
+        return came, lines
+
+    def close(self) -> None:
+        """Close them all, and the driver."""
+        while self.open:
+            self.open.popitem()[1].close()
+        self._driver.close()
+
+    def _is_wanted(self, name: str) -> bool:
+        if self._wanted != AUTO:
+            return self._wanted.casefold() in name.casefold()
+        return not name.casefold().startswith(_OWN)
+
+    def _opened(self, name: str, outputs: list[str]) -> Port:
+        client = name.partition(":")[0]
+        back = next((out for out in outputs if short(out) == short(name)), None)
+        back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
+        source = self._driver.open_input(name, callback=lambda message: self._arrive(name, message))
+        return Port(source, self._driver.open_output(back) if back else None)
+
+    def _once(self, line: str) -> list[str]:
+        known, self._trouble = self._trouble, line
+        return [] if line == known else [line]

@@ -1,0 +1,147 @@
+"""What a MIDI control moves: an address of the table, said as OSC would say it, and where between its ends it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from msgspec import UNSET, UnsetType
+
+from engine.control.addresses import Address, find, parse, signature
+from engine.control.arguments import Argument, CommandError
+from engine.control.changes import ISF
+from engine.control.parameters import PARAMETERS, value_of
+from engine.control.queue import Command
+from engine.control.schema import near
+from engine.core.messages import ShowState
+from engine.core.parameters import Curve, Kind, Parameter, Value
+
+LEARN, STEPS = "/tpos/midi/learn", ("next", "back")
+"""The address that is told what the next knob is to move; two words step through the parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address and, where it is a parameter's, the parameter.
+
+    Places are 0..1, from `low` to `high`: the ends of the argument's range, or of a part of it, in OSC's unit.
+    """
+
+    address: str
+    row: Address
+    parameter: Parameter | None
+    low: float = 0.0
+    high: float = 1.0
+
+    @classmethod
+    def of(cls, name: str) -> Target:
+        """The target that a parameter's name or an OSC address stands for. Raises CommandError."""
+        if not name.startswith("/"):
+            if name not in PARAMETERS:
+                guesses = near(name, PARAMETERS)
+                raise CommandError(
+                    f"target = {name!r:.60}", "no such parameter", ", ".join(guesses) or "an OSC address"
+                )
+            name = PARAMETERS[name].address
+        row, _ = find(name)
+        parameter = next((one for one in PARAMETERS.values() if one.address == name), None)
+        argument = row.arguments[0]
+        ends = (0.0, 1.0) if name.startswith(ISF) else (argument.low, argument.high)
+        return cls(name, row, parameter, *ends)
+
+    @property
+    def argument(self) -> Argument:
+        """The one that is said."""
+        return self.row.arguments[0]
+
+    @property
+    def name(self) -> str:
+        """As a person calls it."""
+        return self.parameter.name if self.parameter else self.address
+
+    def between(self, low: float | None, high: float | None) -> Target:
+        """The same with other ends, in the parameter's own unit; None leaves one. Raises CommandError out of range."""
+        ends = []
+        for asked, end in ((low, self.low), (high, self.high)):
+            value = end if asked is None else float(self._in_osc(asked))  # type: ignore[arg-type]
+            is_number = self.argument.kind in (Kind.FLOAT, Kind.INT)
+            if asked is not None and not (is_number and not self.argument.clamps(value)):
+                raise CommandError(self.address, f"{asked:g} is an end", signature(self.row))
+            ends.append(value)
+        return replace(self, low=ends[0], high=ends[1])
+
+    def say(self, value: Value, time_s: float = 0.0) -> Command:
+        """The command that says `value`, in the parameter's own unit. Raises CommandError where it is none."""
+        value = self._in_osc(value)
+        if self.argument.kind in (Kind.FLOAT, Kind.INT) and self.argument.clamps(value):
+            raise CommandError(self.address, f"{value:g}", signature(self.row))
+        return parse(self.address, [value], time_s)[0]
+
+    def check_turned(self) -> None:
+        """Raise CommandError for text, which no knob has."""
+        self.at(0.0)
+
+    def at(self, place: float, time_s: float = 0.0) -> Command:
+        """The command that says what lies at a place."""
+        choices = self.argument.choices
+        if choices:
+            return parse(self.address, [choices[min(int(place * len(choices)), len(choices) - 1)]], time_s)[0]
+        if self.argument.kind is Kind.TEXT:
+            raise CommandError(self.address, "is told text, which a knob has not", "a button with a value")
+        value = place if self.argument.kind is Kind.SWITCH else self.low + place * (self.high - self.low)
+        return parse(self.address, [value], time_s)[0]
+
+    def press(self, place: float, state: ShowState, time_s: float = 0.0) -> Command:
+        """What a button without a value says: it toggles, goes to the next choice, or is as strong as it is struck."""
+        if self.argument.choices:
+            now = str(value_of(state, self.name))
+            after = (self.argument.choices.index(now) + 1) % len(self.argument.choices)
+            return parse(self.address, [self.argument.choices[after]], time_s)[0]
+        if self.argument.kind is Kind.SWITCH:
+            return parse(self.address, [], time_s)[0]
+        return self.at(place, time_s)
+
+    def place(self, state: ShowState) -> float | None:
+        """Where it stands; None where nobody can tell."""
+        value = self._value(state)
+        if value is None or self.high == self.low:
+            return None
+        choices = self.argument.choices
+        if choices:
+            return choices.index(str(value)) / max(1, len(choices) - 1)
+        if isinstance(value, str):
+            return None
+        if self.argument.kind is not Kind.SWITCH:
+            value = (value - self.low) / (self.high - self.low)
+        return min(1.0, max(0.0, float(value)))
+
+    def is_said(self, value: Value | UnsetType, state: ShowState) -> bool | None:
+        """Whether it is what a button says, or on; None where nobody can tell."""
+        said = self.text(state) if self.argument.kind is Kind.TEXT else self._value(state)
+        if self.row.applies == "cue":
+            said = state.cue + 1
+        if value is not UNSET:
+            return None if said is None else said == self._in_osc(value)
+        return said if isinstance(said, bool) else None
+
+    def text(self, state: ShowState) -> str | None:
+        """The text that it has now; None where it has none."""
+        if self.parameter:
+            return str(value_of(state, self.parameter.name))
+        return state.preset if self.row.applies == "look" else None
+
+    def _value(self, state: ShowState) -> Value:
+        """In OSC's unit."""
+        if self.parameter:
+            return self._in_osc(value_of(state, self.parameter.name))
+        n = find(self.address)[1]
+        weighed = {"prompts": state.prompts, "loras": state.loras}.get(self.row.applies, ())
+        if self.argument.kind is not Kind.FLOAT or not 0 < n <= len(weighed):
+            return None
+        one = weighed[n - 1]
+        return getattr(one, "weight", getattr(one, "strength", None))
+
+    def _in_osc(self, value: Value) -> Value:
+        parameter = self.parameter
+        if parameter and parameter.curve is Curve.NORMALISED and isinstance(value, int | float):
+            return (value - parameter.low) / (parameter.high - parameter.low)
+        return value

@@ -1,0 +1,122 @@
+"""Changes of look on the bar: when each is made, against a beat that is reckoned here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.control import presets
+from engine.control.bar_line import Coming
+from engine.control.show import Show
+from engine.core.messages import SILENCE
+
+LOOK = """
+schema = 1
+prompts = ["a beach"]
+[[cue]]
+prompts = ["waves"]
+[[cue]]
+prompts = ["fire"]
+"""
+BPM, PER_BAR, STEP_S = 120.0, 4, 0.01
+BAR_S = PER_BAR * 60 / BPM
+
+
+class Rig:
+    """A show that is asked for its state every 10 ms, in a music whose bar 0 began at 0."""
+
+    def __init__(self, quantise: str, at_s: float, ahead_s: float = 0.0) -> None:
+        self.show = Show(presets.parse(LOOK, "look"), {"other": presets.parse('schema = 1\nprompts = ["x"]', "other")})
+        self.show.put({"quantise": quantise})
+        self.now_s, self.ahead_s, self.bpm = at_s, ahead_s, BPM
+        self.show.bar_line.coming = self.coming
+
+    def coming(self) -> Coming:
+        heard_s = self.now_s - 0.023  # the newest hop is a little old
+        beats = heard_s * self.bpm / 60
+        beat, bar = int(beats), int(beats) // PER_BAR
+        features = replace(SILENCE, bpm=self.bpm, beat=beat, beat_phase=beats - beat, bar=bar, bar_beat=beat % PER_BAR)
+        return Coming(features, self.now_s - heard_s + self.ahead_s)
+
+    def say(self, address: str, *values: object) -> None:
+        self.show.command(address, values)
+        self.show.current()
+
+    def until_changed(self, limit_s: float = 60.0) -> float:
+        """When the look changed."""
+        before, until_s = self.show.state, self.now_s + limit_s
+        while self.show.current() is before:
+            self.now_s += STEP_S
+            assert self.now_s < until_s
+        return self.now_s
+
+
+@pytest.mark.parametrize(
+    ("quantise", "line_s"),
+    [("now", 3.1), ("beat", 3.5), ("bar", 4.0), ("4 bars", 8.0), ("8 bars", 16.0), ("16 bars", 32.0)],
+)
+@pytest.mark.parametrize(
+    ("address", "value"),
+    [("/tpos/cue", 1), ("/tpos/cue/go", True), ("/tpos/prompt", "rain"), ("/tpos/prompt/1/text", "rain"),
+     ("/tpos/preset", "other"), ("/tpos/effects/mirror", "left"), ("/tpos/effects/kaleidoscope", 6)],
+)  # fmt: skip
+def test_a_change_of_look_is_made_on_its_line(quantise: str, line_s: float, address: str, value: object) -> None:
+    rig = Rig(quantise, 3.1)
+    before = rig.show.state
+    rig.say(address, value)
+    if quantise == "now":
+        assert rig.show.state is not before
+        return
+    assert rig.show.bar_line.waits
+    assert rig.until_changed() == pytest.approx(line_s, abs=1.5 * STEP_S)
+    assert not rig.show.bar_line.waits
+    assert rig.show.state.quantise == quantise  # whatever preset plays
+
+
+def test_it_is_made_ahead_by_as_much_as_it_takes_to_be_seen() -> None:
+    rig = Rig("bar", 3.1, ahead_s=0.18)
+    rig.say("/tpos/cue", 1)
+    assert rig.until_changed() == pytest.approx(4.0 - 0.18, abs=1.5 * STEP_S)
+
+
+def test_what_would_be_seen_too_late_for_a_line_waits_for_the_next() -> None:
+    rig = Rig("bar", 3.95, ahead_s=0.18)
+    rig.say("/tpos/cue", 1)
+    assert rig.until_changed() == pytest.approx(6.0 - 0.18, abs=1.5 * STEP_S)
+
+
+def test_faders_and_the_stage_never_wait() -> None:
+    rig = Rig("16 bars", 3.1)
+    for address, value in (("/tpos/motion", 0.9), ("/tpos/effects/hue", 0.4), ("/tpos/blackout", True)):
+        before = rig.show.state
+        rig.say(address, value)
+        assert rig.show.state is not before
+
+
+def test_the_last_of_those_that_set_the_same_lands_and_steps_add_up() -> None:
+    rig = Rig("bar", 3.1)
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/cue", 2)
+    rig.until_changed()
+    assert rig.show.state.cue == 1
+    rig.say("/tpos/cue/back")
+    rig.say("/tpos/cue/back")
+    rig.until_changed()
+    assert rig.show.state.cue == -1
+
+
+def test_nothing_waits_where_there_is_no_tempo_or_no_longer_one_or_it_is_to_be_now() -> None:
+    rig = Rig("bar", 3.1)
+    rig.bpm = 0.0
+    rig.say("/tpos/cue", 1)
+    assert rig.show.state.cue == 0
+    rig.bpm = BPM
+    rig.say("/tpos/cue", 2)
+    assert rig.show.state.cue == 0
+    rig.bpm = 0.0
+    assert rig.show.current().cue == 1
+    rig.bpm = BPM
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/quantise", "now")
+    assert rig.show.current().cue == 0
