@@ -117,6 +117,6 @@ def test_the_picture_that_ships_is_small():
 
 
 def test_outputs_have_names_and_others_are_refused_in_words():
-    assert list(OUTPUTS) == ["window", "headless"]
-    with pytest.raises(InputError, match="output 'beamer': window, headless would be accepted"):
+    assert list(OUTPUTS) == ["window", "headless", "preview"]
+    with pytest.raises(InputError, match="output 'beamer': window, headless, preview would be accepted"):
         open_output("beamer", OutputSettings())
