@@ -38,6 +38,8 @@ class Remote:
         self._osc_is_open = not is_local(osc[0])
         self._board = Board(show, status, HostInfo(f"TPoS Live on {platform.node()}", *osc), clock.now)
         self._running = ExitStack()
+        self.place: Place | None = None
+        """Where it answers; None where it does not."""
         if place is not None:
             _check_parts()
 
@@ -59,6 +61,7 @@ class Remote:
         post = self._notices.post
         server = RemoteServer(self._board, self._preview, place, tokens, osc_is_open=self._osc_is_open, trouble=post)
         self._running.enter_context(server)
+        self.place = server.place
         found = dict(links(server.place, tokens))
         for line in qr_lines(found["page"]) if tokens else ():
             console.notify(line)

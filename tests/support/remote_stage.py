@@ -26,7 +26,9 @@ from engine.remote.board import Board, HostInfo
 from engine.remote.server import RemoteServer
 
 PATIENCE_S = 20.0
-STATUS = Status(fps=19.5, sound=SILENCE, heard=(Heard("rain", 0.75), Heard("fire", 0.25)), prompt="a beach", model="cpu fp32")
+STATUS = Status(
+    fps=19.5, sound=SILENCE, heard=(Heard("rain", 0.75), Heard("fire", 0.25)), prompt="a beach", model="cpu fp32"
+)
 
 
 @dataclass(frozen=True)

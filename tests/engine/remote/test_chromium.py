@@ -59,10 +59,8 @@ def test_everything_fits_and_is_large_enough_for_a_finger(browser: Any, stage: S
             ".filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect().height)"
         )
         assert min(heights) >= 40
-        hidden = page.evaluate(
-            "[...document.querySelectorAll('#panic button')].filter(one => one.scrollWidth > one.clientWidth + 1).length"
-        )
-        assert hidden == 0
+        cut = "[...document.querySelectorAll('#panic button')].some(one => one.scrollWidth > one.clientWidth + 1)"
+        assert not page.evaluate(cut)
     assert not troubles
     page.context.close()
 

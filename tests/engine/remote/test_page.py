@@ -63,7 +63,9 @@ def test_a_flood_from_the_page_is_one_change_the_newest() -> None:
 
 def test_what_cannot_be_done_is_answered_to_the_one_who_asked(stage: Stage) -> None:
     with stage.connect() as page, stage.connect() as other:
-        page.send(json.dumps({"send": [["/tpos/motion", 7], ["/tpos/preset", "vulcano"], ["/tpos/x"], ["/tpos/seed", 3]]}))
+        page.send(
+            json.dumps({"send": [["/tpos/motion", 7], ["/tpos/preset", "vulcano"], ["/tpos/x"], ["/tpos/seed", 3]]})
+        )
         refused = received(page, lambda told: "refused" in told)["refused"]
         assert [line[0] for line in refused] == ["/tpos/motion", "/tpos/preset", "/tpos/x"]
         assert "clamped to 1" in refused[0][1]
