@@ -39,7 +39,7 @@ fmt: setup-test ## Put imports, quotes and lines in order
 faults: setup-test ## Make every fault of tests/faults.toml, and see a test fail
 	$(VENV)/python tests/support/faults.py
 
-docs: setup ## Write the generated parts of docs/ anew
+docs: setup ## Write the generated parts of docs/ and examples/ anew
 	$(VENV)/python -m engine.control.reference docs
 
 setup: system .venv/.installed

@@ -22,7 +22,7 @@ FLOORS = (
     ("engine.core",),
     ("engine.audio",),
     ("engine.render", "engine.inference", "engine.control"),
-    ("engine.outputs", "engine.recording"),
+    ("engine.outputs", "engine.recording", "engine.remote"),
     ("engine.app",),
     ("engine.bench",),
     ("engine.cli",),

@@ -7,17 +7,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from engine.audio.capture import Capture
+from engine.audio.inputs import open_source
+from engine.audio.mix import check_stems, reach
 from engine.audio.sources import PacedSource, Source
+from engine.control import presets
 from engine.control.osc import HOST, PORT, OscServer, parse_target
 from engine.control.osc_status import Status
 from engine.control.show import Show
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import Frame
+from engine.core.stems import patched
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.worker import Inference
 
 STOP_S = 10.0
+
+
+def open_sound(name: str, channels: tuple[int, ...] | None, loop: bool, show: Show, clock: Clock) -> Source:
+    """What is listened to, with channels enough for the stems of every preset that may be switched to."""
+    looks, patch = show.looks.library.values(), show.state.patch
+    stems = [stem for look in looks for stem in patched(presets.to_state(look).stems, patch)]
+    source = open_source(name, channels or (), loop, clock, reach(stems))
+    check_stems(patched(show.state.stems, patch), source.name, source.channels)
+    return source
 
 
 @dataclass(frozen=True)

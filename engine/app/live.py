@@ -16,19 +16,17 @@ from pathlib import Path
 import numpy as np
 
 import engine
-from engine.app.builder import Engine, OscOptions
+from engine.app.builder import Engine, OscOptions, open_sound
 from engine.app.greeting import greet
 from engine.app.hands import Hands, keep_bars
 from engine.app.notices import Notices
 from engine.app.options import HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
+from engine.app.remote import Remote
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
-from engine.audio.inputs import open_source
-from engine.audio.mix import check_stems, reach
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
-from engine.control import presets
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
@@ -36,8 +34,8 @@ from engine.core import console
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState, SoundState
+from engine.core.preview import Preview
 from engine.core.signals import ended_by_signals
-from engine.core.stems import patched
 from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_chain
@@ -47,6 +45,7 @@ from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
+from engine.remote.address import Place
 from engine.render.pacing import RedrawTimes, redraw_loop
 from tpos_models.precision import Precision
 
@@ -71,6 +70,7 @@ class LiveOptions:
     display: int = 0
     osc: OscOptions = OscOptions()
     hands: HandsOptions = HandsOptions()
+    remote: Place | None = None
     record: Path | None = None
     size: tuple[int, int] | None = None
     mute: bool = False
@@ -97,6 +97,7 @@ class Live:
         picture: np.ndarray | None = None,
         playback: Playback | None = None,
         chain: FallbackChain | None = None,
+        preview: Preview | None = None,
     ) -> None:
         look = options.look
         self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
@@ -110,13 +111,14 @@ class Live:
         self.hands = Hands(options.hands, show, clock, self.notices)
         self.engine = Engine(
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status, max_fps=options.max_fps,
-            step_down=self._chain.step_down,
-        )  # fmt: skip
+            step_down=self._chain.step_down)  # fmt: skip
         keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
         )
         self.words = PromptCheck(self.notices.post)
+        shown = preview or Preview()
+        self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
         self.snapshots = Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
@@ -135,6 +137,7 @@ class Live:
             stack.enter_context(self.engine)
             stack.enter_context(self.hands)
             stack.callback(self.recording.stop)
+            stack.enter_context(self.remote)
             show, post = self.show, self.notices.post
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.current, lambda: show.isf, show.reload))
             gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, lambda: self._over(stopping))
@@ -182,6 +185,10 @@ class Live:
             cue=state.cue,
             recording=state.recording,
             state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
+            model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
+            restarts=self.engine.worker.restarts,
+            dropped=self.recording.status.counters.lost + self.engine.capture.counters().lost,
+            message=self.notices.message(self.clock.now()),
         )
 
     def _open_pipeline(self) -> FramePipeline:
@@ -256,8 +263,7 @@ class Live:
         self.recording.frame(frame)
 
     def _read_back(self, newest_s: float) -> None:
-        ready = self.screen.picture(newest_s)
-        if ready is None:
+        if (ready := self.screen.picture(newest_s)) is None:
             return
         image, shaped_s = ready
         if self.recording.running:
@@ -320,24 +326,18 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     """
     clock = clock or WallClock()
     show, troubles = options.look.build_show()
-    source = _open_source(options, show, clock)
+    source = open_sound(options.source, options.channels, options.loop, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
-    with open_screen(["headless" if options.headless else "window"], settings, picture) as screen:
-        live = Live(options, show, screen, source, clock, picture=picture, playback=playback, chain=chain)
+    outputs = ["headless" if options.headless else "window", *(["preview"] if options.remote else [])]
+    with open_screen(outputs, settings, picture) as screen:
+        seen = settings.preview
+        live = Live(options, show, screen, source, clock,
+                    picture=picture, playback=playback, chain=chain, preview=seen)  # fmt: skip
         for trouble in troubles:
             live.notices.trouble(trouble)
         yield live
-
-
-def _open_source(options: LiveOptions, show: Show, clock: Clock) -> Source:
-    """What is listened to, with channels enough for the stems of every preset that may be switched to."""
-    looks, patch = show.looks.library.values(), show.state.patch
-    stems = [stem for look in looks for stem in patched(presets.to_state(look).stems, patch)]
-    source = open_source(options.source, options.channels or (), options.loop, clock, reach(stems))
-    check_stems(patched(show.state.stems, patch), source.name, source.channels)
-    return source
 
 
 def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:

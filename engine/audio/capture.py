@@ -49,6 +49,12 @@ class AudioCounters:
     """Samples at 44.1 kHz of silence put in for what was lost."""
     bad_samples: int
     """NaN or infinite samples replaced by zero."""
+
+    @property
+    def lost(self) -> int:
+        """How often sound was lost."""
+        return self.overruns + self.overflows + self.losses
+
     cpu_load: float
     """PortAudio's: the callback's share of its deadline."""
     block_ms: float

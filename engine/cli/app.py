@@ -53,6 +53,18 @@ InputName = Annotated[
 Channels = Annotated[str | None, typer.Option(help="Channels of the device from 1, such as 3,4.")]
 OscPort = Annotated[int, typer.Option(help="UDP port for OSC.")]
 Mute = Annotated[bool, typer.Option("--mute", help="Do not play a file or the soundtrack aloud.")]
+Monitor = Annotated[
+    str | None, typer.Option(help="Output that plays a file or synth aloud: index, or part of its name.")
+]
+RemotePlace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:PORT]", help="The page and OSCQuery: for here, or with 0.0.0.0:9080 for phones, by QR code."
+    ),
+]
+StreamBatch = Annotated[
+    bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
+]
 Headless = Annotated[bool, typer.Option(help="No window.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]

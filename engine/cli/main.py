@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from engine.cli import gallery, listen, machine, models, play, sessions
 from engine.cli.app import app
 from engine.core import console
+from engine.remote.address import HOST, PORT
 from tpos_models.errors import TposError
 
 MODULES = [module.__name__ for module in (play, gallery, listen, machine, models, sessions)]
@@ -26,7 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not debug:
         logging.getLogger("engine").addHandler(logging.NullHandler())  # a show tells its own troubles in one line
     try:
-        code: Any = app([word for word in given if word != "--debug"], prog_name="tpos", standalone_mode=False)
+        words = _with_place([word for word in given if word != "--debug"])
+        code: Any = app(words, prog_name="tpos", standalone_mode=False)
     except TyperException as error:
         _fail_usage(error, debug)
     except TposError as error:
@@ -34,6 +36,15 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _with_place(words: list[str]) -> list[str]:
+    """The same, a `--remote` without a value given its own: typer knows no options whose value may be left out."""
+    following = [*words[1:], "-"]
+    return [
+        f"{word}={HOST}:{PORT}" if word == "--remote" and after.startswith("-") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _fail_usage(error: TyperException, debug: bool) -> None:

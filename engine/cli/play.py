@@ -17,7 +17,21 @@ from engine.app.options import (
     positive,
     with_options,
 )
-from engine.cli.app import Channels, Fps, Headless, InputName, Json, Mute, OscPort, Seconds, Size, app
+from engine.cli.app import (
+    Channels,
+    Fps,
+    Headless,
+    InputName,
+    Json,
+    Monitor,
+    Mute,
+    OscPort,
+    RemotePlace,
+    Seconds,
+    Size,
+    StreamBatch,
+    app,
+)
 from engine.core import console
 
 
@@ -44,9 +58,7 @@ def live(
     channels: Channels = None,
     loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
     mute: Mute = False,
-    monitor: Annotated[
-        str | None, typer.Option(help="Output that plays a file or synth aloud: index, or part of its name.")
-    ] = None,
+    monitor: Monitor = None,
     headless: Headless = False,
     fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False,
     display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0,
@@ -54,18 +66,18 @@ def live(
     osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
     osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
     hands: HandsOptions = HandsOptions(),
+    remote: RemotePlace = None,
     record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     seconds: Seconds = None,
-    stream_batch: Annotated[
-        bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
-    ] = False,
+    stream_batch: StreamBatch = False,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
     from engine.app.builder import OscOptions
     from engine.app.live import LiveOptions, run_live
+    from engine.remote.address import parse_place
 
     options = LiveOptions(
         look=look,
@@ -79,6 +91,7 @@ def live(
         display=display,
         osc=OscOptions(osc_address, osc_port, osc_target),
         hands=hands,
+        remote=parse_place(remote) if remote is not None else None,
         record=record,
         size=parse_size(size) if size else None,
         max_fps=fps,

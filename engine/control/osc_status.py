@@ -28,6 +28,13 @@ class Status:
     recording: bool = False
     state: str = "ok"
     """As `SoundState`, or "starting", "frozen", "blackout", or trouble in words."""
+    model: str = ""
+    """What the model runs on, and its precision."""
+    restarts: int = 0
+    dropped: int = 0
+    """Pictures that a recording had no time for, and losses of sound."""
+    message: str = ""
+    """The line that the operator is to read now."""
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (
@@ -48,6 +55,10 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("cue", "i", "The current cue from 1, 0 before the first."),
     ("recording", "i", "1 while recording."),
     ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
+    ("model", "s", "What the model runs on, and its precision; changes where a backend fails."),
+    ("restarts", "i", "How often the model was started anew."),
+    ("dropped", "i", "Pictures that a recording had no time for, and losses of sound."),
+    ("message", "s", "The line that the operator is to read now, or none."),
     ("heartbeat", "i", "Grows by one with each report."),
 )
 
@@ -90,6 +101,10 @@ def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
         "cue": [status.cue + 1],
         "recording": [int(status.recording)],
         "state": [shown(status.state)],
+        "model": [shown(status.model)],
+        "restarts": [status.restarts],
+        "dropped": [status.dropped],
+        "message": [shown(status.message)],
         "heartbeat": [heartbeat],
     }
 

@@ -58,3 +58,10 @@ def from_control(parameter: Parameter, value: Any) -> Any:
     if parameter.curve is Curve.NORMALISED:
         value = round(parameter.low + value * (parameter.high - parameter.low), 3)
     return value if value >= parameter.off_below or parameter.low < 0 else 0.0
+
+
+def to_control(parameter: Parameter, value: Any) -> Any:
+    """A value in the parameter's own unit as a control surface sends it."""
+    if parameter.curve is Curve.NORMALISED:
+        return (value - parameter.low) / (parameter.high - parameter.low)
+    return str(value) if parameter.choices else value

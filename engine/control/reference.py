@@ -1,6 +1,7 @@
-"""The reference of what can be sent, set and read back, as Markdown: `python -m engine.control.reference` writes it.
+"""The reference of what can be sent, set and read back: `python -m engine.control.reference docs` writes it.
 
-`docs/osc.md` and `docs/parameters.md` hold the tables between two markers; a test compares them with the code.
+`docs/osc.md` and `docs/parameters.md` hold the tables as Markdown between two markers, `examples/touchdesigner` has
+the same for a Table DAT; a test compares them with the code.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from engine.control.addresses import ADDRESSES, Address
 from engine.control.osc_status import ERROR, MASK, PREFIX, STATUS
-from engine.control.parameters import PARAMETERS
+from engine.control.parameters import PARAMETERS, to_control
 from engine.core.parameters import Kind, Parameter
 
 END = "<!-- end -->"
@@ -80,8 +81,47 @@ def _spelled(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
+def sent_table() -> str:
+    """Every address that takes one value or is a button, for TouchDesigner: tab-separated, `par` names its parameter.
+
+    Default and range are as OSC carries them. Rows of a number N are there once, for N = 1.
+    """
+    lines = [["par", "address", "type", "min", "max", "default", "choices", "group", "doc"]]
+    for row in ADDRESSES:
+        if "NAME" in row.path:
+            continue
+        path, argument = row.path.replace("/N/", "/1/"), row.arguments[0]
+        parameter = _BY_ADDRESS.get(row.path)
+        default = "" if parameter is None else to_control(parameter, parameter.default)
+        bounds = [f"{argument.low:g}", f"{argument.high:.12g}"] if argument.kind in (Kind.FLOAT, Kind.INT) else ["", ""]
+        kind = "button" if row.is_button else _WORDS[argument.kind]
+        group = parameter.group if parameter else "show"
+        told = int(default) if isinstance(default, bool) else default
+        lines.append([_par(path), path, kind, *bounds, str(told), " ".join(argument.choices), group, row.doc])
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def reported_table() -> str:
+    """Every report, for TouchDesigner: tab-separated, `channel` is the first one's name in an OSC In CHOP."""
+    lines = [["channel", "address", "tags", "doc"]]
+    lines += [[f"{PREFIX}{name}".strip("/"), f"{PREFIX}{name}", tags, doc] for name, tags, doc in (*STATUS, MASK)]
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _par(path: str) -> str:
+    """A custom parameter's name in TouchDesigner: a capital, then small letters and digits only."""
+    return "".join(letter for letter in path.removeprefix("/tpos/") if letter.isalnum()).capitalize()
+
+
+_WORDS = {Kind.FLOAT: "float", Kind.INT: "int", Kind.TEXT: "text", Kind.SWITCH: "switch"}
+_BY_ADDRESS = {parameter.address: parameter for parameter in PARAMETERS.values()}
+
 PARTS: dict[str, Callable[[], str]] = {"osc": osc_tables, "parameters": parameter_table}
 """Name of the marker, and what stands behind it."""
+
+
+TABLES: dict[str, Callable[[], str]] = {"addresses.tsv": sent_table, "reports.tsv": reported_table}
+"""Files in examples/touchdesigner, and what they hold."""
 
 
 def marked(text: str, name: str) -> str:
@@ -91,12 +131,14 @@ def marked(text: str, name: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write every part anew into the page of its name, DOCS/NAME.md."""
+    """Write every part anew into the page of its name, DOCS/NAME.md, and the tables beside DOCS."""
     for name, part in PARTS.items():
         page = folder / f"{name}.md"
         text = page.read_text(encoding="utf-8")
         begin, end = _between(text, name)
         page.write_text(text[:begin] + part() + text[end:], encoding="utf-8")
+    for name, table in TABLES.items():
+        (folder.parent / "examples" / "touchdesigner" / name).write_text(table(), encoding="utf-8", newline="\n")
 
 
 def _between(text: str, name: str) -> tuple[int, int]:

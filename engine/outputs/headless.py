@@ -10,7 +10,7 @@ from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState
 from engine.outputs.output import Features, Health, Picture
 from engine.render.headless import HeadlessContext, open_context
-from engine.render.picture import Redrawn, Size
+from engine.render.picture import Redrawn, Size, within
 from tpos_models.errors import MissingPart
 
 RATE_HZ = 30.0
@@ -63,6 +63,7 @@ class PlainFrames:
         self._image: np.ndarray | None = None
         self._black = False
         self._asked: np.ndarray | None = None
+        self._small = np.zeros((1, 1, 3), np.uint8)
 
     @property
     def size(self) -> Size:
@@ -104,3 +105,12 @@ class PlainFrames:
         """As `Drawing.read_later`."""
         given, self._asked = self._asked, self.read()
         return given
+
+    def ask_small(self, longest_px: int) -> None:
+        """As `Picture.ask_small`."""
+        image = self.read()
+        self._small = np.asarray(Image.fromarray(image).resize(within(image.shape[1::-1], longest_px)))
+
+    def take_small(self) -> np.ndarray:
+        """As `Picture.take_small`."""
+        return self._small

@@ -47,6 +47,14 @@ class Picture(Protocol):
         """Its pixels, uint8 (height, width, 3), first row at the top; waits until they are drawn."""
         ...
 
+    def ask_small(self, longest_px: int) -> None:
+        """Ask for it, its longer side at most `longest_px`, without waiting."""
+        ...
+
+    def take_small(self) -> np.ndarray:
+        """The small one that was asked for, as `read` gives it; waits no more where a redraw lies between."""
+        ...
+
 
 class Drawing(Picture, Protocol):
     """What makes the show's pictures: frames in, redraws, pixels out. With OpenGL `Renderer`, else `PlainFrames`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.core.messages import ShowState
+from engine.core.preview import Preview
 from engine.outputs.headless import open_headless_output
 from engine.outputs.output import Output
+from engine.outputs.preview import PreviewOutput
 from engine.outputs.window import WindowOutput
 from engine.render.keys import Command
 from engine.render.picture import Size
@@ -28,7 +30,7 @@ class OutputSettings:
     """What outputs are opened with; each takes what concerns it.
 
     `size` None is the output's own; `display` is the monitor, from 0. Keys call `command` with an OSC address and its
-    arguments, and `state` tells them what to toggle.
+    arguments, and `state` tells them what to toggle. Small pictures go to `preview`.
     """
 
     size: Size | None = None
@@ -36,6 +38,7 @@ class OutputSettings:
     display: int = 0
     command: Command = _ignored
     state: Callable[[], ShowState] = ShowState
+    preview: Preview = field(default_factory=Preview)
 
 
 def _open_window(settings: OutputSettings) -> Output:
@@ -47,7 +50,11 @@ def _open_headless(settings: OutputSettings) -> Output:
     return open_headless_output(settings.size or FILM_PX)
 
 
-OUTPUTS: dict[str, Callable[[OutputSettings], Output]] = {"window": _open_window, "headless": _open_headless}
+OUTPUTS: dict[str, Callable[[OutputSettings], Output]] = {
+    "window": _open_window,
+    "headless": _open_headless,
+    "preview": lambda settings: PreviewOutput(settings.preview),
+}
 
 
 def open_output(name: str, settings: OutputSettings) -> Output:

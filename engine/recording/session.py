@@ -73,6 +73,11 @@ class Counters:
     log_lines: int = 0
     log_dropped: int = 0
 
+    @property
+    def lost(self) -> int:
+        """Pictures that it had no time for."""
+        return sum(count for reason, count in self.dropped.items() if reason != "rate")
+
 
 @dataclass(frozen=True)
 class About:

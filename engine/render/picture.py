@@ -11,6 +11,12 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 
+def within(size: Size, longest_px: int) -> Size:
+    """The size of the same shape whose longer side is at most `longest_px`."""
+    scale = min(1.0, longest_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 @dataclass(frozen=True, slots=True)
 class Redrawn:
     """One redraw."""

@@ -9,7 +9,7 @@ import numpy as np
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
 from engine.render.compositor import Compositor
-from engine.render.picture import Context, Redrawn
+from engine.render.picture import Context, Redrawn, within
 
 
 class Renderer:
@@ -27,6 +27,7 @@ class Renderer:
         self._picture: gl.Target | None = None
         self._buffer: gl.PixelBuffer | None = None
         self._painted = False
+        self._small: tuple[gl.Target, gl.PixelBuffer] | None = None
 
     @property
     def size(self) -> gl.Size:
@@ -79,6 +80,24 @@ class Renderer:
         pixels = self._buffer.take() if self._buffer.filled else None
         picture.start_read(self._buffer)
         return pixels
+
+    def ask_small(self, longest_px: int) -> None:
+        """As `Picture.ask_small`: drawn once more, small, and read back by the GPU's own clock."""
+        self._context.switch_to()
+        size = within(self.size, longest_px)
+        if self._small is None or self._small[0].size != size:
+            for part in self._small or ():
+                part.delete()
+            self._small = gl.Target(size), gl.PixelBuffer(size)
+        target, buffer = self._small
+        target.begin()
+        self._compositor.paint(size, first_row_up=False)
+        target.start_read(buffer)
+
+    def take_small(self) -> np.ndarray:
+        """As `Picture.take_small`; black where none was asked for."""
+        self._context.switch_to()
+        return self._small[1].take() if self._small else np.zeros((1, 1, 3), np.uint8)
 
     def _ready(self) -> gl.Target:
         self._context.switch_to()

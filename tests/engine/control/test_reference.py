@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 
 import pytest
 
-from engine.control.addresses import ADDRESSES
+from engine.control.addresses import ADDRESSES, parse
 from engine.control.osc_status import MASK, STATUS, Status, status_values
 from engine.control.parameters import PARAMETERS
-from engine.control.reference import PARTS, marked, osc_tables, parameter_table
+from engine.control.reference import PARTS, TABLES, marked, osc_tables, parameter_table
+from engine.control.show import Show
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -36,3 +39,25 @@ def test_every_parameter_is_listed_with_its_default() -> None:
 def test_the_page_is_what_the_code_says(name: str) -> None:
     """`make docs` writes it anew."""
     assert marked((DOCS / f"{name}.md").read_text(encoding="utf-8"), name) == PARTS[name]()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_for_touchdesigner_are_what_the_code_says(name: str) -> None:
+    """`make docs` writes them anew."""
+    assert (DOCS.parent / "examples" / "touchdesigner" / name).read_text(encoding="utf-8") == TABLES[name]()
+
+
+def test_what_the_table_for_touchdesigner_says_can_be_sent() -> None:
+    """Every row, as a script in TouchDesigner reads it: its default, its ends and its words are taken."""
+    rows = list(csv.DictReader(TABLES["addresses.tsv"]().splitlines(), delimiter="\t"))
+    assert {parameter.address for parameter in PARAMETERS.values()} < {row["address"] for row in rows}
+    assert len({row["par"] for row in rows}) == len(rows)
+    show = Show()
+    for row in rows:
+        assert re.fullmatch("[A-Z][a-z0-9]*", row["par"])
+        kind = {"float": float, "int": int, "text": str, "switch": int, "button": int}[row["type"]]
+        for text in filter(None, (row["default"], row["min"], row["max"], *row["choices"].split())):
+            command, clamped = parse(row["address"], [kind(text)])
+            assert not clamped
+            if row["group"] != "show":
+                show.apply(command)

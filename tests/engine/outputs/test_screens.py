@@ -13,8 +13,10 @@ from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
 from engine.core.hud_info import HudInfo
 from engine.core.messages import SILENCE, ShowState
+from engine.core.preview import LONGEST_PX, RATE_HZ, WATCHED_S, Preview
 from engine.outputs.headless import HeadlessOutput, PlainFrames
 from engine.outputs.output import Drawing, Health, Output, Picture
+from engine.outputs.preview import PreviewOutput
 from engine.outputs.registry import OUTPUTS, OutputSettings, open_output
 from engine.outputs.screens import Screen, open_headless, open_screen
 from engine.render.renderer import Renderer
@@ -117,6 +119,36 @@ def test_the_picture_that_ships_is_small():
 
 
 def test_outputs_have_names_and_others_are_refused_in_words():
-    assert list(OUTPUTS) == ["window", "headless"]
-    with pytest.raises(InputError, match="output 'beamer': window, headless would be accepted"):
+    assert list(OUTPUTS) == ["window", "headless", "preview"]
+    with pytest.raises(InputError, match="output 'beamer': window, headless, preview would be accepted"):
         open_output("beamer", OutputSettings())
+
+
+@pytest.mark.parametrize("kind", [partial(Renderer, CONTEXT), PlainFrames], ids=["OpenGL", "none"])
+def test_who_looks_from_afar_is_sent_small_pictures_and_nobody_else_costs_anything(kind):
+    now = [0.0]
+    preview = Preview(lambda: now[0])
+    output = PreviewOutput(preview)
+    screen = Screen([HeadlessOutput((960, 540), None), output], kind((960, 540)), (960, 540))
+
+    def redraw() -> None:
+        screen.redraw(lambda: SILENCE, STILL, now[0], HudInfo(), False)
+        now[0] += 0.6 / RATE_HZ
+
+    screen.show(frame(picture(540, 960)))
+    for _ in range(8):
+        redraw()
+    assert output.health.sent == 0
+    preview.look()
+    for _ in range(5):
+        redraw()
+    count, small = preview.look()
+    assert small is not None
+    assert count == output.health.sent == 2  # the first and the fourth redraw ask, those after them hand over
+    assert small.shape == (LONGEST_PX * 540 // 960, LONGEST_PX, 3)
+    whole = np.asarray(Image.fromarray(picture(540, 960)).resize(small.shape[1::-1], Image.Resampling.BOX))
+    assert np.abs(small.astype(int) - whole).mean() < 3  # the same picture, the right way up
+    now[0] += WATCHED_S
+    for _ in range(8):
+        redraw()
+    assert output.health.sent <= 3

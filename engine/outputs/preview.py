@@ -1,0 +1,45 @@
+"""The output for those who look from afar: a small picture some times a second, while anybody looks."""
+
+from __future__ import annotations
+
+from engine.core.hud_info import HudInfo
+from engine.core.preview import LONGEST_PX, RATE_HZ, Preview
+from engine.outputs.output import Health, Picture
+from engine.render.picture import Size
+
+
+class PreviewOutput:
+    """Hands small pictures to `preview`, and what it does not take it drops. See `Output`."""
+
+    name, context, closed = "preview", None, False
+    rate_hz = RATE_HZ
+
+    def __init__(self, preview: Preview) -> None:
+        self._preview = preview
+        self._asked = False
+        self._sent = 0
+
+    @property
+    def size(self) -> Size:
+        """At most, and of the picture's own shape."""
+        return LONGEST_PX, LONGEST_PX
+
+    @property
+    def health(self) -> Health:
+        """Nobody waits for one picture longer than for the next."""
+        return Health(self._sent)
+
+    def dispatch(self) -> None:
+        """There are no events."""
+
+    def send(self, picture: Picture, time_s: float, hud: HudInfo) -> None:
+        """Take the picture that was asked for one redraw ago, and ask for another where one is due."""
+        if self._asked:
+            self._preview.put(picture.take_small())
+            self._sent += 1
+        self._asked = self._preview.due
+        if self._asked:
+            picture.ask_small(LONGEST_PX)
+
+    def close(self) -> None:
+        """It holds nothing."""

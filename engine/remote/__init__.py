@@ -1,0 +1,1 @@
+"""The show from afar: OSCQuery for control surfaces, and a page for every phone."""

@@ -1,0 +1,148 @@
+// The rest of the page, from the show's own list of addresses: scene, presets, cues, faders by group, health.
+
+import { follow, press, set, value } from "/page/link.js";
+import { control, make, slider } from "/page/controls.js";
+
+const TABS = {
+  picture: "move", "reactive layer": "move", sound: "sound", prompt: "sound", effects: "effects", lora: "effects",
+};
+const ON_STAGE = ["/tpos/freeze", "/tpos/blackout", "/tpos/record"]; // they have buttons of their own
+const FADES_S = [0, 1, 2, 4, 8, 16];
+let fade_s = 2;
+
+export function leaves(node, found = []) {
+  if (node.TYPE !== undefined) found.push(node);
+  for (const inside of Object.values(node.CONTENTS ?? {})) leaves(inside, found);
+  return found;
+}
+
+const closed = new Set();
+
+function panel(title, tab, ...children) {
+  const made = make("details", { open: !closed.has(title), className: "panel", data: { of: tab } },
+    make("summary", { textContent: title }), make("div", { className: "body" }, ...children));
+  made.ontoggle = () => { if (made.open) closed.delete(title); else closed.add(title); };
+  return made;
+}
+
+const tabOf = group => TABS[group] ?? (group.startsWith("isf") ? "effects" : "more");
+
+export function faders(nodes, loras) {
+  const groups = new Map();
+  for (const node of nodes) {
+    const group = node.TAGS?.[0] ?? "";
+    if (["show", "status", ""].includes(group) || ON_STAGE.includes(node.FULL_PATH)) continue;
+    if (group === "prompt" && /^\/tpos\/prompt\/\d/.test(node.FULL_PATH)) continue;
+    if (!groups.has(group)) groups.set(group, []);
+    const n = /^\/tpos\/lora\/(\d+)/.exec(node.FULL_PATH)?.[1];
+    groups.get(group).push(control(node, n ? loras[n - 1] : undefined));
+  }
+  const panels = [...groups].map(([group, made]) => panel(group, tabOf(group), ...made));
+  document.getElementById("faders").replaceChildren(make("div", { className: "inner" }, ...panels));
+}
+
+export function scene(nodes, described) {
+  document.getElementById("scene").replaceChildren(...cues(described), presets(described), prompts(nodes));
+}
+
+function prompts(nodes) {
+  const rows = [];
+  for (const node of nodes) {
+    const [, n] = /^\/tpos\/prompt\/(\d+)\/text$/.exec(node.FULL_PATH) ?? [];
+    if (!n) continue;
+    const input = make("input", {
+      type: "text", enterKeyHint: "done", autocomplete: "off", placeholder: "one more prompt …",
+      onchange: () => press(node.FULL_PATH, input.value),
+    });
+    input.setAttribute("aria-label", `prompt ${n}`);
+    follow(node.FULL_PATH, ([text]) => { if (document.activeElement !== input) input.value = text; });
+    const weight = nodes.find(one => one.FULL_PATH === `/tpos/prompt/${n}/weight`);
+    const mix = slider("weight", weight.RANGE[0], 0, 1, moved => set(weight.FULL_PATH, moved));
+    follow(weight.FULL_PATH, ([now]) => mix.show(now));
+    const row = make("div", { className: "prompt" }, input, mix.element);
+    follow(node.FULL_PATH, ([text]) => row.classList.toggle("empty", !text));
+    rows.push(row);
+  }
+  return panel("prompts", "scene", ...rows, next());
+}
+
+function next() {
+  const input = make("input", { type: "text", placeholder: "next scene: a beach:0.7 | fire:0.3", enterKeyHint: "send", autocomplete: "off" });
+  input.setAttribute("aria-label", "next scene");
+  const go = () => { if (input.value.trim()) { press("/tpos/prompt", input.value, fade_s); input.value = ""; input.blur(); } };
+  input.onkeydown = event => { if (event.key === "Enter") go(); };
+  const fades = FADES_S.map(s => make("button", {
+    textContent: s ? `${s} s` : "cut", onclick: () => { fade_s = s; mark(); },
+  }));
+  const mark = () => fades.forEach((one, n) => one.setAttribute("aria-pressed", String(FADES_S[n] === fade_s)));
+  mark();
+  return make("div", { className: "next" },
+    make("div", { className: "ask" }, input, make("button", { className: "go", textContent: "Fade", onclick: go })),
+    make("div", { className: "words" }, ...fades));
+}
+
+function cues({ cues: names }) {
+  if (!names.length) return [];
+  const list = names.map((name, n) => make("button", { textContent: `${n + 1}  ${name}`, onclick: () => press("/tpos/cue", n + 1) }));
+  follow("/tpos/cue", ([now]) => list.forEach((one, n) => one.setAttribute("aria-pressed", String(n + 1 === now))));
+  return [panel("cues", "scene",
+    make("div", { className: "cues" }, ...list),
+    make("div", { className: "steps" },
+      make("button", { textContent: "Back", onclick: () => press("/tpos/cue/back") }),
+      make("button", { className: "go", textContent: "Go", onclick: () => press("/tpos/cue/go") })))];
+}
+
+function hueOf(name) {
+  return [...name].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 360, 7);
+}
+
+function presets({ presets: known, thumbnails }) {
+  const tiles = known.map(({ name, description }) => {
+    const tile = make("button", { className: "tile", title: description, onclick: () => press("/tpos/preset", name) });
+    if (thumbnails.includes(name)) tile.append(make("img", { src: `/remote/thumbnail/${encodeURIComponent(name)}`, alt: "" }));
+    else tile.style.setProperty("--hue", hueOf(name));
+    tile.append(make("span", { textContent: name.replaceAll("_", " ") }));
+    follow("/tpos/preset", ([now]) => tile.setAttribute("aria-pressed", String(now === name)));
+    return tile;
+  });
+  return panel("presets", "scene", make("div", { className: "tiles" }, ...tiles));
+}
+
+export function health() {
+  const told = [
+    ["frames a second", "/tpos/status/fps", ([v]) => v.toFixed(1)],
+    ["sound to picture", "/tpos/status/delay_ms", ([v]) => `${v.toFixed(0)} ms`],
+    ["dropped", "/tpos/status/dropped", ([v]) => v],
+    ["restarts", "/tpos/status/restarts", ([v]) => v],
+    ["model on", "/tpos/status/model", ([v]) => v || "getting ready"],
+  ];
+  const rows = told.map(([name, address, shown]) => {
+    const output = make("dd");
+    follow(address, given => { output.textContent = shown(given); });
+    return [make("dt", { textContent: name }), output];
+  });
+  const chart = make("canvas", { width: 300, height: 44, className: "course" });
+  course(chart);
+  document.getElementById("health").replaceChildren(
+    panel("health", "more", make("dl", {}, ...rows.flat()), chart));
+}
+
+// Frames a second over the last minute.
+function course(chart) {
+  const kept = [], pen = chart.getContext("2d");
+  setInterval(() => {
+    kept.push(value("/tpos/status/fps")?.[0] ?? 0);
+    if (kept.length > 60) kept.shift();
+    const { width, height } = chart, most = Math.max(10, ...kept) * 1.1;
+    pen.clearRect(0, 0, width, height);
+    pen.beginPath();
+    kept.forEach((fps, n) => pen.lineTo(n * width / 59, height - fps / most * height));
+    pen.strokeStyle = "#ffb347";
+    pen.lineWidth = 2;
+    pen.stroke();
+    pen.lineTo((kept.length - 1) * width / 59, height);
+    pen.lineTo(0, height);
+    pen.fillStyle = "#ffb34722";
+    pen.fill();
+  }, 1000);
+}

@@ -1,0 +1,74 @@
+"""What is found where: OSCQuery at / and below it, the page at / for browsers, its parts under /page and /remote."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from engine.remote import oscquery
+from engine.remote.access import COOKIE, Role, given_token, is_oscquery
+from engine.remote.board import Board
+from engine.remote.page_socket import PageSession
+from engine.remote.pictures import Pictures
+
+COOKIE_S = 24 * 3600
+"""A phone stays in for a day, or until the show ends."""
+
+
+def routes(board: Board, pictures: Pictures) -> Starlette:
+    """The application behind the guard."""
+    folder = str(files("engine.remote") / "page")
+
+    async def root(request: Request) -> Response:
+        if is_oscquery(request.scope, request.headers):
+            return nodes(request)
+        page = FileResponse(f"{folder}/index.html")
+        if token := given_token(request.scope):
+            page.set_cookie(COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict")
+        return page
+
+    async def below(request: Request) -> Response:
+        return nodes(request)
+
+    def nodes(request: Request) -> Response:
+        status, said = oscquery.answer(board, request.url.path, request.url.query)
+        return Response(json.dumps(said) if status == 200 else "", status, media_type="application/json")
+
+    async def preview(request: Request) -> Response:
+        known = request.query_params.get("after", "0")
+        newest = await pictures.newer(int(known) if known.isdecimal() else 0, board.view.state.preset)
+        if newest is None:
+            return Response(status_code=204)
+        number, jpeg = newest
+        return Response(jpeg, media_type="image/jpeg", headers={"X-Number": str(number), "Cache-Control": "no-store"})
+
+    async def thumbnail(request: Request) -> Response:
+        jpeg = pictures.thumbnails.get(request.path_params["name"])
+        return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
+
+    async def page_socket(socket: WebSocket) -> None:
+        await socket.accept()
+        await PageSession(board, Role(socket.scope["role"]), pictures.thumbnails).run(socket)
+
+    async def listener(socket: WebSocket) -> None:
+        await socket.accept()
+        await oscquery.Listener(board).run(socket)
+
+    return Starlette(
+        routes=[
+            Route("/", root),
+            WebSocketRoute("/", listener),
+            WebSocketRoute("/remote/socket", page_socket),
+            Route("/remote/preview.jpg", preview),
+            Route("/remote/thumbnail/{name}", thumbnail),
+            Mount("/page", StaticFiles(directory=folder)),
+            Route("/{path:path}", below),
+        ]
+    )
