@@ -43,6 +43,9 @@ class Announcement:
         hosts = (self._place.host, self._host.osc_host)
         name = self._host.name.replace(".", " ")
         try:
+            for address in _reached(self._place.host):  # Zeroconf leaves sockets open where it cannot begin
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind((address, 0))
             with Zeroconf(interfaces=_reached(self._place.host)) as network:
                 for service, port, host in zip(SERVICES, ports, hosts, strict=True):
                     addresses = [socket.inet_aton(address) for address in _reached(host)]

@@ -262,6 +262,10 @@ def test_status_goes_to_the_last_sender() -> None:
         del seen["/tpos/status/heartbeat"]
     assert seen == {
         "/tpos/status/fps": (19.5,),
+        "/tpos/status/model": ("",),
+        "/tpos/status/restarts": (0,),
+        "/tpos/status/dropped": (0,),
+        "/tpos/status/message": ("",),
         "/tpos/status/delay_ms": (41.0,),
         "/tpos/status/level": (0.5,),
         "/tpos/status/beat": (17,),

@@ -103,7 +103,8 @@ def command(word: str, path: str) -> str:
 
 
 def test_what_is_listened_to_comes_as_osc_when_it_changes(stage: Stage) -> None:
-    with stage.connect("/") as socket, SimpleUDPClient(*stage.osc.address) as osc:
+    osc = SimpleUDPClient(*stage.osc.address)
+    with stage.connect("/") as socket, osc:
         for word in ("what?", "[]", command("DANCE", "/tpos/motion"), command("LISTEN", "/tpos/motion")):
             socket.send(word)
         first = OscMessage(received(socket, lambda told: isinstance(told, bytes)))
