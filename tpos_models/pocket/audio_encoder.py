@@ -29,4 +29,4 @@ class PocketAudioEncoder(Listener):
     @torch.no_grad()
     def score(self, embedding: AudioEmbedding, phrases_joint: torch.Tensor) -> np.ndarray:
         """Weights 0..1 of phrases (P, joint_size), each for itself; see `Recognition`."""
-        return self._recognition(embedding.joint, phrases_joint).sigmoid().numpy()
+        return self._recognition.weights(embedding.joint, phrases_joint).numpy()

@@ -29,6 +29,8 @@ POCKET = EncoderConfig(
     dropout=0.05,
 )
 NAME = "hearing"
+UNLIKELY = 0.2
+"""What is less likely is not heard."""
 
 
 class Recognition(nn.Module):
@@ -49,6 +51,10 @@ class Recognition(nn.Module):
         """Unit vectors of sounds (..., size) and of phrases (P, size) to log odds (..., P)."""
         rows = self.phrase(self._scale * phrases)
         return self.sound(self._scale * joint) @ rows[:, :-1].T / self._scale + rows[:, -1]
+
+    def weights(self, joint: torch.Tensor, phrases: torch.Tensor) -> torch.Tensor:
+        """How much of each phrase is heard, 0..1: nothing up to a chance of UNLIKELY, from there on evenly to 1."""
+        return ((self(joint, phrases).sigmoid() - UNLIKELY) / (1 - UNLIKELY)).clamp(min=0.0)
 
 
 class AudioEncoderNet(nn.Module):

@@ -67,10 +67,15 @@ def listen(hearing: Listener | AudioEncoder, samples: np.ndarray) -> list[AudioE
     return [hearing.hear(samples[max(0, end - kept) : end], end, end / WINDOW.sample_rate) for end in ends]
 
 
+def joints(answers: Sequence[AudioEmbedding]) -> torch.Tensor:
+    """Unit vectors (answers, size)."""
+    return torch.stack([heard.joint for heard in answers])
+
+
 @torch.no_grad()
 def log_odds(net: AudioEncoderNet, answers: Sequence[AudioEmbedding], bank: torch.Tensor) -> torch.Tensor:
     """How surely each phrase of a bank (P, size) is heard in each answer: (answers, P)."""
-    return net.recognition(torch.stack([heard.joint for heard in answers]), bank)
+    return net.recognition(joints(answers), bank)
 
 
 def name_clip(net: AudioEncoderNet, samples: np.ndarray, bank: torch.Tensor) -> int:
@@ -161,7 +166,8 @@ def silence_weight(net: AudioEncoderNet, joint: Joint) -> float:
     bank = condition_bank(joint)
     room = 10 ** (-75 / 20) * np.random.default_rng(0).standard_normal(3 * WINDOW.sample_rate).astype(np.float32)
     answers = listen(stream(net), np.zeros(3 * WINDOW.sample_rate, np.float32)) + listen(stream(net), room)
-    return float(log_odds(net, answers, bank).sigmoid().max())
+    with torch.no_grad():
+        return float(net.recognition.weights(joints(answers), bank).max())
 
 
 def named_recordings(net: AudioEncoderNet, joint: Joint, found: Sequence[Recording]) -> float:
@@ -195,9 +201,10 @@ def excerpts(samples: np.ndarray, seconds: float = 20.0, most: int = 3) -> list[
     return [samples[start : start + length] for start in (starts[1:-1] if count < most else starts)]
 
 
+@torch.no_grad()
 def phrase_weights(net: AudioEncoderNet, joint: Joint, samples: np.ndarray) -> np.ndarray:
     """Weights (hops, phrases) of everything that `pocket` names, while a sound plays."""
-    return log_odds(net, listen(stream(net), samples), joint(list(PHRASES))).sigmoid().numpy()
+    return net.recognition.weights(joints(listen(stream(net), samples)), joint(list(PHRASES))).numpy()
 
 
 def music_named(net: AudioEncoderNet, joint: Joint, tracks: Sequence[np.ndarray]) -> dict[str, float]:
