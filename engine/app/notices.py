@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from engine.app.stats import Tally
 from engine.core import console
@@ -34,6 +35,14 @@ class Notices:
         self.note(line)
         if self._tally.trouble(line):
             console.notify(f"tpos: {line}")
+
+    def opened(self, news: str, troubles: Iterable[str]) -> None:
+        """Tell what opening a show had to say: what is no trouble on the screen and on stderr too, "" being nothing."""
+        if news:
+            self.note(news)
+            console.notify(news)
+        for line in troubles:
+            self.trouble(line)
 
     def note(self, line: str) -> None:
         """Show a line on the screen for a while."""

@@ -19,6 +19,7 @@ from engine.app.options import (
 )
 from engine.cli.app import (
     Channels,
+    Field,
     Fps,
     Headless,
     InputName,
@@ -70,12 +71,14 @@ def live(
     record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
+    field: Field = "auto",
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
     from engine.app.builder import OscOptions
+    from engine.app.field_choice import FieldChoice
     from engine.app.live import LiveOptions, run_live
     from engine.remote.address import parse_place
 
@@ -95,6 +98,7 @@ def live(
         record=record,
         size=parse_size(size) if size else None,
         max_fps=fps,
+        field=FieldChoice.parse(field),
         stream_batch=stream_batch,
         seconds=positive("seconds", seconds) if seconds is not None else None,
     )
