@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
 from typing import NamedTuple
 
-from engine.app.options import LookOptions
+from engine.app.options import FieldChoice, LookOptions
 from engine.outputs.screens import Screen, open_headless
 from engine.render.picture import Size
 from tpos_models.errors import InputError, RunError
@@ -21,26 +20,6 @@ SHARE = 0.5
 NUMBERS_HZ = 60.0
 """How often a field's numbers are made anew, which takes no time: between two the screen draws what is between them."""
 PROJECTOR_PX, PROJECTOR_HZ = (1920, 1080), 60.0
-
-
-class FieldChoice(StrEnum):
-    """AUTO: the shader where a GPU draws it in time, in half as many pixels a side if need be, else the CPU."""
-
-    AUTO = "auto"
-    SHADER = "shader"
-    CPU = "cpu"
-
-    @classmethod
-    def parse(cls, text: str) -> FieldChoice:
-        """Raises `InputError`."""
-        if text not in list(cls):
-            raise InputError(f"--field {text}: {', '.join(cls)} would be accepted")
-        return cls(text)
-
-    @property
-    def most_hz(self) -> float:
-        """Frames a second beyond which none are of use; 0: there is no such number."""
-        return NUMBERS_HZ if self is FieldChoice.SHADER else 0.0
 
 
 class Drawn(NamedTuple):

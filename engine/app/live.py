@@ -17,11 +17,10 @@ import numpy as np
 
 import engine
 from engine.app.builder import Engine, OscOptions, open_sound
-from engine.app.field_choice import FieldChoice, open_field
-from engine.app.greeting import greet
+from engine.app.field_choice import NUMBERS_HZ, open_field
 from engine.app.hands import Hands, keep_bars
-from engine.app.notices import Notices
-from engine.app.options import HandsOptions, LookOptions
+from engine.app.notices import Notices, greet
+from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote import Remote
 from engine.app.snapshots import Snapshots
@@ -112,7 +111,8 @@ class Live:
         self.hands = Hands(options.hands, show, clock, self.notices)
         self.engine = Engine(
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status,
-            max_fps=options.max_fps or options.field.most_hz, step_down=self._chain.step_down)  # fmt: skip
+            max_fps=options.max_fps or (NUMBERS_HZ if options.field is FieldChoice.SHADER else 0.0),
+            step_down=self._chain.step_down)  # fmt: skip
         keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about

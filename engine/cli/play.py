@@ -9,6 +9,7 @@ import typer
 
 from engine.app.options import (
     DEFAULT_PRESET,
+    FieldChoice,
     HandsOptions,
     LookOptions,
     Preset,
@@ -78,7 +79,6 @@ def live(
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
     from engine.app.builder import OscOptions
-    from engine.app.field_choice import FieldChoice
     from engine.app.live import LiveOptions, run_live
     from engine.remote.address import parse_place
 

@@ -14,9 +14,9 @@ import soundfile as sf
 import torch
 
 from engine.app.builder import OscOptions
-from engine.app.field_choice import Drawn, FieldChoice, drawn_by, open_field
+from engine.app.field_choice import Drawn, drawn_by, open_field
 from engine.app.live import LiveOptions, open_live
-from engine.app.options import LookOptions
+from engine.app.options import FieldChoice, LookOptions
 from engine.bench.shader import FEW_PX, ShaderTime
 from engine.outputs.headless import PlainFrames
 from engine.outputs.screens import Screen, open_headless
