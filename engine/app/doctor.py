@@ -81,21 +81,32 @@ def _audio() -> Iterator[Finding]:
 
 
 def _gl() -> Iterator[Finding]:
-    """Asked in a process of its own: a broken driver may abort, and must not take the doctor along."""
-    script = (
+    """Which OpenGL draws, and whether it draws the field of `pocket`."""
+    found, words = _by_driver(
         "from engine.render.headless import open_context\n"
         "context = open_context()\n"
         "from engine.render.gl import describe\n"
         "print(describe())"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode == 0:
-        yield Finding("picture", OK, done.stdout.strip().splitlines()[-1])
+    if found:
+        yield Finding("picture", OK, words)
+        drawn, words = _by_driver("from engine.app.field_choice import examine\nprint(examine())")
+        yield Finding("field of pocket", OK, words if drawn else f"painted on the CPU; the shader fails ({words})")
     else:
-        last = (done.stderr.strip().splitlines() or ["the driver aborted"])[-1]
-        yield Finding("picture", MISSING, f"no OpenGL ({last}); recordings take the model's frames unadorned")
+        yield Finding("picture", MISSING, f"no OpenGL ({words}); recordings take the model's frames unadorned")
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         yield Finding("display", MISSING, "no screen; shows run with --headless")
+
+
+def _by_driver(script: str) -> tuple[bool, str]:
+    """Whether a script ends well, and the last it says: in a process of its own, for a broken driver may abort."""
+    try:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return False, "no answer in a minute"
+    well = done.returncode == 0
+    said = (done.stdout if well else done.stderr).strip().splitlines()
+    return well, (said or ["the driver aborted"])[-1]
 
 
 def _gpu() -> Iterator[Finding]:

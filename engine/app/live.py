@@ -10,17 +10,17 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 import engine
 from engine.app.builder import Engine, OscOptions, open_sound
-from engine.app.greeting import greet
+from engine.app.field_choice import NUMBERS_HZ, open_field
 from engine.app.hands import Hands, keep_bars
-from engine.app.notices import Notices
-from engine.app.options import HandsOptions, LookOptions
+from engine.app.notices import Notices, greet
+from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote import Remote
 from engine.app.snapshots import Snapshots
@@ -76,6 +76,7 @@ class LiveOptions:
     mute: bool = False
     monitor: str | None = None
     max_fps: float = 0.0
+    field: FieldChoice = FieldChoice.AUTO
     stream_batch: bool = False
     seconds: float | None = None
 
@@ -101,8 +102,7 @@ class Live:
     ) -> None:
         look = options.look
         self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
-        self.playback = playback
-        self.tally = Tally()
+        self.playback, self.tally = playback, Tally()
         self.notices = Notices(self.tally, clock)
         precision = choose_precision(look.precision, look.name) or Precision.AUTO
         self._chain = chain or open_chain(look.name, look.size_px, self.notices.post, look.additions, precision)
@@ -110,7 +110,8 @@ class Live:
             show.set(recording=True)
         self.hands = Hands(options.hands, show, clock, self.notices)
         self.engine = Engine(
-            show, source, self._open_pipeline, clock, osc=options.osc, status=self.status, max_fps=options.max_fps,
+            show, source, self._open_pipeline, clock, osc=options.osc, status=self.status,
+            max_fps=options.max_fps or (NUMBERS_HZ if options.field is FieldChoice.SHADER else 0.0),
             step_down=self._chain.step_down)  # fmt: skip
         keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
@@ -213,8 +214,8 @@ class Live:
         options, model = self.options, self._chain.model
         steps = options.look.reference_steps if options.look.is_reference else 0
         plan = choose_plan(model, steps, options.stream_batch)
-        limit = self._chain.backend.most_steps
-        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True)
+        limit, pixels = self._chain.backend.most_steps, options.field is not FieldChoice.SHADER
+        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True, pixels=pixels)
         with console.progress("recording what the show needs on the GPU", quiet=not plan.captured) as progress:
             pipeline.prepare(self.show.state, progress)
         return pipeline
@@ -332,11 +333,10 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
     outputs = ["headless" if options.headless else "window", *(["preview"] if options.remote else [])]
     with open_screen(outputs, settings, picture) as screen:
-        seen = settings.preview
-        live = Live(options, show, screen, source, clock,
-                    picture=picture, playback=playback, chain=chain, preview=seen)  # fmt: skip
-        for trouble in troubles:
-            live.notices.trouble(trouble)
+        choice, look, words = open_field(options.field, options.look, screen)
+        live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
+                    picture=picture, playback=playback, chain=chain, preview=settings.preview)  # fmt: skip
+        live.notices.opened(words, troubles)
         yield live
 
 

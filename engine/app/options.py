@@ -42,6 +42,21 @@ class SamplerChoice(StrEnum):
     REFERENCE = "reference"
 
 
+class FieldChoice(StrEnum):
+    """AUTO: the shader where a GPU draws it in time, in half as many pixels a side if need be, else the CPU."""
+
+    AUTO = "auto"
+    SHADER = "shader"
+    CPU = "cpu"
+
+    @classmethod
+    def parse(cls, text: str) -> FieldChoice:
+        """Raises `InputError`."""
+        if text not in list(cls):
+            raise InputError(f"--field {text}: {', '.join(cls)} would be accepted")
+        return cls(text)
+
+
 Preset = Annotated[str, typer.Option(help="A preset by name or path; see `tpos presets`.")]
 
 SETTINGS = object()

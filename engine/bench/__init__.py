@@ -24,7 +24,7 @@ from engine.outputs.screens import open_headless
 from tpos_models import registry
 from tpos_models.contracts import Model
 from tpos_models.diffusion.guidance import Tier
-from tpos_models.errors import InputError, ModelError
+from tpos_models.errors import InputError, ModelError, RunError
 from tpos_models.precision import Precision
 
 SWEPT_STEPS = (1, 2, 4)
@@ -127,6 +127,7 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         _latencies(bench, stages)
         _precisions(bench)
         _field(bench)
+        _shader(bench)
     return _summed_up(bench)
 
 
@@ -270,6 +271,22 @@ def _field(bench: Bench) -> None:
     bench.bars.append(
         Bar(f"semantic: frames a second as a field of {width}x{height} over 256x256", large / small, "least", 0.35, "")
     )
+
+
+def _shader(bench: Bench) -> None:
+    """What the same field takes where the screen draws it."""
+    if bench.options.model != registry.POCKET:
+        return
+    from engine.bench.shader import measure_shader
+
+    bench.notify("field, by the shader")
+    try:
+        measured = measure_shader()
+    except RunError as error:
+        bench.lines.append(f"  field's shader: {error}")
+        return
+    bench.report["field_shader"] = measured.as_dict()
+    bench.lines.append(measured.line())
 
 
 def _precisions(bench: Bench) -> None:

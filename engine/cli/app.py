@@ -66,5 +66,6 @@ StreamBatch = Annotated[
     bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
 ]
 Headless = Annotated[bool, typer.Option(help="No window.")]
+Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]

@@ -9,6 +9,7 @@ import typer
 
 from engine.app.options import (
     DEFAULT_PRESET,
+    FieldChoice,
     HandsOptions,
     LookOptions,
     Preset,
@@ -19,6 +20,7 @@ from engine.app.options import (
 )
 from engine.cli.app import (
     Channels,
+    Field,
     Fps,
     Headless,
     InputName,
@@ -70,6 +72,7 @@ def live(
     record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
+    field: Field = "auto",
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
     json: Json = False,
@@ -95,6 +98,7 @@ def live(
         record=record,
         size=parse_size(size) if size else None,
         max_fps=fps,
+        field=FieldChoice.parse(field),
         stream_batch=stream_batch,
         seconds=positive("seconds", seconds) if seconds is not None else None,
     )

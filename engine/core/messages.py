@@ -15,6 +15,7 @@ from engine.core.beat_grid import CLOCK, ORDER, QUANTISE, BeatGrid, ClockSource,
 from engine.core.course import Course, Follow
 from engine.core.device_pixels import DevicePixels
 from engine.core.effects import NO_EFFECTS, EffectAmounts
+from engine.core.field_scene import FieldScene
 from engine.core.isf import IsfLayer
 from engine.core.parameters import Curve, Parameter
 from engine.core.sound_shape import STILLNESS, SoundShape
@@ -318,7 +319,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One sampled picture: opaque RGBA uint8 (height, width, 4), read-only."""
+    """One sampled picture: opaque RGBA uint8 (height, width, 4), read-only; of no size where `field` says it."""
 
     index: int
     image: np.ndarray
@@ -342,3 +343,4 @@ class Frame:
 
     None where nobody wants to know, or the tier cannot tell.
     """
+    field: FieldScene | None = None

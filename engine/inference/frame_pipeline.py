@@ -9,7 +9,7 @@ begin()  state + features + embedding -> conditions -> noise -> request
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from engine.core.clock import Clock
+from engine.core.field_scene import FieldScene
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
 from engine.inference.fallback import UNLIMITED
 from engine.inference.hearing import HeardSound, Listener, SoundSource
@@ -63,7 +64,7 @@ class FramePipeline:
     What hears is its `listener`, by `listen` and `hear`; a live show gives that to a `Hearing` and follows it.
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows. `picture`, RGB uint8
     (H, W, 3), is what every frame starts from, or with feedback the first. `beside_display`: a core is left to whatever
-    draws.
+    draws. Without `pixels` a model that has numbers for whoever draws sends those.
     """
 
     def __init__(
@@ -74,11 +75,12 @@ class FramePipeline:
         most_steps: int = UNLIMITED,
         picture: np.ndarray | None = None,
         beside_display: bool = False,
+        pixels: bool = True,
     ) -> None:
         self.model = model
         self.plan = plan
         """How frames are made; its owner may give another between two."""
-        self._clock = clock
+        self._clock, self._pixels = clock, pixels
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
@@ -206,7 +208,7 @@ class FramePipeline:
         steps = min(state.steps, self._most_steps)
         return SampleRequest(
             start.noise, conditions, self.tier(state), self._guidance(state), steps, start.latents, start.strength,
-            metadata, state.masked,
+            metadata, state.masked, self._pixels,
         )  # fmt: skip
 
     def _draw(self, index: int, request: SampleRequest) -> Callable[[], Frame]:
@@ -215,24 +217,31 @@ class FramePipeline:
         with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
             if index > self._last_index:
                 self._last_x0, self._last_index = sampled.x0, index
-        on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued else None
-        home = [to_host(sent) for sent in (pixels, sampled.mask) if sent is not None]
-        return partial(self._frame, index, home, on_gpu, sampled.request.metadata, sampled.evaluations)
+        numbers = sampled.numbers
+        on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued and not numbers else None
+        sent = {"image": pixels} if sampled.mask is None else {"image": pixels, "mask": sampled.mask}
+        if numbers:
+            sent |= {"z": numbers.z[0], "prompt": numbers.prompt[0]}
+        home = {name: to_host(tensor) for name, tensor in sent.items()}
+        size = numbers.size if numbers else None
+        return partial(self._frame, index, home, on_gpu, sampled.request.metadata, sampled.evaluations, size)
 
     def _frame(
         self,
         index: int,
-        home: Sequence[Callable[[], np.ndarray]],
+        home: Mapping[str, Callable[[], np.ndarray]],
         on_gpu: torch.Tensor | None,
         made_of: FrameMetadata,
         evaluations: int,
+        size: tuple[int, int] | None,
     ) -> Frame:
-        image, *mask = arrived = [wait() for wait in home]
-        for array in arrived:
+        arrived = {name: wait() for name, wait in home.items()}
+        for array in arrived.values():
             array.flags.writeable = False
         return Frame(
-            index, image, made_of.audio_time_s, self._clock.now(), made_of.revision, made_of.prompt, made_of.heard,
-            made_of.seed, evaluations, on_gpu=on_gpu, mask=mask[0] if mask else None,
+            index, arrived["image"], made_of.audio_time_s, self._clock.now(), made_of.revision, made_of.prompt,
+            made_of.heard, made_of.seed, evaluations, on_gpu=on_gpu, mask=arrived.get("mask"),
+            field=FieldScene(arrived["z"], arrived["prompt"], size) if size else None,
         )  # fmt: skip
 
     def tier(self, state: ShowState) -> Tier:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NoReturn
+
 import numpy as np
 from PIL import Image
 
@@ -11,7 +13,10 @@ from engine.core.messages import Frame, ShowState
 from engine.outputs.output import Features, Health, Picture
 from engine.render.headless import HeadlessContext, open_context
 from engine.render.picture import Redrawn, Size, within
-from tpos_models.errors import MissingPart
+from tpos_models.errors import MissingPart, RunError
+
+if TYPE_CHECKING:
+    from tpos_models.pocket.field_texels import FieldPacker
 
 RATE_HZ = 30.0
 
@@ -73,6 +78,10 @@ class PlainFrames:
     @size.setter
     def size(self, size: Size | None) -> None:
         self._size = size or self._size
+
+    def draw_field(self, packer: FieldPacker, within_s: float, at_any_price: bool = False) -> NoReturn:
+        """There is nothing that could."""
+        raise RunError("there is no OpenGL here")
 
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest."""

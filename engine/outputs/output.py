@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from engine.core.hud_info import HudInfo
 from engine.core.messages import AudioFeatures, Frame, ShowState
-from engine.render.picture import Context, Redrawn, Size
+from engine.render.picture import Context, FieldTiming, Redrawn, Size
+
+if TYPE_CHECKING:
+    from tpos_models.pocket.field_texels import FieldPacker
 
 Features = Callable[[], AudioFeatures]
 
@@ -66,6 +69,10 @@ class Drawing(Picture, Protocol):
 
     @size.setter
     def size(self, size: Size | None) -> None: ...
+
+    def draw_field(self, packer: FieldPacker, within_s: float, at_any_price: bool = False) -> FieldTiming:
+        """Draw frames that are a field's numbers from now on (`Renderer.draw_field`). Raises RunError."""
+        ...
 
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest."""

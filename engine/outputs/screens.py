@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -14,8 +15,11 @@ from engine.core.messages import SILENCE, Frame, ShowState
 from engine.outputs.headless import PlainFrames
 from engine.outputs.output import Drawing, Features, Output
 from engine.outputs.registry import FILM_PX, OutputSettings, open_output
-from engine.render.picture import Redrawn, Size
+from engine.render.picture import FieldTiming, Redrawn, Size
 from tpos_models.errors import PresetError
+
+if TYPE_CHECKING:
+    from tpos_models.pocket.field_texels import FieldPacker
 
 PLACEHOLDER = "placeholder.png"
 """What the built-in model draws for the default preset in silence."""
@@ -57,6 +61,10 @@ class Screen:
         """Handle the events that wait."""
         for output in self.outputs:
             output.dispatch()
+
+    def draw_field(self, packer: FieldPacker, within_s: float, at_any_price: bool = False) -> FieldTiming:
+        """Draw frames that are a field's numbers from now on. Raises RunError where that cannot be."""
+        return self._drawing.draw_field(packer, within_s, at_any_price)
 
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest."""

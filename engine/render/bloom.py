@@ -23,17 +23,20 @@ class Bloom:
         self._far = gl.Target(gl.shrunk(size, FAR_PX))
         self._seen, self._seen_mask = gl.Target(size), gl.Target(size)
         self._canvas = canvas
-        self._camera = gl.program("cover.vert", "camera.frag", "enlarge.frag")
+        self._camera = gl.program("cover.vert", "camera.frag", "picture.frag", "enlarge.frag")
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")
         self._everywhere, self._local = (
             gl.program("cover.vert", "bloom.frag", "enlarge.frag", f"{where}.frag") for where in ("everywhere", "local")
         )
 
-    def draw(self, picture: gl.Texture, look: Look, mask: gl.Texture | None) -> None:
-        """Draw `target`; with the neutral look it equals `picture`. A `local` look keeps to where `mask` is red."""
+    def draw(self, picture: gl.Texture, look: Look, mask: gl.Texture | None, seen: bool = False) -> None:
+        """Draw `target`; with the neutral look it equals `picture`. A `local` look keeps to where `mask` is red.
+
+        `seen`: the picture is what the camera sees already.
+        """
         if look.view != View():
-            picture = self._see(picture, look.view, self._seen)
+            picture = picture if seen else self._see(picture, look.view, self._seen)
             mask = self._see(mask, look.view, self._seen_mask) if mask and look.local > 0.0 else None
         if look.glow > 0.0:
             self._draw_glow(picture)
@@ -58,12 +61,9 @@ class Bloom:
         """What the camera sees of a picture of any size."""
         into.begin()
         picture.bind(0)
-        width, height = into.size
-        c, s = math.cos(view.turn), math.sin(view.turn)
         self._camera.use()
         self._camera["texels"] = float(picture.size[0]), float(picture.size[1])
-        self._camera["aspect"], self._camera["octaves"] = width / height, view.fly
-        self._camera["turn"], self._camera["shift"] = (c, -s, s, c), view.shift
+        look_through(self._camera, view, into.size)
         self._canvas.cover()
         return into.texture
 
@@ -91,3 +91,10 @@ class Bloom:
             target.delete()
         for program in (self._camera, self._shrink, self._bright, self._everywhere, self._local):
             program.delete()
+
+
+def look_through(program: gl.ShaderProgram, view: View, size: gl.Size) -> None:
+    """Point the camera of the program in use, whose picture has the shape of `size`."""
+    c, s = math.cos(view.turn), math.sin(view.turn)
+    program["aspect"], program["octaves"] = size[0] / size[1], view.fly
+    program["turn"], program["shift"] = (c, -s, s, c), view.shift

@@ -1,7 +1,8 @@
 """One picture from the newest model frame, the newest sound and the show state: the pure drawing part.
 
-`compose` works at the model's own resolution (time between frames, glow, colour, flash limit), effects at a finer one;
-`paint` enlarges the result into whatever target is current. Needs a current OpenGL 3.3 context.
+`compose` works at the model's own resolution (time between frames, glow, colour, flash limit), effects at a finer one,
+all of it at the output's where frames are the numbers of a field; `paint` enlarges the result into whatever target is
+current. Needs a current OpenGL 3.3 context.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.core.field_scene import FieldScene
 from engine.core.messages import AudioFeatures, Fit, Frame, ShowState
 from engine.render import gl
-from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look, foretold
+from engine.render.audio_reactive import NEUTRAL, AudioReactiveLayer, Look, View, foretold
 from engine.render.bloom import Bloom
 from engine.render.effects.chain import Effects
+from engine.render.field_moment import FieldMoment
+from engine.render.field_pass import FieldPass
 from engine.render.flash_limiter import GRID, FlashLimiter
-from engine.render.interpolation import Interpolation
-from engine.render.picture import Redrawn
+from engine.render.interpolation import Interpolation, Moment
+from engine.render.picture import Redrawn, coarser
 from engine.render.upload import FrameUpload
 
 GRAIN_HZ = 24.0
@@ -57,11 +61,11 @@ def faded(level: float, blackout: bool, fade_s: float, dt_s: float) -> float:
 
 
 class _Stages:
-    """What depends on the size of the model's picture."""
+    """What depends on the size of the picture that is composed: a field's is the output's, else the model's."""
 
-    def __init__(self, canvas: gl.Canvas, size: gl.Size, upload: FrameUpload) -> None:
-        self.size = size
-        self.interpolation = Interpolation(canvas, size, upload)
+    def __init__(self, canvas: gl.Canvas, moment: Moment) -> None:
+        self.size = size = moment.size
+        self.between = moment
         self.bloom = Bloom(canvas, size)
         self.lit = self.bloom.target
         """What is to be shown of this moment, effects included."""
@@ -76,7 +80,7 @@ class _Stages:
             self.shown = effects.show()
 
     def delete(self) -> None:
-        for thing in (self.interpolation, self.bloom, self._plain):
+        for thing in (self.between, self.bloom, self._plain):
             thing.delete()
 
 
@@ -111,6 +115,8 @@ class Compositor:
         self._newest: Frame | None = None
         self._taken: Frame | None = None
         self._reactive = AudioReactiveLayer()
+        self._field: FieldPass | None = None
+        self._most_px = 0.0
         self._effects = Effects(self.canvas)
         self._look: Look = NEUTRAL
         self._limiter = FlashLimiter()
@@ -124,6 +130,10 @@ class Compositor:
     def show(self, frame: Frame) -> None:
         """Make `frame` the newest; it is uploaded by the next `compose` that is not frozen."""
         self._newest = frame
+
+    def draw_field(self, field: FieldPass, most_px: float) -> None:
+        """Draw frames that are numbers from now on, in so many pixels at most."""
+        self._field, self._most_px = field, most_px
 
     def show_placeholder(self, image: np.ndarray) -> None:
         """Until the first frame, and fading out under it, show `image`: uint8 (height, width, 3)."""
@@ -143,35 +153,34 @@ class Compositor:
         if state.motion > 0.0:
             self._moved_s = now_s
         if not frozen:
-            self._interpolate(now_s, dt_s)
+            self._take_newest(now_s, state.fit, output)
+        between = self._stages.between if self._stages else None
+        if between and not (frozen or between.sees):
+            self._draw_moment(between, now_s, dt_s, View())
         latched = features()
         if self._stages is not None:
             if not frozen:
-                between = self._stages.interpolation
+                between = self._stages.between
                 look = self._reactive.step(foretold(latched, now_s), state.shader, dt_s, state.motion)
+                if between.sees:
+                    self._draw_moment(between, now_s, dt_s, look.view)
                 self._look = look if between.mask else replace(look, local=0.0)
                 bloom = self._stages.bloom
-                bloom.draw(between.moment.texture, self._look, between.mask)
+                bloom.draw(between.moment.texture, self._look, between.mask, between.sees)
                 self._stages.lit = self._effects.draw(bloom.target, latched, state, now_s, dt_s, output)
             self._release(self._stages, state, now_s, dt_s, output)
         return Redrawn(latched.time_s or now_s, self._stages is not None, *self._effects.refused())
 
-    def _interpolate(self, now_s: float, dt_s: float) -> None:
-        if self._newest is not None and self._newest is not self._taken:
-            self._take(self._newest, now_s)
-        placeholder = self._placeholder
-        if self._stages is None and placeholder is not None:
-            self._stages = _Stages(self.canvas, placeholder.texture.size, self._upload)
-        if self._stages is None:
-            return
+    def _draw_moment(self, between: Moment, now_s: float, dt_s: float, view: View) -> None:
         if self._taken is not None:
-            self._stages.interpolation.draw(now_s, dt_s)
+            between.draw(now_s, dt_s, view)
+        placeholder = self._placeholder
         if placeholder is None:
             return
         if self._taken is not None and placeholder.since_s is None:
             placeholder.since_s = now_s
         weight = placeholder.weight(now_s)
-        self._lay_over(placeholder.texture, self._stages.interpolation.moment, weight)
+        self._lay_over(placeholder.texture, between.moment, weight)
         if weight == 0.0:
             placeholder.texture.delete()
             self._placeholder = None
@@ -188,14 +197,47 @@ class Compositor:
         self.canvas.cover()
         gl.no_blend()
 
-    def _take(self, frame: Frame, now_s: float) -> None:
+    def _take_newest(self, now_s: float, fit: Fit, output: gl.Size) -> None:
+        frame = self._newest
+        if frame is None:
+            if self._stages is None and self._placeholder is not None:
+                self._stages = self._staged(self._placeholder.texture.size, None)
+            return
         height, width, _ = frame.image.shape
-        if self._stages is None or self._stages.size != (width, height):
-            if self._stages is not None:
-                self._stages.delete()
-            self._stages = _Stages(self.canvas, (width, height), self._upload)
-        self._stages.interpolation.take(frame, now_s)
-        self._taken = frame
+        size = self._drawn_size(frame.field, fit, output) if frame.field else (width, height)
+        self._stages = self._staged(size, self._field if frame.field else None)
+        if frame is not self._taken:
+            self._stages.between.take(frame, now_s)
+            self._taken = frame
+
+    def _staged(self, size: gl.Size, field: FieldPass | None) -> _Stages:
+        """Stages of this size, those there are if they have it; what is on the screen stays there."""
+        before = self._stages
+        if before is not None and (before.size, before.between.sees) == (size, field is not None):
+            return before
+        moment: Moment
+        if field is None:
+            moment = Interpolation(self.canvas, size, self._upload)
+        else:
+            moment = FieldMoment(self.canvas, size, field, before.between if before else None)
+        stages = _Stages(self.canvas, moment)
+        if before is not None:
+            self._lay_over(before.shown.texture, stages.shown, 1.0)
+            before.delete()
+        return stages
+
+    def _drawn_size(self, scene: FieldScene, fit: Fit, output: gl.Size) -> gl.Size:
+        """Pixels of a field whose visible part has those of the output, or as many times fewer as there is time for.
+
+        As many are cut off on either side, so that they are the output's own.
+        """
+        where = place(scene.size, output, fit)
+        width, height = (
+            shown + 2 * round((shown / part - shown) / 2)
+            for shown, part in zip(where.rect[2:], where.span, strict=True)
+        )
+        times = coarser((width, height), self._most_px)
+        return max(1, round(width / times)), max(1, round(height / times))
 
     def _release(self, stages: _Stages, state: ShowState, now_s: float, dt_s: float, output: gl.Size) -> None:
         """Let what is lit reach the screen, as far as the flash limiter allows.

@@ -18,14 +18,17 @@ Rect = tuple[int, int, int, int]
 """x, y, width, height in pixels from the bottom left."""
 
 
-def program(vertex: str, *fragments: str) -> ShaderProgram:
-    """Compile files of `shaders/` into one program; the first fragment file has `main`, others what it calls."""
+def program(vertex: str, *fragments: str, defined: str = "") -> ShaderProgram:
+    """Compile files of `shaders/` into one program; the first fragment file has `main`, others what it calls.
+
+    `defined`, lines of `#define`, stand before all of them. Raises GlslError.
+    """
     folder = files("engine.render") / "shaders"
-    stages = [
-        Shader((folder / f"{name}.glsl").read_text(encoding="utf-8"), stage)  # type: ignore[arg-type]
-        for name, stage in [(vertex, "vertex"), *((name, "fragment") for name in fragments)]
-    ]
-    return ShaderProgram(*stages)
+    stages = []
+    for name, stage in [(vertex, "vertex"), *((name, "fragment") for name in fragments)]:
+        version, text = (folder / f"{name}.glsl").read_text(encoding="utf-8").split("\n", 1)
+        stages.append(shader("\n".join((version, defined, "#line 2", text)), stage))
+    return linked(*stages)
 
 
 class GlslError(ValueError):
@@ -193,6 +196,24 @@ class UploadBuffer:
         gl.glDeleteBuffers(1, self._id)
 
 
+class UniformBuffer:
+    """Numbers of a program's std140 block. `binding` is shared by those that are never needed for one drawing."""
+
+    def __init__(self, program: ShaderProgram, block: str, binding: int = 0) -> None:
+        self._id = gl.GLuint()
+        gl.glGenBuffers(1, self._id)
+        self._binding = binding
+        gl.glUniformBlockBinding(program.id, program.uniform_blocks[block].index, binding)
+
+    def fill(self, numbers: np.ndarray) -> None:
+        """Take float32 numbers, as the block has them, for what is drawn next."""
+        gl.glBindBufferBase(gl.GL_UNIFORM_BUFFER, self._binding, self._id)
+        gl.glBufferData(gl.GL_UNIFORM_BUFFER, numbers.nbytes, _pointer(numbers), gl.GL_STREAM_DRAW)
+
+    def delete(self) -> None:
+        gl.glDeleteBuffers(1, self._id)
+
+
 class PixelBuffer:
     """Pixels on their way from the GPU: `fill` asks, `take` waits for what was asked."""
 
@@ -286,6 +307,27 @@ def fill(rect: Rect, colour: tuple[float, float, float]) -> None:
     gl.glClearColor(*colour, 1.0)
     gl.glClear(gl.GL_COLOR_BUFFER_BIT)
     gl.glDisable(gl.GL_SCISSOR_TEST)
+
+
+def finish() -> None:
+    """Wait until all is drawn."""
+    gl.glFinish()
+
+
+def room() -> tuple[int, int]:
+    """The longest side of a texture, in pixels, and the largest uniform block, in bytes."""
+    texture_px, block_bytes = gl.GLint(), gl.GLint()
+    gl.glGetIntegerv(gl.GL_MAX_TEXTURE_SIZE, texture_px)
+    gl.glGetIntegerv(gl.GL_MAX_UNIFORM_BLOCK_SIZE, block_bytes)
+    return texture_px.value, block_bytes.value
+
+
+def is_software() -> bool:
+    """Whether a CPU draws."""
+    renderer = gl.gl_info.get_renderer().lower()
+    return any(
+        name in renderer for name in ("llvmpipe", "softpipe", "swiftshader", "swrast", "software", "basic render")
+    )
 
 
 def describe() -> str:

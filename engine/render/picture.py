@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,38 @@ class Redrawn:
     """The line for a user's effect that was refused, once."""
     instead: IsfFile | None = None
     """The version of it that plays on, None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTiming:
+    """How long a field takes to be drawn here, at the size that was timed."""
+
+    size: Size
+    seconds: float
+    within_s: float
+    """What a redraw has for it."""
+    least_s: float = 0.0
+    """How long it takes however small it is."""
+
+    @property
+    def most_px(self) -> float:
+        """Pixels that there is time for; one, where there is none."""
+        a_pixel_s = max(self.seconds - self.least_s, 1e-9) / (self.size[0] * self.size[1])
+        return max(1.0, (self.within_s - self.least_s) / a_pixel_s)
+
+    @property
+    def coarser(self) -> int:
+        """Into how many times fewer pixels a side must be cut for that; 1: none."""
+        return coarser(self.size, self.most_px)
+
+    def __str__(self) -> str:
+        width, height = self.size
+        return f"{width}x{height} in {1000 * self.seconds:.1f} ms"
+
+
+def coarser(size: tuple[float, float], most_px: float) -> int:
+    """How many times fewer pixels a side must have, 1 or more, for a picture of no more than so many."""
+    return max(1, math.ceil(math.sqrt(size[0] * size[1] / most_px)))
 
 
 class Context(Protocol):

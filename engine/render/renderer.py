@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,13 @@ import numpy as np
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
 from engine.render.compositor import Compositor
-from engine.render.picture import Context, Redrawn, within
+from engine.render.field_pass import FieldPass
+from engine.render.picture import Context, FieldTiming, Redrawn, within
+from tpos_models.errors import RunError
+from tpos_models.pocket.field_texels import FieldPacker
+
+SMALLEST = (8, 8)
+"""A picture that takes as long as any, but for its pixels."""
 
 
 class Renderer:
@@ -37,6 +44,24 @@ class Renderer:
     @size.setter
     def size(self, size: gl.Size | None) -> None:
         self._size = size
+
+    def draw_field(self, packer: FieldPacker, within_s: float, at_any_price: bool = False) -> FieldTiming:
+        """Draw frames that are a field's numbers from now on, as finely as there is time for; it is timed here, once.
+
+        `at_any_price`: as finely as the output, and on a CPU too. Raises RunError where OpenGL cannot, or not so soon.
+        """
+        self._context.switch_to()
+        if gl.is_software() and not at_any_price:
+            raise RunError(f"{gl.describe()} draws on the CPU")
+        try:
+            field = FieldPass(self._compositor.canvas, packer)
+        except gl.GlslError as error:
+            said = (str(error).strip().splitlines() or ["no word why"])[0]
+            raise RunError(f"{gl.describe()} does not compile it: {said}") from error
+        size = self._context.size or self.size
+        timing = FieldTiming(size, field.seconds(size), within_s, field.seconds(SMALLEST))
+        self._compositor.draw_field(field, math.inf if at_any_price else timing.most_px)
+        return timing
 
     def show(self, frame: Frame) -> None:
         """Make `frame` (any size) the newest."""

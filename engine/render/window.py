@@ -137,9 +137,9 @@ class ShowWindow:
     @property
     def rate_hz(self) -> float:
         """How often to redraw: the display's rate where a GPU draws."""
-        from engine.render.gl import describe
+        from engine.render.gl import is_software
 
-        if any(name in describe().lower() for name in ("llvmpipe", "softpipe", "swiftshader", "swrast")):
+        if is_software():
             return SOFTWARE_HZ
         mode = self._window.screen.get_mode()
         return min(float(getattr(mode, "rate", None) or 60.0), LARGEST_HZ)

@@ -45,6 +45,8 @@ class SampleRequest:
     """The caller's own; no sampler looks at it."""
     mask: bool = False
     """Whether it is asked where sound acts; the picture is the same, bit for bit."""
+    pixels: bool = True
+    """Whether its pixels are wanted, where a sampler has numbers that say them to whoever draws."""
 
     @property
     def masked(self) -> bool:
@@ -57,11 +59,20 @@ class SampleRequest:
 
 
 @dataclass(frozen=True, eq=False)
+class Numbers:
+    """What a picture of any size is drawn from: z (1, C, h, w), prompt features (1, n), and the shape it has."""
+
+    z: torch.Tensor
+    prompt: torch.Tensor
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Sampled:
     """A frame's x0 (1, C, h, w), the network evaluations this call took, and the request the frame was made for.
 
-    `pixels` is what a sampler that draws as well made of it; `mask` (h, w), 0..1, where sound acts
-    (`diffusion.local_mask`), if that was asked and the tier can tell.
+    `pixels` is what a sampler that draws as well made of it, of no size where `numbers` stand for it; `mask` (h, w),
+    0..1, where sound acts (`diffusion.local_mask`), if that was asked and the tier can tell.
     """
 
     x0: torch.Tensor
@@ -69,6 +80,7 @@ class Sampled:
     request: SampleRequest
     pixels: torch.Tensor | None = None
     mask: torch.Tensor | None = None
+    numbers: Numbers | None = None
 
 
 class Sampler(Protocol):

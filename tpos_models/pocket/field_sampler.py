@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from tpos_models.diffusion.guidance import Tier, warmup_steps
 from tpos_models.diffusion.local_mask import acting
 from tpos_models.diffusion.prediction import GuidedPrediction, follow
-from tpos_models.diffusion.sampler import Sampled, Sampler, SampleRequest
+from tpos_models.diffusion.sampler import Numbers, Sampled, Sampler, SampleRequest
 from tpos_models.diffusion.step import to_rgba
 from tpos_models.pocket.field_painter import FieldPainter, prepare
 from tpos_models.pocket.hypernetwork import Hypernetwork, prompt_features
@@ -23,6 +23,7 @@ from tpos_models.pocket.noise_features import CELLS
 from tpos_models.pocket.scene import from_tokens, to_tokens
 
 MASK_CELL_PX = 16
+NO_PIXELS = torch.empty(0, 0, 4, dtype=torch.uint8)
 LAST = 999
 
 
@@ -48,7 +49,10 @@ class FieldSampler:
         self._size, self._otherwise, self._decoder = size, otherwise, decoder
 
     def __call__(self, request: SampleRequest) -> Sampled:
-        """Sample the request's frame; `Sampled.pixels` has it, and its latents are those of a grey picture."""
+        """Sample the request's frame: `Sampled.pixels`, or where none are wanted `numbers` that say it.
+
+        Its latents are those of a grey picture.
+        """
         side = (request.noise.shape[-1] - CELLS) // 2
         if request.start is not None:
             square = replace(request, noise=request.noise[..., side : side + CELLS])
@@ -65,13 +69,18 @@ class FieldSampler:
         predict = GuidedPrediction(request.tier, request.guidance)
         guided = warmup_steps(request.guidance, 1) == 0
         scene = follow(predict(request.noise, LAST, request.at(0), guided), evaluate)
-        pixels = to_rgba(self._paint(request.noise, _features(scene)))[0]
+        prompt = _features(scene)
+        pixels, numbers = NO_PIXELS, None
+        if request.pixels:
+            pixels = to_rgba(self._paint(request.noise, prompt))[0]
+        else:
+            numbers = Numbers(request.noise, prompt, self._size)
         mask = None
         if request.masked:
             plain = scenes[1] if request.tier is Tier.REFERENCE else scenes[0]
             with_sound, without = (self._sketch(request.noise, _features(one)) for one in (scene, plain))
             mask = acting(with_sound - without, request.guidance.quantile)
-        return Sampled(torch.zeros_like(request.noise[..., :CELLS]), len(scenes), request, pixels, mask)
+        return Sampled(torch.zeros_like(request.noise[..., :CELLS]), len(scenes), request, pixels, mask, numbers)
 
 
 def _features(scene: torch.Tensor) -> torch.Tensor:

@@ -161,7 +161,7 @@ class ConditionNetworks(nn.Module):
     def __init__(self, shape: Shape, first_width: int = 12, hidden_width: int = 16, alpha_layers: int = 4) -> None:
         super().__init__()
         bias_maps, self._gain = 2, shape.gain
-        self._sizes = (
+        self.sizes = (
             (first_width, shape.inputs),
             (first_width, bias_maps),
             (hidden_width, first_width + GEOMETRY + 1),
@@ -171,7 +171,7 @@ class ConditionNetworks(nn.Module):
         count, scale = len(CONDITIONS), (0.13 / shape.gain, 0.3 / shape.gain, 0.2, 0.1, 0.3)
         self.backdrops = nn.Parameter(torch.zeros(count, bias_maps, *shape.grid))
         self.layers = nn.ParameterList(
-            torch.randn(count, 3, rows * columns) * std for (rows, columns), std in zip(self._sizes, scale, strict=True)
+            torch.randn(count, 3, rows * columns) * std for (rows, columns), std in zip(self.sizes, scale, strict=True)
         )
         self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
         self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
@@ -190,7 +190,7 @@ class ConditionNetworks(nn.Module):
         codes = F.pad(amounts, (1, 0), value=1.0)
         first, own, *layers = (
             (codes @ layer[which]).view(*which.shape, *size)
-            for layer, size in zip(self.layers, self._sizes, strict=True)
+            for layer, size in zip(self.layers, self.sizes, strict=True)
         )
         opacity = (1 - torch.exp(-8 * strengths))[..., None, None]
         grades = (amounts @ self.grades[which]).view(*which.shape, 3, 4)

@@ -87,6 +87,7 @@ BAD = [
     (("liev",), "live"),
     (("sessions", "bogus"), "'tpos sessions --help' lists"),
     (("live", "--bogus"), "'tpos live --help' lists"),
+    (("live", "--field", "gpu"), "--field gpu: auto, shader, cpu would be accepted"),
 ]
 
 
@@ -134,7 +135,10 @@ def test_every_command_that_is_listed_explains_itself(tpos):
 def test_doctor_names_every_part(tpos, tmp_path, monkeypatch):
     monkeypatch.setenv("TPOS_RECORDINGS", str(tmp_path))
     done = tpos("doctor", "--json")
-    findings = {finding["part"]: finding["state"] for finding in json.loads(done.stdout)["findings"]}
+    found = json.loads(done.stdout)["findings"]
+    findings = {finding["part"]: finding["state"] for finding in found}
+    (drawn,) = (finding["words"] for finding in found if finding["part"] == "field of pocket")
+    assert drawn.startswith(("painted on the CPU; ", "drawn by the shader, "))
     assert findings["model pocket"] == "ok"
     assert {"audio", "gpu", "osc port", "disk", "cache"} <= findings.keys()
     assert {"runner of pocket", "runner of Stable Diffusion"} <= findings.keys()

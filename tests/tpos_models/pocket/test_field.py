@@ -133,6 +133,20 @@ def test_guidance_acts_on_the_scene(model: Model, field: Hypernetwork, tier: Tie
     assert (steered.pixels[..., 3] == 255).all()
 
 
+@pytest.mark.parametrize("tier", list(Tier))
+def test_numbers_instead_of_pixels_say_the_same_picture(model: Model, field: Hypernetwork, tier: Tier) -> None:
+    """And nothing is painted for them; without a say of the sound's they are the plain prompt's."""
+    for weight in (0.0, 0.6):
+        whole, sent = (model.sampler(_request(tier, weight, pixels=pixels)) for pixels in (True, False))
+        assert sent.pixels.shape == (0, 0, 4)
+        assert whole.numbers is None
+        assert sent.numbers.size == SIZE
+        painted = FieldPainter(field, SIZE, WIDE)(sent.numbers.z, sent.numbers.prompt)[0]
+        assert torch.equal((painted * 255).round().to(torch.uint8).permute(1, 2, 0), whole.pixels[..., :3])
+        if weight == 0.0:
+            torch.testing.assert_close(sent.numbers.prompt, prompt("city", night=0.4), atol=1e-6, rtol=0)
+
+
 def test_a_mask_says_where_the_sound_is_drawn(model: Model) -> None:
     null = to_tokens(scene())
     waves = (AudioTerm(to_tokens(scene({}, {"waves": 1.0})), 1.0),)
