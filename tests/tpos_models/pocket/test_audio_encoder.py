@@ -11,8 +11,16 @@ import torch
 from tpos_models.audio.encoder import SegmentHalf
 from tpos_models.errors import ModelError
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_encoder import PocketAudioEncoder
-from tpos_models.pocket.audio_networks import NAME, AudioEncoderNet, TemporalPart, load_net, save_net
+from tpos_models.pocket.audio_encoder import PHRASES, PocketAudioEncoder
+from tpos_models.pocket.audio_networks import (
+    NAME,
+    UNLIKELY,
+    AudioEncoderNet,
+    Recognition,
+    TemporalPart,
+    load_net,
+    save_net,
+)
 from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.pocket.synth.sounds import synthesise
 from tpos_models.pocket.text import PocketText
@@ -24,6 +32,7 @@ from tpos_models.training.audio.evaluation import (
     listen,
     louder_steers_further,
     name_clip,
+    phrase_weights,
     silence_weight,
     spearman,
     stream,
@@ -115,6 +124,26 @@ def test_the_answer_keeps_the_contract(net: AudioEncoderNet, bank: torch.Tensor)
     assert weights.argmax() == scene.CONDITIONS.index("rain")
     assert ((weights >= 0) & (weights <= 1)).all()
     assert strengths(heard).argmax() == scene.CONDITIONS.index("rain")
+
+
+def test_a_phrase_that_is_heard_takes_nothing_from_another_and_an_unlikely_one_weighs_nothing() -> None:
+    torch.manual_seed(0)
+    recognition, sound = Recognition(16), torch.nn.functional.normalize(torch.randn(16), dim=0)
+    phrases = torch.nn.functional.normalize(torch.randn(40, 16), dim=1)
+    with torch.no_grad():
+        recognition.phrase.bias[-1] = 0.0
+        together, chances = recognition.weights(sound, phrases), recognition(sound, phrases).sigmoid()
+        alone = torch.cat([recognition.weights(sound, phrase[None]) for phrase in phrases])
+    torch.testing.assert_close(together, alone)
+    assert (together[chances <= UNLIKELY] == 0).all()
+    torch.testing.assert_close(together[chances > UNLIKELY], 1 - (1 - chances[chances > UNLIKELY]) / 0.8)
+
+
+def test_rain_over_a_beat_is_rain_and_a_beat(net: AudioEncoderNet) -> None:
+    beat, rain = synthesise("beat", 5, SEED), synthesise("rain", 5, SEED)
+    quieter = np.float32(np.sqrt(np.mean(beat**2) / np.mean(rain**2)) * 10 ** (-6 / 20))
+    weights = phrase_weights(net, joint_of(PocketText.load(WEIGHTS)), beat + quieter * rain).mean(0)
+    assert {PHRASES[k] for k in np.argsort(-weights)[:2]} == {"rain", "a drum beat"}
 
 
 def test_weights_travel_with_their_sizes_and_foreign_records_are_refused(tmp_path: Path, net: AudioEncoderNet) -> None:

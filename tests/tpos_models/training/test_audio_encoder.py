@@ -13,7 +13,7 @@ from tpos_models.training.audio.data import Clip, recorded_clips, synthetic_clip
 from tpos_models.training.audio.encoder import AudioEncoderStage, TemporalStage, only_memory, self_contrast
 from tpos_models.training.audio.evaluation import never_trained_on
 from tpos_models.training.audio.labels import phrases
-from tpos_models.training.audio.scenes import Composer, spec_augment, strength_of
+from tpos_models.training.audio.scenes import Composer, audible, spec_augment, strength_of
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,19 @@ def test_masks_stay_within_their_limits() -> None:
 
 def test_strength_is_that_of_the_loudest_and_less_below() -> None:
     assert [strength_of(below_db) for below_db in (0, 12, 24, 60)] == [1, 0.5, 0, 0]
+
+
+def test_what_lies_12_db_below_is_heard_as_surely_and_what_lies_24_below_is_not() -> None:
+    assert [audible(below_db) for below_db in (0, 12, 18, 24)] == [1, 1, 0.5, 0]
+
+
+def test_of_two_sounds_mostly_one_is_music_and_synthesised_beats_are_music_too(clips: list[Clip]) -> None:
+    composer = Composer(clips)
+    chances = composer.batch(np.random.default_rng(0), 300).chances > 0
+    kick = chances[:, composer.bank.index("kick")]
+    two = chances.sum(1) == 2
+    assert two.sum() > 50
+    assert (two & kick).sum() > 0.7 * two.sum()
 
 
 def test_a_mixture_of_one_label_is_that_label_alone(clips: list[Clip]) -> None:

@@ -11,8 +11,9 @@ import soundfile
 
 from tpos_models.errors import MediaError, MissingPart
 from tpos_models.training.music import midi as midi_files
-from tpos_models.training.music.compose import compose
+from tpos_models.training.music.compose import compose, etude
 from tpos_models.training.music.dataset import believable
+from tpos_models.training.music.general_midi import of_program
 from tpos_models.training.music.kits import SAMPLE_RATE, Drummer, kits
 from tpos_models.training.music.piece import Piece
 from tpos_models.training.music.render import play
@@ -39,6 +40,17 @@ def test_a_piece_is_as_long_as_asked_in_its_style_s_tempo_and_keeps_to_its_beats
         assert starts[0] == 0
         assert starts[1:] == ends[:-1]
         assert set(starts) <= set(labels.downbeats_s)
+
+
+def test_an_etude_is_up_to_three_parts_through_programs_that_have_a_name() -> None:
+    for seed in range(20):
+        piece = etude(seed)
+        parts = {note.part for note in piece.notes}
+        assert 1 <= len(parts) <= 3
+        assert all(of_program(piece.programs[part]) for part in parts - {"drums"})
+        assert [section.kind for section in piece.sections] == ["verse"]
+        assert piece == etude(seed)
+    assert len({of_program(etude(seed).programs["lead"]) for seed in range(20)}) > 6
 
 
 def test_a_build_up_thickens_and_the_bass_is_back_at_the_drop() -> None:
