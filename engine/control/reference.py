@@ -97,7 +97,7 @@ def sent_table() -> str:
         kind = "button" if row.is_button else _WORDS[argument.kind]
         group = parameter.group if parameter else "show"
         told = int(default) if isinstance(default, bool) else default
-        lines.append([_par(path), path, kind, *bounds, str(told), " ".join(argument.choices), group, row.doc])
+        lines.append([_par(path), path, kind, *bounds, str(told), ",".join(argument.choices), group, row.doc])
     return "".join("\t".join(line) + "\n" for line in lines)
 
 

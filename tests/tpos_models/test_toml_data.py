@@ -35,7 +35,7 @@ def test_the_files_say_what_they_are_read_as() -> None:
     assert words.TINT_WORDS["gold"] == words.TINT_WORDS["yellow"] == (0.6, 0.4, -0.5)
     desert = places.load_places()["desert"]
     assert (desert.colours[0], desert.amounts["dunes"], desert.amounts["palm"]) == ("#e9a35f", 1.0, 0.0)
-    assert len(heldout.PROMPTS) == 180
+    assert len(heldout.PROMPTS) == 216
     hurricane = next(row for row in heldout.PROMPTS if row.prompt == "a hurricane hits the coast")
     assert hurricane.places == ("beach",)
     assert (hurricane.conditions, hurricane.tolerated) == ({"wind"}, {"rain", "waves", "thunder"})

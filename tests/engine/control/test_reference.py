@@ -56,7 +56,7 @@ def test_what_the_table_for_touchdesigner_says_can_be_sent() -> None:
     for row in rows:
         assert re.fullmatch("[A-Z][a-z0-9]*", row["par"])
         kind = {"float": float, "int": int, "text": str, "switch": int, "button": int}[row["type"]]
-        for text in filter(None, (row["default"], row["min"], row["max"], *row["choices"].split())):
+        for text in filter(None, (row["default"], row["min"], row["max"], *row["choices"].split(","))):
             command, clamped = parse(row["address"], [kind(text)])
             assert not clamped
             if row["group"] != "show":

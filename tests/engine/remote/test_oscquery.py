@@ -131,6 +131,8 @@ def test_another_prompt_an_effect_that_comes_and_a_preset_change_paths(stage: St
     stage.show.set(prompts=stage.show.state.prompts[:1], isf=())
     with stage.connect("/") as socket:
         stage.until(lambda: "3" not in stage.get("/tpos/prompt").json["CONTENTS"])
+        socket.send(command("LISTEN", "/tpos/freeze"))
+        received(socket, lambda told: isinstance(told, bytes))  # from now on it is told what changes
         stage.show.command("/tpos/prompt/2/text", ("a fire",))
         assert received(socket, lambda told: "COMMAND" in told) == {"COMMAND": "PATH_CHANGED", "DATA": "/tpos/prompt"}
         assert stage.get("/tpos/prompt/2/text?VALUE").json == {"VALUE": ["a fire"]}
