@@ -21,7 +21,7 @@ from tpos_models.pocket.hypernetwork import (
 )
 from tpos_models.pocket.networks import WEIGHTS
 from tpos_models.pocket.noise_features import CELLS
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.world.world import World
 from tpos_models.training.loop import Stage
 from tpos_models.training.pictures import evaluation as evaluate
@@ -261,6 +261,21 @@ def test_a_model_that_ignores_the_condition_is_found_out() -> None:
 
     assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
     assert not any(evaluate.strengths_monotone(deaf, place=0).values())
+
+
+def test_a_model_that_draws_a_place_as_another_is_found_out() -> None:
+    world = World(48)
+
+    def blind(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
+        seen = scenes.clone()
+        seen[:, PLACES.index("temple")] = scenes[:, PLACES.index("beach")]
+        seen[:, PLACES.index("beach")] = 0
+        return world(z, seen)
+
+    told = evaluate.places_told_apart(blind, world, known=4, count=1)
+    assert told["taken_for"]["beach"] == "temple"
+    assert told["places_told_apart"] < 0.98
+    assert evaluate.places_told_apart(world, world, known=8, count=2)["places_told_apart"] >= 0.98
 
 
 def test_sizes_stand_in_the_record_as_the_shipped_one_calls_them() -> None:
