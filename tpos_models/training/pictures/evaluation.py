@@ -135,7 +135,7 @@ def few_steps_fidelity(denoiser: Denoiser, decoder: Decoder, world: World, count
 
 
 @torch.no_grad()
-def one_step_fidelity(draw: Draw, world: World, count: int = 64) -> dict[str, float]:
+def one_step_fidelity(draw: Draw, world: Draw, count: int = 64) -> dict[str, float]:
     """PSNR and gradient energy of one step against the world's own picture for the same z and scene."""
     z, scenes = _samples(count, 2)
     quality, energy, energy_world = [], [], []
