@@ -32,7 +32,7 @@ SHAPE = Shape(
     inputs=INPUTS + 3 * len(BLOCKS),
     gain=8.0,
     condition=(18, 20, 6),
-    by_place=True,
+    place_code=12,
 )
 """Bias maps twice a cell, over a picture twice as wide as high: beyond it the border goes on."""
 FINENESS = 720

@@ -66,8 +66,8 @@ class Shape:
     """4: an outline may be one pixel of 64 wide."""
     condition: tuple[int, int, int] = (12, 16, 4)
     """A condition's first and second width, and its layers of colour."""
-    by_place: bool = False
-    """Whether places have a say in their conditions: where they are drawn, and in which colours."""
+    place_code: int = 0
+    """With so many numbers each place has a say in its conditions: where they are drawn, and in which colours."""
 
 
 GEOMETRY = 8
@@ -181,9 +181,10 @@ class ConditionNetworks(nn.Module):
         )
         self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
         self._own = (first_width, hidden_width, alpha_layers, 3 * alpha_layers, 3 * 4)
-        self._by_place = shape.by_place
-        if shape.by_place:
-            self.places = nn.Parameter(torch.zeros(count, len(PLACES), sum(self._own)))
+        if shape.place_code:
+            self.places = nn.Parameter(torch.randn(len(PLACES), shape.place_code))
+            self.own = nn.Parameter(torch.zeros(count, shape.place_code, sum(self._own)))
+        self._by_place = shape.place_code > 0
         self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
 
     def strongest(self, strengths: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -205,7 +206,8 @@ class ConditionNetworks(nn.Module):
         opacity = (1 - torch.exp(-8 * strengths))[..., None, None]
         grades = amounts @ self.grades[which]
         if self._by_place:
-            own_first, *offsets, colours, own_grades = (place[:, None, None] @ self.places[which]).split(self._own, 3)
+            code = (place @ self.places)[:, None, None]
+            own_first, *offsets, colours, own_grades = (code @ self.own[which]).split(self._own, 3)
             first, *layers[:2] = (
                 one + F.pad(offset.transpose(-1, -2), (one.shape[-1] - 1, 0))
                 for one, offset in zip((first, *layers[:2]), (own_first, *offsets), strict=True)

@@ -32,8 +32,8 @@ def _towers(canvas: Canvas, towers: Towers, grown: torch.Tensor) -> torch.Tensor
 
 def _panes(canvas: Canvas, towers: torch.Tensor, bright: float) -> torch.Tensor:
     """Lit windows in towers: two to a block of cells, whole blocks of them dark."""
-    column, row = within(canvas.x, 1 / 40), within(canvas.y, 1 / 32)
-    pane = torch.minimum(0.0070 - column.abs(), 0.0085 - row.abs())
+    column, row = within(canvas.x, 1 / 32), within(canvas.y, 1 / 32)
+    pane = torch.minimum(0.0090 - column.abs(), 0.0080 - row.abs())
     lit = blob(0.8 * canvas.field(TERRAIN, 0.7) + 0.35 * canvas.field(LIFE, 3.0) + bright, 0.0, 5)
     return canvas.edge(torch.minimum(pane, towers - 0.012)) * lit
 
@@ -108,7 +108,7 @@ def temple(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
     bulge = 0.046 - 0.012 * (0.78 - y)
     shaft = torch.minimum(torch.minimum(bulge - own.abs(), 0.555 - u), torch.minimum(y - 0.40, 0.80 - y))
     picture = paint(picture, c["near"], canvas.edge(shaft) * there)
-    shade = (0.5 + own / 0.10).clamp(0.0, 1.0) * 0.75 + 0.16 * torch.sin(own * 330)
+    shade = (0.5 + own / 0.10).clamp(0.0, 1.0) * 0.75
     picture = paint(picture, c["middle"], canvas.edge(shaft) * shade.clamp(0.0, 1.0) * there)
     for cap_y, wide, tall in ((0.405, 0.062, 0.014), (0.792, 0.060, 0.012)):
         cap = torch.minimum(torch.minimum(wide - own.abs(), 0.572 - u), tall - (y - cap_y).abs())
@@ -125,7 +125,7 @@ def temple(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
     picture = paint(picture, c["middle"], canvas.edge(roof - 0.022) * there)
     picture = paint(picture, c["near"], canvas.disc(0.5, 0.245 - 0.5 * (1 - amount), 0.026) * there)
     frieze = torch.minimum(
-        blob(torch.cos(canvas.x * 66.139), 0.35, 6), canvas.edge(torch.minimum(y - 0.335, 0.375 - y))
+        blob(torch.cos(canvas.x * 100.53), 0.35, 6), canvas.edge(torch.minimum(y - 0.335, 0.375 - y))
     )
     picture = paint(picture, c["middle"], frieze * canvas.edge(beam) * there)
     tread = canvas.edge(0.005 - within(y - 0.80, 0.026).abs()) * canvas.edge(steps - 0.004)
@@ -135,8 +135,8 @@ def temple(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
 def sunken(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
     """Domes, towers and arches on the sea's floor, lit from within."""
     there = solid(amount)
-    for far, near, code, haze in ((1.0, 0.006, "middle", 0.5), (0.0, 0.014, "near", 0.0)):
-        inside = _sunken(canvas, far, near, amount)
+    for far, code, haze in ((1.0, "middle", 0.5), (0.0, "near", 0.0)):
+        inside = _sunken(canvas, far, amount)
         body = torch.lerp(c[code], c["sky"], haze)
         picture = paint(picture, body, canvas.edge(inside) * there)
         picture = shed(picture, c["accent"], canvas.edge(0.0035 - inside.abs()) * 0.35 * there)
@@ -145,8 +145,8 @@ def sunken(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
     return paint(picture, torch.lerp(c["accent"], torch.ones_like(c["accent"]), 0.35), lit)
 
 
-def _sunken(canvas: Canvas, far: float, near: float, amount: torch.Tensor) -> torch.Tensor:
-    x, y = canvas.sway(near) + 0.11 * far, canvas.y + 0.5 * (1 - amount) + 0.08 * far
+def _sunken(canvas: Canvas, far: float, amount: torch.Tensor) -> torch.Tensor:
+    x, y = canvas.x + 0.11 * far, canvas.y + 0.5 * (1 - amount) + 0.08 * far
     inside = y - 0.93 - 0.01 * canvas.smooth(3, 3.0)
     for middle, radius, foot in ((0.36, 0.19, 0.74), (0.93, 0.13, 0.80), (-0.16, 0.15, 0.80)):
         dome = radius - ((x - middle) ** 2 + ((y - foot) * 1.1).clamp_max(0.0) ** 2).sqrt()
@@ -161,9 +161,9 @@ def _sunken(canvas: Canvas, far: float, near: float, amount: torch.Tensor) -> to
 
 def sunken_lights(canvas: Canvas, amount: torch.Tensor) -> torch.Tensor:
     """Windows of the city under the sea: arched, in rows."""
-    x, y = canvas.sway(0.014), canvas.y + 0.5 * (1 - amount)
-    inside = _sunken(canvas, 0.0, 0.014, amount) - 0.018
-    u, v = within(x, 1 / 26), within(y, 1 / 16)
+    x, y = canvas.x, canvas.y + 0.5 * (1 - amount)
+    inside = _sunken(canvas, 0.0, amount) - 0.018
+    u, v = within(x, 1 / 32), within(y, 1 / 16)
     arch = torch.minimum(0.0075 - torch.hypot(u, (v + 0.006).clamp_max(0.0)), 0.016 - v.abs())
     lit = blob(canvas.field(TERRAIN, 1.5) + 0.5 * canvas.field(LIFE, 3.0), 0.15, 5)
     return canvas.edge(torch.minimum(arch, inside)) * canvas.edge(0.90 - canvas.y) * lit * solid(amount)
@@ -256,7 +256,7 @@ def rooftop(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Ten
     for x, size, top, colour in (
         (-0.27, 0.20, 0.66, "near"), (0.13, 0.11, 0.74, "near"), (0.98, 0.13, 0.72, "near"), (1.25, 0.21, 0.62, "near"),
     ):  # fmt: skip
-        u = canvas.sway(0.012) - x
+        u = canvas.sway(0.006) - x
         blades = 0.62 + 0.38 * zigzag(torch.atan2(y - top - size * 0.9, u) * 2.9 + 1.5 * leaf)
         r = (u**2 + ((y - top - size * 0.9) * 0.9) ** 2).sqrt()
         green = torch.minimum(size * blades + leaf - r, top + size - y)

@@ -106,7 +106,7 @@ def splash(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.T
 def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     """Rows of breakers, larger and rounder the nearer, with foam that drips from their crests."""
     bend = 0.18 * canvas.field(FLOW, 3.0) + 0.22 * canvas.field(FLOW, 6.0)
-    roll = (canvas.y - 0.50) / 0.16 + bend * (0.35 + canvas.y) + 0.30 * torch.sin(canvas.x * 9.4248) * (canvas.y - 0.2)
+    roll = (canvas.y - 0.50) / 0.16 + bend * (0.35 + canvas.y) + 0.30 * torch.sin(canvas.x * 12.566) * (canvas.y - 0.2)
     above = roll - 3.1 * (1 - s)
     inside, opacity = (above * 9 + 0.5).clamp(0.0, 1.0), (s * 2.2).clamp(0.0, 1.0)
     step = torch.remainder(roll, 1)
@@ -115,7 +115,7 @@ def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Te
     picture = geometry.ink(picture, "#0c3468", "dark", deep * opacity * 0.9)
     clear = ((0.62 - step) * 2.2).clamp(0.0, 1.0)
     picture = geometry.ink(picture, "#5fd0d6", "far", clear * inside * opacity * 0.65)
-    drip = 0.085 * (1 - zigzag(canvas.x * 11 + 1.2 * bend)) * (0.4 + canvas.y)
+    drip = 0.085 * (1 - zigzag(canvas.x * 8 + bend)) * (0.4 + canvas.y)
     crest = torch.minimum(step, above.clamp_min(0.0))
     foam = ((0.11 + drip - crest) * 11 + 0.5).clamp(0.0, 1.0) * inside
     picture = geometry.ink(picture, "#ffffff", "accent", foam * opacity)
@@ -126,9 +126,7 @@ def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Te
 def bubbles(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     """Under water: rays from above, bubbles large and small with a glint each."""
     picture = geometry.grade(picture, "#032f45", "#5fd6cf", s * 0.74, ("dark", "accent"))
-    ray = blob(torch.sin((canvas.sway(0.03) - 0.4) / (canvas.y + 0.6) * 16), 0.4, 1.6) * (1 - canvas.y * 1.2).clamp(
-        0.0, 1.0
-    )
+    ray = blob(torch.sin((canvas.x - 0.4) / (canvas.y + 0.6) * 16), 0.4, 1.6) * (1 - canvas.y * 1.2).clamp(0.0, 1.0)
     picture = geometry.shed(picture, "#b9f5ea", "accent", ray * s * 0.45)
     for cells, turn, rare in ((4, 2.4, 0.85), (2, 1.7, 1.5)):
         size = cells / CELLS

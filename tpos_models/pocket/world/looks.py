@@ -33,20 +33,21 @@ def stars(canvas: Canvas, threshold: torch.Tensor | float) -> torch.Tensor:
 
 
 def tunnel(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
-    """Panels of light along a twisted tunnel, and the light at its end."""
+    """Panels of light along a tunnel of six sides, and the light at its end."""
     r, angle = canvas.polar(0.5, 0.5)
     r = r.clamp_min(0.02)
-    deep = torch.log(r)
-    along = deep * 1.35 + 0.09 * canvas.field(FLOW, 3.0) + 0.12 * canvas.field(FLOW, 6.0)
-    around = torch.sin(6 * angle + 1.6 * deep + 0.25 * canvas.field(FLOW, 6.0))
+    six = torch.cos(6 * angle)
+    along = torch.log(r) * 1.35 + 0.10 * canvas.field(FLOW, 3.0) + 0.10 * canvas.field(FLOW, 6.0) + 0.07 * six
     ring = torch.remainder(along, 1) - 0.5
     out = _covered(picture, c["sky"], c["sky_low"], r * 1.5, amount)
     soft = 60 * r.clamp(0.08, 0.6)
-    panel = ((0.30 - ring.abs()) * soft + 0.5).clamp(0.0, 1.0) * blob(around, 0.15, 14 * r.clamp_max(0.6) + 1)
-    out = paint(out, c["far"], panel * solid(amount) * (0.35 + r * 0.9).clamp(0.0, 1.0))
-    out = paint(out, c["middle"], panel * ((0.13 - ring.abs()) * soft + 0.5).clamp(0.0, 1.0) * solid(amount))
-    line = ((0.035 - (ring.abs() - 0.40).abs()) * soft * 1.3 + 0.5).clamp(0.0, 1.0)
+    panel = ((0.30 - ring.abs()) * soft + 0.5).clamp(0.0, 1.0)
+    out = paint(out, c["far"], panel * blob(six, -0.35, 5) * solid(amount) * (0.35 + r * 0.9).clamp(0.0, 1.0))
+    inner = ((0.15 - ring.abs()) * soft + 0.5).clamp(0.0, 1.0)
+    out = paint(out, c["middle"], inner * blob(six, 0.2, 5) * solid(amount))
+    line = ((0.035 - (ring.abs() - 0.42).abs()) * soft * 1.3 + 0.5).clamp(0.0, 1.0)
     out = paint(out, c["accent"], line * solid(amount) * (0.25 + 1.2 * r).clamp(0.0, 1.0))
+    out = shed(out, c["accent"], (1 - blob(six, -0.93, 10)) * (r * 3 - 0.2).clamp(0.0, 0.8) * solid(amount))
     light = (1 - r * 3.2).clamp(0.0, 1.0)
     out = shed(out, c["accent"], light**2 * 0.8 * solid(amount))
     return paint(out, torch.ones_like(c["accent"]), (light**4 * 1.3).clamp(0.0, 1.0) * solid(amount))
@@ -115,15 +116,16 @@ def laser(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tenso
     """Fans of beams from a stage into haze, over the heads of a crowd."""
     out = _covered(picture, c["sky"], c["sky_low"], canvas.y * 1.25 - 0.1, amount)
     haze = (0.62 + 0.26 * canvas.field(SKY, 1.0, 6.0) + 0.16 * canvas.field(SKY, 3.0)).clamp(0.15, 1.0)
-    swing = 0.16 * canvas.field(FLOW, 6.0)
+    swing = 0.12 * canvas.field(FLOW, 6.0)
     for x, y, count, colour, sharp, turn in (
         (-0.22, -0.04, 13.0, "middle", 0.86, 0.5),
         (1.22, -0.04, 13.0, "middle", 0.86, 0.5),
-        (0.5, 0.5, 18.0, "accent", 0.80, 0.0),
+        (0.5, 0.5, 9.0, "accent", 0.86, 0.0),
     ):
         u, v = (canvas.x - x) * (1.0 if x < 1 else -1.0), canvas.y - y
         r, angle = (u**2 + v**2).sqrt().clamp_min(0.01), torch.atan2(v, u)
-        wave = torch.cos(angle * count + turn + swing)
+        wave = torch.cos(angle * count + turn)
+        wave = (wave.abs() if x == 0.5 else wave) + swing
         beam = blob(wave, sharp, 9) * canvas.edge(r - 0.012)
         fan = (1.25 - r * 0.8).clamp(0.0, 1.0) * haze * solid(amount)
         out = shed(out, c[colour], (beam * 0.85 + blob(wave, 0.2, 0.8) * 0.22) * fan)
@@ -132,7 +134,7 @@ def laser(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tenso
     stage = (1 - (canvas.y - 0.52).abs() * 9).clamp(0.0, 1.0) * (1.3 - (canvas.x - 0.5).abs()).clamp(0.0, 1.0)
     out = shed(out, c["far"], (stage**2 * 0.7 + canvas.glow(0.5, 0.5, 0.42)) * solid(amount))
     out = paint(out, torch.ones_like(c["accent"]), canvas.glow(0.5, 0.5, 0.10) * solid(amount))
-    for count, foot, tall, colour, near in ((9.0, 0.80, 0.075, "near", 0.010), (5.0, 0.90, 0.13, "dark", 0.024)):
+    for count, foot, tall, colour, near in ((9.0, 0.80, 0.075, "near", 0.005), (5.0, 0.90, 0.13, "dark", 0.012)):
         bent = canvas.sway(near)
         top = foot - tall * (0.9 + 0.10 * canvas.smooth(2, 3.0))
         u = within(bent, 1 / count)
@@ -153,25 +155,24 @@ def laser(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tenso
 def mandala(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
     """Rosettes of petals in rings that lie over each other, from the outermost inwards."""
     r, angle = canvas.polar(0.5, 0.5)
-    bend = 0.02 * canvas.field(FLOW, 6.0) * (r * 2).clamp(0.0, 1.0)
+    bend = 0.03 * canvas.field(FLOW, 6.0)
     out = _covered(picture, c["sky"], c["sky_low"], 1.1 - r, amount)
-    six, nine = torch.cos(6 * angle), torch.cos(9 * angle)
+    three, six, nine = (torch.cos(k * angle) for k in (3, 6, 9))
     rosettes = (
-        (0.98, 0.13, nine.abs(), "ground", "accent"),
-        (0.79, 0.14, (1 - nine.abs()), "far", "near"),
-        (0.60, 0.12, six.abs(), "middle", "accent"),
-        (0.42, 0.10, (1 - six.abs()), "ground_low", "far"),
-        (0.27, 0.08, six.abs(), "accent", "near"),
-        (0.14, 0.04, (1 - six.abs()), "far", "middle"),
+        (0.90, 0.075, nine, "ground", "accent"),
+        (0.74, 0.090, -nine, "far", "near"),
+        (0.575, 0.075, six, "middle", "accent"),
+        (0.445, 0.085, -six, "ground_low", "near"),
+        (0.315, 0.055, six - 0.5 * three, "far", "accent"),
+        (0.205, 0.045, 0.5 * three - six, "accent", "ground"),
+        (0.105, 0.025, six, "middle", "accent"),
     )
     for radius, reach, petal, colour, line in rosettes:
-        inside = radius - reach + 2 * reach * petal - r + bend * (1 + 3 * radius)
+        inside = radius + reach * petal - r + bend
         out = paint(out, c[colour], canvas.edge(inside) * solid(amount))
-        out = paint(out, c["dark"], canvas.edge(inside - 0.012) * solid(amount) * 0.55)
-        out = paint(out, c[colour], canvas.edge(inside - 0.030) * solid(amount))
-        out = paint(out, c[line], canvas.edge(0.008 - (inside - 0.058).abs()) * solid(amount))
-    dots = 0.018 - ((r - 0.735 - bend) ** 2 + (0.105 * (torch.remainder(angle * 2.8648, 1) - 0.5)) ** 2 * 9).sqrt()
-    out = paint(out, c["accent"], canvas.edge(dots) * solid(amount))
+        out = paint(out, c[line], canvas.edge(0.008 - (inside - 0.022).abs()) * solid(amount))
+        lace = blob(torch.sin(inside * 105 - 2), 0.55, 4) * canvas.edge(inside - 0.045) * canvas.edge(0.17 - inside)
+        out = paint(out, c[line], lace * 0.55 * solid(amount))
     core = canvas.glow(0.5, 0.5, 0.16)
     return paint(out, torch.ones_like(c["accent"]), (core * 1.4).clamp(0.0, 1.0) * solid(amount))
 
@@ -231,14 +232,12 @@ def retrowave(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.T
     warm = torch.lerp(c["middle"][..., None, None], c["far"][..., None, None], ((canvas.y - 0.15) * 2.4).clamp(0, 1))
     out = paint(out, warm, sun * bar * there)
     side = ((canvas.x - 0.5).abs() - 0.17).clamp_min(0.0)
-    peak = 0.35 + 0.65 * zigzag(canvas.sway(0.02) * 4.0 + 0.5 * canvas.mood(TERRAIN))
+    peak = 0.35 + 0.65 * zigzag(canvas.x * 4.0 + 0.15)
     tall = (side * 1.1).clamp_max(0.42) * peak * amount
     inside = torch.minimum(canvas.y - horizon + tall, horizon - canvas.y)
     out = paint(out, c["near"], canvas.edge(inside) * there)
     up = (horizon - canvas.y) / tall.clamp_min(1e-3)
-    wire = torch.minimum(
-        (within(up, 0.25).abs() * tall), within(canvas.sway(0.02) + 0.4 * (canvas.y - horizon), 0.0625).abs()
-    )
+    wire = torch.minimum((within(up, 0.25).abs() * tall), within(canvas.x + 0.5 * (canvas.y - horizon), 0.0625).abs())
     out = paint(out, c["ground"], canvas.edge(0.0028 - wire) * canvas.edge(inside) * there * 0.9)
     out = paint(
         out, c["far"], canvas.edge(0.005 - (canvas.y - horizon + tall).abs()) * canvas.edge(side - 0.01) * there

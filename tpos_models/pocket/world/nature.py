@@ -105,7 +105,7 @@ def flames(
     up = ((foot - canvas.y) / tall).clamp(-0.3, 1.5)
     lick = 0.026 * canvas.field(LIFE, 1.5) + 0.030 * canvas.field(LIFE, 3.0, 1.0)
     u = canvas.x - x + 0.8 * lick
-    tongue = zigzag(u * 6.0 + 0.5) * 0.50 + zigzag(u * 13.0 + 0.2) * 0.20
+    tongue = zigzag(u * 4.0 + 0.5) * 0.45 + zigzag(u * 8.0 + 0.2) * 0.30
     body = 1.10 - up - tongue + 0.20 * canvas.field(LIFE, 3.0, 1.0) - (u / wide) ** 2
     return torch.minimum(body, (foot + 0.02 - 0.05 * (u / wide) ** 2 - canvas.y) * 10)
 
@@ -113,7 +113,7 @@ def flames(
 def kelp(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
     """Rays of light from the surface, weed that sways, coral and a shoal."""
     there = solid(amount)
-    ray = blob(torch.sin((canvas.sway(0.04) - 0.5) / (canvas.y + 0.55) * 15 + 2 * canvas.mood(TERRAIN)), 0.35, 1.6)
+    ray = blob(torch.sin((canvas.x - 0.5) / (canvas.y + 0.55) * 15 + 2 * canvas.mood(TERRAIN)), 0.35, 1.6)
     picture = shed(picture, rgb("#9fe3dc").to(picture), ray * (1 - canvas.y * 1.15).clamp(0.0, 1.0) * 0.5 * amount)
     for cells, band, tall, near, colour in ((2, 2, 0.26, 0.02, "far"), (4, 3, 0.50, 0.05, "near")):
         grown = (canvas.steps(band, cells) + 0.25).clamp(0.0, 1.4)
@@ -121,12 +121,11 @@ def kelp(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor
         height = tall * grown * amount
         sway = 0.010 * cells * torch.sin(canvas.y * 20 + band) * up + near * up * canvas.field(FLOW, 6.0)
         thick = 0.006 * cells * (1 - up / height.clamp_min(1e-3)).clamp(0.0, 1.0).sqrt()
-        frill = 1 + 0.35 * torch.sin(canvas.y * 90)
-        weed = canvas.edge(thick * frill - (within(canvas.x, cells / CELLS) - sway).abs()) * (up < height)
+        weed = canvas.edge(thick - (within(canvas.x, cells / CELLS) - sway).abs()) * (up < height)
         picture = paint(picture, c[colour], weed * there)
     for x, y, size, near in (
-        (0.20, 0.36, 0.030, 0.05), (0.29, 0.42, 0.024, 0.05), (0.13, 0.45, 0.022, 0.05), (0.35, 0.33, 0.020, 0.05),
-        (0.83, 0.55, 0.036, 0.09), (0.95, 0.49, 0.026, 0.09), (1.04, 0.58, 0.030, 0.09), (-0.18, 0.58, 0.034, 0.09),
+        (0.20, 0.36, 0.030, 0.03), (0.29, 0.42, 0.024, 0.03), (0.13, 0.45, 0.022, 0.03), (0.35, 0.33, 0.020, 0.03),
+        (0.83, 0.55, 0.036, 0.05), (0.95, 0.49, 0.026, 0.05), (1.04, 0.58, 0.030, 0.05), (-0.18, 0.58, 0.034, 0.05),
     ):  # fmt: skip
         u, v = (canvas.sway(near) - x) / size, (canvas.y - y) / size
         fish = torch.maximum(
@@ -154,7 +153,7 @@ def canyon(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
         (-1, 0.28, 0.21, 0.009, 0.25), (1, 0.56, 0.05, 0.018, 0.0), (-1, 0.54, 0.02, 0.018, 0.0),
     ):  # fmt: skip
         x = (canvas.sway(near) - 0.5) * side
-        level = canvas.y * (13 - 8 * haze) + 0.25 * canvas.smooth(2, 6.0) + side * 0.7 * near * 50
+        level = canvas.y * (8 - 4 * haze) + 0.25 * canvas.smooth(2, 6.0) + side * 0.7 * near * 50
         step = 0.018 * torch.tanh(4 * torch.sin(level * 3.1416))
         face = (
             x
@@ -174,7 +173,7 @@ def canyon(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
         picture = paint(
             picture, torch.lerp(c["middle"], c["sky_low"], haze * 0.8), band * canvas.edge(rock) * there * 0.8
         )
-        thin = blob(torch.sin(level * 14.5 + 1), 0.75, 4)
+        thin = blob(torch.sin(level * 12.566 + 1), 0.75, 4)
         picture = paint(
             picture, torch.lerp(c["ground_low"], c["sky_low"], haze * 0.8), thin * canvas.edge(rock) * there * 0.7
         )
@@ -195,11 +194,11 @@ def ice(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor)
     hill = canvas.edge(mirrored - 0.60 - 0.05 * canvas.smooth(0, 3.0)) * 0.8
     picture = paint(picture, c["sky_low"], hill * there)
     for radius, count, tooth, near, colour in (
-        (0.20, 21.0, 0.03, 0.01, "far"), (0.275, 17.0, 0.05, 0.02, "middle"), (0.365, 13.0, 0.07, 0.03, "ground"),
-        (0.47, 11.0, 0.10, 0.05, "ground_low"), (0.60, 9.0, 0.12, 0.08, "near"),
+        (0.20, 16.0, 0.03, 0.01, "far"), (0.275, 16.0, 0.05, 0.02, "middle"), (0.365, 8.0, 0.07, 0.03, "ground"),
+        (0.47, 8.0, 0.10, 0.05, "ground_low"), (0.60, 8.0, 0.12, 0.08, "near"),
     ):  # fmt: skip
-        wave = 0.030 * canvas.field(TERRAIN, 3.0) + near * 0.35 * canvas.field(FLOW, 6.0)
-        hang = tooth * zigzag(canvas.sway(near) * count) ** 2 * (-1.6 * v - 0.15).clamp(0.0, 1.0)
+        wave = 0.030 * canvas.field(TERRAIN, 3.0) + near * 0.2 * canvas.field(FLOW, 6.0)
+        hang = tooth * zigzag(canvas.x * count) ** 2 * (-1.6 * v - 0.15).clamp(0.0, 1.0)
         hang = hang * (0.75 + 0.5 * canvas.smooth(1, 1.5)).clamp(0.2, 1.5)
         inside = r - radius - wave + 2.2 * hang
         picture = paint(picture, c[colour], canvas.edge(inside) * there)

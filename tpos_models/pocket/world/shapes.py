@@ -97,7 +97,7 @@ def cactus(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
 
 def palm(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor) -> torch.Tensor:
     """Two palms that lean in from the side, their leaves in the wind."""
-    for x0, y0, foot, size, near in ((0.10, 0.33, -0.10, 0.22, 0.008), (-0.06, 0.20, -0.20, 0.30, 0.014)):
+    for x0, y0, foot, size, near in ((0.10, 0.33, -0.10, 0.22, 0.004), (-0.06, 0.20, -0.20, 0.30, 0.007)):
         y1 = y0 + 0.4 * (1 - amount)
         up = ((0.88 - canvas.y) / (0.88 - y0)).clamp_min(0.0)
         bow = foot + (x0 - foot) * up**1.6
@@ -109,7 +109,7 @@ def palm(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tensor
         u, v = canvas.sway(near) - x0, canvas.y - y1
         angle, r = torch.atan2(v - 2.0 * u**2, u), torch.hypot(u, v)
         leaf = torch.cos(angle * 3.5 + 0.4).abs() ** 1.6
-        comb = 1 - 0.14 * torch.sin(r * 330 / (1 + 0 * r)) * (r * 9).clamp(0.0, 1.0)
+        comb = 1 - 0.12 * torch.sin(r * 150) * (r * 9).clamp(0.0, 1.0)
         frond = size * leaf * comb * (1 - 0.35 * torch.sin(angle)) * amount + 0.012 - r
         picture = paint(picture, c["dark"], canvas.edge(frond) * solid(amount))
         sun = canvas.edge(torch.minimum(frond - 0.012, -v - 0.02)) * 0.4

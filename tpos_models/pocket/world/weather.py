@@ -103,11 +103,11 @@ def rain(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Ten
     ring = 0.010 + 0.022 * (canvas.cells(LIFE, 4) + 0.6).clamp(0.0, 2.0)
     low = ((canvas.y - 0.70) * 7).clamp(0.0, 1.0)
     picture = geometry.ink(picture, "#dcecf4", "accent", canvas.edge(0.0035 - (flat - ring).abs()) * low * s * 0.8)
-    slant = canvas.x + 0.42 * canvas.y
+    slant = canvas.x + 0.5 * canvas.y
     for count, thin, gate, field, share in (
-        (37.0, 0.0016, 0.35, canvas.field(LIFE, 1.5), 0.45),
-        (19.0, 0.0026, 0.45, canvas.field(LIFE, 3.0, 1.0), 0.70),
-        (8.0, 0.0048, 0.85, canvas.field(LIFE, 3.0), 0.90),
+        (32.0, 0.0016, 0.25, canvas.field(LIFE, 1.5), 0.45),
+        (16.0, 0.0028, 0.35, canvas.field(LIFE, 3.0, 1.0), 0.75),
+        (8.0, 0.0050, 0.85, canvas.field(LIFE, 3.0), 0.90),
     ):
         away = within(slant + 0.37 / count, 1 / count).abs()
         drops = blob(field, gate - 0.75 * s, 3)
@@ -126,10 +126,9 @@ def thunder(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.
     picture = geometry.ink(picture, "#170c30", "dark", storm * s * 0.85)
     reach = y * (0.45 + 0.55 * s)
     down = (canvas.y / reach).clamp(0.0, 1.2)
-    start = x + 0.45 * (1 - down) * canvas.mood(LIFE)
-    jag = 0.060 * (zigzag(canvas.y * 4.3 + canvas.mood(SKY)) - 0.5) + 0.024 * (zigzag(canvas.y * 11.7) - 0.5)
-    loose = 1 - (canvas.y / y).clamp(0.0, 1.0) ** 3
-    away = canvas.x - start - (jag + 0.030 * canvas.field(SKY, 1.5) + 0.045 * canvas.field(FLOW, 3.0)) * loose
+    jag = 0.060 * (zigzag(canvas.y * 4) - 0.5) + 0.030 * (zigzag(canvas.y * 8 + 0.3) - 0.5)
+    away = canvas.x - x - jag - 0.025 * canvas.field(SKY, 1.5) - 0.035 * canvas.field(FLOW, 3.0)
+    away = away - 0.05 * canvas.field(SKY, 6.0) - 0.04 * canvas.mood(LIFE)
     flash = (1 - away.abs() / 0.55).clamp(0.0, 1.0) ** 2 * (1.1 - down).clamp(0.0, 1.0)
     picture = geometry.shed(picture, "#8f6dff", "middle", flash * s * 0.75)
     foot = canvas.glow(x, y, 0.34) * ((s - 0.35) * 2).clamp(0.0, 1.0)
@@ -137,7 +136,7 @@ def thunder(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.
     bolt = torch.minimum(0.0085 * (1.25 - down) + 0.001 - away.abs() * 0.8, reach - canvas.y)
     for top, lean, long in ((0.24, 0.62, 0.30), (0.40, -0.80, 0.26), (0.60, 0.50, 0.20)):
         past = canvas.y - top * reach
-        fork = (away - lean * past - 0.02 * canvas.field(SKY, 1.5)).abs() * 0.75
+        fork = (away - lean * past).abs() * 0.75
         branch = torch.minimum(0.0052 * (1 - past / long) - fork, torch.minimum(past, long * (0.5 + s) - past))
         bolt = torch.maximum(bolt, branch)
     picture = geometry.shed(picture, "#c9b0ff", "accent", (1 + bolt * 38).clamp(0.0, 1.0) ** 2 * (s * 1.5) * 0.8)
