@@ -24,7 +24,7 @@ from tpos_models.errors import InputError, MissingFileError
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, from_tokens
 from tpos_models.registry import POCKET
 
-CLUB = ("tunnel", "galaxy", "neon", "ink", "default")
+CLUB = ("tunnel", "galaxy", "neon", "ink", "laser", "mandala", "crystal", "retrowave", "default")
 SOUNDS = (".flac", ".ogg", ".wav", ".mp3")
 MOST_S = 60.0
 """Of each sound; with its beginning, which is when encoders know least."""

@@ -31,6 +31,8 @@ SHAPE = Shape(
     grid=(2 * CELLS, 4 * CELLS),
     inputs=INPUTS + 3 * len(BLOCKS),
     gain=8.0,
+    condition=(18, 20, 6),
+    place_code=12,
 )
 """Bias maps twice a cell, over a picture twice as wide as high: beyond it the border goes on."""
 FINENESS = 720

@@ -64,6 +64,10 @@ class Shape:
     inputs: int = INPUTS
     gain: float = 4.0
     """4: an outline may be one pixel of 64 wide."""
+    condition: tuple[int, int, int] = (12, 16, 4)
+    """A condition's first and second width, and its layers of colour."""
+    place_code: int = 0
+    """With so many numbers each place has a say in its conditions: where they are drawn, and in which colours."""
 
 
 GEOMETRY = 8
@@ -153,13 +157,15 @@ class PlaceNetwork(nn.Module):
 class ConditionNetworks(nn.Module):
     """Each condition's own way to change a picture: its colours graded, then layers of colour composited over them.
 
-    Weights are linear in (1, strength, saturating strength); at strength 0 a condition does exactly nothing.
+    Weights are linear in (1, strength, saturating strength); at strength 0 a condition does exactly nothing. Where
+    places have a say, the offsets of its layers, its colours and its grade are linear in the place too.
     """
 
     painted: torch.Tensor
 
-    def __init__(self, shape: Shape, first_width: int = 12, hidden_width: int = 16, alpha_layers: int = 4) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        first_width, hidden_width, alpha_layers = shape.condition
         bias_maps, self._gain = 2, shape.gain
         self.sizes = (
             (first_width, shape.inputs),
@@ -174,6 +180,11 @@ class ConditionNetworks(nn.Module):
             torch.randn(count, 3, rows * columns) * std for (rows, columns), std in zip(self.sizes, scale, strict=True)
         )
         self.grades = nn.Parameter(torch.zeros(count, 2, 3 * 4))
+        self._own = (first_width, hidden_width, alpha_layers, 3 * alpha_layers, 3 * 4)
+        if shape.place_code:
+            self.places = nn.Parameter(torch.randn(len(PLACES), shape.place_code))
+            self.own = nn.Parameter(torch.zeros(count, shape.place_code, sum(self._own)))
+        self._by_place = shape.place_code > 0
         self.register_buffer("painted", torch.tensor([CONDITIONS.index(name) for name in PAINTED]), persistent=False)
 
     def strongest(self, strengths: torch.Tensor, most: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -183,9 +194,9 @@ class ConditionNetworks(nn.Module):
         rows = rows.gather(1, rows.float().topk(most, 1, largest=False).indices)
         return self.painted[rows], strengths.gather(1, rows)
 
-    def weights(self, which: torch.Tensor, strengths: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Of the conditions `which`: the first layers' weights (B, most, rows, inputs) and on bias maps, and what is
-        left of each."""
+    def weights(self, which: torch.Tensor, strengths: torch.Tensor, place: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of the conditions `which` in a place (B, places): the first layers' weights (B, most, rows, inputs) and on
+        bias maps, and what is left of each."""
         amounts = torch.stack([strengths, 1 - torch.exp(-2 * strengths)], -1)[..., None, :]
         codes = F.pad(amounts, (1, 0), value=1.0)
         first, own, *layers = (
@@ -193,7 +204,17 @@ class ConditionNetworks(nn.Module):
             for layer, size in zip(self.layers, self.sizes, strict=True)
         )
         opacity = (1 - torch.exp(-8 * strengths))[..., None, None]
-        grades = (amounts @ self.grades[which]).view(*which.shape, 3, 4)
+        grades = amounts @ self.grades[which]
+        if self._by_place:
+            code = (place @ self.places)[:, None, None]
+            own_first, *offsets, colours, own_grades = (code @ self.own[which]).split(self._own, 3)
+            first, *layers[:2] = (
+                one + F.pad(offset.transpose(-1, -2), (one.shape[-1] - 1, 0))
+                for one, offset in zip((first, *layers[:2]), (own_first, *offsets), strict=True)
+            )
+            layers[2] = layers[2] + colours.view_as(layers[2])
+            grades = grades + amounts[..., 1:] * own_grades
+        grades = grades.view(*which.shape, 3, 4)
         grades = grades + torch.eye(3, 4, device=grades.device, dtype=grades.dtype)
         return self._gain * first, own, *layers, opacity, grades
 
@@ -252,7 +273,7 @@ class Hypernetwork(nn.Module):
         place, tint = torch.cat([prompt[:, PLACE], prompt[:, -1:]], 1), prompt[:, TINTS]
         which, strengths = self.weather.strongest(prompt[:, CONDITION], most)
         first, on_bias, *ground = self.ground.weights(place)
-        own_first, own, *weather = self.weather.weights(which, strengths)
+        own_first, own, *weather = self.weather.weights(which, strengths, prompt[:, PLACE])
         each = torch.eye(most, device=own.device, dtype=own.dtype)
         apart = own[..., None, :] * each[:, None, :, None]  # each sees its own bias maps
         below = F.pad(apart.flatten(3).flatten(1, 2), (on_bias.shape[2], 0))

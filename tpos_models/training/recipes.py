@@ -129,6 +129,7 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None, music: Path | 
     from tpos_models.pocket.denoiser import load_denoiser
     from tpos_models.pocket.field import load_field
     from tpos_models.pocket.model import load
+    from tpos_models.pocket.noise_features import Plane, cells_across
     from tpos_models.pocket.text import PocketText
     from tpos_models.pocket.world.world import World
     from tpos_models.training.evaluate_show import evaluate_show
@@ -147,6 +148,9 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None, music: Path | 
         **pictures.motion_error_ratio(draw, world),
         **pictures.field_fidelity(field),
         **{f"field_{name}": value for name, value in pictures.conditions_shown(by_field, world).items()},
+        **pictures.places_told_apart(
+            pictures.by_field(field, (160, 90)), World(Plane.of(160, 90), cells_across(16, 9))
+        ),
         **_evaluate_audio_encoder(load_net(weights), weights, text, sounds, music),
         **evaluate_show(load(folder=weights), world),
         **evaluate_text(text),

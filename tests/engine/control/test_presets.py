@@ -29,6 +29,10 @@ SCENES = [
     "ink",
     "neon",
     "galaxy",
+    "laser",
+    "mandala",
+    "crystal",
+    "retrowave",
     "default",
 ]
 GOOD = 'schema = 1\nprompts = ["a beach"]\n'

@@ -170,7 +170,7 @@ def test_what_starts_from_a_picture_shows_it(model: Model) -> None:
 
 def test_the_shipped_field_draws_the_world_sharply(field: Hypernetwork) -> None:
     found = evaluate.field_fidelity(field, 6)
-    assert found["field_psnr_db"] >= 27
+    assert found["field_psnr_db"] >= 23.5
     assert found["field_gradient_energy_ratio"] >= 0.85
     assert found["field_sharpness"] >= 0.9 * found["world_sharpness"]
 
@@ -179,3 +179,9 @@ def test_the_shipped_field_shows_every_condition(field: Hypernetwork) -> None:
     draw, world = evaluate.by_field(field), World()
     assert evaluate.conditions_shown(draw, world, [0, 12])["condition_shown"] > 0.95
     assert all(evaluate.strengths_monotone(draw, place=4).values())
+
+
+def test_the_shipped_field_tells_places_apart(field: Hypernetwork) -> None:
+    draw, world = evaluate.by_field(field, (160, 90)), World(Plane.of(160, 90), WIDE)
+    told = evaluate.places_told_apart(draw, world, known=6, count=2)
+    assert told["places_told_apart"] >= 0.98, told["taken_for"]

@@ -1,4 +1,7 @@
-"""The shipped picture weights, in what plays them, on seeds never trained on: the model card on fewer pictures."""
+"""The shipped codec and denoiser, in what plays them, on seeds never trained on.
+
+They learned an earlier world, of eighteen places. How well the world is drawn is the field's to say: test_field.py.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +48,6 @@ def test_the_codec_rebuilds_pictures(codec: Codec, world: World) -> None:
     assert evaluate.codec_fidelity(codec, world, 8)["codec_psnr_db"] > 30
 
 
-def test_one_step_draws_what_the_world_draws(draw: evaluate.Draw, world: World) -> None:
-    fidelity = evaluate.one_step_fidelity(draw, world, 12)
-    assert fidelity["one_step_psnr_db"] >= 26
-    assert 0.75 <= fidelity["gradient_energy_ratio"] < 1.2
-
-
 def test_motion_explains_what_changes_as_in_the_world(draw: evaluate.Draw, world: World) -> None:
     assert evaluate.motion_error_ratio(draw, world)["motion_warp_error_ratio"] <= 1.5
 
@@ -59,14 +56,3 @@ def test_more_steps_are_no_worse_or_are_refused(draw: evaluate.Draw, drawing: Dr
     one = evaluate.one_step_fidelity(draw, world, 6)["one_step_psnr_db"]
     more = evaluate.few_steps_fidelity(*drawing, world, 6)
     assert SPEC.most_steps == (None if min(more.values()) >= one else 1)
-
-
-def test_more_steps_draw_the_scene_too(drawing: Drawing, world: World) -> None:
-    more = evaluate.few_steps_fidelity(*drawing, world, 6)
-    assert more["2_steps_psnr_db"] > 22
-    assert more["4_steps_psnr_db"] > 17.5
-
-
-def test_every_condition_shows_and_grows(draw: evaluate.Draw, world: World) -> None:
-    assert evaluate.conditions_shown(draw, world, [0, 12])["condition_shown"] > 0.95
-    assert all(evaluate.strengths_monotone(draw, place=4).values())

@@ -20,8 +20,8 @@ from tpos_models.pocket.hypernetwork import (
     prompt_features,
 )
 from tpos_models.pocket.networks import WEIGHTS
-from tpos_models.pocket.noise_features import CELLS
-from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, SCENE_SIZE, scene, to_tokens
+from tpos_models.pocket.noise_features import CELLS, Plane
+from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, PLACES, SCENE_SIZE, scene, to_tokens
 from tpos_models.pocket.world.world import World
 from tpos_models.training.loop import Stage
 from tpos_models.training.pictures import evaluation as evaluate
@@ -127,6 +127,30 @@ def test_prompts_that_ask_for_too_much_are_kept_to_what_the_world_draws() -> Non
     kept = scene({"lake": 0.5, "city": 0.5}, {"rain": 1.5}, (1.0, 0.0, -1.0))
     t = torch.tensor([999])
     torch.testing.assert_close(prompt_features(to_tokens(asked)[None], t), prompt_features(to_tokens(kept)[None], t))
+
+
+def test_a_place_has_a_say_in_its_conditions() -> None:
+    """Half of two places has half the say of each; a condition that is not there stays without effect."""
+    torch.manual_seed(0)
+    network = Hypernetwork(replace(field.SHAPE, hidden_width=12, alpha_layers=2))
+    torch.nn.init.normal_(network.weather.own, std=0.1)
+    torch.nn.init.normal_(network.weather.grades)
+    view, prompts = field.View(Plane.of(12, 9), CELLS), []
+    for places in ({"lake": 1.0}, {"neon": 1.0}, {"lake": 0.5, "neon": 0.5}):
+        asked = to_tokens(torch.stack([scene(places, {"fire": 1.0}), scene(places)]))
+        prompts.append(prompt_features(asked, torch.tensor([999, 999])))
+    with torch.no_grad():
+        lake, neon, both = (network.weights(prompt, 1) for prompt in prompts)
+        for of_lake, of_neon, of_both in zip(lake.layers[3:8], neon.layers[3:8], both.layers[3:8], strict=True):
+            torch.testing.assert_close(of_both, (of_lake + of_neon) / 2, rtol=1e-4, atol=1e-5)
+        colours = 5
+        assert all((lake.layers[k] - neon.layers[k])[0].abs().max() > 1e-3 for k in (3, 4, colours, 7))
+        bare = [
+            network.colours(view.maps(noise(2)), prompt, view.sampled, most)
+            for most in (1, 3)
+            for prompt in prompts[:1]
+        ]
+    torch.testing.assert_close(bare[0][1], bare[1][1], rtol=0, atol=1e-5)
 
 
 def test_every_condition_is_painted_once() -> None:
@@ -261,6 +285,21 @@ def test_a_model_that_ignores_the_condition_is_found_out() -> None:
 
     assert evaluate.conditions_shown(deaf, world, places=[0])["condition_shown"] < 0.2
     assert not any(evaluate.strengths_monotone(deaf, place=0).values())
+
+
+def test_a_model_that_draws_a_place_as_another_is_found_out() -> None:
+    world = World(48)
+
+    def blind(z: torch.Tensor, scenes: torch.Tensor) -> torch.Tensor:
+        seen = scenes.clone()
+        seen[:, PLACES.index("temple")] = scenes[:, PLACES.index("beach")]
+        seen[:, PLACES.index("beach")] = 0
+        return world(z, seen)
+
+    told = evaluate.places_told_apart(blind, world, known=4, count=1)
+    assert told["taken_for"]["beach"] == "temple"
+    assert told["places_told_apart"] < 0.98
+    assert evaluate.places_told_apart(world, world, known=8, count=2)["places_told_apart"] >= 0.98
 
 
 def test_sizes_stand_in_the_record_as_the_shipped_one_calls_them() -> None:

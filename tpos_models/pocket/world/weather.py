@@ -1,249 +1,210 @@
-"""The fourteen conditions over any picture. Each takes the canvas, the picture, its `Geometry` and a strength (B, 1, 1)
-that already saturates; more strength always means further from the picture without it."""
+"""Conditions of sky and air. Each takes the canvas, the picture, its `Geometry` and a strength (B, 1, 1) that already
+saturates; more strength always means further from the picture without it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
-from tpos_models.pocket.noise_features import FLOW, LIFE, SKY, TERRAIN
-from tpos_models.pocket.world.canvas import Canvas, blob, paint, rgb
-from tpos_models.pocket.world.shapes import burn, stars, tongues
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What weather needs to know of the place: where sky is, how deep each pixel lies, what lies open to snow."""
-
-    sky: torch.Tensor
-    """1 where the sky shows, (B, size, size)."""
-    depth: torch.Tensor
-    """0 near, 1 far."""
-    flat: torch.Tensor
-    """1 on ground that snow covers."""
-    horizon: torch.Tensor
-    """(B, 1, 1)."""
-
-    @property
-    def maps(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sky, depth and flat, each (B, size, size)."""
-        return self.sky, self.depth, self.flat
-
-    def covered(self, change: torch.Tensor) -> Geometry:
-        """Something was painted: where the picture changed clearly, the sky no longer shows and snow does not lie."""
-        open_ = 1 - (change * 8 - 0.4).clamp(0.0, 1.0)
-        lies = 0.35 + 0.65 * open_
-        return Geometry(self.sky * open_, torch.minimum(self.depth, lies), self.flat * lies, self.horizon)
-
-    def of(self, rows: torch.Tensor) -> Geometry:
-        """The same for some of the batch."""
-        return Geometry(self.sky[rows], self.depth[rows], self.flat[rows], self.horizon[rows])
-
+from tpos_models.pocket.noise_features import CELLS, FLOW, LIFE, SKY, TERRAIN
+from tpos_models.pocket.world import elements
+from tpos_models.pocket.world.canvas import Canvas, blob, within, zigzag
+from tpos_models.pocket.world.geometry import Geometry, there
+from tpos_models.pocket.world.looks import stars
 
 ConditionPainter = Callable[[Canvas, torch.Tensor, Geometry, torch.Tensor], torch.Tensor]
 
 
-def grade(picture: torch.Tensor, dark: str, light: str, amount: torch.Tensor) -> torch.Tensor:
-    """Towards a duotone: luminance mapped from `dark` to `light`."""
-    luma = 0.3 * picture[:, :1] + 0.55 * picture[:, 1:2] + 0.15 * picture[:, 2:]
-    low, high = rgb(dark).to(picture)[:, None, None], rgb(light).to(picture)[:, None, None]
-    return picture + amount[:, None] * (low + luma * (high - low) - picture)
-
-
-def ink(picture: torch.Tensor, code: str, mask: torch.Tensor) -> torch.Tensor:
-    """Paint one named colour."""
-    return paint(picture, rgb(code).to(picture), mask.clamp(0.0, 1.0))
-
-
-def there(s: torch.Tensor) -> torch.Tensor:
-    """Opacity of shapes that are clear as soon as there is any of them: nothing at 0, whole from 0.125."""
-    return (s * 8).clamp(0.0, 1.0)
-
-
 def sunset(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#3b1538", "#ffb066", s * 0.68)
-    picture = ink(picture, "#8a2c62", geometry.sky * s * 0.7 * (1 - canvas.y / geometry.horizon).clamp(0.0, 1.0))
-    picture = ink(picture, "#f9944f", geometry.sky * s * 0.7 * (canvas.y / geometry.horizon).clamp(0.0, 1.0))
-    glow = (1 - (canvas.y - geometry.horizon).abs() * 2.6).clamp(0.0, 1.0)
-    picture = ink(picture, "#ff7a3c", glow * s * (0.25 + 0.4 * geometry.sky))
-    x0 = 0.5 + 0.16 * canvas.mood(TERRAIN)
-    disc = canvas.disc(x0, geometry.horizon - 0.05, 0.05 + 0.10 * s)
-    bar = canvas.edge(
-        torch.remainder((canvas.y - geometry.horizon) * 24, 1) * 0.04
-        - (canvas.y - geometry.horizon + 0.10).clamp(0.0, 1.0) * 0.16
+    """A low sun behind all that stands, its light in bands of cloud, on water and along edges."""
+    up = (canvas.y / geometry.horizon).clamp(0.0, 1.0)
+    picture = geometry.grade(picture, "#260a30", "#ff9a5a", s * 0.74, ("dark", "middle"))
+    picture = geometry.ink(picture, "#5a2a78", "ground", geometry.sky * s * 0.8 * (1 - up * 1.3).clamp(0.0, 1.0))
+    picture = geometry.ink(
+        picture, "#f0654f", "far", geometry.sky * s * 0.8 * (1 - (up - 0.62).abs() * 2.4).clamp(0.0, 1.0)
     )
-    return ink(picture, "#ffe07a", disc * (0.25 + 0.75 * geometry.sky) * bar * (s * 1.6).clamp(0.0, 1.0))
+    picture = geometry.ink(picture, "#ffc25e", "middle", geometry.sky * s * 0.85 * ((up - 0.55) * 2.2).clamp(0.0, 1.0))
+    x, y = 0.5 + 0.16 * canvas.mood(TERRAIN), geometry.horizon - 0.13
+    cloud = blob(canvas.field(SKY, 1.0, 6.0) + 0.4 * canvas.field(SKY, 3.0), 0.55, 2.5) * (1 - (up - 0.55).abs() * 1.8)
+    picture = geometry.ink(picture, "#8a2f6b", "far", cloud.clamp(0.0, 1.0) * geometry.sky * s * 0.75)
+    r = canvas.distance(x, y)
+    picture = geometry.shed(
+        picture, "#ff8a3c", "middle", (1 - r / 0.75).clamp(0.0, 1.0) ** 2 * s * (0.35 + 0.5 * geometry.sky)
+    )
+    disc = canvas.edge(0.05 + 0.085 * s - r) * geometry.sky
+    picture = geometry.ink(picture, "#ffe9a0", "accent", disc * (s * 1.6))
+    picture = geometry.ink(
+        picture, "#e2785a", "middle", geometry.wet * s * (0.55 - 0.8 * (canvas.y - geometry.horizon))
+    )
+    path = (1 - (canvas.x - x).abs() / (0.07 + 0.5 * (canvas.y - y).clamp_min(0.0))).clamp(0.0, 1.0)
+    glitter = blob(canvas.field(FLOW, 0.7, 4.0), 0.5 - 1.1 * path, 3) * path
+    return geometry.ink(picture, "#ffd27a", "accent", glitter * geometry.wet * s * 0.85)
 
 
 def night(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#04081c", "#4a63a0", s * 0.88)
-    picture = ink(picture, "#0b1435", geometry.sky * s * 0.72)
-    shining = stars(canvas, 1.75 - 0.6 * s) * (1.1 - canvas.y * 1.3).clamp(0.0, 1.0)
-    picture = ink(picture, "#fdf6d8", shining * s * (0.3 + 0.7 * geometry.sky))
-    moon = canvas.disc(0.76, 0.19, 0.085) * (1 - canvas.disc(0.725, 0.17, 0.072))
-    return ink(picture, "#fff3c9", moon * s * (0.5 + 0.5 * geometry.sky))
+    """Dark blue, stars and a band of them, a moon with its light on water; what has windows is lit."""
+    lit, plain = geometry.lights.clamp(0.0, 1.0) * 0.92, picture
+    picture = geometry.grade(picture, "#03071a", "#40589a", s * 0.88, ("dark", "ground"))
+    picture = geometry.ink(picture, "#0a1233", "dark", geometry.sky * s * 0.70)
+    band = (1 - (canvas.y - 0.42 + 0.32 * (canvas.x - 0.5) - 0.05 * canvas.field(SKY, 6.0)).abs() * 4.5).clamp(0.0, 1.0)
+    above = 1 - (2 * geometry.amounts["kelp"]).clamp(0.0, 1.0)
+    open_ = (0.20 + 0.80 * geometry.sky) * above
+    picture = geometry.shed(picture, "#4a5fc0", "far", band**2 * geometry.sky * s * 0.45)
+    shining = stars(canvas, 1.45 - 0.75 * s - 0.5 * band) * (1.25 - canvas.y * 1.3).clamp(0.0, 1.0)
+    picture = geometry.ink(picture, "#fdf6d8", None, shining * s * open_)
+    r = canvas.distance(0.78, 0.19)
+    picture = geometry.shed(picture, "#8fb0ff", "accent", (1 - r / 0.40).clamp(0.0, 1.0) ** 2 * s * above * 0.55)
+    moon = canvas.edge(0.075 - r) * (1 - 0.94 * canvas.disc(0.745, 0.172, 0.066))
+    picture = geometry.ink(picture, "#fff6d6", None, moon * s * above * (0.35 + 0.65 * geometry.sky))
+    path = (1 - (canvas.x - 0.78).abs() / (0.05 + 0.35 * (canvas.y - geometry.horizon).clamp_min(0.0))).clamp(0.0, 1.0)
+    glitter = blob(canvas.field(FLOW, 0.7, 4.0), 0.6 - 1.0 * path, 3) * path
+    picture = geometry.ink(picture, "#cfdcff", "accent", glitter * geometry.wet * s * 0.8)
+    return picture + lit[:, None] * (plain - picture)
 
 
 def sunny(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = (picture * (1 + 0.22 * s[:, None])).clamp(0.0, 1.0)
-    picture = ink(picture, "#59c3ea", geometry.sky * s * 0.8 * (1 - canvas.y))
-    x0, y0 = 0.22, 0.17
-    r = canvas.distance(x0, y0)
-    ray = blob(torch.cos(torch.atan2(canvas.y - y0, canvas.x - x0) * 12), 0.25, 4)
-    picture = ink(picture, "#fff0a0", ray * canvas.edge(0.30 - r) * s * 0.75)
-    picture = ink(picture, "#ffd21f", canvas.edge(0.055 + 0.06 * s - r) * (s * 1.6).clamp(0.0, 1.0))
-    picture = ink(picture, "#ffe98a", (1 - r * 1.2).clamp(0.0, 1.0) ** 2 * s * 0.55)
+    """A clear sky, a high sun with wide soft rays, birds."""
+    picture = (picture * (1 + 0.24 * s[:, None])).clamp(0.0, 1.0)
+    picture = geometry.ink(picture, "#3fb2ee", "far", geometry.sky * s * 0.85 * (1 - canvas.y))
+    x, y = 0.20, 0.16
+    r, angle = canvas.polar(x, y)
+    ray = (0.5 + 0.5 * torch.cos(angle * 9 + 0.8 * canvas.field(SKY, 6.0))) ** 2
+    picture = geometry.shed(picture, "#fff0b0", "accent", ray * (1 - r * 0.85).clamp(0.0, 1.0) * s * 0.75)
+    picture = geometry.shed(picture, "#ffe9a0", "accent", (1 - r * 1.1).clamp(0.0, 1.0) ** 2 * s * 0.85)
+    picture = geometry.ink(picture, "#ffd83d", "middle", canvas.edge(0.055 + 0.055 * s - r) * (s * 1.6))
+    picture = geometry.ink(picture, "#fff6c8", None, canvas.edge(0.035 + 0.045 * s - r) * (s * 1.6))
     for x1, y1, size in ((0.56, 0.20, 0.050), (0.68, 0.13, 0.038), (0.78, 0.24, 0.044), (0.87, 0.16, 0.030)):
         u, v = (canvas.x - x1) / size, (canvas.y - y1 - 0.02 * canvas.mood(SKY)) / size
-        wing = (0.17 - (v + 0.55 * (u.abs() * 2.2).clamp(0.0, 2.0).sin().clamp_min(0.0) - 0.2).abs()) * size
-        picture = ink(
-            picture, "#1d2b44", canvas.edge(torch.minimum(wing, (1 - u.abs()) * size)) * (s * 1.5).clamp(0.0, 1.0)
-        )
+        wing = (
+            0.15 - (v + 0.55 * (u.abs() * 2.2).clamp(0.0, 2.0).sin().clamp_min(0.0) - 0.2).abs() - 0.05 * u.abs()
+        ) * size
+        bird = canvas.edge(torch.minimum(wing, (1 - u.abs()) * size))
+        picture = geometry.ink(picture, "#1d2b44", "dark", bird * (s * 1.5))
     return picture
 
 
 def fog(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = ink(picture, "#d9dee0", s * (0.30 + 0.52 * geometry.depth))
-    banks = blob(canvas.field(SKY, 1.0, 6.0) * 0.7 + canvas.field(SKY, 3.0) * 0.5, 0.25, 1.6)
-    return ink(picture, "#f3f5f4", banks * s * 0.62 * (1 - (canvas.y - 0.6).abs() * 1.3).clamp(0.0, 1.0))
+    """What is far drowns first; banks lie before each other, the nearer moved further by the wind."""
+    haze = geometry.hue("#dfe4e6", "sky_low")
+    picture = picture + (s * (0.16 + 0.68 * geometry.depth))[:, None] * (haze[..., None, None] - picture)
+    for level, band, sigma, share in ((0.50, 0.11, 6.0, 0.65), (0.66, 0.12, 3.0, 0.6), (0.86, 0.16, 1.5, 0.55)):
+        top = level - 0.05 * canvas.field(SKY, 1.0, 6.0) - 0.04 * canvas.field(SKY, sigma)
+        bank = ((canvas.y - top) / 0.05).clamp(0.0, 1.0) * (1 - (canvas.y - top) / (2.6 * band)).clamp(0.0, 1.0)
+        picture = geometry.ink(picture, "#f4f6f5", "sky_low", bank * s * share)
+    return picture
 
 
 def rain(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#12202e", "#8fa6b5", s * 0.62)
-    across = torch.remainder((canvas.x + 0.5 * canvas.y) * 16, 1) - 0.5
-    drops = blob(canvas.field(LIFE, 3.0, 1.0), 0.55 - 0.75 * s, 4)
-    streak = canvas.edge(0.0042 + 0.0012 * s - across.abs() / 16)
-    return ink(picture, "#e4f1f8", streak * drops * (0.25 + 0.7 * s) * there(s))
+    """A grey veil that is thickest far away, streaks in three depths, rings where drops meet the ground."""
+    picture = geometry.grade(picture, "#101d2c", "#8ea6b6", s * 0.60, ("dark", "accent"))
+    picture = geometry.ink(picture, "#8ba2b2", "sky_low", geometry.depth * s * 0.40)
+    flat = torch.hypot(within(canvas.x, 4 / CELLS), 3 * within(canvas.y, 4 / CELLS / 2))
+    ring = 0.010 + 0.022 * (canvas.cells(LIFE, 4) + 0.6).clamp(0.0, 2.0)
+    low = ((canvas.y - 0.70) * 7).clamp(0.0, 1.0)
+    picture = geometry.ink(picture, "#dcecf4", "accent", canvas.edge(0.0035 - (flat - ring).abs()) * low * s * 0.8)
+    slant = canvas.x + 0.5 * canvas.y
+    for count, thin, gate, field, share in (
+        (32.0, 0.0016, 0.25, canvas.field(LIFE, 1.5), 0.45),
+        (16.0, 0.0028, 0.35, canvas.field(LIFE, 3.0, 1.0), 0.75),
+        (8.0, 0.0050, 0.85, canvas.field(LIFE, 3.0), 0.90),
+    ):
+        away = within(slant + 0.37 / count, 1 / count).abs()
+        drops = blob(field, gate - 0.75 * s, 3)
+        streak = canvas.edge(thin * (0.7 + 0.5 * s) - away)
+        picture = geometry.ink(picture, "#e6f2f9", "accent", streak * drops * share * (0.25 + 0.75 * s) * there(s))
+    return picture
 
 
 def thunder(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#150a2b", "#8d7cc0", s * 0.72)
-    storm = blob(canvas.field(SKY, 3.0) + 0.5 * canvas.field(SKY, 1.5), 0.0, 4) * (1 - canvas.y * 2.2).clamp(0.0, 1.0)
-    picture = ink(picture, "#1b0f38", storm * s * 0.9)
-    x0 = 0.52 + 0.22 * canvas.mood(TERRAIN)
-    saw = ((torch.remainder(canvas.y * 3.8, 1) - 0.5).abs() - 0.25) * 0.22 + (canvas.y - 0.3) * 0.12
-    away = canvas.x - x0 - saw
-    reach = 0.30 + 0.42 * s
-    bolt = torch.minimum(0.016 * (1.15 - canvas.y / reach).clamp(0.0, 1.2) - away.abs() * 0.85, reach - canvas.y)
-    fork = torch.minimum(
-        0.007 - (away - 0.55 * (canvas.y - 0.27)).abs() * 0.8, torch.minimum(canvas.y - 0.27, reach * 0.75 - canvas.y)
+    """Violet storm, and a bolt that finds another way each time: the sky's own contour, with branches."""
+    x, y = geometry.spot("bolt")
+    picture = geometry.grade(picture, "#120826", "#8578bd", s * 0.74, ("dark", "far"))
+    storm = blob(canvas.field(SKY, 3.0) + 0.5 * canvas.field(SKY, 1.5), -0.1, 2.5) * (1 - canvas.y * 1.9).clamp(
+        0.0, 1.0
     )
-    glow = (1 - away.abs() * 5).clamp(0.0, 1.0) ** 2 * ((reach + 0.05 - canvas.y) * 8).clamp(0.0, 1.0)
-    picture = ink(picture, "#c9a8ff", glow * s * 0.65)
-    return ink(picture, "#fffbe6", canvas.edge(torch.maximum(bolt, fork)) * (s * 2).clamp(0.0, 1.0))
+    picture = geometry.ink(picture, "#170c30", "dark", storm * s * 0.85)
+    reach = y * (0.45 + 0.55 * s)
+    down = (canvas.y / reach).clamp(0.0, 1.2)
+    jag = 0.060 * (zigzag(canvas.y * 4) - 0.5) + 0.030 * (zigzag(canvas.y * 8 + 0.3) - 0.5)
+    away = canvas.x - x - jag - 0.025 * canvas.field(SKY, 1.5) - 0.035 * canvas.field(FLOW, 3.0)
+    away = away - 0.05 * canvas.field(SKY, 6.0) - 0.04 * canvas.mood(LIFE)
+    flash = (1 - away.abs() / 0.55).clamp(0.0, 1.0) ** 2 * (1.1 - down).clamp(0.0, 1.0)
+    picture = geometry.shed(picture, "#8f6dff", "middle", flash * s * 0.75)
+    foot = canvas.glow(x, y, 0.34) * ((s - 0.35) * 2).clamp(0.0, 1.0)
+    picture = geometry.shed(picture, "#b9a0ff", "accent", foot * 0.7)
+    bolt = torch.minimum(0.0085 * (1.25 - down) + 0.001 - away.abs() * 0.8, reach - canvas.y)
+    for top, lean, long in ((0.24, 0.62, 0.30), (0.40, -0.80, 0.26), (0.60, 0.50, 0.20)):
+        past = canvas.y - top * reach
+        fork = (away - lean * past).abs() * 0.75
+        branch = torch.minimum(0.0052 * (1 - past / long) - fork, torch.minimum(past, long * (0.5 + s) - past))
+        bolt = torch.maximum(bolt, branch)
+    picture = geometry.shed(picture, "#c9b0ff", "accent", (1 + bolt * 38).clamp(0.0, 1.0) ** 2 * (s * 1.5) * 0.8)
+    return geometry.ink(picture, "#fffdf0", None, canvas.edge(bolt) * (s * 3))
 
 
 def snow(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#3c5068", "#eef4fa", s * 0.55)
-    picture = ink(picture, "#f4f8fc", geometry.flat * s * 0.85)
-    drift = canvas.edge(canvas.y - 0.97 + 0.10 * s + 0.02 * canvas.smooth(3, 3.0))
-    picture = ink(picture, "#ffffff", drift * (s * 2).clamp(0.0, 1.0))
-    flakes = blob(canvas.field(LIFE, 0.7), 2.05 - 0.5 * s, 4)
-    return ink(picture, "#ffffff", flakes * (0.3 + 0.7 * s) * there(s))
+    """White ground and air, flakes in three depths, the near ones large and soft."""
+    picture = geometry.grade(picture, "#3a4f6a", "#eef4fb", s * 0.52, ("ground", None))
+    picture = geometry.ink(picture, "#e4edf6", "sky_low", geometry.depth * s * 0.28)
+    picture = geometry.ink(picture, "#f6faff", None, geometry.flat * s * 0.88)
+    drift = canvas.y - 0.97 + 0.10 * s + 0.02 * canvas.smooth(3, 3.0)
+    picture = geometry.ink(picture, "#ffffff", None, canvas.edge(drift) * (s * 2) * (1 - geometry.amounts["own"]))
+    picture = geometry.ink(picture, "#b9cce2", "far", canvas.edge(0.010 - (drift - 0.010).abs()) * s * 0.6)
+    small, near = canvas.field(LIFE, 0.7), canvas.field(LIFE, 1.5)
+    for flake, level, gain, share in ((-small, 2.15, 6, 0.7), (small, 2.15, 6, 0.95), (near, 2.45, 4, 0.9)):
+        picture = geometry.ink(
+            picture, "#ffffff", None, blob(flake, level - 0.35 * s, gain) * share * (0.3 + 0.7 * s) * there(s)
+        )
+    return picture
 
 
 def wind(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    stream = canvas.y * 8 + 0.42 * canvas.field(SKY, 1.0, 6.0) + 0.35 * torch.sin(canvas.x * 6.2832)
-    picture = grade(picture, "#3d4f49", "#e6eedd", s * 0.42)
-    gust = blob(canvas.field(SKY, 3.0), 0.9 - 1.3 * s, 1.5)
-    line = ((0.05 + 0.12 * s * gust - (torch.remainder(stream, 1) - 0.5).abs()) * 14 + 0.5).clamp(0.0, 1.0)
-    picture = ink(picture, "#fbfdf2", line * gust * (0.3 + 0.6 * s) * there(s))
-    leaf = blob(canvas.field(SKY, 0.7), 2.3 - 0.4 * s, 4)
-    return ink(picture, "#d9822b", leaf * (s * 1.3).clamp(0.0, 1.0))
-
-
-def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    roll = (canvas.y - 0.54) / 0.125 + 0.30 * canvas.field(FLOW, 3.0) + 0.22 * torch.sin(canvas.x * 12.566)
-    above = roll - 3.5 * (1 - s)
-    inside = (above * 9 + 0.5).clamp(0.0, 1.0)
-    step = torch.remainder(roll, 1)
-    deep = torch.lerp(
-        rgb("#2fb0c0").to(picture)[:, None, None],
-        rgb("#0d3f73").to(picture)[:, None, None],
-        (roll / 4).clamp(0.0, 1.0)[:, None],
+    """Strokes of air that swell and thin out, dust along the ground, leaves."""
+    stream = (
+        canvas.y * 7.5
+        + 0.26 * canvas.field(SKY, 1.0, 6.0)
+        + 0.30 * torch.sin(canvas.x * 4.2)
+        + 0.25 * canvas.field(SKY, 6.0)
     )
-    picture = paint(picture, deep, inside * (s * 2.2).clamp(0.0, 1.0))
-    face = (1 - step) * 0.55
-    picture = ink(picture, "#7fdbe0", face * inside * (s * 2).clamp(0.0, 1.0) * 0.6)
-    crest = ((0.17 - torch.minimum(step, above.clamp_min(0.0))) * 8 + 0.5).clamp(0.0, 1.0) * inside
-    return ink(picture, "#fdfefe", crest * (s * 2).clamp(0.0, 1.0))
-
-
-def splash(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    x0, y0 = 0.5, 0.80
-    height = 0.10 + 0.40 * s
-    v = ((y0 - canvas.y) / height).clamp_min(-0.2)
-    flare = (canvas.x - x0) / ((0.10 + 0.16 * s) * (0.50 + 0.75 * v.clamp_min(0.0)))
-    pool = canvas.edge(0.08 + 0.30 * s - ((canvas.x - x0) ** 2 + ((canvas.y - y0) * 3.2) ** 2).sqrt())
-    picture = ink(picture, "#2a9fd0", pool * (s * 2).clamp(0.0, 1.0))
-    finger = 0.34 + 0.60 * torch.cos(flare * 7.85).abs() ** 1.5 * (1 + 0.15 * canvas.field(LIFE, 3.0, 1.0))
-    body = torch.minimum(torch.minimum(finger - v, v + 0.12) * height * 0.5, (1.05 - flare.abs()) * 0.15)
-    picture = ink(picture, "#e6f9ff", canvas.edge(body) * (s * 2).clamp(0.0, 1.0))
-    picture = ink(picture, "#5cc4ee", canvas.edge(body - 0.018) * (s * 2).clamp(0.0, 1.0))
-    spray = blob(canvas.field(LIFE, 0.7), 1.75 - 0.4 * s + 2.5 * (canvas.distance(x0, 0.48) - 0.34).clamp_min(0.0), 4)
-    return ink(picture, "#eafaff", spray * (s * 1.3).clamp(0.0, 1.0))
-
-
-def bubbles(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#032f45", "#5fd6cf", s * 0.78)
-    ray = blob(torch.sin((canvas.x - 0.4) / (canvas.y + 0.6) * 16), 0.4, 1.6) * (1 - canvas.y * 1.3).clamp(0.0, 1.0)
-    picture = ink(picture, "#b9f5ea", ray * s * 0.45)
-    for cells, turn, rare in ((4, 2.4, 1.0), (2, 1.7, 1.6)):
-        size = cells / 32
-        row, column = (canvas.y / size).floor(), (canvas.x / size).floor()
-        u = torch.remainder(canvas.x, size) - size * (0.5 + 0.16 * torch.sin(row * turn + column))
-        v = torch.remainder(canvas.y, size) - size * (0.5 + 0.16 * torch.cos(column * turn + row))
-        radius = size * 0.33 * (canvas.cells(LIFE, cells) - rare + 0.9 * s).clamp(0.0, 1.0)
-        there = (radius > 0.005) * (s * 2).clamp(0.0, 1.0)
-        inside = radius - (u**2 + v**2).sqrt()
-        picture = ink(picture, "#9df0ea", canvas.edge(inside) * 0.4 * there)
-        picture = ink(picture, "#f2fffc", canvas.edge(0.0075 - (inside - 0.0075).abs()) * there)
-        glint = 0.22 * radius - ((u + 0.4 * radius) ** 2 + (v + 0.4 * radius) ** 2).sqrt()
-        picture = ink(picture, "#ffffff", canvas.edge(glint) * there)
-    return picture
-
-
-def explosion(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    x0, y0 = 0.5 + 0.1 * canvas.mood(LIFE), 0.46
-    u, v = canvas.x - x0, canvas.y - y0
-    r, angle = (u**2 + v**2).sqrt(), torch.atan2(v, u)
-    picture = grade(picture, "#2a0d10", "#ffa25c", s * 0.5)
-    burst = (0.07 + 0.27 * s) * (1 + 0.22 * torch.cos(angle * 9) + 0.16 * canvas.field(LIFE, 1.5)) - r
-    smoke = (0.09 + 0.33 * s) * (1 + 0.14 * canvas.field(LIFE, 3.0)) - r
-    picture = ink(picture, "#3a1a1f", canvas.edge(smoke, 3) * (s * 2).clamp(0.0, 1.0) * 0.85)
-    for shrink, code in ((0.0, "#e0341c"), (0.24, "#ff7a1a"), (0.48, "#ffc22e"), (0.72, "#fffbe0")):
-        picture = ink(picture, code, canvas.edge(burst - shrink * (0.07 + 0.27 * s)) * (s * 2).clamp(0.0, 1.0))
-    return picture
-
-
-def fire(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#2b0d0a", "#ff9a4a", s * 0.45)
-    picture = ink(picture, "#ff6a1f", ((canvas.y - 0.25) * 1.1).clamp(0.0, 1.0) ** 2 * s * 0.7)
-    picture = burn(canvas, picture, tongues(canvas, 1.06, 0.12 + 0.54 * s), (s * 2.2).clamp(0.0, 1.0))
-    sparks = blob(canvas.field(LIFE, 0.7), 2.1 - 0.4 * s, 4) * (canvas.y * 1.4).clamp(0.0, 1.0)
-    return ink(picture, "#ffd36b", sparks * (s * 1.3).clamp(0.0, 1.0))
+    picture = geometry.grade(picture, "#3b4a47", "#e9eddc", s * 0.40, ("ground", "accent"))
+    dust = blob(canvas.field(SKY, 1.0, 6.0) + 0.3 * canvas.field(SKY, 3.0), 0.6 - 0.5 * s, 1.2) * (
+        (canvas.y - 0.35) * 1.6
+    ).clamp(0.0, 1.0)
+    picture = geometry.ink(picture, "#e8dfc4", "sky_low", dust * s * 0.45)
+    gust = (1.0 * canvas.field(SKY, 3.0) + 0.9 * s - 0.35).clamp(0.0, 1.4)
+    for shift, thick in ((0.0, 0.075), (0.5, 0.035)):
+        away = within(stream + shift, 1.0).abs()
+        line = ((thick * gust * (0.4 + 0.6 * s) - away) * 22 + 0.5).clamp(0.0, 1.0) * (gust * 3).clamp(0.0, 1.0)
+        picture = geometry.ink(picture, "#fcfdf4", "accent", line * (0.3 + 0.6 * s) * there(s))
+    leaf = blob(canvas.field(SKY, 0.7), 2.55 - 0.40 * s, 6)
+    return geometry.ink(picture, "#d9702b", "middle", leaf * (s * 1.3))
 
 
 def aurora(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    picture = grade(picture, "#06122b", "#3f7f88", s * 0.66)
-    high = 0.25 + 0.75 * geometry.sky
-    for level, foot, code in ((0.5, 0.42, "#a06bff"), (0.0, 0.36, "#2fe6a0")):
-        bottom = foot + 0.07 * torch.sin(canvas.x * 7 + 3 * level) + 0.05 * canvas.field(SKY, 6.0)
-        up = (bottom - canvas.y) / 0.40
-        curtain = (
-            canvas.edge(bottom - canvas.y, 3)
-            * (1 - up).clamp(0.0, 1.0)
-            * blob(canvas.field(SKY, 6.0, 1.0), level - 0.55, 1.3)
-        )
-        picture = ink(picture, code, curtain * high * s * 1.15)
-    shining = stars(canvas, 1.5) * (1 - canvas.y * 1.5).clamp(0.0, 1.0)
-    return ink(picture, "#f4fff4", shining * s * geometry.sky)
+    """Curtains of light, green at their hem and violet above, over a sky of stars; water shows them once more."""
+    picture = geometry.grade(picture, "#030b22", "#2b5a72", s * 0.74, ("dark", "ground"))
+    picture = geometry.ink(picture, "#06122e", "dark", geometry.sky * s * 0.72)
+    open_ = 0.22 + 0.78 * torch.maximum(geometry.sky, geometry.amounts["own"].expand_as(geometry.sky))
+    shining = stars(canvas, 0.9) * (1.1 - canvas.y * 1.5).clamp(0.0, 1.0)
+    picture = geometry.ink(picture, "#f4fff4", None, shining * s * geometry.sky)
+    pleat = 0.58 + 0.42 * torch.sin(canvas.x * 34 + 1.1 * canvas.field(SKY, 6.0))
+    for foot, wave, turn, near, share in ((0.30, 5.0, 0.6, 0.03, 0.75), (0.44, 7.0, 2.2, 0.06, 1.1)):
+        hem = foot + 0.06 * torch.sin(canvas.x * wave + turn) + near * canvas.field(SKY, 6.0)
+        up = (hem - canvas.y) / 0.36
+        veil = canvas.edge(hem - canvas.y, 5) * (1 - up).clamp(0.0, 1.0) * pleat
+        lit = blob(canvas.field(SKY, 6.0, 1.0), -0.9, 0.7)
+        picture = geometry.ink(picture, "#8a3dff", "far", veil * (up * 2.2).clamp(0.0, 1.0) * lit * open_ * s * share)
+        low = veil * (1 - up * 1.2).clamp(0.0, 1.0) * lit * open_ * s
+        picture = geometry.ink(picture, "#1fe890", "accent", low * share)
+        picture = geometry.shed(picture, "#b8ffd8", None, (1 - (up * 7).abs()).clamp(0.0, 1.0) * lit * open_ * s * 0.45)
+    glow = (1 - (canvas.y - 2 * geometry.horizon + 0.44).abs() * 3.5).clamp(0.0, 1.0)
+    wet = geometry.wet * (0.55 + 0.3 * canvas.field(FLOW, 0.7, 4.0)).clamp(0.0, 1.0)
+    return geometry.shed(picture, "#2dd698", "accent", glow * wet * s * 0.6)
 
 
 CONDITION_PAINTERS: dict[str, ConditionPainter] = {
-    "fire": fire, "rain": rain, "thunder": thunder, "snow": snow, "wind": wind, "waves": waves, "fog": fog,
-    "sunset": sunset, "night": night, "sunny": sunny, "bubbles": bubbles, "explosion": explosion, "splash": splash,
-    "aurora": aurora,
+    "fire": elements.fire, "rain": rain, "thunder": thunder, "snow": snow, "wind": wind, "waves": elements.waves,
+    "fog": fog, "sunset": sunset, "night": night, "sunny": sunny, "bubbles": elements.bubbles,
+    "explosion": elements.explosion, "splash": elements.splash, "aurora": aurora,
 }  # fmt: skip

@@ -14,10 +14,12 @@ from torch.nn import functional as F
 
 from tpos_models.pocket.noise_features import CELLS, FLOW, SKY, TERRAIN, NoiseFeatures, Plane
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PAINTED, PLACE, TINTS
-from tpos_models.pocket.world.canvas import Canvas, blob, paint
+from tpos_models.pocket.world.canvas import Canvas, Colours, blob, paint, shed, zigzag
+from tpos_models.pocket.world.geometry import Geometry
+from tpos_models.pocket.world.looks import stars
 from tpos_models.pocket.world.places import AMOUNTS, COLOURS, amount_table, colour_table
-from tpos_models.pocket.world.shapes import SHAPES, Colours
-from tpos_models.pocket.world.weather import CONDITION_PAINTERS, Geometry
+from tpos_models.pocket.world.shapes import LIGHTS, SHAPES
+from tpos_models.pocket.world.weather import CONDITION_PAINTERS
 
 PRINT_PX = 256
 """The size at which pictures are learned."""
@@ -56,13 +58,14 @@ class World(nn.Module):
         for name, shape in SHAPES.items():
             rows = (amounts[name].flatten() > VISIBLE).nonzero().flatten()
             if len(rows):
-                some = {key: value[rows] for key, value in colours.items()}
-                after = shape(canvas.of(rows), picture[rows], some, amounts[name][rows])
-                for old, new in zip(
-                    geometry.maps, geometry.of(rows).covered((after - picture[rows]).abs().amax(1)).maps, strict=True
-                ):
+                some, own = canvas.of(rows), {key: value[rows] for key, value in colours.items()}
+                before = picture[rows]
+                picture[rows] = shape(some, before, own, amounts[name][rows])
+                now = geometry.of(rows).covered((picture[rows] - before).abs().amax(1))
+                for old, new in zip(geometry.maps, now.maps, strict=True):
                     old[rows] = new
-                picture[rows] = after
+                if name in LIGHTS:
+                    geometry.lights[rows] = LIGHTS[name](some, amounts[name][rows])
         for name in PAINTED:
             strength = shown(scenes[:, CONDITION.start + CONDITIONS.index(name)])[:, None, None]
             rows = (strength.flatten() > VISIBLE).nonzero().flatten()
@@ -102,34 +105,50 @@ def printed(picture: torch.Tensor) -> torch.Tensor:
 
 def landscape(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor]) -> tuple[torch.Tensor, Geometry]:
     """Sky, sun, clouds, two ridges, ground or water, near ground: what every place stands on."""
-    horizon = a["horizon"] + 0.03 * canvas.mood(FLOW)
+    horizon = a["horizon"] + 0.02 * canvas.mood(FLOW) * (1 - a["own"])
     picture = _sky(canvas, c, a, horizon)
     picture, far, sky, depth = _ridges(canvas, picture, c, a, horizon)
     picture, ground = _ground(canvas, picture, c, a, horizon, far)
-    near = canvas.edge(canvas.y - a["near_line"] - a["near_swing"] * canvas.smooth(3, 3.0))
-    picture = paint(picture, c["near"], near)
+    line = a["near_line"] + a["near_swing"] * canvas.smooth(3, 3.0) + 0.008 * canvas.field(FLOW, 6.0)
+    picture = _layer(canvas, picture, c["near"], c["ground_low"], line)
+    near = canvas.edge(canvas.y - line)
     sky = sky * (1 - ground) * (1 - near)
     below = (1 - (canvas.y - horizon) * 2.2).clamp(0.0, 1.0)
     depth = torch.maximum(sky, depth * (1 - ground)) + ground * below * 0.75
     flat = torch.maximum(ground * (1 - 0.7 * a["water"]), near)
-    return picture, Geometry(sky, depth * (1 - near), flat, horizon)
+    wet = ground * a["water"] * (1 - near)
+    dark = torch.zeros_like(wet)
+    return picture, Geometry(sky, depth * (1 - near), flat, wet, dark, c, {**a, "horizon": horizon})
+
+
+def _layer(
+    canvas: Canvas, picture: torch.Tensor, colour: torch.Tensor, rim: torch.Tensor, line: torch.Tensor
+) -> torch.Tensor:
+    """One sheet of paper below a line: its shadow on what lies behind, its lighter edge."""
+    away = line - canvas.y
+    picture = picture * (1 - 0.16 * ((1 - away / 0.05).clamp(0.0, 1.0) * canvas.edge(away))[:, None])
+    picture = paint(picture, colour, canvas.edge(-away))
+    lit = torch.lerp(colour if colour.ndim > 2 else colour[..., None, None], rim[..., None, None], 0.5)
+    return paint(picture, lit, canvas.edge(0.0035 - (away + 0.0035).abs()) * 0.7)
 
 
 def _sky(canvas: Canvas, c: Colours, a: dict[str, torch.Tensor], horizon: torch.Tensor) -> torch.Tensor:
     height = (canvas.y / horizon).clamp(0.0, 1.0) * 5 + 0.16 * canvas.field(SKY, 6.0)
     stair = height.floor() + ((height - height.floor() - 0.5) * 6 + 0.5).clamp(0.0, 1.0)
-    tone = (0.5 * stair + 0.5 * height).clamp(0.0, 5.0)[:, None] / 5
+    tone = (0.4 * stair + 0.6 * height).clamp(0.0, 5.0)[:, None] / 5
     picture = torch.lerp(c["sky"][..., None, None], c["sky_low"][..., None, None], tone)
     sun_x, sun_y = a["sun_x"] + 0.1 * canvas.mood(TERRAIN), a["sun_y"]
     away = canvas.distance(sun_x, sun_y)
     lit = (a["sun"] > VISIBLE).to(picture)
-    picture = paint(picture, c["sky_low"], (1 - away * 3).clamp(0.0, 1.0) ** 2 * 0.7 * lit)
+    picture = shed(picture, c["sky_low"], (1 - away * 2).clamp(0.0, 1.0) ** 2 * 0.8 * lit)
     picture = paint(picture, c["accent"], canvas.edge(a["sun"] - away) * lit)
-    field = canvas.field(SKY, 3.0) * 0.35 + canvas.field(SKY, 1.0, 6.0) * 0.9 + 0.22 * canvas.field(SKY, 1.5)
+    shape = canvas.field(SKY, 3.0) * 0.35 + canvas.field(SKY, 1.0, 6.0) * 0.9 + 0.22 * canvas.field(SKY, 1.5)
     threshold = 1.7 - 1.6 * a["cloud"] + (0.1 - a["cloud"]).clamp_min(0.0) * 40 + (canvas.y - 0.22).abs() * 3
     body = torch.lerp(c["sky_low"], torch.ones_like(c["sky_low"]), 0.35)
-    picture = paint(picture, body, blob(field, threshold, 6) * 0.7)
-    return paint(picture, torch.ones_like(body), blob(field, threshold + 0.45, 6) * 0.6)
+    picture = paint(picture, torch.lerp(body, c["sky"], 0.35), blob(shape, threshold - 0.12, 6) * 0.6)
+    picture = paint(picture, body, blob(shape, threshold + 0.15, 5) * 0.75)
+    picture = paint(picture, torch.ones_like(body), blob(shape, threshold + 0.60, 5) * 0.65)
+    return paint(picture, c["accent"], stars(canvas, 0.9) * a["stars"])
 
 
 def _ridges(
@@ -140,16 +159,19 @@ def _ridges(
     far = horizon - a["far_rise"] - a["far_swing"] * torch.lerp(soft, peaks, a["sharp"])
     middle = (
         horizon - a["middle_rise"] - a["middle_swing"] * (0.8 * canvas.smooth(2, 3.0) + 0.4 * canvas.smooth(2, 6.0))
-    )
+    ) + 0.004 * canvas.field(FLOW, 6.0)
     far_mask, middle_mask = canvas.edge(canvas.y - far), canvas.edge(canvas.y - middle)
-    haze = ((canvas.y - far) * 2.2).clamp(0.0, 0.6)
+    haze = ((canvas.y - far) * 2.4).clamp(0.0, 0.7)
     body = torch.lerp(c["far"][..., None, None], c["sky_low"][..., None, None], haze[:, None])
-    picture = paint(picture, body, far_mask)
+    picture = _layer(canvas, picture, body, c["sky_low"], far)
     shade = canvas.edge((canvas.y - far) * 0.5 - 0.012 - 0.022 * (canvas.smooth(1, 1.5) + 1) * a["caps"]) * far_mask
-    snow_line = canvas.edge(0.045 + 0.018 * canvas.smooth(2, 1.5) - (canvas.y - far)) * far_mask
+    snow_line = horizon - 0.72 * a["far_rise"] + 0.022 * canvas.smooth(2, 1.5) + 0.035 * zigzag(canvas.x * 9)
+    snow_line = canvas.edge(snow_line - canvas.y) * far_mask
     picture = paint(picture, c["accent"], snow_line * a["caps"])
     picture = paint(picture, c["middle"], shade * 0.22 * a["sharp"])
-    picture = paint(picture, c["middle"], middle_mask)
+    picture = _layer(canvas, picture, c["middle"], c["sky_low"], middle)
+    mist = (1 - (canvas.y - horizon).abs() * 9).clamp(0.0, 1.0) * torch.maximum(far_mask, middle_mask)
+    picture = paint(picture, c["sky_low"], mist * 0.30)
     return (
         picture,
         far,

@@ -135,7 +135,7 @@ def few_steps_fidelity(denoiser: Denoiser, decoder: Decoder, world: World, count
 
 
 @torch.no_grad()
-def one_step_fidelity(draw: Draw, world: World, count: int = 64) -> dict[str, float]:
+def one_step_fidelity(draw: Draw, world: Draw, count: int = 64) -> dict[str, float]:
     """PSNR and gradient energy of one step against the world's own picture for the same z and scene."""
     z, scenes = _samples(count, 2)
     quality, energy, energy_world = [], [], []
@@ -187,6 +187,31 @@ def strengths_monotone(
         away = (pictures - pictures[:1]).square().mean((1, 2, 3)).sqrt()
         answer[name] = bool((away[1:] > away[:-1]).all())
     return answer
+
+
+def _looks(pictures: torch.Tensor) -> torch.Tensor:
+    """Colours and edges of pictures (B, 3, h, w), coarsely: (B, n)."""
+    across, down = (slope.abs().mean(1, keepdim=True) for slope in slopes(pictures))
+    parts = (pictures, 4 * across, 4 * down)
+    return torch.cat([F.adaptive_avg_pool2d(part, (9, 16)).flatten(1) for part in parts], 1)
+
+
+@torch.no_grad()
+def places_told_apart(draw: Draw, world: World, known: int = 16, count: int = 4) -> dict[str, Any]:
+    """Share of drawn pictures of a place, of `count` seeds each, whose nearest mean of the world's pictures, of `known`
+    other seeds, is that place's; and which were taken for others."""
+    scenes, cells = torch.zeros(len(PLACES), SCENE_SIZE), world.features.cells
+    scenes[:, PLACE] = torch.eye(len(PLACES))
+
+    def pictures(by: Draw, first: int, seeds: int) -> list[torch.Tensor]:
+        noise = (_samples(1, 1000 + first + k, cells)[0].expand(len(PLACES), -1, -1, -1) for k in range(seeds))
+        return [_looks(by(z, scenes)) for z in noise]
+
+    means = torch.stack(pictures(world, 0, known)).mean(0)
+    taken = torch.stack([torch.cdist(drawn, means).argmin(1) for drawn in pictures(draw, known, count)])
+    wrong = taken != torch.arange(len(PLACES))
+    missed = {PLACES[place]: PLACES[int(taken[row, place])] for row, place in wrong.nonzero().tolist()}
+    return {"places_told_apart": 1 - float(wrong.float().mean()), "taken_for": missed}
 
 
 @torch.no_grad()

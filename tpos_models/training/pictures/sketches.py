@@ -37,7 +37,9 @@ from tpos_models.training.pictures.samples import (
 STRIDE = 4
 """One pixel of every STRIDE x STRIDE is met at a time: few pixels of many pictures teach more than many of few."""
 
-HARD = ("ink", "tunnel", "galaxy", "neon", "mountains", "waves", "wind", "explosion", "bubbles")
+HARD = (
+    "ink", "tunnel", "mandala", "retrowave", "street", "laser", "fire", "waves", "wind", "explosion", "splash",
+)  # fmt: skip
 """Places and conditions of many fine outlines, which are met three times as often as others."""
 
 
@@ -123,7 +125,7 @@ class FieldStage:
         self._field = field.to(device)
         self.module: torch.nn.Module = _Drawn(field)
         self.groups = groups
-        self._pool = Pool(lambda g: self._samples(pool, g), period=max(1, 5 * pool // groups), seed=seed)
+        self._pool = Pool(lambda g: self._samples(pool, g), period=max(1, 7 * pool // groups), seed=seed)
 
     @torch.no_grad()
     def _samples(self, count: int, generator: torch.Generator) -> Tensors:
@@ -196,7 +198,7 @@ class _Drawn(torch.nn.Module):
         return torch.stack(drawn)
 
 
-FIELD = loop.Recipe(steps=14_000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
+FIELD = loop.Recipe(steps=16_600, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
 
 
 def train_field(runs: Path, weights_folder: Path, recipe: loop.Recipe = FIELD) -> None:
