@@ -9,7 +9,7 @@ import torch
 
 from tpos_models.audio.streaming import Listener, SegmentNet, TemporalNet
 from tpos_models.contracts import AudioEmbedding
-from tpos_models.pocket.audio_networks import WINDOW, load_net
+from tpos_models.pocket.audio_networks import WINDOW, load_recognition
 from tpos_models.toml_data import read_toml
 
 SOUNDS = read_toml(Path(__file__).with_name("sounds.toml"), dict[str, tuple[str, ...]])
@@ -24,7 +24,7 @@ class PocketAudioEncoder(Listener):
 
     def __init__(self, segment: SegmentNet, temporal: TemporalNet, folder: Path) -> None:
         super().__init__(segment, temporal, WINDOW, "segment", attends=True)
-        self._recognition = load_net(folder).recognition
+        self._recognition = load_recognition(folder)
 
     @torch.no_grad()
     def score(self, embedding: AudioEmbedding, phrases_joint: torch.Tensor) -> np.ndarray:

@@ -132,6 +132,15 @@ def load_net(folder: Path, name: str = NAME) -> AudioEncoderNet:
     return net.eval()
 
 
+def load_recognition(folder: Path, name: str = NAME) -> Recognition:
+    """What tells phrases heard from others, alone; raises as `load_net`."""
+    tensors, record = weights.load(folder, name)
+    recognition, prefix = Recognition(_config(record, f"{folder / name}.json").size), "recognition."
+    own = {key.removeprefix(prefix): value.float() for key, value in tensors.items() if key.startswith(prefix)}
+    weights.load_into(recognition, own, str(folder / f"{name}.safetensors"))
+    return recognition.eval()
+
+
 def save_net(net: AudioEncoderNet, folder: Path, record: Mapping[str, object], name: str = NAME) -> None:
     """Write weights, in float16, and record; to the record are added the sizes that `load_net` builds from."""
     config = asdict(net.encoder.config)

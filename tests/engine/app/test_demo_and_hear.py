@@ -58,9 +58,9 @@ def test_a_demo_without_screen_and_microphone_plays_and_records(
     monkeypatch.setattr(
         demo, "run_live", lambda options, quiet: run_live(replace(options, osc=OscOptions(port=0)), quiet)
     )
-    summary = demo.run_demo("default", 3.0, headless=True)
-    assert "demo: the built-in soundtrack, no screen: 3 s without a window, recording" in capsys.readouterr().err
-    assert summary.frames > 1
+    summary = demo.run_demo("default", 6.0, headless=True)
+    assert "demo: the built-in soundtrack, no screen: 6 s without a window, recording" in capsys.readouterr().err
+    assert summary.frames > 3
     (session,) = recordings.iterdir()
     pictures = [image for _, image in read_frames(session / "video.mp4")]
     assert len(pictures) > 30
