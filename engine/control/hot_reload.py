@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from engine.control import isf_files
 from engine.control.presets import Preset, available, read
 from engine.core.isf import IsfFile
+from engine.core.own_thread import OwnThread
 from tpos_models.errors import InputError
 
 PERIOD_S = 0.5
@@ -17,7 +17,7 @@ Signature = tuple[int, int] | None
 """Modification time in ns and size in bytes; None while the file is not there."""
 
 
-class PresetWatcher:
+class PresetWatcher(OwnThread):
     """Watches every available preset, `running` where it came from elsewhere, and effects, from a thread of its own.
 
     A file must look the same at two polls in a row before it is read, since editors write in two steps. A good edit
@@ -36,25 +36,7 @@ class PresetWatcher:
         self._changed, self._trouble, self._isf, self._reload = changed, trouble, isf, reload
         self._own = {running.name: running.path} if running and running.path else {}
         self._read = self._pending = self._look()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tpos-presets", daemon=True)
-
-    def start(self) -> PresetWatcher:
-        """Begin to watch."""
-        self._thread.start()
-        return self
-
-    def close(self) -> None:
-        """Stop watching; may be called twice."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def __enter__(self) -> PresetWatcher:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        super().__init__("tpos-presets")
 
     def poll(self) -> None:
         """Look once; what changed since the last read, and no more since the last poll, is read and handed on."""

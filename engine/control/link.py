@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ import psutil
 from engine.control.show import Show
 from engine.core.beat_grid import BeatGrid, ClockSource
 from engine.core.clock import Clock
+from engine.core.own_thread import OwnThread
 from tpos_models.errors import DeviceError, MissingPart
 
 GROUP, PORT, ANNOUNCED = "224.76.78.75", 20_808, b"_asdp_v\x01"
@@ -33,7 +33,7 @@ ALONE_S = 3.0
 BEATS_PER_BAR = 4
 
 
-class LinkClock:
+class LinkClock(OwnThread):
     """Follows a session from a thread of its own, between `start` and `close`; also a context manager.
 
     Raises MissingPart without aalink, DeviceError where there is no network to listen to.
@@ -46,26 +46,12 @@ class LinkClock:
             raise MissingPart("Ableton Link needs aalink (GPL-3.0): pip install 'tpos-live[link]'") from error
         self._show, self._clock, self._told = show, clock, told
         self._socket = _listener()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tpos-link", daemon=True)
-
-    def start(self) -> LinkClock:
-        """Begin to listen for a session."""
-        self._thread.start()
-        return self
+        super().__init__("tpos-link")
 
     def close(self) -> None:
         """Leave the session; may be called twice."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self._socket.close()
-
-    def __enter__(self) -> LinkClock:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _run(self) -> None:
         asyncio.run(self._listen())

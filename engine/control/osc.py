@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +22,7 @@ from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, rea
 from engine.control.queue import Command, CommandQueue, Sender
 from engine.core.clock import Clock, WallClock
 from engine.core.messages import Frame
+from engine.core.own_thread import OwnThread
 from tpos_models.errors import InputError, RunError
 
 HOST, PORT = "127.0.0.1", 9000
@@ -84,7 +84,7 @@ class _Buttons:
         return held_s is None or now_s - held_s > HELD_S
 
 
-class OscServer:
+class OscServer(OwnThread):
     """The control thread. Bound when made, running between `start` and `close`; also a context manager.
 
     Commands go to `queue`; `check` may refuse one that the show cannot carry out (`Show.check`); `status` is asked ten
@@ -113,8 +113,7 @@ class OscServer:
         self._buttons = _Buttons()
         self._heartbeat, self._due_s = 0, 0.0
         self._reported: Frame | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tpos-osc", daemon=True)
+        super().__init__("tpos-osc")
         self.counts = OscCounts()
 
     @property
@@ -123,23 +122,10 @@ class OscServer:
         host, port = self._socket.getsockname()[:2]
         return host, port
 
-    def start(self) -> OscServer:
-        """Begin to listen."""
-        self._thread.start()
-        return self
-
     def close(self) -> None:
         """Stop listening and free the port; may be called twice."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self._socket.close()
-
-    def __enter__(self) -> OscServer:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable
+from typing import Self
 
 import mido
 
@@ -20,6 +20,7 @@ from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
 from engine.core.clock import Clock
 from engine.core.messages import ShowState
+from engine.core.own_thread import OwnThread
 from tpos_models.errors import InputError
 
 LOOK_S = 1.0
@@ -33,7 +34,7 @@ Arrived = tuple[str, mido.Message, float]
 """A port's name, what came there, and when."""
 
 
-class MidiHands:
+class MidiHands(OwnThread):
     """The MIDI thread, between `start` and `close`; also a context manager.
 
     `wanted` names ports by a part of their name, "auto" takes all; each goes by the map that `midi_map` names, or by
@@ -59,8 +60,7 @@ class MidiHands:
         self._asks: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._signatures: dict[str, Signature] = {}
         self._due_s = self._tended_s = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tpos-midi", daemon=True)
+        super().__init__("tpos-midi")
 
     @property
     def ports(self) -> list[str]:
@@ -75,25 +75,16 @@ class MidiHands:
         """Write the maps that something was learned into, or that were given, into the user's folder."""
         self._asks.put(("save", ""))
 
-    def start(self) -> MidiHands:
+    def start(self) -> Self:
         """Begin to listen; ports that are there are open when it returns."""
         self._look()
-        self._thread.start()
-        return self
+        return super().start()
 
     def close(self) -> None:
         """Stop listening, and close the ports; may be called twice."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self._ports.close()
         self._show.keep_time(ClockSource.MIDI, None)
-
-    def __enter__(self) -> MidiHands:
-        return self.start()
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
