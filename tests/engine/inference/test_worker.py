@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from inference_stages import Deaf, Ear, Kept, Stage
 
+from engine.core import restart
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import AudioFeatures, Frame, Rule, ShowState
-from engine.inference import hearing_thread, restart
+from engine.inference import hearing_thread
 from engine.inference.fallback import HungError
 from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
