@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Self
 from weakref import WeakSet
 
-from engine.core.restart import pause_s
-
 log = logging.getLogger(__name__)
 
+RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between restarts after failures in a row; the last one repeats."""
 JOIN_S = 2.0
 """How long the end of a thread is waited for: one that hangs is left behind, and dies with the process."""
 TOLD_S = 5.0
@@ -93,6 +93,11 @@ class OwnThread:
 
     def _run(self) -> None:
         raise NotImplementedError
+
+
+def pause_s(failures: int) -> float:
+    """The pause after so many failures in a row, one at least."""
+    return RESTART_S[min(failures, len(RESTART_S)) - 1]
 
 
 def troubles() -> list[str]:

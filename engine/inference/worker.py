@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import AudioFeatures, Frame, Heard, ShowState
-from engine.core.restart import pause_s
+from engine.core.own_thread import pause_s
 from engine.inference.fallback import HungError
 from engine.inference.hearing import HeardSound, SoundSource
 from engine.inference.hearing_thread import Ears, Hearing

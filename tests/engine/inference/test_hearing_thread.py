@@ -18,7 +18,7 @@ import torch
 from engine.audio import SAMPLE_RATE
 from engine.core.clock import VirtualClock, WallClock
 from engine.core.messages import SILENCE, AudioFeatures, Rule, SoundWindow
-from engine.core.restart import RESTART_S
+from engine.core.own_thread import RESTART_S
 from engine.inference.hearing import HeardSound, Listener
 from engine.inference.hearing_thread import Hearing
 from tpos_models.contracts import AudioEmbedding, Model
