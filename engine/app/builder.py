@@ -61,12 +61,13 @@ class Engine:
         status: Callable[[], Status] | None = None,
         max_fps: float = 0.0,
         step_down: Callable[[Exception, int], str] = lambda error, steps: "",
+        climb: Callable[[], str] = lambda: "",
     ) -> None:
         self.show, self.clock = show, clock
         self.capture = Capture(source, clock, state=lambda: show.state)
         self.frames: Mailbox[Frame] = Mailbox()
         self._open_pipeline = open_pipeline
-        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down)
+        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down, climb)
         self.osc = OscServer(
             show.queue,
             host=osc.host,
