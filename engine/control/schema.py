@@ -21,7 +21,7 @@ def read_bounded(path: Path, most_bytes: int, what: str) -> bytes:
     """A file that a person names, `what` it is for the messages. Raises MissingFileError, PresetError."""
     try:
         if path.exists() and not path.is_file():
-            raise PresetError(f"{path}: no {what}, but a folder or a device; accepted: a file")
+            raise PresetError(f"{path}: cannot be read: a folder or a device; accepted: a {what}")
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError as error:

@@ -86,7 +86,7 @@ def test_what_breaks_a_parser_is_one_short_line(tmp_path: Path, broken: str) -> 
 def test_a_pipe_is_no_preset_and_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.toml"
     os.mkfifo(pipe)
-    with pytest.raises(PresetError, match="accepted: a file"):
+    with pytest.raises(PresetError, match="accepted: a preset file"):
         presets.read(pipe)
 
 
