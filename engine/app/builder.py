@@ -35,7 +35,7 @@ def open_sound(name: str, channels: tuple[int, ...] | None, loop: bool, show: Sh
 
 @dataclass(frozen=True)
 class OscOptions:
-    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender."""
+    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender on this machine."""
 
     host: str = HOST
     port: int = PORT
