@@ -115,7 +115,7 @@ class Live:
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status,
             max_fps=options.max_fps or (NUMBERS_HZ if options.field is FieldChoice.SHADER else 0.0),
             step_down=self._chain.step_down, climb=self._chain.climb)  # fmt: skip
-        keep_bars(show, self.engine.capture, self.tally, clock)
+        self._sound = keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
         )
@@ -158,8 +158,7 @@ class Live:
         self.words.follow(state.prompts, state.steps, self._chain.loaded)
         if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file
             self.recording.follow(state)
-        features, hud = self.engine.capture.latest, self._hud(state, now_s)
-        redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
+        redrawn = self.screen.redraw(self._sound, state, now_s, self._hud(state, now_s), self.recording.running)
         if redrawn.trouble:
             self.notices.trouble(f"{redrawn.trouble}; the running look stays")
         if redrawn.instead:
