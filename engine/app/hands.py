@@ -1,23 +1,14 @@
-"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link, the bar line."""
+"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from engine.app.notices import Notices
 from engine.app.options import OFF, HandsOptions
-from engine.app.stats import Tally
-from engine.app.sync.latencies import read_latencies
-from engine.audio.capture import Capture
-from engine.audio.sources import PacedSource
-from engine.control.bar_line import Coming
 from engine.control.show import Effect, EffectKind, Show
-from engine.core.beat_grid import ClockSource
 from engine.core.clock import Clock
-from engine.core.messages import AudioFeatures
-from engine.render.audio_reactive import carried
 
 if TYPE_CHECKING:
     from engine.control.link import LinkClock
@@ -61,26 +52,3 @@ class Hands:
             self._midi.learn(effect.text)
         else:
             self._midi.save()
-
-
-def keep_bars(show: Show, capture: Capture, tally: Tally, clock: Clock) -> Callable[[], AudioFeatures]:
-    """Let changes of look that wait for a line be seen on it, as far ahead as a frame takes to be seen.
-
-    Returns the newest sound for whoever draws, its beat as far ahead as this display is late: levels cannot be. Raises
-    PresetError for latencies that are none.
-    """
-    latencies, aloud = read_latencies(), isinstance(capture.source, PacedSource)
-
-    def lead_s(features: AudioFeatures) -> float:
-        return latencies.lead_s(heard=not aloud and features.clock is ClockSource.EAR)
-
-    def coming() -> Coming:
-        features = capture.latest()
-        return Coming(features, clock.now() - features.time_s + tally.lookahead_s + lead_s(features))
-
-    def drawn() -> AudioFeatures:
-        features = capture.latest()
-        return carried(features, lead_s(features))
-
-    show.bar_line.coming = coming
-    return drawn

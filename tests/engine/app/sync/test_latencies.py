@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.app.hands import keep_bars
 from engine.app.stats import Tally
+from engine.app.sync.landing import Landing
 from engine.app.sync.latencies import Latencies, keep, latencies_file, read_latencies
 from engine.audio.capture import Capture
 from engine.audio.devices import DeviceSource
@@ -84,7 +84,7 @@ def test_a_show_draws_its_beat_sooner_and_changes_sooner(
     monkeypatch.setattr(capture, "source", source(live))
     heard = replace(HEARD, clock=clock)
     monkeypatch.setattr(capture, "latest", lambda: heard)
-    drawn = keep_bars(show, capture, Tally(), now)()
+    drawn = Landing(show, capture, Tally(), now).sound()
     beats = 0.9 + lead_s / BEAT_S
     assert (drawn.beat, drawn.bar, drawn.bar_beat) == (8, 2, 0)
     assert drawn.beat_phase == pytest.approx(beats - 1)
@@ -100,6 +100,6 @@ def test_where_the_sound_is_later_than_the_screen_the_beat_waits_for_it(
     now = VirtualClock(10.02)
     capture = Capture(SynthSource(now), now)
     monkeypatch.setattr(capture, "latest", lambda: replace(HEARD, bar=2, bar_beat=0, beat=8))
-    drawn = keep_bars(Show(), capture, Tally(), now)()
+    drawn = Landing(Show(), capture, Tally(), now).sound()
     assert (drawn.beat, drawn.bar, drawn.bar_beat) == (7, 1, 3)
     assert drawn.beat_phase == pytest.approx(0.95)
