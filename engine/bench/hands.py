@@ -17,6 +17,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
 from engine.app.options import HandsOptions, LookOptions
+from engine.app.sync.latencies import read_latencies
 from engine.audio import SAMPLE_RATE
 from engine.bench.midi_wire import NAME, Controller, jack_controller
 from engine.bench.report import Bar, Notify
@@ -77,7 +78,7 @@ class Eye:
     health = Health()
 
     def __init__(self) -> None:
-        self.seen: deque[tuple[float, np.ndarray]] = deque(maxlen=4096)
+        self.seen: deque[tuple[float, np.ndarray]] = deque(maxlen=1024)
 
     def dispatch(self) -> None:
         """There are no events."""
@@ -227,8 +228,7 @@ def floods(live: Live, controller: Controller | None, turn_s: float, notify: Not
             stop.set()
             sender.join()
             turn(last)
-            time.sleep(0.3)
-            landed += abs(live.show.state.shader.zoom - last / 127) < 1e-3
+            landed += _patiently(lambda: 0.0 if abs(live.show.state.shader.zoom - last / 127) < 1e-3 else None) == 0.0  # noqa: B023
         bars.append(Bar(f"{CHANGES_PER_S}/s over {name}: last values that landed", landed, "least", TURNS, ""))
         ratio = float(np.median(ratios))
         bars.append(Bar(f"{CHANGES_PER_S}/s over {name}: frames a second over without", ratio, "least", 0.9, ""))
@@ -254,7 +254,7 @@ def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:
     live.show.keep_time(ClockSource.MIDI, BeatGrid(ClockSource.MIDI, began_s, 0.0, BPM, BEATS_PER_BAR))
     live.show.set(motion=0.1, quantise=Quantise.BAR)
     time.sleep(SETTLED_S)
-    rng, late = np.random.default_rng(6), []
+    rng, late, lead_s = np.random.default_rng(6), [], read_latencies().lead_s(heard=False)
     for n in range(count):
         asked_s = time.monotonic()
         live.show.command("/tpos/cue", (1 + (n + 1) % 2,))
@@ -263,7 +263,7 @@ def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:
         changed_s = turned(eye.since(asked_s - 1.0))
         if changed_s is None:
             raise RunError(f"cue {n + 1} of {count} was never seen")
-        bars = (changed_s - began_s) / bar_s
+        bars = (changed_s + lead_s - began_s) / bar_s
         late.append((bars - round(bars)) * bar_s)
         notify(f"cue {n + 1} of {count}: {1000 * late[-1]:+.0f} ms from the bar line")
         time.sleep(float(rng.uniform(0, bar_s)))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.app.sync.film import read_film
+from engine.app.sync.signal import find_clicks
 from engine.cli.main import main
 from export.media.video import VideoWriter
 from export.media.writing import SoundWriter
@@ -94,6 +95,14 @@ def test_what_it_says_is_kept_on_this_machine(
     ms = float(kept.partition("display_ms = ")[2].split()[0])
     assert ms == pytest.approx(43.7, abs=5)
     assert f"display {ms:g} ms" in said
+
+
+def test_a_first_way_that_is_weaker_than_an_echo_counts() -> None:
+    """Out of the loudspeaker's axis, before a wall: what comes by way of the wall is stronger."""
+    heard_s = [0.5 + k * PERIOD_S for k in range(6)]
+    rng = np.random.default_rng(6)
+    room = sound(7.0, [at_s + 0.0113 for at_s in heard_s], rng) + 0.7 * sound(7.0, heard_s, rng)
+    assert find_clicks(room, RATE) == pytest.approx(heard_s, abs=0.0003)
 
 
 def pictures(path: Path, lit: Callable[[float], bool], heard: np.ndarray | None) -> Path:
