@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -211,7 +211,7 @@ def first_other(seen: list[tuple[float, np.ndarray]], sent_s: float) -> float | 
 def floods(live: Live, controller: Controller | None, turn_s: float, notify: Notify) -> list[Bar]:
     """Frames a second while a thousand changes a second come over OSC, and over MIDI, to without, turn by turn."""
     live.show.set(motion=0.5)
-    with SimpleUDPClient(*live.engine.osc.address) as client:
+    with closing(SimpleUDPClient(*live.engine.osc.address)) as client:
         bars = _flooded(live, "OSC", lambda n: client.send_message("/tpos/shader/zoom", n / 127), turn_s, notify)
     if controller is not None:
         bars += _flooded(live, "MIDI", lambda n: controller.turn(2, n), turn_s, notify)
