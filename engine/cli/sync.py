@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import parse_channels, positive
+from engine.app.options import positive
 from engine.cli.app import Channels, Headless, Json, Monitor, Seconds, app
 from engine.core import console
+from engine.core.stems import parse_channels
 from tpos_models.errors import InputError
 
 
