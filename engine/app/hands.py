@@ -1,4 +1,4 @@
-"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link, the bar line."""
+"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 from engine.app.notices import Notices
 from engine.app.options import OFF, HandsOptions
-from engine.app.stats import Tally
-from engine.audio.capture import Capture
-from engine.control.bar_line import Coming
 from engine.control.show import Effect, EffectKind, Show
 from engine.core.clock import Clock
 
@@ -55,13 +52,3 @@ class Hands:
             self._midi.learn(effect.text)
         else:
             self._midi.save()
-
-
-def keep_bars(show: Show, capture: Capture, tally: Tally, clock: Clock) -> None:
-    """Let changes of look that wait for a line be seen on it, as far ahead as a frame takes to be seen."""
-
-    def coming() -> Coming:
-        features = capture.latest()
-        return Coming(features, clock.now() - features.time_s + tally.lookahead_s)
-
-    show.bar_line.coming = coming

@@ -19,13 +19,14 @@ import numpy as np
 import engine
 from engine.app.builder import Engine, OscOptions, open_sound
 from engine.app.field_choice import NUMBERS_HZ, open_field
-from engine.app.hands import Hands, keep_bars
+from engine.app.hands import Hands
 from engine.app.notices import Notices, greet
 from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote import Remote
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
+from engine.app.sync.landing import Landing
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
 from engine.control import set_list
@@ -115,14 +116,13 @@ class Live:
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status,
             max_fps=options.max_fps or (NUMBERS_HZ if options.field is FieldChoice.SHADER else 0.0),
             step_down=self._chain.step_down, climb=self._chain.climb)  # fmt: skip
-        keep_bars(show, self.engine.capture, self.tally, clock)
+        self.landing = Landing(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
         )
-        self.words = PromptCheck(self.notices.post)
         shown = preview or Preview()
         self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
-        self.snapshots = Snapshots(options.record, self.notices)
+        self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
         """Why the model could not be opened at all."""
@@ -158,8 +158,8 @@ class Live:
         self.words.follow(state.prompts, state.steps, self._chain.loaded)
         if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file
             self.recording.follow(state)
-        features, hud = self.engine.capture.latest, self._hud(state, now_s)
-        redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
+        drawn, hud = self.landing.drawn(state, now_s), self._hud(state, now_s)
+        redrawn = self.screen.redraw(self.landing.sound, drawn, now_s, hud, self.recording.running)
         if redrawn.trouble:
             self.notices.trouble(f"{redrawn.trouble}; the running look stays")
         if redrawn.instead:
@@ -278,7 +278,7 @@ class Live:
 
     def _take_frame(self, now_s: float) -> None:
         frame = self.engine.frames.peek()
-        if frame is None or frame is self._shown:
+        if frame is None or frame is self._shown or self.landing.early(frame, now_s):
             return
         self._shown = frame
         self.screen.show(frame)

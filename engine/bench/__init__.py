@@ -54,6 +54,7 @@ class BenchOptions:
     sections: Path | None = None
     beats: tuple[Path, ...] = ()
     looks: Path | None = None
+    hands: bool = False
 
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
@@ -109,6 +110,8 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         return _beats(options.beats, notify)
     if options.looks is not None:
         return _looks(options.looks, notify)
+    if options.hands:
+        return _hands(options, notify)
     notify(f"loading {options.model}")
     profiler = NetworkProfiler()
     precision = choose_precision(options.precision, options.model) or Precision.AUTO
@@ -167,6 +170,13 @@ def _looks(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:
     from engine.bench.looks import measure_looks
 
     bars = measure_looks(folder, notify)
+    return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
+
+
+def _hands(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.hands import measure_hands
+
+    bars = measure_hands(options.seconds, options.model, options.precision, notify)
     return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
 
 

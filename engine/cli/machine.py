@@ -85,6 +85,9 @@ def bench(
     looks: Annotated[
         Path | None, typer.Option(help="Play this folder's music to the club presets and say what they draw instead.")
     ] = None,
+    hands: Annotated[
+        bool, typer.Option("--hands", help="Knobs, floods of changes and cues on the bar of a headless show instead.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
@@ -101,6 +104,7 @@ def bench(
         sections=sections,
         beats=tuple(beats or ()),
         looks=looks,
+        hands=hands,
     )
     report, lines = run_bench(options, None if json else console.notify)
     console.result(report, json, lines)

@@ -8,8 +8,8 @@ from typing import Any
 
 from engine.control.addresses import find
 from engine.control.queue import Command, CommandQueue
-from engine.core.beat_grid import Quantise, line
-from engine.core.messages import SILENCE, AudioFeatures
+from engine.core.beat_grid import Quantise, line, since_line_s
+from engine.core.messages import SILENCE, AudioFeatures, ShowState
 from engine.core.parameters import Kind
 
 _LOOKS = (
@@ -42,6 +42,20 @@ class Coming:
         """How many lines lie behind; None where there are none."""
         return line(quantise, self.features, self.later_s)
 
+    def line_s(self, quantise: Quantise) -> float:
+        """When the last line before then is, on the show's clock; 0 where there are none that can be foreseen."""
+        since_s = since_line_s(quantise, self.features, self.later_s)
+        return 0.0 if since_s is None else self.at_s - since_s
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change that waited, made ahead of its line, which is at `line_s` on the show's clock."""
+
+    before: ShowState
+    after: ShowState
+    line_s: float
+
 
 class BarLine:
     """Holds changes until the next line; those that set the same thing replace each other. Owned by the show.
@@ -51,6 +65,10 @@ class BarLine:
 
     def __init__(self) -> None:
         self.coming: Callable[[], Coming] = Coming
+        self.made: Made | None = None
+        """The newest change that waited."""
+        self.line_s = 0.0
+        """When the line was, or will be, for which something was due last."""
         self._held = CommandQueue()
         self._until: tuple[Quantise, int] | None = None
         self._asked_s: dict[tuple[str, Any], float] = {}
@@ -90,13 +108,16 @@ class BarLine:
         """What has waited long enough: its line is reached, or there are no lines, or none is waited for any more."""
         if self._until is None:
             return []
-        now = self.coming().line(self._until[0])
+        coming = self.coming()
+        now = coming.line(self._until[0])
         if quantise is not Quantise.NOW and now is not None and now < self._until[1]:
             return []
+        self.line_s = 0.0 if quantise is Quantise.NOW else coming.line_s(self._until[0])
         return self.take_all()
 
     def take_all(self) -> list[Command]:
-        """What waits, which then does no longer."""
+        """What waits, which then does no longer; nothing that was made is on its way to its line."""
+        self.made = None
         self._until = None
         self._asked_s.clear()
         return self._held.take_all()

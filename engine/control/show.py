@@ -16,7 +16,7 @@ from typing import Any
 from engine.control import presets
 from engine.control.addresses import find, parse
 from engine.control.arguments import CommandError
-from engine.control.bar_line import BarLine
+from engine.control.bar_line import BarLine, Made
 from engine.control.changes import ISF, Given, Looks, cue_names
 from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
@@ -24,7 +24,7 @@ from engine.control.midi.targets import LEARN, STEPS, Target
 from engine.control.parameters import with_values
 from engine.control.presets import Preset
 from engine.control.queue import Command, CommandQueue
-from engine.core.beat_grid import BeatGrid, ClockSource
+from engine.core.beat_grid import BeatGrid, ClockSource, Quantise
 from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 
@@ -100,14 +100,21 @@ class Show:
     def current(self) -> ShowState:
         """The newest state, every waiting command applied first but for those that wait for a line of the music."""
         with self._lock:
-            for command in self.bar_line.due(self._state.quantise):
+            before = self._state
+            for command in self.bar_line.due(before.quantise):
                 self.effects.extend(self._carry_out(command))
+            if self._state is not before:
+                self.bar_line.made = Made(before, self._state, self.bar_line.line_s)
             for command in self.queue.take_all():
                 if not self.bar_line.holds(command, self._state.quantise):
                     self.effects.extend(self._carry_out(command))
             over = self._follow_on.due(self._state, self._looks.current, self.bar_line.coming)
             if over and (over.bars or not self.bar_line.holds(_GO, self._state.quantise)):
+                before = self._state
                 self.effects.extend(self._carry_out(_GO))
+                if over.bars:
+                    beat_s = self.bar_line.coming().line_s(Quantise.BEAT)
+                    self.bar_line.made = Made(before, self._state, beat_s)
             return self._state
 
     @property

@@ -141,10 +141,26 @@ def line(quantise: Quantise, heard: Playing, later_s: float = 0.0) -> int | None
         return heard.drops
     if quantise is Quantise.NOW or not heard.bpm:
         return None
-    beats = heard.beat_phase + max(0.0, later_s) * heard.bpm / 60
+    beats = _beats(heard, later_s)
     if quantise is Quantise.BEAT:
         return int(heard.beat + beats)
     return int((heard.bar + (heard.bar_beat + beats) / heard.beats_per_bar) / _BARS[quantise])
+
+
+def since_line_s(quantise: Quantise, heard: Playing, later_s: float = 0.0) -> float | None:
+    """Seconds since the last of these lines, at that time; None where there are none that can be foreseen."""
+    if quantise not in (Quantise.BEAT, *_BARS) or not heard.bpm:
+        return None
+    passed, apart = _beats(heard, later_s), 1.0
+    if quantise is not Quantise.BEAT:
+        passed += heard.bar % _BARS[quantise] * heard.beats_per_bar + heard.bar_beat
+        apart = heard.beats_per_bar * _BARS[quantise]
+    return passed % apart * 60 / heard.bpm
+
+
+def _beats(heard: Playing, later_s: float) -> float:
+    """Since the beat that was heard last."""
+    return heard.beat_phase + max(0.0, later_s) * heard.bpm / 60
 
 
 def bar_s(bpm: float, beats_per_bar: int) -> float:

@@ -68,6 +68,16 @@ def read_frames(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
             yield float(frame.time), frame.to_ndarray(format="rgb24")
 
 
+def read_grey(path: str | Path, size: tuple[int, int]) -> Iterator[tuple[float, np.ndarray]]:
+    """Each frame as (time in seconds, brightness uint8 (height, width)), scaled to `size`; errors as the last frame."""
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"no picture in {path}: a video is accepted")
+        for frame in _until_damage(container.decode(video=0)):
+            small = frame.reformat(*size, format="gray", interpolation="AREA")
+            yield float(frame.time or 0.0), small.to_ndarray()
+
+
 def read_last_frame(path: str | Path) -> np.ndarray:
     """The last frame, RGB uint8 (height, width, 3), found from the end; raises MissingFileError, MediaError."""
     with _opened(path) as container:

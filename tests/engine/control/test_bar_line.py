@@ -85,6 +85,20 @@ def test_it_is_made_ahead_by_as_much_as_it_takes_to_be_seen() -> None:
     assert rig.until_changed() == pytest.approx(4.0 - 0.18, abs=1.5 * STEP_S)
 
 
+@pytest.mark.parametrize(
+    ("quantise", "line_s"), [("beat", 3.5), ("bar", 4.0), ("4 bars", 8.0), ("8 bars", 16.0), ("16 bars", 32.0)]
+)
+def test_whoever_draws_is_told_of_the_line_and_of_the_look_before_it(quantise: str, line_s: float) -> None:
+    rig = Rig(quantise, 3.1, ahead_s=0.18)
+    before = rig.show.state
+    rig.say("/tpos/cue", 1)
+    rig.until_changed()
+    made = rig.show.bar_line.made
+    assert made is not None
+    assert (made.before, made.after) == (before, rig.show.state)
+    assert made.line_s == pytest.approx(line_s, abs=1e-6)
+
+
 def test_what_would_be_seen_too_late_for_a_line_waits_for_the_next() -> None:
     rig = Rig("bar", 3.95, ahead_s=0.18)
     rig.say("/tpos/cue", 1)
@@ -152,6 +166,8 @@ def test_nothing_waits_where_there_is_no_tempo_or_no_longer_one_or_it_is_to_be_n
     assert rig.show.state.cue == 0
     rig.bpm = 0.0
     assert rig.show.current().cue == 1
+    assert rig.show.bar_line.made is not None
+    assert rig.show.bar_line.made.line_s == 0.0  # long past: it is seen at once
     rig.bpm = BPM
     rig.say("/tpos/cue", 1)
     rig.say("/tpos/quantise", "now")
