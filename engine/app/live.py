@@ -177,20 +177,16 @@ class Live:
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
         return Status(
-            fps=self.tally.fps,
-            delay_ms=self.tally.last_delay_ms,
-            sound=features,
-            heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "",
-            preset=state.preset,
-            cue=state.cue,
-            recording=state.recording,
+            fps=self.tally.fps, delay_ms=self.tally.last_delay_ms, sound=features, heard=self.engine.worker.heard,
+            prompt=frame.prompt if frame else "", preset=state.preset, cue=state.cue, recording=state.recording,
             state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
+            ladder=self._chain.place,
             restarts=self.engine.worker.restarts,
             dropped=self.recording.status.counters.lost + self.engine.capture.counters().lost,
             message=self.notices.message(self.clock.now()),
-        )
+            midi=self.hands.midi,
+        )  # fmt: skip
 
     def _open_pipeline(self) -> FramePipeline:
         """For the inference thread: the model in use, loaded where it is not, ready to play.
@@ -249,10 +245,10 @@ class Live:
                 self.snapshots.wanted = True
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
-            elif effect.kind in (EffectKind.LEARN, EffectKind.SAVE_MAP):
-                self.hands.carry_out(effect)
-            else:
+            elif effect.kind is EffectKind.PROBLEM:
                 self.notices.trouble(effect.text)
+            else:
+                self.hands.carry_out(effect)
 
     def _take_frame(self, now_s: float) -> None:
         frame = self.engine.frames.peek()

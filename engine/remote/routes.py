@@ -54,11 +54,9 @@ def routes(board: Board, pictures: Pictures) -> Starlette:
         return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
 
     async def page_socket(socket: WebSocket) -> None:
-        await socket.accept()
         await PageSession(board, Role(socket.scope["role"]), pictures.thumbnails).run(socket)
 
     async def listener(socket: WebSocket) -> None:
-        await socket.accept()
         await oscquery.Listener(board).run(socket)
 
     return Starlette(

@@ -263,6 +263,7 @@ def test_status_goes_to_the_last_sender() -> None:
     assert seen == {
         "/tpos/status/fps": (19.5,),
         "/tpos/status/model": ("",),
+        "/tpos/status/ladder": (1, 1),
         "/tpos/status/restarts": (0,),
         "/tpos/status/dropped": (0,),
         "/tpos/status/message": ("",),
