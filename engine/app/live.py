@@ -22,7 +22,7 @@ from engine.app.hands import Hands, keep_bars
 from engine.app.notices import Notices, greet
 from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
-from engine.app.remote import Remote
+from engine.app.remote.beside import Remote
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
 from engine.audio.playback import Playback, open_playback

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.control.addresses import find, parse, signature
 from engine.control.arguments import CommandError
 from engine.control.osc_status import Status
+from engine.control.presets import Preset
 from engine.control.show import Show
 from engine.remote import namespace
 from engine.remote.namespace import Nodes, View
@@ -58,6 +59,10 @@ class Board:
         """What every address that can be read says."""
         self._refresh()
         return self._values
+
+    def library(self) -> Collection[Preset]:
+        """Every preset there is, for any thread."""
+        return self._show.looks.library.values()
 
     def send(self, address: str, arguments: Sequence[object]) -> str:
         """Put a command into the show's queue; what was clamped, in words. Raises CommandError."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +11,7 @@ from engine.remote.access import Role
 from engine.remote.board import Board
 from engine.remote.client import Client, Said
 from engine.remote.namespace import Nodes, View
+from engine.remote.thumbnails import Thumbnails
 
 MOST_COMMANDS = 256
 """In one message."""
@@ -23,10 +23,10 @@ class PageSession(Client):
     It is sent `values`, those that changed, by address; `scene`, which presets and cues there are; `midi`, what
     controllers move, null where nobody listens to any; `nodes`, a number that changes when the addresses do; and
     `refused` for what it asked and cannot have. It sends `send`, a list of an address and its arguments each; a
-    viewer's are refused. `thumbnails` are the presets that have one, by name, and which it is.
+    viewer's are refused.
     """
 
-    def __init__(self, board: Board, role: Role, thumbnails: Mapping[str, str]) -> None:
+    def __init__(self, board: Board, role: Role, thumbnails: Thumbnails) -> None:
         self._board, self._role, self._thumbnails = board, role, thumbnails
         self._told: dict[str, list[Any]] = {}
         self._parts: dict[str, Any] = {}
@@ -82,7 +82,7 @@ class PageSession(Client):
             "presets": presets,
             "cues": [cue.name or f"cue {number}" for number, cue in enumerate(cues, 1)],
             "loras": [lora.name for lora in view.state.loras],
-            "thumbnails": dict(self._thumbnails),
+            "thumbnails": self._thumbnails.known(view.looks.library),
         }
 
 

@@ -17,6 +17,7 @@ from engine.remote.access import COOKIE, Role, given_token, is_oscquery
 from engine.remote.board import Board
 from engine.remote.page_socket import PageSession
 from engine.remote.pictures import Pictures
+from engine.remote.thumbnails import Thumbnails
 
 COOKIE_S = 24 * 3600
 """A phone stays in for a day, or until the show ends."""
@@ -24,37 +25,37 @@ COOKIE_S = 24 * 3600
 
 def routes(board: Board, pictures: Pictures) -> Starlette:
     """The application behind the guard."""
+    thumbnails = Thumbnails()
     folder = str(files("engine.remote") / "page")
 
     async def root(request: Request) -> Response:
         if is_oscquery(request.scope, request.headers):
-            return nodes(request)
+            return await nodes(request)
         page = FileResponse(f"{folder}/index.html")
         if token := given_token(request.scope):
             page.set_cookie(COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict")
         return page
 
-    async def below(request: Request) -> Response:
-        return nodes(request)
-
-    def nodes(request: Request) -> Response:
+    async def nodes(request: Request) -> Response:
         status, said = oscquery.answer(board, request.url.path, request.url.query)
         return Response(json.dumps(said) if status == 200 else "", status, media_type="application/json")
 
     async def preview(request: Request) -> Response:
         known = request.query_params.get("after", "0")
-        newest = await pictures.newer(int(known) if known.isdecimal() else 0, board.view.state.preset)
+        newest = await pictures.newer(int(known) if known.isdecimal() else 0)
         if newest is None:
             return Response(status_code=204)
         number, jpeg = newest
         return Response(jpeg, media_type="image/jpeg", headers={"X-Number": str(number), "Cache-Control": "no-store"})
 
     async def thumbnail(request: Request) -> Response:
-        jpeg = pictures.thumbnails.get(request.path_params["name"])
-        return Response(jpeg, media_type="image/jpeg") if jpeg else Response(status_code=404)
+        file = request.path_params["file"]
+        if file not in thumbnails.known(board.view.looks.library).values():
+            return Response(status_code=404)
+        return FileResponse(thumbnails.folder / file, headers={"Cache-Control": f"max-age={COOKIE_S}, immutable"})
 
     async def page_socket(socket: WebSocket) -> None:
-        await PageSession(board, Role(socket.scope["role"]), pictures.thumbnails).run(socket)
+        await PageSession(board, Role(socket.scope["role"]), thumbnails).run(socket)
 
     async def listener(socket: WebSocket) -> None:
         await oscquery.Listener(board).run(socket)
@@ -65,8 +66,8 @@ def routes(board: Board, pictures: Pictures) -> Starlette:
             WebSocketRoute("/", listener),
             WebSocketRoute("/remote/socket", page_socket),
             Route("/remote/preview.jpg", preview),
-            Route("/remote/thumbnail/{name}", thumbnail),
+            Route("/remote/thumbnail/{file}", thumbnail),
             Mount("/page", StaticFiles(directory=folder)),
-            Route("/{path:path}", below),
+            Route("/{path:path}", nodes),
         ]
     )

@@ -1,12 +1,13 @@
 // The page, put together; everything on it comes from the show.
 
 import { connect, events, follow, gather, press } from "/page/link.js";
+import { mark, teaching } from "/page/learn.js";
 import { faders, health, leaves, scene } from "/page/panels.js";
 import { stage } from "/page/stage.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token is in a cookie by now
 
-let described = { role: "operator", presets: [], cues: [], loras: [], thumbnails: [] };
+let described = { role: "operator", presets: [], cues: [], loras: [], thumbnails: {} };
 let nodes = [];
 
 const built = { scene: () => {}, faders: () => {} };
@@ -23,6 +24,7 @@ function build(...parts) {
     built[part] = gather(makers[part]);
   }
   wanted.clear();
+  mark();
 }
 
 function tab(name) {
@@ -68,4 +70,5 @@ for (const one of document.querySelectorAll("nav button")) one.onclick = () => t
 tab("scene");
 stage();
 health();
+teaching();
 connect();

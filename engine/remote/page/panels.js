@@ -58,6 +58,7 @@ function prompts(nodes) {
     follow(node.FULL_PATH, ([text]) => { if (document.activeElement !== input) input.value = text; });
     const weight = nodes.find(one => one.FULL_PATH === `/tpos/prompt/${n}/weight`);
     const mix = slider("weight", weight.RANGE[0], 0, 1, moved => set(weight.FULL_PATH, moved));
+    mix.element.dataset.address = weight.FULL_PATH;
     follow(weight.FULL_PATH, ([now]) => mix.show(now));
     const row = make("div", { className: "prompt" }, input, mix.element);
     follow(node.FULL_PATH, ([text]) => row.classList.toggle("empty", !text));
@@ -83,13 +84,15 @@ function next() {
 
 function cues({ cues: names }) {
   if (!names.length) return [];
-  const list = names.map((name, n) => make("button", { textContent: `${n + 1}  ${name}`, onclick: () => press("/tpos/cue", n + 1) }));
+  const list = names.map((name, n) => make("button", {
+    textContent: `${n + 1}  ${name}`, onclick: () => press("/tpos/cue", n + 1), data: { address: "/tpos/cue", value: n + 1 },
+  }));
   follow("/tpos/cue", ([now]) => list.forEach((one, n) => one.setAttribute("aria-pressed", String(n + 1 === now))));
   return [panel("cues", "scene",
     make("div", { className: "cues" }, ...list),
     make("div", { className: "steps" },
-      make("button", { textContent: "Back", onclick: () => press("/tpos/cue/back") }),
-      make("button", { className: "go", textContent: "Go", onclick: () => press("/tpos/cue/go") })))];
+      make("button", { textContent: "Back", onclick: () => press("/tpos/cue/back"), data: { address: "/tpos/cue/back" } }),
+      make("button", { className: "go", textContent: "Go", onclick: () => press("/tpos/cue/go"), data: { address: "/tpos/cue/go" } })))];
 }
 
 function hueOf(name) {
@@ -98,14 +101,18 @@ function hueOf(name) {
 
 function presets({ presets: known, thumbnails }) {
   const tiles = known.map(({ name, description }) => {
-    const tile = make("button", { className: "tile", title: description, onclick: () => press("/tpos/preset", name) });
-    if (thumbnails.includes(name)) tile.append(make("img", { src: `/remote/thumbnail/${encodeURIComponent(name)}`, alt: "" }));
+    const tile = make("button", {
+      className: "tile", title: description, onclick: () => press("/tpos/preset", name), data: { address: "/tpos/preset", value: name },
+    });
+    if (thumbnails[name]) tile.append(make("img", { src: `/remote/thumbnail/${thumbnails[name]}`, alt: "" }));
     else tile.style.setProperty("--hue", hueOf(name));
     tile.append(make("span", { textContent: name.replaceAll("_", " ") }));
     follow("/tpos/preset", ([now]) => tile.setAttribute("aria-pressed", String(now === name)));
     return tile;
   });
-  return panel("presets", "scene", make("div", { className: "tiles" }, ...tiles));
+  const made = panel("presets", "scene", make("div", { className: "tiles" }, ...tiles));
+  made.classList.add("presets");
+  return made;
 }
 
 export function health() {
@@ -124,7 +131,19 @@ export function health() {
   const chart = make("canvas", { width: 300, height: 44, className: "course" });
   course(chart);
   document.getElementById("health").replaceChildren(
-    panel("health", "more", make("dl", {}, ...rows.flat()), chart));
+    panel("health", "more", make("dl", {}, ...rows.flat(), ...ladder()), chart),
+    panel("midi", "more", make("div", { className: "body", id: "midi" })));
+}
+
+// How far down the ways of running the model it is: one bar each, cold where it began, hot where nothing is left.
+function ladder() {
+  const bars = make("dd", { className: "ladder" }), said = make("dt");
+  follow("/tpos/status/ladder", ([at, most]) => {
+    said.textContent = `ladder, step ${at} of ${most}`;
+    bars.replaceChildren(...Array.from({ length: most }, (_, n) => make("i", { className: n < at ? "on" : "" })));
+    bars.style.setProperty("--heat", most > 1 ? (at - 1) / (most - 1) : 0);
+  });
+  return [said, bars];
 }
 
 // Frames a second over the last minute.

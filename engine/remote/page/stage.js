@@ -48,6 +48,7 @@ function clock() {
     by("bpm").textContent = steady ? bpm.toFixed(1) : "--";
     by("beats").classList.toggle("lost", !steady);
   });
+  follow("/tpos/status/clock", ([who]) => { by("leads").textContent = who; });
   follow("/tpos/status/bar", ([, beat]) => dots.forEach((dot, n) => dot.classList.toggle("on", n === (beat - 1) % 4)));
   follow("/tpos/status/beat", () => {
     if (!steady) return;

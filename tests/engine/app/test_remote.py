@@ -17,7 +17,7 @@ from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
 from engine.app.notices import Notices
 from engine.app.options import LookOptions
-from engine.app.remote import Remote
+from engine.app.remote.beside import Remote
 from engine.app.stats import Tally
 from engine.cli import main
 from engine.control.osc_status import Status

@@ -9,14 +9,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 from pythonosc.udp_client import SimpleUDPClient
 from remote_stage import PATIENCE_S, Stage, drained, received
 
+from engine.control import presets
 from engine.core.preview import RATE_HZ, WATCHED_S, Preview
+from engine.remote.thumbnails import Thumbnails
 
 pytestmark = pytest.mark.realtime
 
@@ -166,13 +172,16 @@ def test_nothing_is_drawn_or_encoded_while_nobody_looks() -> None:
     assert not preview.due
 
 
-def test_a_preset_is_shown_by_its_picture_once_it_has_played(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.remote.pictures.SETTLED_S", 0.05)
-    name = stage.show.state.preset
-    assert stage.get(f"/remote/thumbnail/{name}").status == 404
-    with stage.connect() as page:
-        for _ in range(4):
-            stage.get(f"/remote/preview.jpg?after={stage.preview.look()[0]}")
-        assert received(page, lambda told: told.get("scene", {}).get("thumbnails")) is not None
-    picture = stage.get(f"/remote/thumbnail/{name}")
-    assert Image.open(io.BytesIO(picture.body)).size == (160, 90)
+def test_a_preset_has_its_picture_from_when_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TPOS_CACHE", str(tmp_path))
+    kept, library = Thumbnails(), presets.library()[0]
+    with Stage() as stage, stage.connect() as page:
+        assert received(page, lambda told: "scene" in told)["scene"]["thumbnails"] == {}
+        kept.keep(library["galaxy"], np.full((180, 320, 3), 77, np.uint8))
+        told = received(page, lambda told: told.get("scene", {}).get("thumbnails"))["scene"]["thumbnails"]
+        assert list(told) == ["galaxy"]
+        picture = stage.get(f"/remote/thumbnail/{told['galaxy']}")
+        assert Image.open(io.BytesIO(picture.body)).size == (240, 135)
+        assert stage.get("/remote/thumbnail/..%2Fsecret.jpg").status == 404
+    edited = replace(library["galaxy"], look=structs.replace(library["galaxy"].look, motion=0.875))
+    assert [one.name for one in kept.missing([library["galaxy"], library["neon"], edited])] == ["neon", "galaxy"]
