@@ -24,7 +24,7 @@ from engine.inference.loading import open_model
 from engine.inference.plan import choose_plan
 from engine.outputs.screens import open_headless
 from engine.remote.thumbnails import Thumbnails
-from tpos_models.errors import RunError, TposError
+from tpos_models.errors import PresetError, TposError
 from tpos_models.precision import Precision
 from tpos_models.registry import POCKET
 
@@ -68,21 +68,21 @@ class ThumbnailMaker(OwnThread):
 def draw(thumbnails: Thumbnails, wanted: Iterable[Preset]) -> None:
     """Draw the pictures that are missing: each preset in silence, a second after it began.
 
-    Raises what opening the model and a screen raises, StorageError, and in the end the last preset's RunError.
+    Raises what opening the model and a screen raises, StorageError, and in the end the last preset's PresetError.
     """
     if not (missing := thumbnails.missing(wanted)):
         return
-    model, failed = open_model(POCKET, DRAWN_PX, precision=Precision.FP32), None
+    model, failed = open_model(POCKET, DRAWN_PX, precision=Precision.FP32), list[PresetError]()
     for preset in missing:
         state = presets.to_state(preset)
         with open_headless(DRAWN_PX) as screen:
             screen.show(FramePipeline(model, VirtualClock(), choose_plan(model)).frame(state))
             try:
                 thumbnails.keep(preset, screen.render(lambda: SILENCE, state, 1.0))
-            except RunError as error:  # of an effect that does not run here
-                failed = error
+            except PresetError as error:  # an effect of its own that cannot be drawn here
+                failed.append(error)
     if failed:
-        raise failed
+        raise failed[-1]
 
 
 if __name__ == "__main__":
