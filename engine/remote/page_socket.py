@@ -10,6 +10,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.control.arguments import CommandError
+from engine.control.changes import cue_names
 from engine.remote.access import Role
 from engine.remote.board import PERIOD_S, Board
 from engine.remote.namespace import Nodes, View
@@ -21,9 +22,9 @@ MOST_COMMANDS = 256
 class PageSession:
     """One page's websocket, JSON both ways. At most one message is on its way to it: the newest values win.
 
-    It is sent `values`, those that changed, by address; `scene`, which presets and cues there are; `nodes`, a number
-    that changes when the addresses do; and `refused` for what it asked and cannot have. It sends `send`, a list of an
-    address and its arguments each; a viewer's are refused.
+    It is sent `values`, those that changed, by address; `scene`, which presets, cues and set there are; `nodes`, a
+    number that changes when the addresses do; and `refused` for what it asked and cannot have. It sends `send`, a list
+    of an address and its arguments each; a viewer's are refused.
     """
 
     def __init__(self, board: Board, role: Role, thumbnails: Iterable[str] = ()) -> None:
@@ -82,12 +83,12 @@ class PageSession:
 
     def _described(self, view: View) -> dict[str, Any]:
         """What the page draws besides values."""
-        cues = view.looks.current.cues if view.looks.current else ()
         presets = [{"name": name, "description": one.description} for name, one in view.looks.library.items()]
         return {
             "role": self._role,
             "presets": presets,
-            "cues": [cue.name or f"cue {number}" for number, cue in enumerate(cues, 1)],
+            "cues": list(cue_names(view.looks.current)),
+            "set": list(view.looks.order),
             "loras": [lora.name for lora in view.state.loras],
             "thumbnails": sorted(self._thumbnails),
         }
