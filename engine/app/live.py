@@ -27,6 +27,7 @@ from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
+from engine.control import set_list
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
@@ -140,7 +141,7 @@ class Live:
             stack.callback(self.recording.stop)
             stack.enter_context(self.remote)
             show, post = self.show, self.notices.post
-            stack.enter_context(PresetWatcher(show.edit, post, show.looks.current, lambda: show.isf, show.reload))
+            stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
             gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, lambda: self._over(stopping))
             self.recording.sound()
         if self._refused is not None:
@@ -178,7 +179,7 @@ class Live:
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
         return Status(
             fps=self.tally.fps, delay_ms=self.tally.last_delay_ms, sound=features, heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "", preset=state.preset, cue=state.cue, recording=state.recording,
+            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
             state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
             ladder=self._chain.place,
@@ -211,7 +212,8 @@ class Live:
         steps = options.look.reference_steps if options.look.is_reference else 0
         plan = choose_plan(model, steps, options.stream_batch)
         limit, pixels = self._chain.backend.most_steps, options.field is not FieldChoice.SHADER
-        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True, pixels=pixels)
+        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True, pixels=pixels,
+                                 lookahead_s=lambda: self.tally.lookahead_s)  # fmt: skip
         with console.progress("recording what the show needs on the GPU", quiet=not plan.captured) as progress:
             pipeline.prepare(self.show.state, progress)
         return pipeline
@@ -280,7 +282,7 @@ class Live:
             heard=self.engine.worker.heard,
             prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
             recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s) or self._awaited(state),
+            message=self.notices.message(now_s) or self._awaited(),
             frozen=state.freeze,
             blackout=state.blackout,
             loras=state.loras,
@@ -288,10 +290,8 @@ class Live:
             clock=features.clock,
         )
 
-    def _awaited(self, state: ShowState) -> str:
-        if self.engine.opened_s is None:
-            return STARTING
-        return f"a change waits: {state.quantise}" if self.show.bar_line.waits else ""
+    def _awaited(self) -> str:
+        return STARTING if self.engine.opened_s is None else self.show.bar_line.said
 
     def _summary(self, gaps: RedrawTimes) -> LiveSummary:
         seconds, frames, still_s = self._played_s, self.engine.frames.count, self.engine.worker.still_s
@@ -322,7 +322,7 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     Raises what opening the presets, the sound, the start picture, the screen and the OSC port raises.
     """
     clock = clock or WallClock()
-    show, troubles = options.look.build_show()
+    show, troubles = options.look.build_show(order=set_list.read(options.hands.set_list))
     source = open_sound(options.source, options.channels, options.loop, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None

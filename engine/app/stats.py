@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import defaultdict, deque
 from dataclasses import asdict, dataclass
@@ -82,12 +81,15 @@ class Tally:
 
     def __init__(self) -> None:
         self._delays_s: deque[float] = deque(maxlen=_KEPT)
+        self._of_late_s: deque[float] = deque(maxlen=_OF_LATE)
         self._apart_s: deque[float] = deque(maxlen=60)
         """Seconds between the newest frames, stillness left out."""
         self._arrived_s = 0.0
         self._heard: defaultdict[str, float] = defaultdict(float)
         self._hearings = 0
         self.frames = 0
+        self.lookahead_s = 0.0
+        """From a change of state until it is seen, as of late: the delay, and half of the wait for the next frame."""
         self.first_frame_s = 0.0
         self.troubles: list[str] = []
 
@@ -97,9 +99,12 @@ class Tally:
         self.first_frame_s = self.first_frame_s or time.time() - psutil.Process().create_time()
         if frame.audio_time_s > 0:  # nothing was heard before the first
             self._delays_s.append(now_s - frame.audio_time_s)
+            self._of_late_s.append(now_s - frame.audio_time_s)
         if self.frames > 1:
             self._apart_s.append(now_s - max(self._arrived_s, frame.still_until_s))
         self._arrived_s = now_s
+        late_s = float(np.median(self._of_late_s)) if self._of_late_s else 0.0
+        self.lookahead_s = late_s + (0.5 / self.fps if self.fps else 0.0)
 
     def hear(self, heard: tuple[Heard, ...]) -> None:
         """What the newest sound resembles, once for each redraw after the first frame."""
@@ -126,12 +131,6 @@ class Tally:
             return 0.0, 0.0
         median, p95 = np.percentile(np.array(self._delays_s) * 1000, [50, 95])
         return float(median), float(p95)
-
-    @property
-    def lookahead_s(self) -> float:
-        """From a change of state until it is seen, as of late: the delay, and half of the wait for the next frame."""
-        newest = [*itertools.islice(reversed(self._delays_s), _OF_LATE)] or [0.0]
-        return float(np.median(newest)) + (0.5 / self.fps if self.fps else 0.0)
 
     @property
     def last_delay_ms(self) -> float:

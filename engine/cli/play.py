@@ -13,7 +13,6 @@ from engine.app.options import (
     HandsOptions,
     LookOptions,
     Preset,
-    parse_channels,
     parse_size,
     positive,
     with_options,
@@ -35,6 +34,7 @@ from engine.cli.app import (
     app,
 )
 from engine.core import console
+from engine.core.stems import parse_channels
 
 
 @app.command()

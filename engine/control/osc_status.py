@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.control.cue_stack import NOWHERE, Stack
 from engine.control.midi.view import MidiView
 from engine.core.messages import SILENCE, AudioFeatures, Heard
 
@@ -24,8 +25,7 @@ class Status:
     """The newest hop's."""
     heard: tuple[Heard, ...] = ()
     prompt: str = ""
-    preset: str = ""
-    cue: int = -1
+    stack: Stack = NOWHERE
     recording: bool = False
     state: str = "ok"
     """As `SoundState`, or "starting", "frozen", "blackout", or trouble in words."""
@@ -58,6 +58,10 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("prompt", "s", "The prompts on screen."),
     ("preset", "s", "The running preset."),
     ("cue", "i", "The current cue from 1, 0 before the first."),
+    ("cues", "s ...", "Names of the preset's cues in order."),
+    ("follow", "f", "Seconds until the next cue follows by itself, 0 where none does."),
+    ("waits", "s", "The line of the music that a change of look waits for, or none."),
+    ("set", "i s ...", "Place in the set list from 1, 0 before its first; and its presets in order."),
     ("recording", "i", "1 while recording."),
     ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
     ("model", "s", "What the model runs on, and its precision; changes where a backend fails."),
@@ -87,7 +91,7 @@ def mask_values(mask: np.ndarray) -> list[float]:
 
 def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
     """The arguments of every `/tpos/status/...` message."""
-    sound = status.sound
+    sound, stack = status.sound, status.stack
     heard = [value for h in status.heard for value in (shown(h.phrase), float(h.weight))]
     return {
         "fps": [float(status.fps)],
@@ -103,8 +107,12 @@ def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
         "drop": [float(sound.drop)],
         "heard": heard or ["", 0.0],
         "prompt": [shown(status.prompt)],
-        "preset": [shown(status.preset)],
-        "cue": [status.cue + 1],
+        "preset": [shown(stack.preset)],
+        "cue": [stack.cue + 1],
+        "cues": [shown(name) for name in stack.cues] or [""],
+        "follow": [float(stack.follow_s)],
+        "waits": [stack.waits],
+        "set": [stack.place + 1, *(shown(name) for name in stack.order)],
         "recording": [int(status.recording)],
         "state": [shown(status.state)],
         "model": [shown(status.model)],

@@ -17,7 +17,8 @@ from engine.control import presets
 from engine.control.addresses import find, parse
 from engine.control.arguments import CommandError
 from engine.control.bar_line import BarLine
-from engine.control.changes import ISF, Given, Looks
+from engine.control.changes import ISF, Given, Looks, cue_names
+from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
 from engine.control.midi.targets import FORGET, LEARN, STEPS, Target
 from engine.control.parameters import with_values
@@ -39,6 +40,7 @@ class EffectKind(Enum):
     SAVE_MAP = auto()
 
 
+_GO = Command("/tpos/cue/go", (True,), event=True)
 _PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
 _TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
 
@@ -75,15 +77,20 @@ class Show:
     """
 
     def __init__(
-        self, preset: Preset | None = None, library: Mapping[str, Preset] | None = None, base: ShowState | None = None
+        self,
+        preset: Preset | None = None,
+        library: Mapping[str, Preset] | None = None,
+        base: ShowState | None = None,
+        order: tuple[str, ...] = (),
     ) -> None:
         self.queue = CommandQueue()
         self.effects: deque[Effect] = deque(maxlen=256)
         self.bar_line = BarLine()
+        self._follow_on = FollowOn()
         self._lock = threading.Lock()
         named = {preset.name: preset} if preset else {}
-        self._looks = Looks(preset, {**(library or {}), **named})
-        start = base or ShowState()
+        self._looks = Looks(preset, {**(library or {}), **named}, order)
+        start = replace(base or ShowState(), place=order.index(preset.name) if preset and preset.name in order else -1)
         self._state = presets.to_state(preset, start) if preset else start
 
     @property
@@ -104,7 +111,17 @@ class Show:
             for command in self.queue.take_all():
                 if not self.bar_line.holds(command, self._state.quantise):
                     self.effects.extend(self._carry_out(command))
+            over = self._follow_on.due(self._state, self._looks.current, self.bar_line.coming)
+            if over and (over.bars or not self.bar_line.holds(_GO, self._state.quantise)):
+                self.effects.extend(self._carry_out(_GO))
             return self._state
+
+    @property
+    def stack(self) -> Stack:
+        """Where it stands in its cues and its set."""
+        state, looks = self._state, self._looks
+        cues, waits = cue_names(looks.current), str(self.bar_line.waits or "")
+        return Stack(state.preset, state.cue, cues, self._follow_on.left_s, waits, state.place, looks.order)
 
     def command(self, address: str, args: tuple[object, ...] = (), time_s: float = 0.0) -> None:
         """What a key says; the same path as OSC."""
@@ -159,7 +176,7 @@ class Show:
             looks = self._looks
             library = {name: replace(one, isf=reloaded(one.isf, file)) for name, one in looks.library.items()}
             current = looks.current and replace(looks.current, isf=reloaded(looks.current.isf, file))
-            self._looks = Looks(current, library)
+            self._looks = replace(looks, current=current, library=library)
             layers = reloaded(self._state.isf, file)
             if layers != self._state.isf:
                 self._state = replace(self._state, isf=layers, revision=self._state.revision + 1)
@@ -175,7 +192,7 @@ class Show:
             if running is None or running.name != preset.name:
                 self._looks = replace(self._looks, library=library)
                 return
-            self._looks = Looks(preset, library)
+            self._looks = replace(self._looks, current=preset, library=library)
             changed = presets.edited(self._state, running, preset)
             if changed != self._state:
                 self._state = replace(changed, revision=self._state.revision + 1)
@@ -189,10 +206,13 @@ class Show:
             return [Effect(EffectKind.PROBLEM, str(error))]
         effects = []
         if self._state.preset != before.preset:
-            self._looks = replace(self._looks, current=self._looks.library[self._state.preset])
+            self._looks = replace(self._looks, current=self._looks.library.get(self._state.preset))
             effects.append(Effect(EffectKind.PRESET, self._state.preset))
             if self._looks.current and (absent := presets.not_loaded(self._looks.current, self._state)):
                 effects.append(Effect(EffectKind.PROBLEM, absent))
+        if self._state.safe and not before.safe:
+            self.bar_line.take_all()
+            self._looks = replace(self._looks, left=before)
         if command.address in _TAUGHT:
             effects.append(Effect(_TAUGHT[command.address], *map(str, command.args)))
         if command.address in _PRESSED and command.args != (False,):

@@ -64,7 +64,8 @@ class FramePipeline:
     What hears is its `listener`, by `listen` and `hear`; a live show gives that to a `Hearing` and follows it.
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows. `picture`, RGB uint8
     (H, W, 3), is what every frame starts from, or with feedback the first. `beside_display`: a core is left to whatever
-    draws. Without `pixels` a model that has numbers for whoever draws sends those.
+    draws. Without `pixels` a model that has numbers for whoever draws sends those. `lookahead_s` is how long it takes
+    until a frame is seen.
     """
 
     def __init__(
@@ -76,11 +77,12 @@ class FramePipeline:
         picture: np.ndarray | None = None,
         beside_display: bool = False,
         pixels: bool = True,
+        lookahead_s: Callable[[], float] = float,
     ) -> None:
         self.model = model
         self.plan = plan
         """How frames are made; its owner may give another between two."""
-        self._clock, self._pixels = clock, pixels
+        self._clock, self._pixels, self._lookahead_s = clock, pixels, lookahead_s
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
@@ -264,8 +266,8 @@ class FramePipeline:
         return replace(self.plan.guidance, **asked)
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
-        text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)
-        sounds = self._slew(self._heard, features, now_s, state.slew_s, state.literal)
+        text, uncond = self._prompts.tokens(state, now_s, features), self._prompts.uncond(state)
+        sounds = self._slew(self._heard, features, now_s, state.slew_s, state.literal, self._lookahead_s())
         sounds = pushed(sounds, state.amount * (1 + ONSET_PUSH * features.onset))
         return Conditions(text, self._prompts.null, uncond, sounds)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.control.arguments import CommandError
+from engine.control.changes import cue_names
 from engine.remote.access import Role
 from engine.remote.board import Board
 from engine.remote.client import Client, Said
@@ -20,7 +21,7 @@ MOST_COMMANDS = 256
 class PageSession(Client):
     """One page, JSON both ways.
 
-    It is sent `values`, those that changed, by address; `scene`, which presets and cues there are; `midi`, what
+    It is sent `values`, those that changed, by address; `scene`, which presets, cues and set there are; `midi`, what
     controllers move, null where nobody listens to any; `nodes`, a number that changes when the addresses do; and
     `refused` for what it asked and cannot have. It sends `send`, a list of an address and its arguments each; a
     viewer's are refused.
@@ -75,12 +76,12 @@ class PageSession(Client):
 
     def _described(self, view: View) -> dict[str, Any]:
         """What the page draws besides values."""
-        cues = view.looks.current.cues if view.looks.current else ()
         presets = [{"name": name, "description": one.description} for name, one in view.looks.library.items()]
         return {
             "role": self._role,
             "presets": presets,
-            "cues": [cue.name or f"cue {number}" for number, cue in enumerate(cues, 1)],
+            "cues": list(cue_names(view.looks.current)),
+            "set": list(view.looks.order),
             "loras": [lora.name for lora in view.state.loras],
             "thumbnails": self._thumbnails.known(view.looks.library),
         }

@@ -24,6 +24,8 @@ HELP: tuple[tuple[str, str], ...] = (
     ("T", "tap the tempo"),
     ("1 ... 9", "cue"),
     ("Left  Right", "cue back, next cue"),
+    ("PgUp  PgDn", "preset back, next preset of the set"),
+    ("P", "safe look, and back"),
     ("L  K", "MIDI learn: next, back"),
     ("W", "save the MIDI map"),
     ("Q  Esc", "quit, press twice"),
@@ -79,6 +81,12 @@ def show_command(key: str, state: ShowState) -> tuple[str, tuple] | None:
             return "/tpos/midi/learn", ("back",)
         case "W":
             return "/tpos/midi/save", ()
+        case "P":
+            return "/tpos/safe", (not state.safe,)
+        case "PAGEUP":
+            return "/tpos/set/back", ()
+        case "PAGEDOWN":
+            return "/tpos/set/next", ()
         case "LEFT":
             return "/tpos/cue/back", ()
         case "RIGHT":

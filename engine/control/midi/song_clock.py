@@ -7,8 +7,7 @@ from collections import deque
 import mido
 import numpy as np
 
-from engine.core.beat_grid import BeatGrid, ClockSource
-from engine.core.messages import SLOWEST_BPM
+from engine.core.beat_grid import SLOWEST_BPM, BeatGrid, ClockSource
 
 TICKS_PER_BEAT, TICKS_PER_SIXTEENTH = 24, 6
 GONE_S = 0.5

@@ -131,8 +131,8 @@ class Target:
     def is_said(self, value: Value | UnsetType, state: ShowState) -> bool | None:
         """Whether it is what a button says, or on; None where nobody can tell."""
         said = self.text(state) if self.argument.kind is Kind.TEXT else self._value(state)
-        if self.row.applies == "cue":
-            said = state.cue + 1
+        if self.row.applies in ("cue", "place"):
+            said = (state.cue if self.row.applies == "cue" else state.place) + 1
         if value is not UNSET:
             return None if said is None else said == self._in_osc(value)
         return said if isinstance(said, bool) else None

@@ -7,7 +7,7 @@ import { stage } from "/page/stage.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token is in a cookie by now
 
-let described = { role: "operator", presets: [], cues: [], loras: [], thumbnails: {} };
+let described = { role: "operator", presets: [], cues: [], set: [], loras: [], thumbnails: {} };
 let nodes = [];
 
 const built = { scene: () => {}, faders: () => {} };
@@ -60,11 +60,6 @@ for (const one of document.querySelectorAll("[data-switch]")) {
   follow(one.dataset.switch, ([now]) => { on = now; one.setAttribute("aria-pressed", String(on)); });
   one.onclick = () => press(one.dataset.switch, !on, ...also);
 }
-document.getElementById("safe").onclick = () => {
-  press("/tpos/blackout", false, 0.5);
-  press("/tpos/freeze", false);
-  press("/tpos/preset", "default");
-};
 for (const one of document.querySelectorAll("nav button")) one.onclick = () => tab(one.dataset.tab);
 
 tab("scene");

@@ -55,6 +55,7 @@ function clock() {
     by("beats").classList.remove("hit");
     requestAnimationFrame(() => by("beats").classList.add("hit"));
   });
+  follow("/tpos/status/waits", ([line]) => { by("waits").hidden = !line; by("waits").textContent = `waits: ${line}`; });
   follow("/tpos/status/section", ([kind]) => {
     by("section").textContent = kind === "none" ? "" : kind;
     by("section").dataset.kind = kind;

@@ -16,6 +16,7 @@ from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
 from engine.control import presets
+from engine.control.cue_stack import Stack
 from engine.control.osc import HELD_S, OscServer, parse_target
 from engine.control.osc_status import Status
 from engine.control.osc_wire import MalformedError, read_datagram
@@ -244,7 +245,8 @@ DROPPED = replace(
     sections=3,
     drop=0.75,
 )
-STATUS_NOW = Status(19.5, 41.0, DROPPED, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", "sea", 1, True)
+STACK = Stack("sea", 1, ("calm", "storm"), 2.5, "next drop", 0, ("sea", "neon"))
+STATUS_NOW = Status(19.5, 41.0, DROPPED, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", STACK, True)
 
 
 def test_status_goes_to_the_last_sender() -> None:
@@ -262,6 +264,10 @@ def test_status_goes_to_the_last_sender() -> None:
         del seen["/tpos/status/heartbeat"]
     assert seen == {
         "/tpos/status/fps": (19.5,),
+        "/tpos/status/cues": ("calm", "storm"),
+        "/tpos/status/follow": (2.5,),
+        "/tpos/status/waits": ("next drop",),
+        "/tpos/status/set": (1, "sea", "neon"),
         "/tpos/status/model": ("",),
         "/tpos/status/ladder": (1, 1),
         "/tpos/status/restarts": (0,),

@@ -85,7 +85,7 @@ def test_an_edit_that_keeps_the_files_size_is_seen_by_its_time(tmp_path: Path) -
     os.utime(path, (1_000_000_000, 1_000_000_000))
     preset = presets.load(path)
     show = Show(preset)
-    watcher = PresetWatcher(show.edit, pytest.fail, preset)
+    watcher = PresetWatcher(show.edit, pytest.fail, [preset])
     path.write_text(GOOD.replace("beach", "coast"))
     assert path.stat().st_size == len(GOOD)
     os.utime(path, (1_000_000_000, 1_000_000_001))
@@ -99,7 +99,7 @@ def test_a_file_that_was_only_touched_is_read_again_and_changes_nothing(tmp_path
     path.write_text(GOOD)
     preset = presets.load(path)
     show = Show(preset)
-    watcher = PresetWatcher(show.edit, pytest.fail, preset)
+    watcher = PresetWatcher(show.edit, pytest.fail, [preset])
     before = show.state
     os.utime(path, (1_000_000_000, 1_000_000_000))
     watcher.poll()

@@ -101,7 +101,7 @@ def test_everything_fits_and_is_large_enough_for_a_finger(browser: Any, stage: S
 def test_every_parameter_has_its_control(browser: Any, stage: Stage) -> None:
     page, troubles = opened(browser, stage, SIZES["desktop"])
     titles = set(page.evaluate("[...document.querySelectorAll('[title]')].map(one => one.title)"))
-    on_stage = {"freeze", "blackout", "recording"}
+    on_stage = {"freeze", "blackout", "safe", "recording"}
     assert {parameter.doc for name, parameter in PARAMETERS.items() if name not in on_stage} <= titles
     sliders = page.locator("#faders .fader")
     numbers = [p for p in PARAMETERS.values() if p.kind in (Kind.FLOAT, Kind.INT) and p.name != "seed"]
@@ -137,7 +137,7 @@ def test_keys_buttons_and_words_reach_the_show(browser: Any, stage: Stage) -> No
     page.get_by_role("button", name="Blackout").click()
     stage.until(lambda: stage.show.state.blackout and stage.show.state.blackout_fade_s == 0.5)
     page.get_by_role("button", name="Safe").click()
-    stage.until(lambda: stage.show.state.preset == "default")
+    stage.until(lambda: stage.show.state.safe)
     assert not stage.show.state.freeze
     assert not stage.show.state.blackout
     page.get_by_role("slider", name="sway").press("ArrowRight")
