@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import mido
 import numpy as np
@@ -20,16 +19,17 @@ from engine.app.hands import Hands
 from engine.app.notices import Notices
 from engine.app.options import HandsOptions
 from engine.app.stats import Tally
+from engine.bench.remote import open_chromium
 from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
 from engine.core.clock import WallClock
 from engine.core.parameters import Kind
 from engine.remote.thumbnails import Thumbnails
+from tpos_models.errors import MissingPart
 
 pytestmark = pytest.mark.realtime
 
-PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZES = {"small phone": (360, 640), "phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
 TABS = ("scene", "move", "sound", "effects", "more")
 
@@ -48,25 +48,14 @@ def stage() -> Iterator[Told]:
         yield stage
 
 
-def absent(reason: str) -> NoReturn:
-    """Where every part is promised to be there a missing one is a failure."""
-    pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        absent("playwright is not installed: pip install playwright")
-    if PROGRAM is None:
-        absent("there is no Chromium: sudo apt-get install chromium")
-    rootless = not hasattr(os, "geteuid") or os.geteuid() != 0
-    with sync_playwright() as playwright:
-        args = [] if rootless else ["--no-sandbox"]  # which root cannot have
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=args)
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(open_chromium())
+        except MissingPart as error:
+            pytest.fail(str(error)) if os.environ.get("CI") == "true" else pytest.skip(str(error))
         yield browser
-        browser.close()
 
 
 def opened(browser: Any, stage: Stage, size: tuple[int, int], touch: bool = True) -> tuple[Any, list[str]]:
@@ -136,7 +125,7 @@ def test_keys_buttons_and_words_reach_the_show(browser: Any, stage: Stage) -> No
     stage.until(lambda: stage.show.state.freeze)
     page.get_by_role("button", name="Blackout").click()
     stage.until(lambda: stage.show.state.blackout and stage.show.state.blackout_fade_s == 0.5)
-    page.get_by_role("button", name="Safe").click()
+    page.locator("#panic").get_by_role("button", name="Safe").click()
     stage.until(lambda: stage.show.state.safe)
     assert not stage.show.state.freeze
     assert not stage.show.state.blackout
