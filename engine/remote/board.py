@@ -72,6 +72,10 @@ class Board:
             raise CommandError(address, "too many at once", "a few a second")
         return clamped and f"{clamped}; accepted: {signature(find(address)[0])}"
 
+    def settle(self) -> None:
+        """Have what was sent done now, whenever the next redraw is."""
+        self._show.current()
+
     def _refresh(self) -> None:
         now_s = time.monotonic()
         if now_s - self._made_s < PERIOD_S / 2:

@@ -54,6 +54,7 @@ class PageSession(Client):
                     refused.append([address, *clamped.split("; accepted: ")])
             except CommandError as error:
                 refused.append([error.address, error.what, error.accepted])
+        self._board.settle()
         return refused
 
     def news(self) -> list[Said]:

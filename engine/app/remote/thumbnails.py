@@ -31,10 +31,12 @@ from tpos_models.registry import POCKET
 DRAWN_PX = (320, 180)
 LOOK_S = 2.0
 """How often it is looked for presets without a picture."""
+PRIORITY = 15 if os.name == "posix" else psutil.IDLE_PRIORITY_CLASS
+"""Of the process that draws: where a show takes all there is, it leaves that process a thirtieth of a core."""
 
 
 class ThumbnailMaker(OwnThread):
-    """Has the pictures drawn that are missing, from `start` to `close`: in another process, of the lowest priority.
+    """Has the pictures drawn that are missing, from `start` to `close`: in another process, that gives way.
 
     `library` is asked for the presets there are. What cannot be drawn is told once, in a line, and not tried again.
     """
@@ -54,9 +56,11 @@ class ThumbnailMaker(OwnThread):
 
     def _have_drawn(self, paths: list[str]) -> None:
         command = [sys.executable, "-m", "engine.app.remote.thumbnails", str(self._thumbnails.folder), *paths]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        off_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # which is the show's
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, env=off_gpu, **pipes) as process:
             with suppress(psutil.Error):
-                psutil.Process(process.pid).nice(19 if os.name == "posix" else psutil.IDLE_PRIORITY_CLASS)
+                psutil.Process(process.pid).nice(PRIORITY)
             while process.poll() is None:
                 if self._stop.wait(0.1):
                     process.kill()

@@ -58,7 +58,11 @@ for (const one of document.querySelectorAll("[data-switch]")) {
   const also = one.dataset.also === undefined ? [] : [Number(one.dataset.also)];
   let on = false;
   follow(one.dataset.switch, ([now]) => { on = now; one.setAttribute("aria-pressed", String(on)); });
-  one.onclick = () => press(one.dataset.switch, !on, ...also);
+  const frees = one.dataset.frees?.split(" ") ?? []; // what must be off for it to be seen
+  one.onclick = () => {
+    if (!on) frees.forEach(other => press(other, false));
+    press(one.dataset.switch, !on, ...also);
+  };
 }
 for (const one of document.querySelectorAll("nav button")) one.onclick = () => tab(one.dataset.tab);
 

@@ -21,6 +21,7 @@ BROKEN = "/*{}*/ void main() { gl_FragColor = nonsense; }"
 
 def test_presets_are_drawn_once_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("engine.app.remote.thumbnails.PRIORITY", 0)  # beside other tests it would wait for their end
     (tmp_path / "bad.fs").write_text(BROKEN)
     (tmp_path / "bad.toml").write_text('schema = 1\nprompts = ["a beach"]\n[[isf]]\nfile = "bad.fs"\n')
     bad = presets.read(tmp_path / "bad.toml")

@@ -20,6 +20,7 @@ from engine.app.notices import Notices
 from engine.app.options import HandsOptions
 from engine.app.stats import Tally
 from engine.bench.remote import open_chromium
+from engine.control import presets
 from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
@@ -235,5 +236,36 @@ def test_a_knob_is_taught_from_the_page_and_forgets(
         stage.until(lambda: hands.midi is not None and not hands.midi.learning)
         page.get_by_role("button", name="Freeze").click()
         stage.until(lambda: show.state.freeze)
+        assert not troubles
+        page.context.close()
+
+
+def test_cues_and_the_set_list_are_played_from_the_page(browser: Any) -> None:
+    library = presets.library()[0]
+    show = Show(presets.load("beach_fire_waves"), library, order=("galaxy", "beach_fire_waves", "neon"))
+    with Stage(
+        show=show, status=lambda: replace(STATUS, stack=replace(show.stack, follow_s=9.5, waits="bar"))
+    ) as stage:
+        page, troubles = opened(browser, stage, SIZES["small phone"])
+        cues, order = (page.locator(".stack").nth(n) for n in (0, 1))
+        assert [one.inner_text() for one in cues.locator("span").all()] == list(show.stack.cues)
+        assert [one.inner_text() for one in order.locator("span").all()] == ["galaxy", "beach fire waves", "neon"]
+        page.get_by_role("button", name="Go", exact=True).click()
+        stage.until(lambda: show.state.cue == 0)
+        cues.locator("button").nth(2).click()
+        stage.until(lambda: show.state.cue == 2)
+        stage.until(lambda: cues.locator("[aria-pressed=true] span").inner_text() == show.stack.cues[2])
+        assert page.get_by_text("next in 9.5 s").is_visible()
+        assert page.get_by_text("waits: bar").is_visible()
+        page.get_by_role("button", name="Next preset").click()
+        stage.until(lambda: show.state.preset == "neon")
+        stage.until(lambda: order.locator("[aria-pressed=true] span").inner_text() == "neon")
+        order.locator("button").first.click()
+        stage.until(lambda: show.state.preset == "galaxy")
+        page.get_by_label("next scene").fill("a volcano")
+        page.get_by_role("button", name="4 bars").click()
+        page.get_by_role("button", name="Fade").click()
+        stage.until(lambda: [one.text for one in show.state.prompts] == ["a volcano"])
+        assert show.state.fade_bars == 4.0
         assert not troubles
         page.context.close()

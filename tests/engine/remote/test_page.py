@@ -61,6 +61,13 @@ def test_a_fader_reaches_the_state_within_50_ms(stage: Stage) -> None:
     assert sorted(took_s)[3] < 0.05  # the others may have waited for their turn on this machine
 
 
+def test_a_fader_need_not_wait_for_a_redraw() -> None:
+    with Stage() as stage, stage.connect() as page:
+        stage.over.set()
+        page.send(json.dumps({"send": [["/tpos/shader/zoom", 0.375]]}))
+        stage.until(partial(_zoomed, stage, 0.375))
+
+
 def test_a_flood_from_the_page_is_one_change_the_newest() -> None:
     with Stage() as stage, stage.connect() as page:
         before = stage.show.queue.counts
