@@ -176,7 +176,8 @@ def parse(
         except ValueError as error:
             raise CommandError(address, str(error), signature(row)) from error
         if argument.clamps(value):
-            clamped = f"{argument.name} clamped to {args[-1]:g}"
+            most = args[-1]
+            clamped = f"{argument.name} clamped to {most if isinstance(most, str) else f'{most:g}'}"
     if address == "/tpos/prompt" and str(args[0]).count("|") >= MAX_PROMPTS:
         clamped = f"prompts after the {MAX_PROMPTS}th left out"
     return row.command(address, tuple(args), time_s, sender), clamped

@@ -18,7 +18,7 @@ from pythonosc.osc_message_builder import build_msg
 from engine.control.addresses import find, parse, signature
 from engine.control.arguments import CommandError
 from engine.control.osc_status import ERROR, MASK, PREFIX, Status, is_own, mask_values, shown, status_values
-from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, read_datagram
+from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, one_by_one, read_datagram
 from engine.control.queue import Command, CommandQueue, Sender
 from engine.core.clock import Clock, WallClock
 from engine.core.messages import Frame
@@ -164,7 +164,7 @@ class OscServer(OwnThread):
         if is_own(address):
             return None
         try:
-            command, clamped = parse(address, values, now_s, sender)
+            command, clamped = parse(address, one_by_one(values), now_s, sender)
             self._check(command)
         except CommandError as error:
             self._count(refused=1)
@@ -216,9 +216,7 @@ class OscServer(OwnThread):
 
 def _refusal(error: MalformedError) -> CommandError:
     if error.address:
-        return CommandError(
-            error.address, str(error), f"arguments one by one, of the types {' '.join(TYPE_TAGS.decode())}"
-        )
+        return CommandError(error.address, str(error), f"arguments of the types {' '.join(TYPE_TAGS.decode())}")
     return CommandError("", f"malformed datagram: {error}", "an OSC 1.0 message or bundle")
 
 

@@ -39,7 +39,8 @@ BAR_S = 2.0
 
 PHRASE_BARS = 16
 """Bars are counted so that their numbers agree with another clock's up to multiples of this."""
-SAME_S = 0.002
+SAME_S, KEPT_S = 0.002, 4.0
+"""A clock that is gone is gone on from for so long no further off than this."""
 SLOWEST_BPM = 30.0
 ORDER = ",".join(ClockSource)
 CLOCK = Parameter(
@@ -92,10 +93,10 @@ class BeatGrid:
         return replace(self, time_s=self.time_s + by_s)
 
     def agrees(self, other: BeatGrid) -> bool:
-        """Whether both put beats within `SAME_S` of each other, from the other's moment on for a second."""
+        """Whether both put beats within `SAME_S` of each other, from the other's moment on for `KEPT_S`."""
         if (self.source, self.anchored, self.beats_per_bar) != (other.source, other.anchored, other.beats_per_bar):
             return False
-        moments = (other.time_s, other.time_s + 1.0)
+        moments = (other.time_s, other.time_s + KEPT_S)
         return all(abs(self.at(at_s) - other.at(at_s)) * 60 <= SAME_S * other.bpm for at_s in moments)
 
 

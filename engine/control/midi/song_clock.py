@@ -13,14 +13,14 @@ TICKS_PER_BEAT, TICKS_PER_SIXTEENTH = 24, 6
 GONE_S = 0.5
 """A clock without a tick for so long is gone."""
 FASTEST_BPM = 300.0
-_KEPT, _LEAST = 4 * TICKS_PER_BEAT, TICKS_PER_BEAT
+_KEPT, _LEAST = 16 * TICKS_PER_BEAT, TICKS_PER_BEAT
 _NEWEST, _OFF_S = 12, 0.005
-"""Where half of the newest ticks lie so far from the line through all, the tempo is another."""
+"""Where half of the newest ticks lie so far from the line through all, further than ticks do, the tempo is another."""
 MESSAGES = ("clock", "start", "stop", "continue", "songpos")
 
 
 class SongClock:
-    """One clock, as its ticks say on average: a line fitted to the newest four beats. Owned by the MIDI thread.
+    """One clock, as its ticks say on average: a line fitted to the newest sixteen beats. Owned by the MIDI thread.
 
     Stopped, it says nothing. Until it was started or told a position, nobody knows which of its ticks are beats.
     """
@@ -72,7 +72,8 @@ class SongClock:
             near = np.abs(off_s) <= 3 * np.median(np.abs(off_s)) + 0.001  # a stall delivers some of them late
             period_s, newest_s = np.polyfit(counts[near], times_s[near], 1)
             off_s = times_s - (newest_s + period_s * counts)
-            if abs(np.median(off_s[-_NEWEST:])) < _OFF_S or len(counts) <= _LEAST:
+            usual_s = max(_OFF_S, 1.5 * float(np.median(np.abs(off_s))))
+            if abs(np.median(off_s[-_NEWEST:])) < usual_s or len(counts) <= _LEAST:
                 return float(period_s), float(newest_s)
             for _ in range(len(counts) // 2):
                 self._ticks.popleft()

@@ -220,11 +220,12 @@ def test_a_button_that_never_says_released_is_pressed_again_after_a_moment(stage
     stage.until(lambda: stage.show.state.cue == 1)
 
 
-def test_an_array_is_refused_and_its_address_named(stage: Stage) -> None:
+def test_an_array_is_its_values_and_more_than_are_asked_for_are_refused(stage: Stage) -> None:
+    stage.send("/tpos/motion", [0.75])
+    stage.until(lambda: stage.show.state.motion == 0.75)
     stage.send("/tpos/motion", [0.5, 0.25])
     ((address, what, accepted),) = stage.replies("/tpos/error")
-    assert (address, what) == ("/tpos/motion", "an array")
-    assert "one by one" in accepted
+    assert (address, what, accepted) == ("/tpos/motion", "2 arguments", "value (number 0..1)")
 
 
 def test_events_in_a_flood_each_count(stage: Stage) -> None:
