@@ -145,7 +145,7 @@ def _fps(engine: Engine, seconds: float) -> float:
 def _watchers(host: str) -> Iterator[None]:
     """While the pages of another process look."""
     program = Path(__file__).with_name("watchers.py")
-    command = [sys.executable, program, host, str(PAGES)]
+    command = [sys.executable, str(program), host, str(PAGES)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pages:
         try:
             if not (pages.stdout and pages.stdout.readline()):

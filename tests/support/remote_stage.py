@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
@@ -53,7 +53,7 @@ class Stage:
     status: Callable[[], Status] = lambda: STATUS
     carry_out: Callable[[Effect], object] = lambda effect: None
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.troubles: list[str] = []
             self.preview = Preview()
