@@ -57,8 +57,9 @@ class ThumbnailMaker(OwnThread):
     def _have_drawn(self, paths: list[str]) -> None:
         command = [sys.executable, "-m", "engine.app.remote.thumbnails", str(self._thumbnails.folder), *paths]
         off_gpu = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # which is the show's
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, env=off_gpu, **pipes) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=off_gpu
+        ) as process:
             with suppress(psutil.Error):
                 psutil.Process(process.pid).nice(PRIORITY)
             while process.poll() is None:

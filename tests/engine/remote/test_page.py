@@ -154,6 +154,17 @@ def test_ten_pages_with_preview_get_the_newest_picture_each_encoded_once(stage: 
     assert stage.server.pictures.encoded <= stage.preview.look()[0]
 
 
+def test_who_has_the_newest_picture_is_not_sent_it_again(stage: Stage) -> None:
+    stage.get("/remote/preview.jpg")
+    stage.over.set()  # nothing new is drawn
+
+    def again() -> int:
+        newest = stage.get("/remote/preview.jpg").headers["x-number"]
+        return stage.get(f"/remote/preview.jpg?after={newest}").status
+
+    stage.until(lambda: again() == 204)
+
+
 def test_a_slow_page_skips_pictures_and_gets_the_newest(stage: Stage) -> None:
     first = int(stage.get("/remote/preview.jpg").headers["x-number"])
     deadline = time.monotonic() + 1.0
