@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.resources import files
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from engine.remote import oscquery
@@ -19,22 +19,38 @@ from engine.remote.page_socket import PageSession
 from engine.remote.pictures import Pictures
 from engine.remote.thumbnails import Thumbnails
 
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+"""Of the page's parts, which are kept in memory: they come at once, however busy the disk and the threads are."""
 COOKIE_S = 24 * 3600
 """A phone stays in for a day, or until the show ends."""
+
+
+@cache
+def _parts() -> dict[str, bytes]:
+    return {part.name: part.read_bytes() for part in files("engine.remote").joinpath("page").iterdir()}
+
+
+def _part(name: str) -> Response:
+    """A part of the page."""
+    if name not in _parts():
+        return Response(status_code=404)
+    return Response(_parts()[name], media_type=TYPES[name.rpartition(".")[2]])
 
 
 def routes(board: Board, pictures: Pictures) -> Starlette:
     """The application behind the guard."""
     thumbnails = Thumbnails()
-    folder = str(files("engine.remote") / "page")
 
     async def root(request: Request) -> Response:
         if is_oscquery(request.scope, request.headers):
             return await nodes(request)
-        page = FileResponse(f"{folder}/index.html")
+        page = _part("index.html")
         if token := given_token(request.scope):
             page.set_cookie(COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict")
         return page
+
+    async def part(request: Request) -> Response:
+        return _part(request.path_params["name"])
 
     async def nodes(request: Request) -> Response:
         status, said = oscquery.answer(board, request.url.path, request.url.query)
@@ -67,7 +83,7 @@ def routes(board: Board, pictures: Pictures) -> Starlette:
             WebSocketRoute("/remote/socket", page_socket),
             Route("/remote/preview.jpg", preview),
             Route("/remote/thumbnail/{file}", thumbnail),
-            Mount("/page", StaticFiles(directory=folder)),
+            Route("/page/{name}", part),
             Route("/{path:path}", nodes),
         ]
     )
