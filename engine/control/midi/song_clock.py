@@ -15,7 +15,7 @@ GONE_S = 0.5
 FASTEST_BPM = 300.0
 _KEPT, _LEAST = 8 * TICKS_PER_BEAT, TICKS_PER_BEAT
 _NEWEST, _OFF_S = 24, 0.001
-"""Where half of the newest ticks lie further off the line through all, and further than they jitter, it is another tempo."""
+"""Half of the newest ticks further off the line through all than this, and than they jitter, are of another tempo."""
 _BENDS = 1.65
 """The median of ticks' second differences over their jitter, where that is normal: 0.6745 sqrt(6)."""
 MESSAGES = ("clock", "start", "stop", "continue", "songpos")
