@@ -102,7 +102,7 @@ def safe(state: ShowState, looks: Looks, given: Given) -> ShowState:
         return state
     if not on:
         return presets.back(state, looks.left) if looks.left else replace(state, safe=False)
-    calm, plain = looks.library.get(SAFE), ShowState(place=state.place, loras=state.loras)
+    calm, plain = looks.library.get(SAFE), ShowState(loras=state.loras)
     there = presets.to_state(calm, state) if calm else presets.back(state, plain)
     return replace(there, safe=True, fade_s=0.0, fade_bars=0.0)
 

@@ -31,7 +31,7 @@ from tpos_models.errors import MissingFileError, PresetError
 
 MAX_FILE_BYTES = 1_000_000
 _LORA, _ISF = "lora.", "isf."
-_LOOK = ("preset", "prompts", "rules", "stems", "loras", "isf", "cue", "place")
+_LOOK = ("preset", "prompts", "rules", "stems", "loras", "isf", "cue")
 """What of a state belongs to the look beside parameters."""
 
 

@@ -203,6 +203,14 @@ def test_the_safe_look_is_there_at_once_and_the_way_back_leads_to_where_we_were(
     assert show.state.cue == 1  # of the preset it was
 
 
+def test_the_safe_look_leaves_the_set_where_it_is(show: Show) -> None:
+    rig = Rig(show)
+    for address in ("/tpos/set/next", "/tpos/safe", "/tpos/set/next", "/tpos/safe", "/tpos/set/back", "/tpos/safe"):
+        rig.say(address)
+    rig.say("/tpos/set/next")  # which ends it, one further on than where it was
+    assert (show.state.preset, show.state.place, show.state.safe) == ("b", 1, False)
+
+
 def test_another_preset_ends_the_safe_look(show: Show) -> None:
     rig = Rig(show)
     rig.say("/tpos/safe")
