@@ -58,8 +58,6 @@ class BenchOptions:
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
             raise InputError(f"--compare {self.compare}: diffusers would be accepted")
-        if self.size is not None and not registry.resizable(self.model):
-            raise InputError(f"--size: {self.model} has one size only; a Stable Diffusion --model would be accepted")
 
     @property
     def model(self) -> str:
@@ -68,7 +66,7 @@ class BenchOptions:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Of the model's pictures; None is that of its networks."""
+        """Of the model's pictures, `pocket`'s as a field; None is that of its networks."""
         return self.look.size_px if self.look.model_size else None
 
     @property
@@ -133,8 +131,10 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
 
 
 def _open(options: BenchOptions, profiler: NetworkProfiler, notify: Notify, precision: Precision) -> Model:
+    size = options.size if registry.resizable(options.model) else None
+
     def open_backend(backend: Backend) -> Model:
-        return open_on(backend, options.model, options.size, profiler, precision=precision)
+        return open_on(backend, options.model, size, profiler, precision=precision)
 
     backends = backends_on(runners(options.model), registry.resizable(options.model))
     return FallbackChain(backends, open_backend, notify).model
@@ -260,18 +260,21 @@ def _latencies(bench: Bench, stages: Stages) -> None:
 
 
 def _field(bench: Bench) -> None:
-    """How much slower `pocket` is at a projector's fineness than its networks are at 256x256."""
-    if bench.options.model != registry.POCKET or bench.options.size or bench.model.device.type != "cpu":
+    """How much slower `pocket` is as a field, at a projector's fineness, than its networks are at 256x256."""
+    if bench.options.model != registry.POCKET or bench.model.device.type != "cpu":
         return
     from tpos_models.pocket.model import as_field
 
-    width, height = FIELD_PX
+    size = bench.options.size or FIELD_PX
+    width, height = size
     bench.notify(f"field, {width}x{height}")
     look = LookOptions(settings={"guidance": Tier.SEMANTIC})
-    small, large = rates([bench.model, as_field(bench.model, FIELD_PX)], look, bench.options.seconds)
-    bench.bars.append(
-        Bar(f"semantic: frames a second as a field of {width}x{height} over 256x256", large / small, "least", 0.35, "")
-    )
+    small, large = rates([bench.model, as_field(bench.model, size)], look, bench.options.seconds)
+    bench.report["field"] = {"size": f"{width}x{height}", "fps": large, "networks_fps": small}
+    bench.lines.append(f"  semantic: {small:.1f} frames/s at 256x256, {large:.1f} as a field of {width}x{height}")
+    if size == FIELD_PX:
+        what = f"semantic: frames a second as a field of {width}x{height} over 256x256"
+        bench.bars.append(Bar(what, large / small, "least", 0.35, ""))
 
 
 def _shader(bench: Bench) -> None:

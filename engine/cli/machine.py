@@ -66,7 +66,7 @@ def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
 def bench(
     seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
     model: Model = "pocket",
-    size: Annotated[str | None, typer.Option(help="Size of the model's pictures, WIDTHxHEIGHT.")] = None,
+    size: Annotated[str | None, typer.Option(help="Size of the model's pictures, `pocket`'s as a field.")] = None,
     guidance: Annotated[str | None, option("guidance")] = None,
     steps: Annotated[int, option("steps")] = 1,
     sweep: Annotated[bool, typer.Option("--sweep", help="Every tier at 1, 2 and 4 steps instead.")] = False,

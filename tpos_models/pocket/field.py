@@ -38,6 +38,8 @@ SHAPE = Shape(
 FINENESS = 720
 """Rows of the pictures it learns from: its outlines are as wide as theirs."""
 MOST_CONDITIONS = 3
+NOTHING = 1e-5
+"""A strength that is what rounding leaves of a prompt's tokens."""
 
 
 class View(nn.Module):
@@ -63,7 +65,11 @@ class View(nn.Module):
 
     def maps(self, z: torch.Tensor) -> torch.Tensor:
         """z (B, 4, CELLS, cells) to (B, inputs, rows * columns)."""
-        return torch.cat([self.features.maps(z), self.around.expand(len(z), -1, -1, -1)], 1).flatten(2)
+        return torch.cat([self.features.fields(z).flatten(2), self.lines(z)], 1)
+
+    def lines(self, z: torch.Tensor) -> torch.Tensor:
+        """The inputs after FIELDS: (B, inputs - FIELDS, rows * columns)."""
+        return torch.cat([self.features.lines(z), self.around.expand(len(z), -1, -1, -1)], 1).flatten(2)
 
     def sampled(self, grid: torch.Tensor) -> torch.Tensor:
         """Bias maps (..., *grid) to (..., rows * columns)."""

@@ -1,29 +1,28 @@
 """The field on a CPU: what pixels share is computed once, and pixel by pixel only where there is no flat area.
 
 First layers are linear. What of their sums varies slowly is computed INTERPOLATED times a cell and interpolated, what
-varies along one axis, row by row and column by column; the rest of the network sees single pixels, in tiles that stay
-in cache: at first every other one of every other row, then all of those that have something between them.
+varies along one axis, row by row and column by column; `field_kernel` draws single pixels from these: at first every
+other one of every other row, then all of those that have something between them.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, SHAPE, View
-from tpos_models.pocket.hypernetwork import POLAR, PROMPT_SIZE, Hypernetwork, Weights
+from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, SHAPE, View
+from tpos_models.pocket.hypernetwork import GEOMETRY, POLAR, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
     BLOCKS,
     CELLS,
     CHANNELS,
     COORDINATES,
+    FIELDS,
     INTERPOLATED,
     LEVELS,
     MAPS,
@@ -33,81 +32,24 @@ from tpos_models.pocket.noise_features import (
 )
 from tpos_models.pocket.scene import CONDITION
 
-TILE = 1024
-"""Pixels that are computed together."""
+if TYPE_CHECKING:
+    from tpos_models.pocket.field_kernel import Network, Sums
+
+COARSEST = 2
+"""So far apart are the pixels that are drawn whatever there is."""
 FLAT = 6 / 255
 """Neighbours that differ by no more have nothing between them."""
 
 _SMOOTH = CHANNELS * len(LEVELS) + len(STRETCHED)
 _POLAR = MAPS + 3 * len(BLOCKS)
 SMOOTH = list(range(_SMOOTH))
-BY_BLOCK = list(range(_SMOOTH, _SMOOTH + len(TILES)))
+BY_BLOCK = list(range(_SMOOTH, FIELDS))
 BLOCK = min(width for _, width in TILES)
 """Cells across the smallest block; the others are whole numbers of it."""
 BY_ROW = [*range(MAPS - COORDINATES // 2, MAPS), *range(MAPS + 1, _POLAR, 3), _POLAR + 1]
 BY_PIXEL = [*range(MAPS + 2, _POLAR, 3), *range(_POLAR + 2, _POLAR + POLAR)]
-BY_COLUMN = sorted({*range(_SMOOTH + len(TILES), _POLAR + POLAR + 1)} - {*BY_ROW, *BY_PIXEL})
+BY_COLUMN = sorted({*range(FIELDS, _POLAR + POLAR + 1)} - {*BY_ROW, *BY_PIXEL})
 """Inputs of a first layer by what they vary with; what is the same everywhere stands in BY_COLUMN."""
-
-
-class _Sums(NamedTuple):
-    """Shares of the first layers' sums, each (places, rows): of samples, of blocks, of columns and of rows.
-
-    `own` (inputs, rows) are the weights of what a pixel is asked by itself.
-    """
-
-    samples: torch.Tensor
-    blocks: torch.Tensor
-    columns: torch.Tensor
-    rows: torch.Tensor
-    own: torch.Tensor
-
-
-class _Tile(nn.Module):
-    """Pixels (n,), counted row by row, to colours (3, n) in 0..1: all that is done pixel by pixel.
-
-    It has nothing of its own. `where` holds what `_axis` says of y and of x, what a pixel is asked by itself, and how
-    many columns there are of pixels, samples and blocks; `sums` is a `_Sums`.
-    """
-
-    def __init__(self, field: Hypernetwork) -> None:
-        super().__init__()
-        self._draw = field.draw
-
-    def forward(
-        self, pixels: torch.Tensor, where: list[torch.Tensor], sums: list[torch.Tensor], layers: list[torch.Tensor]
-    ) -> torch.Tensor:
-        y_sample, y_share, y_block, x_sample, x_share, x_block, around, *across = where
-        pixels_across, samples_across, blocks_across = across
-        samples, blocks, columns, rows, own = sums
-        row = torch.div(pixels, pixels_across, rounding_mode="floor")
-        column = pixels - row * pixels_across
-        sample = y_sample[row] * samples_across + x_sample[column]
-        right, down = x_share[column][:, None], y_share[row][:, None]
-        above, below = (
-            torch.lerp(F.embedding(first, samples), F.embedding(first + 1, samples), right)
-            for first in (sample, sample + samples_across)
-        )
-        whole = torch.addmm(torch.lerp(above, below, down), around[pixels], own)
-        whole = whole + F.embedding(column, columns) + F.embedding(row, rows)
-        whole = whole + F.embedding(y_block[row] * blocks_across + x_block[column], blocks)
-        return (self._draw(whole.T.contiguous()[None], layers)[0] / 3 + 0.5).clamp(0, 1)
-
-
-class _Tiles(nn.Module):
-    """The same in tiles that stay in cache."""
-
-    def __init__(self, tile: Any) -> None:
-        super().__init__()
-        self.tile, self.size = tile, TILE
-
-    def forward(
-        self, pixels: torch.Tensor, where: list[torch.Tensor], sums: list[torch.Tensor], layers: list[torch.Tensor]
-    ) -> torch.Tensor:
-        drawn: list[torch.Tensor] = []
-        for some in pixels.split(self.size):
-            drawn.append(self.tile(some, where, sums, layers))
-        return torch.cat(drawn, 1)
 
 
 class FieldPainter:
@@ -116,18 +58,18 @@ class FieldPainter:
     def __init__(self, field: Hypernetwork, size: tuple[int, int], cells: int) -> None:
         """`size` is (width, height); `cells` are those of z across. It draws where the field lies."""
         self.size, self._field = size, field
-        self._device = device = field.tints.weight.device
-        plane, shift = Plane.of(*size), (cells - CELLS) / 2
+        device, plane, shift = field.tints.weight.device, Plane.of(*size), (cells - CELLS) / 2
+        self._whole = None if device.type == "cpu" else View(plane, cells).to(device)
+        if self._whole:
+            return
         (y, *where_y), (x, *where_x) = _axis(plane.y * CELLS), _axis(plane.x * CELLS + shift)
-        across = [torch.tensor(count) for count in (size[0], len(x), cells // BLOCK)]
-        self._samples = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells, exact=True).to(device)
-        self._columns = View(Plane(plane.y[:1], plane.x, 1.0), cells).to(device)
-        self._rows = View(Plane(plane.y, plane.x[:1], 1.0), cells).to(device)
+        around = View(plane, CELLS).around[[k - MAPS for k in BY_PIXEL]].flatten(1).T
+        self._where = _kernel().Where(*map(_array, (*where_y, *where_x, around)), len(x), cells // BLOCK)
+        self._samples = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells, exact=True)
+        self._columns = View(Plane(plane.y[:1], plane.x, 1.0), cells)
+        self._rows = View(Plane(plane.y, plane.x[:1], 1.0), cells)
         y, x = (torch.arange(BLOCK / 2, count, BLOCK, dtype=torch.float64) for count in (CELLS, cells))
-        self._blocks = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells).to(device)
-        around = View(plane, CELLS).around[[k - MAPS for k in BY_PIXEL]]
-        around = around.flatten(1).T.contiguous()
-        self._where = [one.to(device) for one in (*where_y, *where_x, around, *across)]
+        self._blocks = View(Plane(y / CELLS, (x - shift) / CELLS, 1.0), cells)
 
     @torch.inference_mode()
     def __call__(self, z: torch.Tensor, prompt: torch.Tensor, everywhere: bool = False) -> torch.Tensor:
@@ -135,65 +77,68 @@ class FieldPainter:
 
         `everywhere`: no pixel is taken for flat, as none is on a GPU, which draws all sooner than it would choose.
         """
-        shown = int(prompt[0, CONDITION].gt(0).sum())
-        weights = self._field.weights(prompt, min(MOST_CONDITIONS, max(1, shown)))
-        sums, (width, height) = self._sums(z, weights), self.size
-        pixels = torch.arange(width * height, device=self._device).view(height, width)
-        if everywhere or self._device.type != "cpu":
-            return self._draw(pixels.flatten(), sums, weights).view(1, 3, height, width)
-        coarse = pixels[::2, ::2]
-        drawn = self._draw(coarse.flatten(), sums, weights).view(1, 3, *coarse.shape)
-        picture = _filled(drawn)[..., :height, :width].contiguous()
-        fine = _uneven(drawn)[:height, :width]
-        fine[::2, ::2] = False
-        picture.view(3, -1)[:, pixels[fine]] = self._draw(pixels[fine], sums, weights)
-        return picture
+        width, height = self.size
+        shown = min(MOST_CONDITIONS, int(prompt[0, CONDITION].gt(NOTHING).sum()))
+        if self._whole:
+            colours = self._field.colours(self._whole.maps(z), prompt, self._whole.sampled, max(1, shown))
+            return (colours / 3 + 0.5).clamp(0, 1).view(1, 3, height, width)
+        weights, picture = self._field.weights(prompt, max(1, shown)), np.empty((3, height, width), np.float32)
+        rows = SHAPE.hidden_width + shown * SHAPE.condition[0]
+        given = self._where, self._sums(z, weights, rows), _network(weights, shown)
+        _kernel().paint(picture, 1 if everywhere else COARSEST, FLAT, *given)
+        return torch.from_numpy(picture)[None]
 
-    def _draw(self, pixels: torch.Tensor, sums: _Sums, weights: Weights) -> torch.Tensor:
-        """Pixels (n,), counted row by row, to colours (3, n) in 0..1."""
-        given = (self._where, list(sums), list(weights.layers))
-        if self._device.type != "cpu":
-            return _Tile(self._field)(pixels, *given)
-        return _tiles(weights.which.shape[1])(pixels, *given)
-
-    def _sums(self, z: torch.Tensor, weights: Weights) -> _Sums:
-        """What the first layers sum up before a pixel is looked at."""
-        first = weights.first[0]
-
-        def share(view: View, inputs: list[int]) -> torch.Tensor:
-            return (first[:, inputs] @ view.maps(z)[0, inputs]).T.contiguous()
-
-        bias = weights.on_bias[0] @ self._field.bias_maps(weights, self._samples.sampled)[0]
-        return _Sums(
-            share(self._samples, SMOOTH) + bias.T,
-            share(self._blocks, BY_BLOCK),
-            share(self._columns, BY_COLUMN),
-            share(self._rows, BY_ROW),
-            first[:, BY_PIXEL].T.contiguous(),
+    def _sums(self, z: torch.Tensor, weights: Weights, rows: int) -> Sums:
+        """What so many rows of the first layers sum up before a pixel is looked at."""
+        first, on_bias, samples = weights.first[0, :rows], weights.on_bias[0, :rows], self._samples
+        bias = samples.sampled(self._field.bias_maps(weights, lambda grid: grid)[0])
+        smooth, tiles = samples.features.fields(z)[0], self._blocks.features.fields(z)[0]
+        shares = (
+            (torch.cat([smooth.flatten(1)[SMOOTH], bias]), torch.cat([first[:, SMOOTH], on_bias], 1)),
+            (tiles.flatten(1)[BY_BLOCK], first[:, BY_BLOCK]),
+            *(
+                (view.lines(z)[0, [k - FIELDS for k in inputs]], first[:, inputs])
+                for view, inputs in ((self._columns, BY_COLUMN), (self._rows, BY_ROW))
+            ),
         )
+        return _kernel().Sums(*(_array(maps.T @ own.T) for maps, own in shares))
 
 
 def prepare() -> None:
-    """Build, once in a process, what draws on a CPU; not from several threads, nor beside one that hushes warnings."""
-    for conditions in range(1, MOST_CONDITIONS + 1):
-        _tiles(conditions)
+    """Compile what draws on a CPU: some seconds, once on a machine; from then on it is read, in less than one."""
+    z, nothing = torch.zeros(1, CHANNELS, CELLS, CELLS), torch.zeros(1, PROMPT_SIZE)
+    FieldPainter(Hypernetwork(SHAPE).eval(), (8, 8), CELLS)(z, nothing)
 
 
-@cache
-def _tiles(conditions: int) -> Callable[..., torch.Tensor]:
-    """`_Tile` over tiles, for so many conditions, as one call that leaves Python alone: a show has other threads."""
-    field, painter = Hypernetwork(SHAPE).eval(), partial(FieldPainter, size=(8, 8), cells=CELLS)
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-        warnings.simplefilter("ignore")  # TorchScript is old, and the only one that needs no compiler
-        weights = field.weights(torch.ones(1, PROMPT_SIZE), conditions)
-        example = painter(field)
-        given = (
-            torch.arange(64),
-            example._where,
-            list(example._sums(torch.zeros(1, CHANNELS, CELLS, CELLS), weights)),
-            list(weights.layers),
-        )
-        return torch.jit.script(_Tiles(torch.jit.trace(_Tile(field), given, check_trace=False)))
+def _kernel() -> ModuleType:
+    """What draws on a CPU, imported late: numba takes its time."""
+    from tpos_models.pocket import field_kernel
+
+    return field_kernel
+
+
+def _network(weights: Weights, shown: int) -> Network:
+    """The layers, of so many conditions, as the kernel takes them."""
+    second, third, last, *own, tint = (layer[0] for layer in weights.layers)
+    own_second, own_third, colours, opacity, grades = (layer[:shown] for layer in own)
+    width, own_width = SHAPE.hidden_width, SHAPE.condition[0]
+    first = F.pad(weights.first[0, :, BY_PIXEL], (0, 1))
+    own_first = first[width:].unflatten(0, (-1, own_width))[:shown]
+    return _kernel().Network(
+        width, *map(_filled, (first[:width], second, third, last)), SHAPE.alpha_layers,
+        own_width, *map(_filled, (own_first, own_second, own_third)),
+        *map(_array, (colours, opacity.flatten(), grades, torch.eye(3, 4) + tint)), GEOMETRY,
+    )  # fmt: skip
+
+
+def _filled(layer: torch.Tensor) -> np.ndarray:
+    """A layer (..., rows, columns + 1), its offsets put in front, with zeros to even rows and columns in fours."""
+    *_, rows, columns = layer.shape
+    return _array(F.pad(layer.roll(1, -1), (0, (1 - columns) % 4, 0, rows % 2)))
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.contiguous().numpy()
 
 
 def _axis(points: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -203,17 +148,3 @@ def _axis(points: torch.Tensor) -> tuple[torch.Tensor, ...]:
     first, last = math.floor(at[0]), math.floor(at[-1]) + 1
     samples = (torch.arange(first, last + 1, dtype=torch.float64) + 0.5) / INTERPOLATED
     return samples, at.floor().long() - first, (at - at.floor()).float(), points.floor().long() // BLOCK
-
-
-def _filled(coarse: torch.Tensor) -> torch.Tensor:
-    """Every other pixel (1, 3, h, w) to all (1, 3, 2 h, 2 w), those between them linear, the last ones repeated."""
-    height, width = coarse.shape[-2:]
-    between = F.interpolate(coarse, (2 * height - 1, 2 * width - 1), mode="bilinear", align_corners=True)
-    return F.pad(between, (0, 1, 0, 1), mode="replicate")
-
-
-def _uneven(coarse: torch.Tensor) -> torch.Tensor:
-    """Of every other pixel (1, 3, h, w) all pixels (2 h, 2 w) between four that differ."""
-    beside = F.pad(coarse, (0, 1, 0, 1), mode="replicate")
-    spread = F.max_pool2d(beside, 2, 1) + F.max_pool2d(-beside, 2, 1)
-    return (spread.amax(1)[0] > FLAT).repeat_interleave(2, 0).repeat_interleave(2, 1)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, SHAPE
+from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, SHAPE
 from tpos_models.pocket.field_painter import BY_BLOCK, SMOOTH
 from tpos_models.pocket.hypernetwork import GEOMETRY, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
@@ -33,9 +33,6 @@ from tpos_models.pocket.noise_features import (
     gaussian,
 )
 from tpos_models.pocket.scene import CONDITION, PLACE
-
-NOTHING = 1e-5
-"""A strength that is what rounding leaves of a prompt's tokens."""
 
 _PROFILES = len(SMOOTH) + len(TILES)
 _STEPS = list(range(_PROFILES, _PROFILES + PROFILES * len(BLOCKS)))

@@ -189,22 +189,24 @@ class NoiseFeatures(nn.Module):
                 ]
         return torch.stack(waves)
 
-    def maps(self, z: torch.Tensor) -> torch.Tensor:
-        """Everything there is to see of z at each pixel: (B, 4, CELLS, cells) to (B, MAPS, rows, columns)."""
-        rows, columns = self.x.shape
+    def fields(self, z: torch.Tensor) -> torch.Tensor:
+        """The first FIELDS of all maps, those that vary with both axes: (B, 4, CELLS, cells) to (B, FIELDS, ...)."""
+        columns = self.x.shape[1]
         samplers = (self.across @ z.transpose(2, 3)).view(-1, CHANNELS * (len(self.across) // columns), columns, CELLS)
-        fields = self.down @ samplers[:, self.chosen].transpose(2, 3)
+        return self.down @ samplers[:, self.chosen].transpose(2, 3)
+
+    def lines(self, z: torch.Tensor) -> torch.Tensor:
+        """The other maps (B, MAPS - FIELDS, rows, columns): profiles, moods and coordinates."""
+        rows, columns = self.x.shape
         profiles = (self.profiles(z)[:, None] @ self.along).view(-1, PROFILES * len(self.along), 1, columns)
         moods = self.moods(z)[:, :, None, None].expand(-1, -1, rows, columns)
         coordinates = self.coordinates().expand(z.shape[0], -1, -1, -1)
-        return torch.cat([fields, profiles.expand(-1, -1, rows, -1), moods, coordinates], 1)
+        return torch.cat([profiles.expand(-1, -1, rows, -1), moods, coordinates], 1)
+
+    def maps(self, z: torch.Tensor) -> torch.Tensor:
+        """Everything there is to see of z at each pixel: (B, 4, CELLS, cells) to (B, MAPS, rows, columns)."""
+        return torch.cat([self.fields(z), self.lines(z)], 1)
 
 
-MAPS = (
-    CHANNELS * len(LEVELS)
-    + len(STRETCHED)
-    + len(TILES)
-    + PROFILES * (len(BLOCKS) + len(LEVELS) - 1)
-    + CHANNELS
-    + COORDINATES
-)
+FIELDS = CHANNELS * len(LEVELS) + len(STRETCHED) + len(TILES)
+MAPS = FIELDS + PROFILES * (len(BLOCKS) + len(LEVELS) - 1) + CHANNELS + COORDINATES
