@@ -178,18 +178,8 @@ class Live:
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
         return Status(
-<<<<<<< HEAD
             fps=self.tally.fps, delay_ms=self.tally.last_delay_ms, sound=features, heard=self.engine.worker.heard,
             prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
-=======
-            fps=self.tally.fps,
-            delay_ms=self.tally.last_delay_ms,
-            sound=features,
-            heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "",
-            stack=self.show.stack,
-            recording=state.recording,
->>>>>>> wt-bars
             state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
             ladder=self._chain.place,

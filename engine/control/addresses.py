@@ -55,10 +55,7 @@ _WEIGHT = Argument("value", Kind.FLOAT)
 _SWITCH = Argument("on", Kind.SWITCH, optional=True)
 _PRESS = Argument("pressed", Kind.SWITCH, optional=True, fallback=True)
 _CUE = Argument("cue", Kind.INT, high=99)
-<<<<<<< HEAD
 _SAID = Argument("value", Kind.TEXT, optional=True, fallback="")
-=======
->>>>>>> wt-bars
 _NAME = Argument("name", Kind.TEXT)
 
 _ROWS = (

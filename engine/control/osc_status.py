@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.control.cue_stack import NOWHERE, Stack
-<<<<<<< HEAD
 from engine.control.midi.view import MidiView
-=======
->>>>>>> wt-bars
 from engine.core.messages import SILENCE, AudioFeatures, Heard
 
 SHOWN_TEXT = 500

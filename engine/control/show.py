@@ -213,13 +213,8 @@ class Show:
         if self._state.safe and not before.safe:
             self.bar_line.take_all()
             self._looks = replace(self._looks, left=before)
-<<<<<<< HEAD
         if command.address in _TAUGHT:
             effects.append(Effect(_TAUGHT[command.address], *map(str, command.args)))
-=======
-        if command.address == LEARN:
-            effects.append(Effect(EffectKind.LEARN, str(command.args[0])))
->>>>>>> wt-bars
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
         return effects

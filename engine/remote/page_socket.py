@@ -21,16 +21,10 @@ MOST_COMMANDS = 256
 class PageSession(Client):
     """One page, JSON both ways.
 
-<<<<<<< HEAD
     It is sent `values`, those that changed, by address; `scene`, which presets, cues and set there are; `midi`, what
     controllers move, null where nobody listens to any; `nodes`, a number that changes when the addresses do; and
     `refused` for what it asked and cannot have. It sends `send`, a list of an address and its arguments each; a
     viewer's are refused.
-=======
-    It is sent `values`, those that changed, by address; `scene`, which presets, cues and set there are; `nodes`, a
-    number that changes when the addresses do; and `refused` for what it asked and cannot have. It sends `send`, a list
-    of an address and its arguments each; a viewer's are refused.
->>>>>>> wt-bars
     """
 
     def __init__(self, board: Board, role: Role, thumbnails: Thumbnails) -> None:
