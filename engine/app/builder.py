@@ -35,7 +35,7 @@ def open_sound(name: str, channels: tuple[int, ...] | None, loop: bool, show: Sh
 
 @dataclass(frozen=True)
 class OscOptions:
-    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender."""
+    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender on this machine."""
 
     host: str = HOST
     port: int = PORT
@@ -61,12 +61,13 @@ class Engine:
         status: Callable[[], Status] | None = None,
         max_fps: float = 0.0,
         step_down: Callable[[Exception, int], str] = lambda error, steps: "",
+        climb: Callable[[], str] = lambda: "",
     ) -> None:
         self.show, self.clock = show, clock
         self.capture = Capture(source, clock, state=lambda: show.state)
         self.frames: Mailbox[Frame] = Mailbox()
         self._open_pipeline = open_pipeline
-        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down)
+        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down, climb)
         self.osc = OscServer(
             show.queue,
             host=osc.host,

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from engine.control import set_list
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
-from engine.core import console
+from engine.core import console, own_thread
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState, SoundState
@@ -113,7 +114,7 @@ class Live:
         self.engine = Engine(
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status,
             max_fps=options.max_fps or (NUMBERS_HZ if options.field is FieldChoice.SHADER else 0.0),
-            step_down=self._chain.step_down)  # fmt: skip
+            step_down=self._chain.step_down, climb=self._chain.climb)  # fmt: skip
         keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
@@ -142,7 +143,8 @@ class Live:
             stack.enter_context(self.remote)
             show, post = self.show, self.notices.post
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
-            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, lambda: self._over(stopping))
+            over = partial(self._over, stopping)
+            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, over, self._redraw_failed)
             self.recording.sound()
         if self._refused is not None:
             raise self._refused
@@ -167,20 +169,33 @@ class Live:
         self.recording.sound()
         self.notices.collect()
         self.tally.hear(self.engine.worker.heard)
+        self.notices.standing(self._troubles())
+
+    def _troubles(self) -> dict[str, str]:
+        """What is wrong now, in a line by source, "" where all is well."""
         played, worker = self.playback.trouble if self.playback else "", self.engine.worker
-        troubles = (worker.trouble, worker.hearing_trouble, self.engine.capture.trouble, self.recording.trouble, played)
-        if trouble := "; ".join(filter(None, troubles)):  # one line, that two at once are said once
-            self.notices.trouble(trouble)
+        return {
+            "picture": worker.trouble or worker.stall,
+            "ear": worker.hearing_trouble,
+            "sound": self.engine.capture.trouble,
+            "recording": self.recording.trouble,
+            "playback": played,
+            "threads": "; ".join(own_thread.troubles()),
+        }
+
+    def _redraw_failed(self, error: Exception) -> None:
+        self.notices.trouble(f"a redraw failed: {own_thread.first_line(error)}")
 
     def status(self) -> Status:
         """For OSC, ten times a second, from the control thread."""
         state, features, frame = self.show.state, self.engine.capture.latest(), self._shown
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
+        fps, delay_ms = self._pace()
         return Status(
-            fps=self.tally.fps, delay_ms=self.tally.last_delay_ms, sound=features, heard=self.engine.worker.heard,
+            fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
             prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
-            state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
+            state="; ".join(filter(None, self._troubles().values())) or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
             ladder=self._chain.place,
             restarts=self.engine.worker.restarts,
@@ -188,6 +203,12 @@ class Live:
             message=self.notices.message(self.clock.now()),
             midi=self.hands.midi,
         )  # fmt: skip
+
+    def _pace(self) -> tuple[float, float]:
+        """Frames a second and the newest one's delay in ms, which grows while none comes."""
+        if self.engine.worker.stall:
+            return 0.0, self.tally.delay_now_ms(self.clock.now())
+        return self.tally.fps, self.tally.last_delay_ms
 
     def _open_pipeline(self) -> FramePipeline:
         """For the inference thread: the model in use, loaded where it is not, ready to play.
@@ -271,10 +292,10 @@ class Live:
             self.snapshots.save(image)
 
     def _hud(self, state: ShowState, now_s: float) -> HudInfo:
-        features = self.engine.capture.latest()
+        features, (fps, delay_ms) = self.engine.capture.latest(), self._pace()
         return HudInfo(
-            fps=self.tally.fps,
-            delay_ms=self.tally.last_delay_ms,
+            fps=fps,
+            delay_ms=delay_ms,
             level=features.level,
             state=SoundState.OK if self.engine.opened_s is None else features.state,
             bpm=features.bpm,
@@ -338,7 +359,7 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
 
 def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
     """Play a show from the command line; Ctrl-C ends it in good order."""
-    with open_live(options) as live, ended_by_signals() as stopping:
+    with console.in_background(), open_live(options) as live, ended_by_signals() as stopping:
         if not quiet:
             name, state, look = live.engine.capture.source.name, live.show.state, options.look
             late = state.steps - 1 if options.stream_batch else 0

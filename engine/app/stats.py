@@ -18,6 +18,7 @@ from engine.recording.session import VIDEO
 from engine.render.pacing import RedrawStats
 
 _KEPT, _OF_LATE = 20_000, 15
+MOST_TROUBLES = 100
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Tally:
         """From a change of state until it is seen, as of late: the delay, and half of the wait for the next frame."""
         self.first_frame_s = 0.0
         self.troubles: list[str] = []
+        self._last_trouble = ""
 
     def frame(self, frame: Frame, now_s: float) -> None:
         """A frame is drawn for the first time."""
@@ -113,10 +115,12 @@ class Tally:
             self._heard[one.phrase] += one.weight
 
     def trouble(self, words: str) -> bool:
-        """Remember a line of trouble; False if it was the last one already."""
-        if self.troubles and self.troubles[-1] == words:
+        """Remember a line of trouble, the first MOST_TROUBLES of them; False if it was the last one already."""
+        if self._last_trouble == words:
             return False
-        self.troubles.append(words)
+        self._last_trouble = words
+        if words not in self.troubles and len(self.troubles) < MOST_TROUBLES:
+            self.troubles.append(words)
         return True
 
     @property
@@ -136,6 +140,10 @@ class Tally:
     def last_delay_ms(self) -> float:
         """Delay of the newest frame."""
         return self._delays_s[-1] * 1000 if self._delays_s else 0.0
+
+    def delay_now_ms(self, now_s: float) -> float:
+        """The delay of the newest frame where no other came since: it grows."""
+        return self.last_delay_ms + 1000 * max(0.0, now_s - self._arrived_s)
 
     @property
     def heard(self) -> tuple[tuple[str, float], ...]:

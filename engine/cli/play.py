@@ -66,7 +66,7 @@ def live(
     display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0,
     osc_port: OscPort = 9000,
     osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
-    osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
+    osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT, not the last sender.")] = None,
     hands: HandsOptions = HandsOptions(),
     remote: RemotePlace = None,
     record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,

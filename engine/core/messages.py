@@ -13,9 +13,8 @@ import numpy as np
 
 from engine.core.beat_grid import CLOCK, ORDER, QUANTISE, TEMPO, BeatGrid, ClockSource, Quantise
 from engine.core.course import Course, Follow
-from engine.core.device_pixels import DevicePixels
 from engine.core.effects import NO_EFFECTS, EffectAmounts
-from engine.core.field_scene import FieldScene
+from engine.core.field_scene import DevicePixels, FieldScene
 from engine.core.isf import IsfLayer
 from engine.core.parameters import Curve, Parameter
 from engine.core.sound_shape import STILLNESS, SoundShape

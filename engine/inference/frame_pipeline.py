@@ -19,7 +19,7 @@ import torch
 from engine.core.clock import Clock
 from engine.core.field_scene import FieldScene
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
-from engine.inference.fallback import UNLIMITED
+from engine.inference.fallback import UNLIMITED, NotFiniteError
 from engine.inference.hearing import HeardSound, Listener, SoundSource
 from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
@@ -222,6 +222,8 @@ class FramePipeline:
         numbers = sampled.numbers
         on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued and not numbers else None
         sent = {"image": pixels} if sampled.mask is None else {"image": pixels, "mask": sampled.mask}
+        told = (sampled.x0, numbers.z, numbers.prompt) if numbers else (sampled.x0,)
+        sent["finite"] = torch.stack([torch.isfinite(one).all() for one in told])
         if numbers:
             sent |= {"z": numbers.z[0], "prompt": numbers.prompt[0]}
         home = {name: to_host(tensor) for name, tensor in sent.items()}
@@ -238,6 +240,8 @@ class FramePipeline:
         size: tuple[int, int] | None,
     ) -> Frame:
         arrived = {name: wait() for name, wait in home.items()}
+        if not arrived["finite"].all():  # it would stay in what is fed back, and in what glides
+            raise NotFiniteError("a frame of NaN or infinity was refused; the model begins anew")
         for array in arrived.values():
             array.flags.writeable = False
         return Frame(

@@ -12,8 +12,9 @@ from engine.control.osc_status import Status
 from engine.control.show import Show
 from engine.core import console
 from engine.core.clock import Clock
+from engine.core.hosts import is_local
 from engine.core.preview import Preview
-from engine.remote.address import Place, Tokens, is_local, links, qr_lines
+from engine.remote.address import Place, Tokens, links, qr_lines
 from engine.remote.board import Board, HostInfo
 from tpos_models.errors import InputError, MissingPart, RunError
 
