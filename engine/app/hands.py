@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.app.notices import Notices
 from engine.app.options import OFF, HandsOptions
+from engine.control.midi.view import MidiView
 from engine.control.show import Effect, EffectKind, Show
 from engine.core.clock import Clock
 
@@ -44,11 +45,18 @@ class Hands:
     def __exit__(self, *error: object) -> None:
         self._running.close()
 
+    @property
+    def midi(self) -> MidiView | None:
+        """What is to be seen of controllers; None where nobody listens to any."""
+        return self._midi.view if self._midi else None
+
     def carry_out(self, effect: Effect) -> None:
-        """Teach a controller, or keep what it was taught."""
+        """Teach a controller, let it forget, or keep what it was taught."""
         if self._midi is None:
             self._notices.trouble("no MIDI is listened to; accepted: --midi auto, or a part of a port's name")
         elif effect.kind is EffectKind.LEARN:
-            self._midi.learn(effect.text)
+            self._midi.learn(effect.text, effect.value)
+        elif effect.kind is EffectKind.FORGET:
+            self._midi.forget(effect.text, effect.value)
         else:
             self._midi.save()

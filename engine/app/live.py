@@ -23,7 +23,7 @@ from engine.app.hands import Hands
 from engine.app.notices import Notices, greet
 from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
-from engine.app.remote import Remote
+from engine.app.remote.beside import Remote
 from engine.app.snapshots import Snapshots
 from engine.app.stats import LiveSummary, Tally
 from engine.app.sync.landing import Landing
@@ -193,19 +193,16 @@ class Live:
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
         fps, delay_ms = self._pace()
         return Status(
-            fps=fps,
-            delay_ms=delay_ms,
-            sound=features,
-            heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "",
-            stack=self.show.stack,
-            recording=state.recording,
+            fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
+            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
             state="; ".join(filter(None, self._troubles().values())) or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
+            ladder=self._chain.place,
             restarts=self.engine.worker.restarts,
             dropped=self.recording.status.counters.lost + self.engine.capture.counters().lost,
             message=self.notices.message(self.clock.now()),
-        )
+            midi=self.hands.midi,
+        )  # fmt: skip
 
     def _pace(self) -> tuple[float, float]:
         """Frames a second and the newest one's delay in ms, which grows while none comes."""
@@ -271,10 +268,10 @@ class Live:
                 self.snapshots.wanted = True
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
-            elif effect.kind in (EffectKind.LEARN, EffectKind.SAVE_MAP):
-                self.hands.carry_out(effect)
-            else:
+            elif effect.kind is EffectKind.PROBLEM:
                 self.notices.trouble(effect.text)
+            else:
+                self.hands.carry_out(effect)
 
     def _take_frame(self, now_s: float) -> None:
         frame = self.engine.frames.peek()

@@ -129,6 +129,7 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         _precisions(bench)
         _field(bench)
         _shader(bench)
+        _remote(bench)
     return _summed_up(bench)
 
 
@@ -300,6 +301,18 @@ def _shader(bench: Bench) -> None:
         return
     bench.report["field_shader"] = measured.as_dict()
     bench.lines.append(measured.line())
+
+
+def _remote(bench: Bench) -> None:
+    """The page beside the show."""
+    try:
+        from engine.bench.remote import measure_remote
+    except ImportError as error:
+        bench.lines.append(f"  the page is not measured: {error.name} is not installed")
+        return
+    bars, lines = measure_remote(bench.model, bench.options.seconds, bench.notify)
+    bench.bars += bars
+    bench.lines += lines
 
 
 def _precisions(bench: Bench) -> None:

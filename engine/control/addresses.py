@@ -55,6 +55,7 @@ _WEIGHT = Argument("value", Kind.FLOAT)
 _SWITCH = Argument("on", Kind.SWITCH, optional=True)
 _PRESS = Argument("pressed", Kind.SWITCH, optional=True, fallback=True)
 _CUE = Argument("cue", Kind.INT, high=99)
+_SAID = Argument("value", Kind.TEXT, optional=True, fallback="")
 _NAME = Argument("name", Kind.TEXT)
 
 _ROWS = (
@@ -114,9 +115,15 @@ _ROWS = (
     Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", EVENT),
     Address(
         "/tpos/midi/learn",
-        (Argument("target", Kind.TEXT, optional=True, fallback=""),),
-        "The next knob or button moved over MIDI is mapped to a parameter or an OSC address; `next`, `back` step "
-        "through the parameters, nothing ends it.",
+        (Argument("target", Kind.TEXT, optional=True, fallback=""), _SAID),
+        "The next knob or button moved over MIDI is mapped to a parameter or an OSC address, a button to saying "
+        "`value` to it; `next`, `back` step through the parameters, nothing ends it.",
+        EVENT,
+    ),
+    Address(
+        "/tpos/midi/forget",
+        (Argument("target", Kind.TEXT), _SAID),
+        "Nothing over MIDI moves a parameter or an OSC address any more, or says `value` to it.",
         EVENT,
     ),
     Address("/tpos/midi/save", (_PRESS,), "Save the MIDI maps in use into your folder.", EVENT),

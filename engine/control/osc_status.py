@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.control.cue_stack import NOWHERE, Stack
+from engine.control.midi.view import MidiView
 from engine.core.messages import SILENCE, AudioFeatures, Heard
 
 SHOWN_TEXT = 500
@@ -30,11 +31,15 @@ class Status:
     """As `SoundState`, or "starting", "frozen", "blackout", or trouble in words."""
     model: str = ""
     """What the model runs on, and its precision."""
+    ladder: tuple[int, int] = (1, 1)
+    """Which of the ways to run the model that is, from 1, the best, and how many there are."""
     restarts: int = 0
     dropped: int = 0
     """Pictures that a recording had no time for, and losses of sound."""
     message: str = ""
     """The line that the operator is to read now."""
+    midi: MidiView | None = None
+    """Controllers, for those who teach them from afar; None where nobody listens to any."""
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (
@@ -60,6 +65,7 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("recording", "i", "1 while recording."),
     ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
     ("model", "s", "What the model runs on, and its precision; changes where a backend fails."),
+    ("ladder", "i i", "Which way of running the model that is, 1 the best, and how many there are: higher is hotter."),
     ("restarts", "i", "How often the model was started anew."),
     ("dropped", "i", "Pictures that a recording had no time for, and losses of sound."),
     ("message", "s", "The line that the operator is to read now, or none."),
@@ -110,6 +116,7 @@ def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
         "recording": [int(status.recording)],
         "state": [shown(status.state)],
         "model": [shown(status.model)],
+        "ladder": [*status.ladder],
         "restarts": [status.restarts],
         "dropped": [status.dropped],
         "message": [shown(status.message)],

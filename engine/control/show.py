@@ -20,7 +20,7 @@ from engine.control.bar_line import BarLine, Made
 from engine.control.changes import ISF, Given, Looks, cue_names
 from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
-from engine.control.midi.targets import LEARN, STEPS, Target
+from engine.control.midi.targets import FORGET, LEARN, STEPS, Target
 from engine.control.parameters import with_values
 from engine.control.presets import Preset
 from engine.control.queue import Command, CommandQueue
@@ -36,19 +36,25 @@ class EffectKind(Enum):
     PRESET = auto()
     PROBLEM = auto()
     LEARN = auto()
+    FORGET = auto()
     SAVE_MAP = auto()
 
 
 _GO = Command("/tpos/cue/go", (True,), event=True)
 _PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
+_TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do once; `text` is the preset's name, what is to be learned, or the problem."""
+    """Something to do once; `text` is the preset's name, what is to be learned or forgotten, or the problem.
+
+    `value` is what a button is to say.
+    """
 
     kind: EffectKind
     text: str = ""
+    value: str = ""
 
 
 def apply(state: ShowState, command: Command, looks: Looks | None = None) -> ShowState:
@@ -156,8 +162,9 @@ class Show:
 
         Cues wait, as a switch may be on its way before them.
         """
-        if command.address == LEARN and command.args[0] not in ("", *STEPS):
-            Target.of(str(command.args[0]))
+        if command.address in _TAUGHT and not (command.address == LEARN and command.args[0] in ("", *STEPS)):
+            target, value = map(str, command.args)
+            Target.of(target).check_taught(value)
         if command.address == "/tpos/preset":
             apply(self._state, command, self._looks)
         if command.address.startswith(ISF) and not any(command.address.startswith(f"{ISF}{f.name}/") for f in self.isf):
@@ -213,8 +220,8 @@ class Show:
         if self._state.safe and not before.safe:
             self.bar_line.take_all()
             self._looks = replace(self._looks, left=before)
-        if command.address == LEARN:
-            effects.append(Effect(EffectKind.LEARN, str(command.args[0])))
+        if command.address in _TAUGHT:
+            effects.append(Effect(_TAUGHT[command.address], *map(str, command.args)))
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
         return effects

@@ -123,6 +123,11 @@ class FallbackChain:
         return self._backends[self._at]
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Which backend that is, from 1, the best, and how many there are."""
+        return self._at + 1, len(self._backends)
+
+    @property
     def loaded(self) -> Model | None:
         """The model, if it is loaded."""
         return self._model

@@ -15,8 +15,8 @@ from engine.control.schema import near
 from engine.core.messages import ShowState
 from engine.core.parameters import Curve, Kind, Parameter, Value
 
-LEARN, STEPS = "/tpos/midi/learn", ("next", "back")
-"""The address that is told what the next knob is to move; two words step through the parameters."""
+LEARN, FORGET, STEPS = "/tpos/midi/learn", "/tpos/midi/forget", ("next", "back")
+"""Told what the next knob is to move, and what none is to; two words step through the parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,20 @@ class Target:
         if self.argument.kind in (Kind.FLOAT, Kind.INT) and self.argument.clamps(value):
             raise CommandError(self.address, f"{value:g}", signature(self.row))
         return parse(self.address, [value], time_s)[0]
+
+    def read(self, said: str) -> Value | UnsetType:
+        """The value that a text says, UNSET for none. Raises CommandError where it says another."""
+        if not said or self.argument.kind is Kind.TEXT:
+            return said or UNSET
+        try:
+            return float(said)
+        except ValueError as error:
+            raise CommandError(self.address, f"{said!r:.40}", signature(self.row)) from error
+
+    def check_taught(self, said: str) -> None:
+        """Raise CommandError where a button cannot be taught to say that."""
+        if (value := self.read(said)) is not UNSET:
+            self.say(value)
 
     def check_turned(self) -> None:
         """Raise CommandError for text, which no knob has."""

@@ -270,6 +270,7 @@ def test_status_goes_to_the_last_sender() -> None:
         "/tpos/status/waits": ("next drop",),
         "/tpos/status/set": (1, "sea", "neon"),
         "/tpos/status/model": ("",),
+        "/tpos/status/ladder": (1, 1),
         "/tpos/status/restarts": (0,),
         "/tpos/status/dropped": (0,),
         "/tpos/status/message": ("",),
