@@ -65,6 +65,14 @@ RemotePlace = Annotated[
 StreamBatch = Annotated[
     bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
 ]
+VideoInput = Annotated[
+    str | None,
+    typer.Option(
+        "--video-in",
+        help="A live picture to redraw: a film file, camera[:NAME], screen[:WIDTHxHEIGHT+X+Y], ndi, spout or "
+        "syphon[:NAME]; --strength says how far.",
+    ),
+]
 Headless = Annotated[bool, typer.Option(help="No window.")]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]

@@ -31,6 +31,7 @@ from engine.cli.app import (
     Seconds,
     Size,
     StreamBatch,
+    VideoInput,
     app,
 )
 from engine.core import console
@@ -73,6 +74,7 @@ def live(
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     field: Field = "auto",
+    video_in: VideoInput = None,
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
     json: Json = False,
@@ -100,6 +102,7 @@ def live(
         max_fps=fps,
         field=FieldChoice.parse(field),
         stream_batch=stream_batch,
+        video_in=video_in,
         seconds=positive("seconds", seconds) if seconds is not None else None,
     )
     summary = run_live(options, quiet=json)

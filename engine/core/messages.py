@@ -335,3 +335,5 @@ class Frame:
     None where nobody wants to know, or the tier cannot tell.
     """
     field: FieldScene | None = None
+    picture_time_s: float = 0.0
+    """When the live picture that it starts from was captured; 0 where it starts from none."""
