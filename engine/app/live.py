@@ -51,6 +51,7 @@ from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
 from engine.remote.address import Place
 from engine.render.pacing import redraw_loop
+from export.media.formats import VideoFormat
 from tpos_models.precision import Precision
 
 PROGRAM = f"tpos-live {engine.__version__}"
@@ -60,7 +61,7 @@ STARTING = "the model is getting ready; the first time it is prepared for this m
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once.
+    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once, in `form`.
 
     A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
     """
@@ -84,6 +85,7 @@ class LiveOptions:
     stream_batch: bool = False
     seconds: float | None = None
     video_in: str | None = None
+    form: VideoFormat | None = None
 
 
 class Live:
@@ -121,7 +123,7 @@ class Live:
             step_down=self._chain.step_down, climb=self._chain.climb)  # fmt: skip
         keep_bars(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
-            options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
+            options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about, options.form
         )
         self.words = PromptCheck(self.notices.post)
         shown = preview or Preview()
@@ -141,6 +143,7 @@ class Live:
                 stack.callback(self.playback.close)
                 self.playback.start()
             stack.callback(self.words.close)
+            stack.enter_context(self.snapshots)
             if self.video is not None:
                 self.video.back = partial(self.notices.post, trouble=False)
                 stack.enter_context(self.video)
@@ -278,7 +281,7 @@ class Live:
         while self.show.effects:
             effect = self.show.effects.popleft()
             if effect.kind is EffectKind.SNAPSHOT:
-                self.snapshots.wanted = True
+                self.snapshots.want(int(effect.text or 1))
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
             elif effect.kind in (EffectKind.LEARN, EffectKind.SAVE_MAP):

@@ -16,8 +16,8 @@ from engine.app.builder import Engine
 from engine.audio.capture import AudioCounters
 from engine.core.messages import Frame, Heard
 from engine.inference.fallback import FallbackChain
+from engine.recording.folders import video_of
 from engine.recording.recorder import SessionSummary
-from engine.recording.session import VIDEO
 from engine.render.pacing import RedrawStats, RedrawTimes
 
 _KEPT, _OF_LATE = 20_000, 15
@@ -81,7 +81,7 @@ class LiveSummary:
         lines += [f"snapshot: {path}" for path in self.snapshots]
         for recording in self.recordings:
             broke = f" (broke off: {recording.error})" if recording.error else ""
-            lines.append(f"recording: {recording.path / VIDEO} ({recording.duration_s:.1f} s){broke}")
+            lines.append(f"recording: {video_of(recording.path)} ({recording.duration_s:.1f} s){broke}")
         return lines
 
 

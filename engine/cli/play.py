@@ -24,6 +24,7 @@ from engine.cli.app import (
     Headless,
     InputName,
     Json,
+    MediaOptions,
     Monitor,
     Mute,
     OscPort,
@@ -31,7 +32,6 @@ from engine.cli.app import (
     Seconds,
     Size,
     StreamBatch,
-    VideoInput,
     app,
 )
 from engine.core import console
@@ -70,11 +70,10 @@ def live(
     osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT, not the last sender.")] = None,
     hands: HandsOptions = HandsOptions(),
     remote: RemotePlace = None,
-    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
+    media: MediaOptions = MediaOptions(),
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     field: Field = "auto",
-    video_in: VideoInput = None,
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
     json: Json = False,
@@ -97,12 +96,11 @@ def live(
         osc=OscOptions(osc_address, osc_port, osc_target),
         hands=hands,
         remote=parse_place(remote) if remote is not None else None,
-        record=record,
+        **media.of_show,
         size=parse_size(size) if size else None,
         max_fps=fps,
         field=FieldChoice.parse(field),
         stream_batch=stream_batch,
-        video_in=video_in,
         seconds=positive("seconds", seconds) if seconds is not None else None,
     )
     summary = run_live(options, quiet=json)

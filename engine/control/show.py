@@ -40,12 +40,13 @@ class EffectKind(Enum):
 
 
 _GO = Command("/tpos/cue/go", (True,), event=True)
+BURST = "/tpos/snapshot/burst"
 _PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do once; `text` is the preset's name, what is to be learned, or the problem."""
+    """Something to do once; `text` is the preset's name, what is to be learned, how many snapshots, or the problem."""
 
     kind: EffectKind
     text: str = ""
@@ -210,4 +211,6 @@ class Show:
             effects.append(Effect(EffectKind.LEARN, str(command.args[0])))
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
+        if command.address == BURST:
+            effects.append(Effect(EffectKind.SNAPSHOT, str(command.args[0])))
         return effects

@@ -68,9 +68,10 @@ class NoiseCarry:
         """
         whole = (self._rest + flow[0]).round()
         self._rest = self._rest + flow[0] - whole
-        right, down = torch.minimum((self._at + whole.long()).clamp_min(0), self._last)
-        wanted = (down * self._at.shape[-1] + right).flatten()
-        order = self._rest.square().sum(0).flatten().argsort(stable=True)
+        at = self._at + whole.long()
+        inside = torch.minimum(at.clamp_min(0), self._last)
+        wanted = (inside[1] * self._at.shape[-1] + inside[0]).flatten()
+        order = (self._rest.square() + (at - inside).square()).sum(0).flatten().argsort(stable=True)
         first = torch.full_like(wanted, len(wanted)).scatter_reduce(
             0, wanted[order], torch.arange(len(wanted)), "amin"
         )  # of each cell's noise: the first in that order who wants it

@@ -102,24 +102,33 @@ def until(true: object, seconds: float = 20.0) -> None:
 
 def test_what_freezes_or_vanishes_is_said_and_its_last_picture_stays(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("engine.inputs.video_in.AGAIN_S", 0.01)
-    source, clock, back = Fitful(), VirtualClock(), []
+    source, clock = Fitful(), VirtualClock()
+    back: list[str] = []
     with VideoIn(source, clock) as video:
         video.back = back.append
-        assert video.newest() is None and not video.trouble
+        assert video.newest() is None
+        assert not video.trouble
         clock.sleep(FREEZES_S + 0.1)
-        assert "no picture" in video.trouble and "from noise" in video.trouble
+        assert "no picture" in video.trouble
+        assert "from noise" in video.trouble
         source.next.append(50)
         until(lambda: video.count == 1)
-        assert not video.trouble and back == ["video in, fitful: pictures come"]
-        assert (first := video.newest()) and first.time_s == clock.now() and int(first.image[0, 0, 0]) == 50
+        assert not video.trouble
+        assert back == ["video in, fitful: pictures come"]
+        assert (first := video.newest())
+        assert first.time_s == clock.now()
+        assert int(first.image[0, 0, 0]) == 50
         clock.sleep(FREEZES_S + 0.1)
-        assert "no picture" in video.trouble and "the last one stays" in video.trouble
+        assert "no picture" in video.trouble
+        assert "the last one stays" in video.trouble
         source.next.append(MediaError("the cable is out"))
         until(lambda: "the cable is out" in video.trouble)
         assert video.newest() is first
         source.next += ["end", 90]
         until(lambda: video.count == 2)
-        assert not video.trouble and len(back) == 2 and source.opened >= 3
+        assert not video.trouble
+        assert len(back) == 2
+        assert source.opened >= 3
 
 
 def test_a_source_that_is_closed_gives_no_more(film: Path):
@@ -144,7 +153,8 @@ def test_a_source_that_is_closed_gives_no_more(film: Path):
 def test_bad_input_is_one_line(spec: str, says: str):
     with pytest.raises(InputError, match=says) as refused:
         open_source(spec, WallClock())
-    assert "\n" not in str(refused.value) and spec in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert spec in str(refused.value)
 
 
 def test_a_file_without_a_picture_is_no_film(tmp_path: Path):
