@@ -29,8 +29,9 @@ from engine.inference.slew import SoundSlew, pushed
 from engine.inputs.picture import LivePictures
 from export.cuda_graphs import to_device, to_host
 from export.onnx_session import frames_at_once
-from tpos_models.contracts import Model
+from tpos_models.contracts import Model, ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
+from tpos_models.diffusion.flow import NoiseFlow
 from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.noise_motion import NoiseWalk, Start, feed_back
 from tpos_models.diffusion.sampler import SampleRequest
@@ -103,6 +104,8 @@ class FramePipeline:
         self.listener = Listener(model)
         self._heard: HeardSound | None = None
         self._slew = SoundSlew()
+        self.new_walk: Callable[[ModelSpec, int, NoiseFlow], NoiseWalk] = NoiseWalk
+        """How noise walks where the seed is another."""
         self._walk: NoiseWalk | None = None
         self._z = self._noise_here = torch.empty(0)
         """The newest latents of the walk, and the same where the model lies."""
@@ -286,7 +289,7 @@ class FramePipeline:
     def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:
         """The latents this frame starts from: the seed's noise, moved by the music."""
         if self._walk is None or state.seed != self._seed:
-            self._walk = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow)
+            self._walk = self.new_walk(self.model.spec, state.seed, self.model.noise_flow)
             self._seed = state.seed
             with self._finishing:  # nor is it one of the old seed that is still under way
                 self._last_x0, self._last_index = None, self._index
