@@ -64,6 +64,14 @@ def test_a_film_that_nobody_had_time_for_is_not_late(film: Path):
     assert source.skipped == 4
 
 
+def test_a_machine_that_cannot_keep_up_shows_what_it_can(film: Path):
+    clock = VirtualClock()
+    frames = FilmSource(film, clock).frames(FastStop(clock))
+    for i in range(5):
+        assert abs(int(smaller(next(frames), 48).mean()) - GREYS[i]) <= 3
+        clock.sleep(1.0)
+
+
 def test_pictures_are_as_small_as_they_may_be_and_nobody_changes_them(film: Path):
     frame = av.VideoFrame.from_ndarray(np.full((480, 640, 3), 7, np.uint8), "rgb24")
     assert smaller(frame, 120).shape == (120, 160, 3)
