@@ -24,7 +24,7 @@ class FilmSource:
         """Pictures that there was no time for."""
 
     def frames(self, stop: threading.Event) -> Iterator[av.VideoFrame]:
-        """As `VideoSource.frames`: what is late by a whole picture is skipped; a film late by `LATE_S` goes on slower."""
+        """As `VideoSource.frames`: what is late by a whole picture is skipped; from `LATE_S` on the film is slower."""
         start_s = self._clock.now()
         for time_s, frame in loop_frames(self._path):
             early_s = start_s + time_s - self._clock.now()

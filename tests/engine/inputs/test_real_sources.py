@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from engine.core.clock import WallClock
+from engine.inputs import shared_textures
 from engine.inputs.devices import camera, screen
 from engine.inputs.registry import open_source
 from engine.inputs.video_in import VideoIn
@@ -137,3 +139,25 @@ def test_a_region_of_other_systems():
     assert (options["offset_x"], options["offset_y"], options["video_size"]) == ("8", "16", "640x360")
     with pytest.raises(InputError, match="whole screens only"):
         screen("640x360+8+16", "darwin")
+
+
+SPOUT_RECEIVER = {  # what the module of SpoutGL 0.1.1 gives its SpoutReceiver
+    "createOpenGL", "closeOpenGL", "setReceiverName", "receiveImage", "releaseReceiver", "isUpdated", "isFrameNew",
+    "getSenderWidth", "getSenderHeight", "isConnected", "waitFrameSync", "getSenderList",
+}  # fmt: skip
+SYPHON = {  # syphon-python 0.2.0: SyphonMetalClient, SyphonServerDirectory, SyphonServerDescription
+    "client": {"is_valid", "has_new_frame", "new_frame_image", "server_description", "wait_for_frame", "stop"},
+    "directory": {"servers", "servers_matching_name", "add_observer", "remove_observer", "close"},
+    "server": {"uuid", "name", "app_name", "icon", "raw"},
+}
+
+
+def test_shared_textures_are_asked_as_their_packages_can_be():
+    """Neither runs here: what is called is at least there."""
+    asked: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(Path(shared_textures.__file__).read_text("utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            asked.setdefault(node.value.id, set()).add(node.attr)
+    assert asked["receiver"] <= SPOUT_RECEIVER
+    for name, there in SYPHON.items():
+        assert asked[name] <= there
