@@ -79,6 +79,7 @@ class VideoIn(OwnThread):
         return why and f"video in, {self.source.name}: {why}; {goes_on}"
 
     def _run(self) -> None:
+        self._began_s = self._clock.now()
         while not self._stop.is_set():
             try:
                 for frame in self.source.frames(self._stop):

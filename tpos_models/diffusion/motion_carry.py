@@ -92,5 +92,5 @@ def kept(latents: torch.Tensor, last_x0: torch.Tensor, motion: PictureMotion, sh
     Motion on a wider grid than theirs counts by its middle.
     """
     side = (motion.flow.shape[-1] - last_x0.shape[-1]) // 2
-    flow, trust = (part[..., side : side + last_x0.shape[-1]].to(last_x0) for part in motion)
-    return torch.lerp(latents, warp(last_x0, flow), share * trust)
+    flow, trust = (part[..., side : side + last_x0.shape[-1]].to(latents.device) for part in motion)
+    return torch.lerp(latents, warp(last_x0.float(), flow).to(latents), (share * trust).to(latents))
