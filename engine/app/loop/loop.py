@@ -28,7 +28,7 @@ from engine.core.console import Progress
 from engine.core.messages import ShaderAmounts, ShowState
 from engine.core.signals import ended_by_signals
 from engine.outputs.registry import FILM_PX
-from engine.outputs.screens import open_headless
+from engine.outputs.screens import Screen, open_headless
 from engine.recording.start_picture import starting_picture
 from engine.render.audio_reactive import FLY_OCTAVES, TURN_RAD
 from export.media.video import VideoWriter
@@ -107,7 +107,7 @@ def _closed(shader: ShaderAmounts, beats: float) -> ShaderAmounts:
     return replace(shader, fly=nearest(shader.fly, FLY_OCTAVES), turn=nearest(shader.turn, TURN_RAD / (2 * np.pi)))
 
 
-def looped(show: OfflineShow, loop: Loop, screen: Any) -> Iterator[np.ndarray]:
+def looped(show: OfflineShow, loop: Loop, screen: Screen) -> Iterator[np.ndarray]:
     """The film's pictures, uint8 (height, width, 3): `loop.frames` of them."""
     show.pipeline.new_walk = partial(ClosedWalk, loop.period_s)
     laps, fade = itertools.repeat(loop.samples), loop.fade_frames
@@ -125,6 +125,8 @@ def crossfaded(picture: np.ndarray, other: np.ndarray, share: float) -> np.ndarr
 
 def render_loop(audio: Path, film: FilmOptions, look: LookOptions, bars: int, progress: Progress) -> dict[str, Any]:
     """`tpos render --loop-bars`: a sound file to a loop."""
+    if film.seconds is not None:
+        raise InputError(f"--seconds {film.seconds:g}: --loop-bars says how long the film is; one of both is accepted")
     state = look.build_show()[0].state
     picture = starting_picture(look.init_image) if look.init_image else None
     sound = np.concatenate(list(read_sound(AudioFile(audio))))
