@@ -30,6 +30,7 @@ def walked(flow: Flow, laps: int = 3, motion: float = 0.8) -> list[torch.Tensor]
 
 FLOWS = [
     Flow(((0.25, 0.0),), (0.12,)),  # far less than once around: a circle
+    Flow(((0.25, 0.0),), (1.7,)),  # nearly half a turn
     Flow(((0.0, 9.0),), (4.0,)),  # rain: around the torus more than once, and more than a turn
 ]
 
@@ -49,7 +50,7 @@ def test_the_third_lap_ends_where_it_began(flow: Flow):
 def test_it_is_unit_gaussian_all_along(flow: Flow):
     for z in walked(flow)[2 * FRAMES :: 5]:
         assert abs(float(z.mean())) < 0.1
-        assert abs(float(z.std()) - 1) < 0.1
+        assert abs(float(z.std()) - 1) < 0.07
 
 
 def test_it_goes_about_as_far_as_it_would_have_gone():
