@@ -25,7 +25,7 @@ from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote import Remote
 from engine.app.snapshots import Snapshots
-from engine.app.stats import LiveSummary, Tally, summed_up
+from engine.app.stats import LiveSummary, Tally, summed_up, told
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
 from engine.control import set_list
@@ -35,7 +35,7 @@ from engine.control.show import EffectKind, Show
 from engine.core import console, own_thread
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Frame, ShowState, SoundState
+from engine.core.messages import Frame, ShowState
 from engine.core.preview import Preview
 from engine.core.signals import ended_by_signals
 from engine.inference.fallback import FallbackChain
@@ -308,24 +308,8 @@ class Live:
             self.snapshots.save(image)
 
     def _hud(self, state: ShowState, now_s: float) -> HudInfo:
-        features, (fps, delay_ms) = self.engine.capture.latest(), self._pace()
-        return HudInfo(
-            fps=fps,
-            delay_ms=delay_ms,
-            level=features.level,
-            state=SoundState.OK if self.engine.opened_s is None else features.state,
-            bpm=features.bpm,
-            beat_phase=features.beat_phase,
-            heard=self.engine.worker.heard,
-            prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
-            recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s) or self._awaited(),
-            frozen=state.freeze,
-            blackout=state.blackout,
-            loras=state.loras,
-            section=features.section,
-            clock=features.clock,
-        )
+        recording_s = self.recording.status.seconds if self.recording.running else None
+        return told(self.engine, state, self._pace(), recording_s, self.notices.message(now_s) or self._awaited())
 
     def _awaited(self) -> str:
         return STARTING if self.engine.opened_s is None else self.show.bar_line.said

@@ -15,6 +15,8 @@ from engine.core.own_thread import OwnThread
 from engine.recording.folders import default_root
 
 POLL_S = 0.1
+WRITTEN_S = 30.0
+"""How long the end of a show waits for pictures to be written."""
 
 
 class Snapshots(OwnThread):
@@ -44,6 +46,11 @@ class Snapshots(OwnThread):
             self._waiting.put_nowait((datetime.now(), image))
         except Full:
             self._notices.post(f"snapshot left out: {MOST_SNAPSHOTS} wait to be written")
+
+    def close(self) -> None:
+        """Write what waits, and end; may be called twice."""
+        self._stop.set()
+        self._thread.join(WRITTEN_S)
 
     def _run(self) -> None:
         while not (self._stop.is_set() and self._waiting.empty()):

@@ -14,7 +14,8 @@ import psutil
 
 from engine.app.builder import Engine
 from engine.audio.capture import AudioCounters
-from engine.core.messages import Frame, Heard
+from engine.core.hud_info import HudInfo
+from engine.core.messages import Frame, Heard, ShowState, SoundState
 from engine.inference.fallback import FallbackChain
 from engine.recording.folders import video_of
 from engine.recording.recorder import SessionSummary
@@ -200,4 +201,28 @@ def summed_up(
         precision=chain.loaded.precision if chain.loaded else "",
         backend=str(chain.backend),
         picture_delay_ms=tally.picture_delay_ms,
+    )
+
+
+def told(
+    engine: Engine, state: ShowState, pace: tuple[float, float], recording_s: float | None, message: str
+) -> HudInfo:
+    """This moment in the operator's words; `pace` is frames a second and their delay in ms."""
+    features = engine.capture.latest()
+    return HudInfo(
+        fps=pace[0],
+        delay_ms=pace[1],
+        level=features.level,
+        state=SoundState.OK if engine.opened_s is None else features.state,
+        bpm=features.bpm,
+        beat_phase=features.beat_phase,
+        heard=engine.worker.heard,
+        prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
+        recording_s=recording_s,
+        message=message,
+        frozen=state.freeze,
+        blackout=state.blackout,
+        loras=state.loras,
+        section=features.section,
+        clock=features.clock,
     )
