@@ -25,7 +25,7 @@ from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote.beside import Remote
 from engine.app.snapshots import Snapshots
-from engine.app.stats import LiveSummary, Tally
+from engine.app.stats import LiveSummary, Tally, summed_up, told
 from engine.app.sync.landing import Landing
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
@@ -36,20 +36,23 @@ from engine.control.show import EffectKind, Show
 from engine.core import console, own_thread
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Frame, ShowState, SoundState
+from engine.core.messages import Frame, ShowState
 from engine.core.preview import Preview
 from engine.core.signals import ended_by_signals
 from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_chain
 from engine.inference.plan import choose_plan
+from engine.inputs.registry import open_video_in
+from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
 from engine.remote.address import Place
-from engine.render.pacing import RedrawTimes, redraw_loop
+from engine.render.pacing import redraw_loop
+from export.media.formats import VideoFormat
 from tpos_models.precision import Precision
 
 PROGRAM = f"tpos-live {engine.__version__}"
@@ -59,7 +62,7 @@ STARTING = "the model is getting ready; the first time it is prepared for this m
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once.
+    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once, in `form`.
 
     A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
     """
@@ -82,6 +85,8 @@ class LiveOptions:
     field: FieldChoice = FieldChoice.AUTO
     stream_batch: bool = False
     seconds: float | None = None
+    video_in: str | None = None
+    form: VideoFormat | None = None
 
 
 class Live:
@@ -102,10 +107,11 @@ class Live:
         playback: Playback | None = None,
         chain: FallbackChain | None = None,
         preview: Preview | None = None,
+        video: VideoIn | None = None,
     ) -> None:
         look = options.look
         self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
-        self.playback, self.tally = playback, Tally()
+        self.playback, self.tally, self.video = playback, Tally(), video
         self.notices = Notices(self.tally, clock)
         precision = choose_precision(look.precision, look.name) or Precision.AUTO
         self._chain = chain or open_chain(look.name, look.size_px, self.notices.post, look.additions, precision)
@@ -118,7 +124,7 @@ class Live:
             step_down=self._chain.step_down, climb=self._chain.climb)  # fmt: skip
         self.landing = Landing(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
-            options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
+            options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about, options.form
         )
         shown = preview or Preview()
         self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
@@ -137,6 +143,10 @@ class Live:
                 stack.callback(self.playback.close)
                 self.playback.start()
             stack.callback(self.words.close)
+            stack.enter_context(self.snapshots)
+            if self.video is not None:
+                self.video.back = partial(self.notices.post, trouble=False)
+                stack.enter_context(self.video)
             stack.enter_context(self.engine)
             stack.enter_context(self.hands)
             stack.callback(self.recording.stop)
@@ -148,7 +158,8 @@ class Live:
             self.recording.sound()
         if self._refused is not None:
             raise self._refused
-        return self._summary(gaps)
+        snapshots, sessions = tuple(self.snapshots.saved), tuple(self.recording.sessions)
+        return summed_up(self.tally, self.engine, self._chain, self._played_s, gaps, sessions, snapshots)
 
     def redraw(self, now_s: float) -> None:
         """One turn of the main loop."""
@@ -180,6 +191,7 @@ class Live:
             "sound": self.engine.capture.trouble,
             "recording": self.recording.trouble,
             "playback": played,
+            "video in": self.video.trouble if self.video else "",
             "threads": "; ".join(own_thread.troubles()),
         }
 
@@ -234,7 +246,8 @@ class Live:
         plan = choose_plan(model, steps, options.stream_batch)
         limit, pixels = self._chain.backend.most_steps, options.field is not FieldChoice.SHADER
         pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True, pixels=pixels,
-                                 lookahead_s=lambda: self.tally.lookahead_s)  # fmt: skip
+                                 lookahead_s=lambda: self.tally.lookahead_s,
+                                 pictures=following(self.video, model))  # fmt: skip
         with console.progress("recording what the show needs on the GPU", quiet=not plan.captured) as progress:
             pipeline.prepare(self.show.state, progress)
         return pipeline
@@ -265,7 +278,7 @@ class Live:
         while self.show.effects:
             effect = self.show.effects.popleft()
             if effect.kind is EffectKind.SNAPSHOT:
-                self.snapshots.wanted = True
+                self.snapshots.want(int(effect.text or 1))
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
             elif effect.kind is EffectKind.PROBLEM:
@@ -292,67 +305,31 @@ class Live:
             self.snapshots.save(image)
 
     def _hud(self, state: ShowState, now_s: float) -> HudInfo:
-        features, (fps, delay_ms) = self.engine.capture.latest(), self._pace()
-        return HudInfo(
-            fps=fps,
-            delay_ms=delay_ms,
-            level=features.level,
-            state=SoundState.OK if self.engine.opened_s is None else features.state,
-            bpm=features.bpm,
-            beat_phase=features.beat_phase,
-            heard=self.engine.worker.heard,
-            prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
-            recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s) or self._awaited(),
-            frozen=state.freeze,
-            blackout=state.blackout,
-            loras=state.loras,
-            section=features.section,
-            clock=features.clock,
-        )
+        recording_s = self.recording.status.seconds if self.recording.running else None
+        return told(self.engine, state, self._pace(), recording_s, self.notices.message(now_s) or self._awaited())
 
     def _awaited(self) -> str:
         return STARTING if self.engine.opened_s is None else self.show.bar_line.said
-
-    def _summary(self, gaps: RedrawTimes) -> LiveSummary:
-        seconds, frames, still_s = self._played_s, self.engine.frames.count, self.engine.worker.still_s
-        return LiveSummary(
-            seconds=seconds,
-            frames=frames,
-            fps=self.tally.fps if seconds - still_s < 1 else frames / (seconds - still_s),
-            still_s=still_s,
-            evaluations=self.engine.worker.evaluations,
-            delay_ms=self.tally.delay_ms,
-            heard=self.tally.heard,
-            redraws=gaps.stats(),
-            audio=self.engine.capture.counters(),
-            recordings=tuple(self.recording.sessions),
-            snapshots=tuple(self.snapshots.saved),
-            restarts=self.engine.worker.restarts,
-            troubles=tuple(self.tally.troubles),
-            first_frame_s=self.tally.first_frame_s,
-            precision=self._chain.loaded.precision if self._chain.loaded else "",
-            backend=str(self._chain.backend),
-        )
 
 
 @contextmanager
 def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackChain | None = None) -> Iterator[Live]:
     """A show ready to run on the screen that `options` ask for.
 
-    Raises what opening the presets, the sound, the start picture, the screen and the OSC port raises.
+    Raises what opening the presets, the sound, the start picture, the live one, the screen and the OSC port raises.
     """
     clock = clock or WallClock()
     show, troubles = options.look.build_show(order=set_list.read(options.hands.set_list))
     source = open_sound(options.source, options.channels, options.loop, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
+    video = open_video_in(options.video_in, clock)
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
     outputs = ["headless" if options.headless else "window", *(["preview"] if options.remote else [])]
     with open_screen(outputs, settings, picture) as screen:
-        choice, look, words = open_field(options.field, options.look, screen)
+        choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
-                    picture=picture, playback=playback, chain=chain, preview=settings.preview)  # fmt: skip
+                    picture=picture, playback=playback, chain=chain, preview=settings.preview, video=video)  # fmt: skip
         live.notices.opened(words, troubles)
         yield live
 

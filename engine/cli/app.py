@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,6 +66,34 @@ RemotePlace = Annotated[
 StreamBatch = Annotated[
     bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
 ]
+FilmFormat = Annotated[
+    str | None, typer.Option(help="h264, prores, prores4444 (alpha: black is transparent), av1, nvenc or av1-nvenc.")
+]
+
+
+@dataclass(frozen=True)
+class MediaOptions:
+    """Pictures that a live show takes in, and films that it writes."""
+
+    video_in: Annotated[
+        str | None,
+        typer.Option(
+            help="A live picture to redraw, as far as --strength says: a film file, camera[:NAME], "
+            "screen[:WIDTHxHEIGHT+X+Y], ndi[:NAME], spout[:NAME] or syphon[:NAME]."
+        ),
+    ] = None
+    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None
+    record_format: FilmFormat = None
+
+    @property
+    def of_show(self) -> dict[str, Any]:
+        """Fields of `engine.app.live.LiveOptions`. Raises `InputError` for a format that this machine lacks."""
+        from export.media.formats import choose_format
+
+        form = choose_format(self.record_format, "record-format")
+        return {"video_in": self.video_in, "record": self.record, "form": form}
+
+
 Headless = Annotated[bool, typer.Option(help="No window.")]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]

@@ -20,10 +20,12 @@ from engine.app.options import (
 from engine.cli.app import (
     Channels,
     Field,
+    FilmFormat,
     Fps,
     Headless,
     InputName,
     Json,
+    MediaOptions,
     Monitor,
     Mute,
     OscPort,
@@ -69,7 +71,7 @@ def live(
     osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT, not the last sender.")] = None,
     hands: HandsOptions = HandsOptions(),
     remote: RemotePlace = None,
-    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
+    media: MediaOptions = MediaOptions(),
     size: Size = None,
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     field: Field = "auto",
@@ -95,7 +97,7 @@ def live(
         osc=OscOptions(osc_address, osc_port, osc_target),
         hands=hands,
         remote=parse_place(remote) if remote is not None else None,
-        record=record,
+        **media.of_show,
         size=parse_size(size) if size else None,
         max_fps=fps,
         field=FieldChoice.parse(field),
@@ -110,17 +112,27 @@ def live(
 @with_options
 def render(
     audio: Annotated[Path, typer.Argument(help="The sound to render.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4, or .mov in ProRes.")],
     look: LookOptions,
     size: Size = None,
     fps: Fps = 30.0,
     seconds: Seconds = None,
+    format: FilmFormat = None,
+    loop_bars: Annotated[
+        int | None, typer.Option(help="So many bars of the sound as a loop: a film that ends where it begins.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Render a sound file to a video: the live show on a virtual clock, the same picture on every run."""
+    from engine.app.loop.loop import render_loop
     from engine.app.offline import FilmOptions, render_file
+    from export.media.formats import choose_format
 
-    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds)
+    form = choose_format(format, "format", output)
+    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds, form)
     with console.progress("rendering", quiet=json) as progress:
-        summary = render_file(audio, film, look, progress)
+        if loop_bars is None:
+            summary = render_file(audio, film, look, progress)
+        else:
+            summary = render_loop(audio, film, look, loop_bars, progress)
     console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])

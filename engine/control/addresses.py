@@ -24,6 +24,8 @@ from engine.core.messages import MAX_LORA
 from engine.core.parameters import Kind, Parameter, Value
 
 EVENT = "event"
+MOST_SNAPSHOTS = 32
+"""In one burst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ _PRESS = Argument("pressed", Kind.SWITCH, optional=True, fallback=True)
 _CUE = Argument("cue", Kind.INT, high=99)
 _SAID = Argument("value", Kind.TEXT, optional=True, fallback="")
 _NAME = Argument("name", Kind.TEXT)
+_BURST = Argument("count", Kind.INT, 1, MOST_SNAPSHOTS, optional=True, fallback=8)
 
 _ROWS = (
     Address(
@@ -113,6 +116,7 @@ _ROWS = (
     ),
     Address("/tpos/tempo/tap", (_PRESS,), "Tap the beat.", EVENT, changes.tap),
     Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", EVENT),
+    Address("/tpos/snapshot/burst", (_BURST,), "Save the next so many pictures on screen, one after the other.", EVENT),
     Address(
         "/tpos/midi/learn",
         (Argument("target", Kind.TEXT, optional=True, fallback=""), _SAID),

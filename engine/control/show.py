@@ -41,13 +41,15 @@ class EffectKind(Enum):
 
 
 _GO = Command("/tpos/cue/go", (True,), event=True)
+BURST = "/tpos/snapshot/burst"
 _PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
 _TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do once; `text` is the preset's name, what is to be learned or forgotten, or the problem.
+    """Something to do once; `text` is the preset's name, what is to be learned or forgotten, how many snapshots, or the
+    problem.
 
     `value` is what a button is to say.
     """
@@ -224,4 +226,6 @@ class Show:
             effects.append(Effect(_TAUGHT[command.address], *map(str, command.args)))
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
+        if command.address == BURST:
+            effects.append(Effect(EffectKind.SNAPSHOT, str(command.args[0])))
         return effects

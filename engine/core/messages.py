@@ -261,7 +261,7 @@ class ShowState:
     agc: Annotated[bool, _sound("Automatic gain, or the input's level as it is.", "agc", look=False)] = True
     motion: Annotated[float, Parameter("How much the picture moves by itself; 0 is a still.")] = 0.5
     strength: Annotated[
-        float, Parameter("How far frames leave the picture the show starts from; of no meaning without one.")
+        float, Parameter("How far frames leave the picture they start from, `--init-image` or `--video-in`.")
     ] = 0.6
     feedback: Annotated[float, Parameter("How much of the last frame stays in the next.")] = 0.0
     steps: Annotated[int, Parameter("Sampling steps a frame, as many as the model knows.", 1, 8, cue=False)] = 1
@@ -335,3 +335,5 @@ class Frame:
     None where nobody wants to know, or the tier cannot tell.
     """
     field: FieldScene | None = None
+    picture_time_s: float = 0.0
+    """When the live picture that it starts from was captured; 0 where it starts from none."""

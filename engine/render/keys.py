@@ -20,7 +20,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("Space", "freeze"),
     ("B", "blackout"),
     ("R", "record"),
-    ("S", "snapshot"),
+    ("S  N", "snapshot, a burst of 8"),
     ("T", "tap the tempo"),
     ("1 ... 9", "cue"),
     ("Left  Right", "cue back, next cue"),
@@ -73,6 +73,8 @@ def show_command(key: str, state: ShowState) -> tuple[str, tuple] | None:
             return "/tpos/record", (not state.recording,)
         case "S":
             return "/tpos/snapshot", ()
+        case "N":
+            return "/tpos/snapshot/burst", ()
         case "T":
             return "/tpos/tempo/tap", ()
         case "L":
