@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
 threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
-tpos-midi, tpos-link, tpos-recorder; the main thread draws.
+tpos-midi, tpos-link, tpos-recorder, tpos-keeper; the main thread draws.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import engine
 from engine.app.builder import Engine, OscOptions, open_sound
 from engine.app.field_choice import NUMBERS_HZ, open_field
 from engine.app.hands import Hands
+from engine.app.keeping import Keeper, left_off
 from engine.app.notices import Notices, greet
 from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
@@ -33,7 +34,7 @@ from engine.control import set_list
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
-from engine.core import console, own_thread
+from engine.core import console, own_thread, run_folder
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState
@@ -128,6 +129,7 @@ class Live:
         )
         shown = preview or Preview()
         self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
+        self.keeper = Keeper(show, shown, lambda: self.recording.session)
         self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
@@ -151,6 +153,7 @@ class Live:
             stack.enter_context(self.hands)
             stack.callback(self.recording.stop)
             stack.enter_context(self.remote)
+            stack.enter_context(self.keeper)
             show, post = self.show, self.notices.post
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
             over = partial(self._over, stopping)
@@ -320,16 +323,19 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     """
     clock = clock or WallClock()
     show, troubles = options.look.build_show(order=set_list.read(options.hands.set_list))
+    left = left_off(show)
     source = open_sound(options.source, options.channels, options.loop, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     video = open_video_in(options.video_in, clock)
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
-    outputs = ["headless" if options.headless else "window", *(["preview"] if options.remote else [])]
-    with open_screen(outputs, settings, picture) as screen:
+    seen = ["preview"] if options.remote or run_folder.own() else []
+    outputs = ["headless" if options.headless else "window", *seen]
+    with open_screen(outputs, settings, left.picture if left else picture) as screen:
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
                     picture=picture, playback=playback, chain=chain, preview=settings.preview, video=video)  # fmt: skip
+        troubles += [left.resume(show, live.recording)] if left else []
         live.notices.opened(words, troubles)
         yield live
 

@@ -77,6 +77,9 @@ def live(
     field: Field = "auto",
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
+    parent: Annotated[
+        bool, typer.Option("--parent/--no-parent", help="Bring the show back should its process die; not on Windows.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""

@@ -26,6 +26,7 @@ class RecordingControl:
 
     `size` is the film's, `fps` its rate, `form` what it is written in; `about` is asked what the records say of the
     show, at its start and its end. A recording that breaks off leaves its reason in `trouble` and the show running.
+    While `session` names one, the next recording is a further take of it: its folder has the same name and a number.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class RecordingControl:
     ) -> None:
         self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock, form=form)
         self._capture, self._show, self._clock, self._about = capture, show, clock, about
+        self.session = ""
+        """The name of the session that is recorded, that of its first take."""
         self._next_sample = 0
         self._logged: ShowState | None = None
         self._effects: set[str] = set()
@@ -92,7 +95,7 @@ class RecordingControl:
         """Finish the recording in hand, if any."""
         if not self.running:
             return
-        self.running = False
+        self.running, self.session = False, ""
         summary = self._recorder.stop()
         if summary is not None:
             self.sessions.append(summary)
@@ -110,11 +113,11 @@ class RecordingControl:
         self._next_sample = self._capture.counters().samples
         self._logged = None
         try:
-            self._recorder.start(about=self._described)
+            folder = self._recorder.start(self.session or None, self._described)
         except TposError as error:
             self._break_off(str(error))
             return
-        self.running, self.trouble = True, ""
+        self.running, self.trouble, self.session = True, "", self.session or folder.name
 
     def _described(self) -> About:
         preset = self._show.looks.current
