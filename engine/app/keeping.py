@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image
 
 from engine.control.show import Show
-from engine.core import run_folder
 from engine.core.messages import ShowState
 from engine.core.own_thread import OwnThread
 from engine.core.preview import Preview
-from engine.core.run_folder import DIED, PICTURE, STATE, replace_file
+from engine.recording import run_folder
 from engine.recording.control import RecordingControl
+from engine.recording.run_folder import DIED, PICTURE, STATE, replace_file
 from engine.recording.session import to_json
 from tpos_models.errors import MediaError
 from tpos_models.image import read_picture

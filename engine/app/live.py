@@ -34,7 +34,7 @@ from engine.control import set_list
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
-from engine.core import console, own_thread, run_folder
+from engine.core import console, own_thread
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, ShowState
@@ -329,8 +329,7 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     video = open_video_in(options.video_in, clock)
     settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
-    seen = ["preview"] if options.remote or run_folder.own() else []
-    outputs = ["headless" if options.headless else "window", *seen]
+    outputs = ["headless" if options.headless else "window", "preview"]
     with open_screen(outputs, settings, left.picture if left else picture) as screen:
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,

@@ -18,7 +18,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from engine.core import console, run_folder
+from engine.core import console
+from engine.recording import run_folder
 
 ALONE = {"--no-parent", "--json", "--seconds", "--help"}
 """Options with which a show has no parent."""

@@ -29,6 +29,7 @@ from engine.cli.app import (
     Monitor,
     Mute,
     OscPort,
+    Parent,
     RemotePlace,
     Seconds,
     Size,
@@ -77,14 +78,11 @@ def live(
     field: Field = "auto",
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
-    parent: Annotated[
-        bool, typer.Option("--parent/--no-parent", help="Bring the show back should its process die; not on Windows.")
-    ] = True,
+    parent: Parent = True,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
-    from engine.app.builder import OscOptions
-    from engine.app.live import LiveOptions, run_live
+    from engine.app.live import LiveOptions, OscOptions, run_live
     from engine.remote.address import parse_place
 
     options = LiveOptions(

@@ -155,7 +155,7 @@ class Show:
         with self._lock:
             current = self._looks.library.get(state.preset, self._looks.current)
             self._looks = replace(self._looks, current=current)
-            self._state = replace(state, grids=(), revision=state.revision + 1)
+            self._state = replace(state, grids=(), revision=self._state.revision + 1)
 
     def keep_time(self, source: ClockSource, grid: BeatGrid | None) -> None:
         """What another clock says now; None: it no longer does. What agrees with what it said before is no change."""

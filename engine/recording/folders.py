@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from engine.core.run_folder import state_home
+from engine.recording.run_folder import state_home
 from export.media.writing import writing
 from tpos_models.errors import InputError, StorageError
 

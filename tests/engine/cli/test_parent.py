@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import ANY
 
 import psutil
 import pytest
@@ -46,7 +47,7 @@ def run_under_parent(folder: Path, body: str) -> tuple[int, list[int], str]:
     keep = f"import sys; from engine.cli import parent; sys.exit(parent.keep([{str(folder / 'log')!r}], {program!r}))"
     done = subprocess.run(
         [sys.executable, "-c", keep.replace("SHOW", str(folder / "show.py"))],
-        capture_output=True, text=True, timeout=60, env=environment(folder), check=False,
+        capture_output=True, text=True, timeout=60, env=environment(folder), check=False, start_new_session=True,
     )  # fmt: skip
     assert not [*folder.glob("run/tpos/show-*")], "the parent left its folder behind"
     return done.returncode, [int(line) for line in (folder / "log").read_text().split()], done.stderr
@@ -110,6 +111,13 @@ def test_a_signal_ends_both_once_and_the_code_is_passed_on(tmp_path: Path, numbe
     code, shows, _ = run_under_parent(tmp_path, waits)
     assert code == 5
     assert shows[1:] == [1], "the signal came once"
+
+
+def test_a_terminal_s_ctrl_c_ends_the_show_once(tmp_path: Path):
+    """A terminal tells every process of the parent's group."""
+    told = "lambda *got: (open(sys.argv[1], 'a').write('1\\n'), time.sleep(0.5), sys.exit(0))"
+    waits = UP % f"signal.signal(2, {told})\nos.killpg(os.getpgid(os.getppid()), 2)\ntime.sleep(30)"
+    assert run_under_parent(tmp_path, waits)[:2] == (0, [ANY, 1])
 
 
 def test_a_show_that_does_not_end_is_ended(tmp_path: Path):
