@@ -20,7 +20,6 @@ import engine
 from engine.app.builder import Engine, OscOptions, open_sound
 from engine.app.field_choice import NUMBERS_HZ, open_field
 from engine.app.hands import Hands
-from engine.app.keeping import Keeper, left_off
 from engine.app.notices import Notices, greet
 from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.app.prompt_check import PromptCheck
@@ -49,6 +48,7 @@ from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
+from engine.recording.keeping import Keeper, left_off
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
 from engine.remote.address import Place
