@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def _presets(name: str) -> tuple[Preset, ...]:
             raise error from None
 
 
-def _model(name: str) -> Iterator[Finding]:
+def _model(name: str) -> Generator[Finding, None, Model | None]:
     begun_s = time.monotonic()
     try:
         model = open_model(name, precision=choose_precision(None, name) or Precision.AUTO)

@@ -25,9 +25,9 @@ ONNX = Backend("onnx")
 def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A show plays, and the cache is empty."""
     monkeypatch.setenv("TPOS_CACHE", str(tmp_path))
-    lock(True)
+    lock(lambda: True)
     yield tmp_path
-    lock(False)
+    lock(bool)
 
 
 def test_an_empty_cache_is_not_filled_in_mid_show(locked: Path):
@@ -50,13 +50,15 @@ def test_engines_are_not_built_in_mid_show(locked: Path):
         loading._building("denoiser")
 
 
-def test_the_lock_is_on_while_a_show_plays_and_off_after_it():
+def test_the_lock_is_on_from_a_show_s_first_frame_to_its_end():
     model = open_on(Backend("torch"), "pocket", precision=Precision.FP32)
     clock = WallClock()
-    osc = OscOptions(port=0)
-    with Engine(
-        Show(), SynthSource(clock), lambda: FramePipeline(model, clock, eager_plan(model)), clock, osc=osc
-    ) as one:
+
+    def opened() -> FramePipeline:
+        loading._unlocked("the first frame's network")
+        return FramePipeline(model, clock, eager_plan(model))
+
+    with Engine(Show(), SynthSource(clock), opened, clock, osc=OscOptions(port=0)) as one:
         deadline_s = clock.now() + 60.0
         while not one.frames.count and clock.now() < deadline_s:
             clock.sleep(0.02)
