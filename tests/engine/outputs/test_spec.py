@@ -75,6 +75,16 @@ def test_a_rate_is_kept_whatever_the_loops(loop_hz):
     assert max(b - a for a, b in pairwise(taken)) < 2 / 30 + 1e-6
 
 
+def test_a_loop_of_the_same_rate_that_comes_now_early_now_late_loses_nothing():
+    now = [0.0]
+    pace = Pace(30.0, lambda: now[0])
+    taken = 0
+    for n in range(300):
+        now[0] = n / 30 + (0.004 if n % 3 else -0.003)
+        taken += pace.due()
+    assert taken == 300
+
+
 def test_what_a_stall_left_out_is_not_made_up_for():
     now = [0.0]
     pace = Pace(10.0, lambda: now[0])

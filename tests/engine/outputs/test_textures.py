@@ -149,6 +149,7 @@ def test_a_share_that_breaks_is_said_and_tried_again(kind, monkeypatch):
     monkeypatch.setattr(output, "_open_share", breaking := Breaking(output._open_share))
     screen.redraw(lambda: SILENCE, STILL, 1.0, HudInfo(), False)
     assert output.health.trouble == "broke: OSError('no driver')"
+    time.sleep(0.01)
     screen.redraw(lambda: SILENCE, STILL, 1.0, HudInfo(), False)
     assert breaking.tried == 1, "it is not tried at every redraw"
     output._retry_s = 0.0
