@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.audio.capture import Capture
 from engine.audio.inputs import open_source
 from engine.audio.mix import check_stems, reach
@@ -21,6 +23,9 @@ from engine.core.stems import patched
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import lock
 from engine.inference.worker import Inference
+from engine.outputs.spec import OutputSpec
+from engine.remote.address import Place
+from export.media.formats import VideoFormat
 
 STOP_S = 10.0
 
@@ -41,6 +46,36 @@ class OscOptions:
     host: str = HOST
     port: int = PORT
     target: str | None = None
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once, in `form`.
+
+    A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
+    """
+
+    look: LookOptions = LookOptions()
+    source: str = "default"
+    channels: tuple[int, ...] | None = None
+    loop: bool = False
+    headless: bool = False
+    fullscreen: bool = False
+    display: int = 0
+    osc: OscOptions = OscOptions()
+    hands: HandsOptions = HandsOptions()
+    remote: Place | None = None
+    record: Path | None = None
+    size: tuple[int, int] | None = None
+    mute: bool = False
+    monitor: str | None = None
+    max_fps: float = 0.0
+    field: FieldChoice = FieldChoice.AUTO
+    stream_batch: bool = False
+    seconds: float | None = None
+    video_in: str | None = None
+    form: VideoFormat | None = None
+    outputs: tuple[OutputSpec, ...] = ()
 
 
 class Engine:

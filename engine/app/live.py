@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
 threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
-tpos-midi, tpos-link, tpos-recorder, tpos-keeper; the main thread draws.
+tpos-midi, tpos-link, tpos-recorder, tpos-keeper, one for each output that streams; the main thread draws.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 import engine
-from engine.app.builder import Engine, OscOptions, open_sound
+from engine.app.builder import Engine, LiveOptions, open_sound
 from engine.app.field_choice import NUMBERS_HZ, open_field
 from engine.app.hands import Hands
 from engine.app.notices import Notices, greet
-from engine.app.options import FieldChoice, HandsOptions, LookOptions
+from engine.app.options import FieldChoice
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote.beside import Remote
 from engine.app.snapshots import Snapshots
@@ -47,47 +46,17 @@ from engine.inputs.registry import open_video_in
 from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
+from engine.recording import run_folder
 from engine.recording.control import RecordingControl
 from engine.recording.keeping import Keeper, left_off
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
-from engine.remote.address import Place
 from engine.render.pacing import redraw_loop
-from export.media.formats import VideoFormat
 from tpos_models.precision import Precision
 
 PROGRAM = f"tpos-live {engine.__version__}"
 FILM_FPS = 30.0
 STARTING = "the model is getting ready; the first time it is prepared for this machine"
-
-
-@dataclass(frozen=True)
-class LiveOptions:
-    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once, in `form`.
-
-    A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
-    """
-
-    look: LookOptions = LookOptions()
-    source: str = "default"
-    channels: tuple[int, ...] | None = None
-    loop: bool = False
-    headless: bool = False
-    fullscreen: bool = False
-    display: int = 0
-    osc: OscOptions = OscOptions()
-    hands: HandsOptions = HandsOptions()
-    remote: Place | None = None
-    record: Path | None = None
-    size: tuple[int, int] | None = None
-    mute: bool = False
-    monitor: str | None = None
-    max_fps: float = 0.0
-    field: FieldChoice = FieldChoice.AUTO
-    stream_batch: bool = False
-    seconds: float | None = None
-    video_in: str | None = None
-    form: VideoFormat | None = None
 
 
 class Live:
@@ -195,6 +164,7 @@ class Live:
             "recording": self.recording.trouble,
             "playback": played,
             "video in": self.video.trouble if self.video else "",
+            "outputs": self.screen.outlets.trouble,
             "threads": "; ".join(own_thread.troubles()),
         }
 
@@ -217,6 +187,7 @@ class Live:
             dropped=self.recording.status.counters.lost + self.engine.capture.counters().lost,
             message=self.notices.message(self.clock.now()),
             midi=self.hands.midi,
+            outlets=self.screen.outlets.states,
         )  # fmt: skip
 
     def _pace(self) -> tuple[float, float]:
@@ -284,6 +255,8 @@ class Live:
                 self.snapshots.want(int(effect.text or 1))
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
+            elif effect.kind is EffectKind.OUTPUT:
+                self.notices.attempt(partial(self.screen.outlets.switch, effect.text, effect.on))
             elif effect.kind is EffectKind.PROBLEM:
                 self.notices.trouble(effect.text)
             else:
@@ -309,7 +282,8 @@ class Live:
 
     def _hud(self, state: ShowState, now_s: float) -> HudInfo:
         recording_s = self.recording.status.seconds if self.recording.running else None
-        return told(self.engine, state, self._pace(), recording_s, self.notices.message(now_s) or self._awaited())
+        hud = told(self.engine, state, self._pace(), recording_s, self.notices.message(now_s) or self._awaited())
+        return replace(hud, outlets=self.screen.outlets.states)
 
     def _awaited(self) -> str:
         return STARTING if self.engine.opened_s is None else self.show.bar_line.said
@@ -328,12 +302,16 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     video = open_video_in(options.video_in, clock)
-    settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
-    outputs = ["headless" if options.headless else "window", "preview"]
-    with open_screen(outputs, settings, left.picture if left else picture) as screen:
+    preview = Preview() if options.remote or run_folder.own() else None
+    settings = OutputSettings(
+        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview
+    )
+    placeholder = left.picture if left else picture
+    with open_screen("headless" if options.headless else "window", settings, placeholder, options.outputs) as screen:
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
-                    picture=picture, playback=playback, chain=chain, preview=settings.preview, video=video)  # fmt: skip
+                    picture=picture, playback=playback, chain=chain, preview=preview, video=video)  # fmt: skip
+        settings.sound.sound = live.engine.capture
         troubles += [left.resume(show, live.recording)] if left else []
         live.notices.opened(words, troubles)
         yield live

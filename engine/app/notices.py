@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from engine.app.stats import Tally
 from engine.core import console
 from engine.core.clock import Clock
 from engine.core.messages import ShowState
 from engine.core.stems import patched
+from tpos_models.errors import TposError
 
 MESSAGE_S = 5.0
 MOST_A_MINUTE = 30
@@ -82,6 +83,13 @@ class Notices:
     def note(self, line: str) -> None:
         """Show a line on the screen for a while."""
         self._message, self._until_s = line, self._clock.now() + MESSAGE_S
+
+    def attempt(self, what: Callable[[], str]) -> None:
+        """Do what says in a line what it did, and tell it; where it cannot be done, that is trouble."""
+        try:
+            self.note(what())
+        except TposError as error:
+            self.trouble(str(error))
 
     def message(self, now_s: float) -> str:
         """The line to be read now, "" for none."""

@@ -17,14 +17,15 @@ from pythonosc.udp_client import SimpleUDPClient
 from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
 from engine.app.options import HandsOptions, LookOptions
+from engine.app.stats import LiveSummary
 from engine.app.sync.latencies import read_latencies
 from engine.audio import SAMPLE_RATE
 from engine.bench.midi_wire import NAME, Controller, jack_controller
 from engine.bench.report import Bar, Notify
 from engine.bench.running import measure_fps
 from engine.core.beat_grid import BeatGrid, ClockSource, Quantise
-from engine.core.hud_info import HudInfo
-from engine.outputs.output import Health, Picture
+from engine.core.hud_info import Health, HudInfo
+from engine.outputs.output import Picture
 from tpos_models.errors import MissingPart, RunError
 
 SIZE_PX = (320, 180)
@@ -70,7 +71,7 @@ target = "shader.zoom"
 class Eye:
     """An output that looks at every composed picture: small, and when it was there to be seen."""
 
-    name = "eye"
+    name, light = "eye", False
     context = None
     size = SIZE_PX
     rate_hz = 0.0
@@ -85,8 +86,9 @@ class Eye:
 
     def send(self, picture: Picture, time_s: float, hud: HudInfo) -> None:
         """Wait for the picture."""
-        small = picture.read()[::6, ::6].astype(np.float32)
-        self.seen.append((time.monotonic(), small))
+        picture.ask(SIZE_PX)
+        if (pixels := picture.take()) is not None:
+            self.seen.append((time.monotonic(), pixels[::6, ::6].astype(np.float32)))
 
     def close(self) -> None:
         """There is nothing to give back."""
@@ -137,12 +139,12 @@ def _show(model: str, precision: str | None, midi: bool) -> Iterator[tuple[Live,
         )  # fmt: skip
         with open_live(options) as live:
             eye = Eye()
-            live.screen.outputs = (*live.screen.outputs, eye)
+            live.screen.outlets.add(eye)
             yield live, eye
 
 
-def perform(live: Live, part: Callable[[], None]) -> None:
-    """Play the show while `part` runs on a thread of its own; raises what that raised."""
+def perform(live: Live, part: Callable[[], None]) -> LiveSummary:
+    """Play the show while `part` runs on a thread of its own, to its end; raises what that raised."""
     stopping, failures = threading.Event(), []
 
     def run() -> None:
@@ -156,12 +158,13 @@ def perform(live: Live, part: Callable[[], None]) -> None:
         finally:
             stopping.set()
 
-    thread = threading.Thread(target=run, name="bench-hands", daemon=True)
+    thread = threading.Thread(target=run, name="bench-part", daemon=True)
     thread.start()
-    live.run(stopping)
+    summary = live.run(stopping)
     thread.join()
     if failures:
         raise failures[0]
+    return summary
 
 
 def knobs(live: Live, eye: Eye, controller: Controller, notify: Notify, count: int) -> list[Bar]:

@@ -23,6 +23,7 @@ from engine.bench.running import TURNS, running
 from engine.control.osc_status import Status
 from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame
+from engine.core.preview import Preview
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import open_screen
 from engine.remote.address import Place
@@ -58,10 +59,13 @@ def open_chromium() -> Iterator[Any]:
 
 def measure_remote(model: Model, seconds: float, notify: Notify) -> tuple[list[Bar], list[str]]:
     """All of it beside one running show; what could not be measured is a line. Raises MissingPart, RunError."""
-    settings = OutputSettings(DRAWN_PX)
-    with open_screen(["headless", "preview"], settings) as screen, running(model, LookOptions()) as engine:
+    preview = Preview()
+    with (
+        open_screen("headless", OutputSettings(DRAWN_PX, preview=preview)) as screen,
+        running(model, LookOptions()) as engine,
+    ):
         board = Board(engine.show, Status, HostInfo("bench", *engine.osc.address), engine.clock.now)
-        server = RemoteServer(board, settings.preview, Place(port=0), announced=False)
+        server = RemoteServer(board, preview, Place(port=0), announced=False)
         with server, ThreadPoolExecutor(1) as own:
             host = f"{server.place.host}:{server.place.port}"
             measured = own.submit(_measure, engine, host, seconds, notify)

@@ -101,3 +101,33 @@ Parent = Annotated[
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]
+
+
+@dataclass(frozen=True)
+class ScreenOptions:
+    """Where a show is seen."""
+
+    headless: Headless = False
+    fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False
+    display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0
+    size: Size = None
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further output: ndi, window:1, spout, syphon, with KEY=VALUE,... after a colon; may be repeated. "
+            "See `tpos outputs`."
+        ),
+    ] = None
+    operator: Annotated[
+        bool, typer.Option("--operator", help="A second window for the operator; the first then never has text.")
+    ] = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """These for `LiveOptions`. Raises `InputError`."""
+        from engine.app.options import parse_size
+        from engine.outputs.spec import parse_outputs
+
+        given = {"headless": self.headless, "fullscreen": self.fullscreen, "display": self.display}
+        size = parse_size(self.size) if self.size else None
+        return given | {"size": size, "outputs": parse_outputs(self.output, self.operator)}

@@ -118,6 +118,12 @@ _ROWS = (
     Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", EVENT),
     Address("/tpos/snapshot/burst", (_BURST,), "Save the next so many pictures on screen, one after the other.", EVENT),
     Address(
+        "/tpos/output",
+        (Argument("name", Kind.TEXT), _SWITCH),
+        "Switch an output of `--output` on or off, by its name: `ndi`, `window:1`. No argument toggles.",
+        EVENT,
+    ),
+    Address(
         "/tpos/midi/learn",
         (Argument("target", Kind.TEXT, optional=True, fallback=""), _SAID),
         "The next knob or button moved over MIDI is mapped to a parameter or an OSC address, a button to saying "

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.control.cue_stack import NOWHERE, Stack
 from engine.control.midi.view import MidiView
+from engine.core.hud_info import Outlet
 from engine.core.messages import SILENCE, AudioFeatures, Heard
 
 SHOWN_TEXT = 500
@@ -40,6 +41,7 @@ class Status:
     """The line that the operator is to read now."""
     midi: MidiView | None = None
     """Controllers, for those who teach them from afar; None where nobody listens to any."""
+    outlets: tuple[Outlet, ...] = ()
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (
@@ -68,6 +70,11 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("ladder", "i i", "Which way of running the model that is, 1 the best, and how many there are: higher is hotter."),
     ("restarts", "i", "How often the model was started anew."),
     ("dropped", "i", "Pictures that a recording had no time for, and losses of sound."),
+    (
+        "outputs",
+        "s s f i ...",
+        "Each output of `--output`: name; ok, off, unwatched or what is wrong; pictures a second; dropped so far.",
+    ),
     ("message", "s", "The line that the operator is to read now, or none."),
     ("heartbeat", "i", "Grows by one with each report."),
 )
@@ -92,6 +99,9 @@ def mask_values(mask: np.ndarray) -> list[float]:
 def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
     """The arguments of every `/tpos/status/...` message."""
     sound, stack = status.sound, status.stack
+    outputs = [
+        value for o in status.outlets for value in (shown(o.name), shown(o.state), float(o.rate_hz), o.health.dropped)
+    ]
     heard = [value for h in status.heard for value in (shown(h.phrase), float(h.weight))]
     return {
         "fps": [float(status.fps)],
@@ -119,6 +129,7 @@ def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
         "ladder": [*status.ladder],
         "restarts": [status.restarts],
         "dropped": [status.dropped],
+        "outputs": outputs or ["", "off", 0.0, 0],
         "message": [shown(status.message)],
         "heartbeat": [heartbeat],
     }

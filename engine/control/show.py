@@ -35,6 +35,7 @@ class EffectKind(Enum):
     SNAPSHOT = auto()
     PRESET = auto()
     PROBLEM = auto()
+    OUTPUT = auto()
     LEARN = auto()
     FORGET = auto()
     SAVE_MAP = auto()
@@ -48,15 +49,16 @@ _TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do once; `text` is the preset's name, what is to be learned or forgotten, how many snapshots, or the
-    problem.
+    """Something to do once; `text` is the preset's or the output's name, what is to be learned or forgotten, how many
+    snapshots, or the problem.
 
-    `value` is what a button is to say.
+    `value` is what a button is to say; `on` whether an output is to be, None toggles.
     """
 
     kind: EffectKind
     text: str = ""
     value: str = ""
+    on: bool | None = None
 
 
 def apply(state: ShowState, command: Command, looks: Looks | None = None) -> ShowState:
@@ -230,7 +232,11 @@ class Show:
             self.bar_line.take_all()
             self._looks = replace(self._looks, left=before)
         if command.address in _TAUGHT:
-            effects.append(Effect(_TAUGHT[command.address], *map(str, command.args)))
+            target, value = map(str, command.args)
+            effects.append(Effect(_TAUGHT[command.address], target, value))
+        if command.address == "/tpos/output":
+            name, on = command.args
+            effects.append(Effect(EffectKind.OUTPUT, str(name), on=None if on is None else bool(on)))
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
         if command.address == BURST:

@@ -19,9 +19,9 @@ from rich.text import Text
 
 from engine.core.own_thread import OwnThread
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-piped = Console(width=10_000)
+out = Console(soft_wrap=True, highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+piped = Console(width=10_000, emoji=False)
 """For tables that no person reads off a screen: nothing wraps."""
 
 

@@ -85,11 +85,10 @@ def play_test(options: SyncOptions, notify: Callable[[str], None]) -> Report:
     input that was asked for heard nothing; InputError where what it heard does not agree.
     """
     clock = WallClock()
-    clicks = Clicks(clock)
+    clicks, echo = Clicks(clock), _listen(options)
     playback = open_playback(clicks, options.monitor)
     if playback is None and options.headless:
         raise DeviceError("no sound output to click on, and no window to flash in; one of them would be accepted")
-    echo = _listen(options)
     with ExitStack() as stack:
         if playback is not None:
             stack.callback(playback.close)

@@ -240,7 +240,7 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
             return super().redraw(features, state, now_s)
 
     chain = FallbackChain(backends_on(("torch",), True), open_backend, lambda line: live.notices.post(line))
-    screen, clock = Screen([HeadlessOutput((64, 64), None)], Watching((64, 64)), (64, 64)), WallClock()
+    screen, clock = Screen(HeadlessOutput((64, 64), None), Watching((64, 64)), (64, 64)), WallClock()
     live = Live(options, look.build_show()[0], screen, SynthSource(clock), clock, chain=chain)
     deadline = threading.Timer(120, stopping.set)
     deadline.start()

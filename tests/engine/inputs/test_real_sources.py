@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ndi_here import ndi_here
 
 from engine.core.clock import WallClock
 from engine.inputs import shared_textures
@@ -47,10 +49,10 @@ def until(true, seconds: float = 30.0) -> None:
 
 
 @pytest.fixture
-def loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def loopback(tmp_path: Path) -> Iterator[None]:
     """NDI that keeps to this machine."""
-    (tmp_path / "ndi-config.v1.json").write_text('{"ndi":{"networks":{"ips":"127.0.0.1,"}}}')
-    monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
+    with ndi_here(tmp_path):
+        yield
 
 
 def test_an_ndi_sender_is_awaited_seen_missed_and_seen_again(loopback: None):
