@@ -80,7 +80,8 @@ def live(
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""
-    from engine.app.live import LiveOptions, OscOptions, run_live
+    from engine.app.builder import OscOptions
+    from engine.app.live import LiveOptions, run_live
     from engine.remote.address import parse_place
 
     options = LiveOptions(
