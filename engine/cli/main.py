@@ -8,9 +8,9 @@ from engine.cli import parent
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command, and exit as it says; what computes is loaded only where it runs."""
+    """Run a command, and exit as it says; what computes is loaded only where it runs. A program's `arguments` run here."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if parent.is_asked_for(given):
+    if arguments is None and parent.is_asked_for(given):
         sys.exit(parent.keep(given))
     parent.await_turn()
 
