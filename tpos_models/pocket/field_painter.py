@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, SHAPE, View
+from tpos_models.pocket.field import MOST_CONDITIONS, PERSPECTIVE, SHAPE, View
 from tpos_models.pocket.hypernetwork import POLAR, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
     BLOCKS,
@@ -39,14 +39,18 @@ FLAT = 6 / 255
 """Neighbours that differ by no more have nothing between them."""
 
 _SMOOTH = CHANNELS * len(LEVELS) + len(STRETCHED)
-_POLAR = MAPS + 3 * len(BLOCKS)
-SMOOTH = list(range(_SMOOTH))
+_IN_BLOCKS = MAPS + 3 * len(BLOCKS)
+_POLAR = _IN_BLOCKS + PERSPECTIVE
+_X, _Y = MAPS - COORDINATES, MAPS - COORDINATES // 2
+WAVES = [*range(_X + 1, _Y), *range(_Y + 1, MAPS)]
+SMOOTH = [*range(_SMOOTH), *WAVES]
 BY_BLOCK = list(range(_SMOOTH, _SMOOTH + len(TILES)))
 BLOCK = min(width for _, width in TILES)
 """Cells across the smallest block; the others are whole numbers of it."""
-BY_ROW = [*range(MAPS - COORDINATES // 2, MAPS), *range(MAPS + 1, _POLAR, 3), _POLAR + 1]
-BY_PIXEL = [*range(MAPS + 2, _POLAR, 3), *range(_POLAR + 2, _POLAR + POLAR)]
-BY_COLUMN = sorted({*range(_SMOOTH + len(TILES), _POLAR + POLAR + 1)} - {*BY_ROW, *BY_PIXEL})
+BY_ROW = [_Y, *range(MAPS + 1, _IN_BLOCKS, 3), _POLAR + 1]
+BY_PIXEL = [*range(MAPS + 2, _IN_BLOCKS, 3), *range(_IN_BLOCKS, _POLAR), *range(_POLAR + 2, _POLAR + POLAR)]
+"""How far it is from the middles of its blocks, what lies in perspective, and polar."""
+BY_COLUMN = sorted({*range(_SMOOTH + len(TILES), _POLAR + POLAR + 1)} - {*WAVES, *BY_ROW, *BY_PIXEL})
 """Inputs of a first layer by what they vary with; what is the same everywhere stands in BY_COLUMN."""
 
 
