@@ -164,7 +164,7 @@ def wind(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Ten
     stream = (
         canvas.y * 7.5
         + 0.26 * canvas.field(SKY, 1.0, 6.0)
-        + 0.30 * torch.sin(canvas.x * 4.2)
+        + 0.30 * torch.sin(canvas.x * 6.2832)
         + 0.25 * canvas.field(SKY, 6.0)
     )
     picture = geometry.grade(picture, "#3b4a47", "#e9eddc", s * 0.40, ("ground", "accent"))
