@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 RUNTIME_PACKAGES = python3-venv libportaudio2 libasound2-plugins libegl1 libgl1 libgl1-mesa-dri libxrender1 libxrandr2 libxinerama1
-TEST_PACKAGES = $(RUNTIME_PACKAGES) pulseaudio pulseaudio-utils xvfb xdotool jackd2
+TEST_PACKAGES = $(RUNTIME_PACKAGES) pulseaudio pulseaudio-utils xvfb xdotool jackd2 chromium
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile

@@ -3,7 +3,8 @@
     tpos live                      # in one window
     python examples/osc_client.py  # in another
 
-Needs only python-osc. A show reports to whoever sent last, at the port it was sent from.
+Needs only python-osc. A show reports to whoever on its own machine sent last, at the port it was sent from; to hear it
+elsewhere, start it with --osc-target.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ FLOORS = (
     ("export",),
     ("presets",),
     ("engine.core",),
-    ("engine.audio",),
+    ("engine.audio", "engine.inputs"),
     ("engine.render", "engine.inference", "engine.control"),
     ("engine.outputs", "engine.recording", "engine.remote"),
     ("engine.app",),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from engine.app.options import FieldChoice, HandsOptions, LookOptions
 from engine.audio.capture import Capture
 from engine.audio.inputs import open_source
 from engine.audio.mix import check_stems, reach
@@ -20,6 +22,9 @@ from engine.core.messages import Frame
 from engine.core.stems import patched
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.worker import Inference
+from engine.outputs.spec import OutputSpec
+from engine.remote.address import Place
+from export.media.formats import VideoFormat
 
 STOP_S = 10.0
 
@@ -35,11 +40,41 @@ def open_sound(name: str, channels: tuple[int, ...] | None, loop: bool, show: Sh
 
 @dataclass(frozen=True)
 class OscOptions:
-    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender."""
+    """Where OSC is listened to; `target` HOST:PORT gets the status, without one the last sender on this machine."""
 
     host: str = HOST
     port: int = PORT
     target: str | None = None
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once, in `form`.
+
+    A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
+    """
+
+    look: LookOptions = LookOptions()
+    source: str = "default"
+    channels: tuple[int, ...] | None = None
+    loop: bool = False
+    headless: bool = False
+    fullscreen: bool = False
+    display: int = 0
+    osc: OscOptions = OscOptions()
+    hands: HandsOptions = HandsOptions()
+    remote: Place | None = None
+    record: Path | None = None
+    size: tuple[int, int] | None = None
+    mute: bool = False
+    monitor: str | None = None
+    max_fps: float = 0.0
+    field: FieldChoice = FieldChoice.AUTO
+    stream_batch: bool = False
+    seconds: float | None = None
+    video_in: str | None = None
+    form: VideoFormat | None = None
+    outputs: tuple[OutputSpec, ...] = ()
 
 
 class Engine:
@@ -61,12 +96,13 @@ class Engine:
         status: Callable[[], Status] | None = None,
         max_fps: float = 0.0,
         step_down: Callable[[Exception, int], str] = lambda error, steps: "",
+        climb: Callable[[], str] = lambda: "",
     ) -> None:
         self.show, self.clock = show, clock
         self.capture = Capture(source, clock, state=lambda: show.state)
         self.frames: Mailbox[Frame] = Mailbox()
         self._open_pipeline = open_pipeline
-        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down)
+        self.worker = Inference(self._opened, self.capture, show.current, self.frames, clock, max_fps, step_down, climb)
         self.osc = OscServer(
             show.queue,
             host=osc.host,

@@ -12,7 +12,8 @@ import numpy as np
 
 from engine.app.hear import hear_segments
 from engine.core.console import Progress
-from engine.recording.session import RECORD, VIDEO, open_session
+from engine.recording.folders import video_of
+from engine.recording.session import RECORD, open_session
 from export.media.reading import VideoInfo, read_frames, read_sound, read_video_info
 from tpos_models.errors import InputError, MediaError, MissingFileError
 from tpos_models.metrics.clip import Clip, HubClip
@@ -83,13 +84,13 @@ def _find(source: str) -> tuple[Path, str]:
     path = Path(source).expanduser()
     if path.is_file():
         return path, ""
-    if (path / VIDEO).is_file() and not (path / RECORD).is_file():
-        return path / VIDEO, ""
+    if video_of(path).is_file() and not (path / RECORD).is_file():
+        return video_of(path), ""
     if not path.exists() and path.name != source:
         raise MissingFileError(f"{path}: no such file; a video, or a session's folder or name would be accepted")
     session = open_session(path if path.is_dir() else source)
     prompts = session.states[0][1].prompts if session.states else ()
-    return session.info.path / VIDEO, ", ".join(prompt.text for prompt in prompts)
+    return video_of(session.info.path), ", ".join(prompt.text for prompt in prompts)
 
 
 def _sound(film: Source) -> tuple[np.ndarray, int]:

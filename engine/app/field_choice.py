@@ -30,12 +30,12 @@ class Drawn(NamedTuple):
     words: str = ""
 
 
-def open_field(choice: FieldChoice, look: LookOptions, screen: Screen) -> Drawn:
+def open_field(choice: FieldChoice, look: LookOptions, screen: Screen, video_in: bool = False) -> Drawn:
     """Have the screen draw the field where that was asked for, or is done in time.
 
     Raises `InputError` where the shader is asked for and the model has no field.
     """
-    has_field = look.name == POCKET and not (look.is_reference or look.init_image)
+    has_field = look.name == POCKET and not (look.is_reference or look.init_image or video_in)
     if choice is FieldChoice.SHADER and not has_field:
         raise InputError("--field shader: pocket has a field, in few steps from no picture; auto would be accepted")
     if choice is FieldChoice.CPU or not has_field:

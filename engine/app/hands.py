@@ -1,4 +1,4 @@
-"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link, the bar line."""
+"""The hands of a live show beside keys and OSC, as the command line asks for them: MIDI, Ableton Link."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.app.notices import Notices
 from engine.app.options import OFF, HandsOptions
-from engine.app.stats import Tally
-from engine.audio.capture import Capture
-from engine.control.bar_line import Coming
+from engine.control.midi.view import MidiView
 from engine.control.show import Effect, EffectKind, Show
 from engine.core.clock import Clock
 
@@ -47,21 +45,18 @@ class Hands:
     def __exit__(self, *error: object) -> None:
         self._running.close()
 
+    @property
+    def midi(self) -> MidiView | None:
+        """What is to be seen of controllers; None where nobody listens to any."""
+        return self._midi.view if self._midi else None
+
     def carry_out(self, effect: Effect) -> None:
-        """Teach a controller, or keep what it was taught."""
+        """Teach a controller, let it forget, or keep what it was taught."""
         if self._midi is None:
             self._notices.trouble("no MIDI is listened to; accepted: --midi auto, or a part of a port's name")
         elif effect.kind is EffectKind.LEARN:
-            self._midi.learn(effect.text)
+            self._midi.learn(effect.text, effect.value)
+        elif effect.kind is EffectKind.FORGET:
+            self._midi.forget(effect.text, effect.value)
         else:
             self._midi.save()
-
-
-def keep_bars(show: Show, capture: Capture, tally: Tally, clock: Clock) -> None:
-    """Let changes of look that wait for a line be seen on it, as far ahead as a frame takes to be seen."""
-
-    def coming() -> Coming:
-        features = capture.latest()
-        return Coming(features, clock.now() - features.time_s + tally.lookahead_s)
-
-    show.bar_line.coming = coming

@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
 threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
-tpos-midi, tpos-link, tpos-recorder; the main thread draws.
+tpos-midi, tpos-link, tpos-recorder, one for each output that streams; the main thread draws.
 """
 
 from __future__ import annotations
@@ -10,75 +10,51 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 
 import engine
-from engine.app.builder import Engine, OscOptions, open_sound
+from engine.app.builder import Engine, LiveOptions, open_sound
 from engine.app.field_choice import NUMBERS_HZ, open_field
-from engine.app.hands import Hands, keep_bars
+from engine.app.hands import Hands
 from engine.app.notices import Notices, greet
-from engine.app.options import FieldChoice, HandsOptions, LookOptions
+from engine.app.options import FieldChoice
 from engine.app.prompt_check import PromptCheck
-from engine.app.remote import Remote
+from engine.app.remote.beside import Remote
 from engine.app.snapshots import Snapshots
-from engine.app.stats import LiveSummary, Tally
+from engine.app.stats import LiveSummary, Tally, summed_up, told
+from engine.app.sync.landing import Landing
 from engine.audio.playback import Playback, open_playback
 from engine.audio.sources import Source
+from engine.control import set_list
 from engine.control.hot_reload import PresetWatcher
 from engine.control.osc_status import Status
 from engine.control.show import EffectKind, Show
-from engine.core import console
+from engine.core import console, own_thread
 from engine.core.clock import Clock, WallClock
 from engine.core.hud_info import HudInfo
-from engine.core.messages import Frame, ShowState, SoundState
+from engine.core.messages import Frame, ShowState
 from engine.core.preview import Preview
 from engine.core.signals import ended_by_signals
 from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_chain
 from engine.inference.plan import choose_plan
+from engine.inputs.registry import open_video_in
+from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.recording.control import RecordingControl
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
-from engine.remote.address import Place
-from engine.render.pacing import RedrawTimes, redraw_loop
+from engine.render.pacing import redraw_loop
 from tpos_models.precision import Precision
 
 PROGRAM = f"tpos-live {engine.__version__}"
 FILM_FPS = 30.0
 STARTING = "the model is getting ready; the first time it is prepared for this machine"
-
-
-@dataclass(frozen=True)
-class LiveOptions:
-    """What `tpos live` was asked for; `record` is the recordings' folder and starts recording at once.
-
-    A file or the soundtrack is heard through the output `monitor`, the default one where there is one, unless `mute`.
-    """
-
-    look: LookOptions = LookOptions()
-    source: str = "default"
-    channels: tuple[int, ...] | None = None
-    loop: bool = False
-    headless: bool = False
-    fullscreen: bool = False
-    display: int = 0
-    osc: OscOptions = OscOptions()
-    hands: HandsOptions = HandsOptions()
-    remote: Place | None = None
-    record: Path | None = None
-    size: tuple[int, int] | None = None
-    mute: bool = False
-    monitor: str | None = None
-    max_fps: float = 0.0
-    field: FieldChoice = FieldChoice.AUTO
-    stream_batch: bool = False
-    seconds: float | None = None
 
 
 class Live:
@@ -99,10 +75,11 @@ class Live:
         playback: Playback | None = None,
         chain: FallbackChain | None = None,
         preview: Preview | None = None,
+        video: VideoIn | None = None,
     ) -> None:
         look = options.look
         self.options, self.show, self.screen, self.clock, self.picture = options, show, screen, clock, picture
-        self.playback, self.tally = playback, Tally()
+        self.playback, self.tally, self.video = playback, Tally(), video
         self.notices = Notices(self.tally, clock)
         precision = choose_precision(look.precision, look.name) or Precision.AUTO
         self._chain = chain or open_chain(look.name, look.size_px, self.notices.post, look.additions, precision)
@@ -112,15 +89,14 @@ class Live:
         self.engine = Engine(
             show, source, self._open_pipeline, clock, osc=options.osc, status=self.status,
             max_fps=options.max_fps or (NUMBERS_HZ if options.field is FieldChoice.SHADER else 0.0),
-            step_down=self._chain.step_down)  # fmt: skip
-        keep_bars(show, self.engine.capture, self.tally, clock)
+            step_down=self._chain.step_down, climb=self._chain.climb)  # fmt: skip
+        self.landing = Landing(show, self.engine.capture, self.tally, clock)
         self.recording = RecordingControl(
-            options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about
+            options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about, options.form
         )
-        self.words = PromptCheck(self.notices.post)
         shown = preview or Preview()
         self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
-        self.snapshots = Snapshots(options.record, self.notices)
+        self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
         """Why the model could not be opened at all."""
@@ -135,17 +111,23 @@ class Live:
                 stack.callback(self.playback.close)
                 self.playback.start()
             stack.callback(self.words.close)
+            stack.enter_context(self.snapshots)
+            if self.video is not None:
+                self.video.back = partial(self.notices.post, trouble=False)
+                stack.enter_context(self.video)
             stack.enter_context(self.engine)
             stack.enter_context(self.hands)
             stack.callback(self.recording.stop)
             stack.enter_context(self.remote)
             show, post = self.show, self.notices.post
-            stack.enter_context(PresetWatcher(show.edit, post, show.looks.current, lambda: show.isf, show.reload))
-            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, lambda: self._over(stopping))
+            stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
+            over = partial(self._over, stopping)
+            gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, over, self._redraw_failed)
             self.recording.sound()
         if self._refused is not None:
             raise self._refused
-        return self._summary(gaps)
+        snapshots, sessions = tuple(self.snapshots.saved), tuple(self.recording.sessions)
+        return summed_up(self.tally, self.engine, self._chain, self._played_s, gaps, sessions, snapshots)
 
     def redraw(self, now_s: float) -> None:
         """One turn of the main loop."""
@@ -155,8 +137,8 @@ class Live:
         self.words.follow(state.prompts, state.steps, self._chain.loaded)
         if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file
             self.recording.follow(state)
-        features, hud = self.engine.capture.latest, self._hud(state, now_s)
-        redrawn = self.screen.redraw(features, state, now_s, hud, self.recording.running)
+        drawn, hud = self.landing.drawn(state, now_s), self._hud(state, now_s)
+        redrawn = self.screen.redraw(self.landing.sound, drawn, now_s, hud, self.recording.running)
         if redrawn.trouble:
             self.notices.trouble(f"{redrawn.trouble}; the running look stays")
         if redrawn.instead:
@@ -166,31 +148,49 @@ class Live:
         self.recording.sound()
         self.notices.collect()
         self.tally.hear(self.engine.worker.heard)
+        self.notices.standing(self._troubles())
+
+    def _troubles(self) -> dict[str, str]:
+        """What is wrong now, in a line by source, "" where all is well."""
         played, worker = self.playback.trouble if self.playback else "", self.engine.worker
-        troubles = (worker.trouble, worker.hearing_trouble, self.engine.capture.trouble, self.recording.trouble, played)
-        if trouble := "; ".join(filter(None, troubles)):  # one line, that two at once are said once
-            self.notices.trouble(trouble)
+        return {
+            "picture": worker.trouble or worker.stall,
+            "ear": worker.hearing_trouble,
+            "sound": self.engine.capture.trouble,
+            "recording": self.recording.trouble,
+            "playback": played,
+            "video in": self.video.trouble if self.video else "",
+            "outputs": self.screen.outlets.trouble,
+            "threads": "; ".join(own_thread.troubles()),
+        }
+
+    def _redraw_failed(self, error: Exception) -> None:
+        self.notices.trouble(f"a redraw failed: {own_thread.first_line(error)}")
 
     def status(self) -> Status:
         """For OSC, ten times a second, from the control thread."""
         state, features, frame = self.show.state, self.engine.capture.latest(), self._shown
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
+        fps, delay_ms = self._pace()
         return Status(
-            fps=self.tally.fps,
-            delay_ms=self.tally.last_delay_ms,
-            sound=features,
-            heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "",
-            preset=state.preset,
-            cue=state.cue,
-            recording=state.recording,
-            state=self.engine.worker.trouble or self.engine.worker.hearing_trouble or held or features.state,
+            fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
+            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
+            state="; ".join(filter(None, self._troubles().values())) or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
+            ladder=self._chain.place,
             restarts=self.engine.worker.restarts,
             dropped=self.recording.status.counters.lost + self.engine.capture.counters().lost,
             message=self.notices.message(self.clock.now()),
-        )
+            midi=self.hands.midi,
+            outlets=self.screen.outlets.states,
+        )  # fmt: skip
+
+    def _pace(self) -> tuple[float, float]:
+        """Frames a second and the newest one's delay in ms, which grows while none comes."""
+        if self.engine.worker.stall:
+            return 0.0, self.tally.delay_now_ms(self.clock.now())
+        return self.tally.fps, self.tally.last_delay_ms
 
     def _open_pipeline(self) -> FramePipeline:
         """For the inference thread: the model in use, loaded where it is not, ready to play.
@@ -215,7 +215,9 @@ class Live:
         steps = options.look.reference_steps if options.look.is_reference else 0
         plan = choose_plan(model, steps, options.stream_batch)
         limit, pixels = self._chain.backend.most_steps, options.field is not FieldChoice.SHADER
-        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True, pixels=pixels)
+        pipeline = FramePipeline(model, self.clock, plan, limit, self.picture, beside_display=True, pixels=pixels,
+                                 lookahead_s=lambda: self.tally.lookahead_s,
+                                 pictures=following(self.video, model))  # fmt: skip
         with console.progress("recording what the show needs on the GPU", quiet=not plan.captured) as progress:
             pipeline.prepare(self.show.state, progress)
         return pipeline
@@ -246,17 +248,19 @@ class Live:
         while self.show.effects:
             effect = self.show.effects.popleft()
             if effect.kind is EffectKind.SNAPSHOT:
-                self.snapshots.wanted = True
+                self.snapshots.want(int(effect.text or 1))
             elif effect.kind is EffectKind.PRESET:
                 self.notices.note(f"preset {effect.text}")
-            elif effect.kind in (EffectKind.LEARN, EffectKind.SAVE_MAP):
-                self.hands.carry_out(effect)
-            else:
+            elif effect.kind is EffectKind.OUTPUT:
+                self.notices.attempt(partial(self.screen.outlets.switch, effect.text, effect.on))
+            elif effect.kind is EffectKind.PROBLEM:
                 self.notices.trouble(effect.text)
+            else:
+                self.hands.carry_out(effect)
 
     def _take_frame(self, now_s: float) -> None:
         frame = self.engine.frames.peek()
-        if frame is None or frame is self._shown:
+        if frame is None or frame is self._shown or self.landing.early(frame, now_s):
             return
         self._shown = frame
         self.screen.show(frame)
@@ -273,76 +277,42 @@ class Live:
             self.snapshots.save(image)
 
     def _hud(self, state: ShowState, now_s: float) -> HudInfo:
-        features = self.engine.capture.latest()
-        return HudInfo(
-            fps=self.tally.fps,
-            delay_ms=self.tally.last_delay_ms,
-            level=features.level,
-            state=SoundState.OK if self.engine.opened_s is None else features.state,
-            bpm=features.bpm,
-            beat_phase=features.beat_phase,
-            heard=self.engine.worker.heard,
-            prompt=" + ".join(prompt.text for prompt in state.prompts if prompt.weight > 0),
-            recording_s=self.recording.status.seconds if self.recording.running else None,
-            message=self.notices.message(now_s) or self._awaited(state),
-            frozen=state.freeze,
-            blackout=state.blackout,
-            loras=state.loras,
-            section=features.section,
-            clock=features.clock,
-        )
+        recording_s = self.recording.status.seconds if self.recording.running else None
+        hud = told(self.engine, state, self._pace(), recording_s, self.notices.message(now_s) or self._awaited())
+        return replace(hud, outlets=self.screen.outlets.states)
 
-    def _awaited(self, state: ShowState) -> str:
-        if self.engine.opened_s is None:
-            return STARTING
-        return f"a change waits: {state.quantise}" if self.show.bar_line.waits else ""
-
-    def _summary(self, gaps: RedrawTimes) -> LiveSummary:
-        seconds, frames, still_s = self._played_s, self.engine.frames.count, self.engine.worker.still_s
-        return LiveSummary(
-            seconds=seconds,
-            frames=frames,
-            fps=self.tally.fps if seconds - still_s < 1 else frames / (seconds - still_s),
-            still_s=still_s,
-            evaluations=self.engine.worker.evaluations,
-            delay_ms=self.tally.delay_ms,
-            heard=self.tally.heard,
-            redraws=gaps.stats(),
-            audio=self.engine.capture.counters(),
-            recordings=tuple(self.recording.sessions),
-            snapshots=tuple(self.snapshots.saved),
-            restarts=self.engine.worker.restarts,
-            troubles=tuple(self.tally.troubles),
-            first_frame_s=self.tally.first_frame_s,
-            precision=self._chain.loaded.precision if self._chain.loaded else "",
-            backend=str(self._chain.backend),
-        )
+    def _awaited(self) -> str:
+        return STARTING if self.engine.opened_s is None else self.show.bar_line.said
 
 
 @contextmanager
 def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackChain | None = None) -> Iterator[Live]:
     """A show ready to run on the screen that `options` ask for.
 
-    Raises what opening the presets, the sound, the start picture, the screen and the OSC port raises.
+    Raises what opening the presets, the sound, the start picture, the live one, the screen and the OSC port raises.
     """
     clock = clock or WallClock()
-    show, troubles = options.look.build_show()
+    show, troubles = options.look.build_show(order=set_list.read(options.hands.set_list))
     source = open_sound(options.source, options.channels, options.loop, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
-    settings = OutputSettings(options.size, options.fullscreen, options.display, show.command, lambda: show.state)
-    outputs = ["headless" if options.headless else "window", *(["preview"] if options.remote else [])]
-    with open_screen(outputs, settings, picture) as screen:
-        choice, look, words = open_field(options.field, options.look, screen)
+    video = open_video_in(options.video_in, clock)
+    preview = Preview() if options.remote else None
+    settings = OutputSettings(
+        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview
+    )
+    with open_screen("headless" if options.headless else "window", settings, picture, options.outputs) as screen:
+        choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
-                    picture=picture, playback=playback, chain=chain, preview=settings.preview)  # fmt: skip
+                    picture=picture, playback=playback, chain=chain, preview=preview, video=video)  # fmt: skip
+        settings.sound.sound = live.engine.capture
         live.notices.opened(words, troubles)
         yield live
 
 
 def run_live(options: LiveOptions, quiet: bool = False) -> LiveSummary:
     """Play a show from the command line; Ctrl-C ends it in good order."""
-    with open_live(options) as live, ended_by_signals() as stopping:
+    with console.in_background(), open_live(options) as live, ended_by_signals() as stopping:
         if not quiet:
             name, state, look = live.engine.capture.source.name, live.show.state, options.look
             late = state.steps - 1 if options.stream_batch else 0

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from engine.app.stats import Tally
 from engine.core import console
 from engine.core.clock import Clock
 from engine.core.messages import ShowState
 from engine.core.stems import patched
+from tpos_models.errors import TposError
 
 MESSAGE_S = 5.0
+MOST_A_MINUTE = 30
+"""Lines of trouble on stderr; beyond, they are counted."""
+AGAIN_S = 10.0
+"""So soon a source of trouble says something else."""
 
 
 class Notices:
@@ -21,6 +26,10 @@ class Notices:
         self._tally, self._clock = tally, clock
         self._posted: deque[tuple[str, bool]] = deque()
         self._message, self._until_s = "", 0.0
+        self._standing: dict[str, tuple[str, float]] = {}
+        """Of each source of trouble what it said last, and when."""
+        self._lines_s: deque[float] = deque(maxlen=MOST_A_MINUTE)
+        self._unsaid = 0
 
     def post(self, line: str, trouble: bool = True) -> None:
         """A line from another thread, of trouble unless it is said not to be, told at the next `collect`."""
@@ -33,10 +42,35 @@ class Notices:
             (self.trouble if is_trouble else self.note)(line)
 
     def trouble(self, line: str) -> None:
-        """Tell of trouble, on the screen and on stderr; the same line in a row only once."""
+        """Tell of trouble, on the screen and on stderr; the same line in a row only once, and not too many at all."""
         self.note(line)
         if self._tally.trouble(line):
-            console.notify(f"tpos: {line}")
+            self._say(line)
+
+    def standing(self, troubles: Mapping[str, str]) -> str:
+        """Tell what is wrong now, by source, "" for what is well: on the screen while it lasts, on stderr once.
+
+        What it says on the screen, in one line.
+        """
+        now_s = self._clock.now()
+        for source, line in troubles.items():
+            said, said_s = self._standing.get(source, ("", -AGAIN_S))
+            if line and line != said and now_s - said_s >= AGAIN_S:
+                self._standing[source] = line, now_s
+                if self._tally.trouble(line):
+                    self._say(line)
+        if shown := "; ".join(filter(None, troubles.values())):
+            self.note(shown)
+        return shown
+
+    def _say(self, line: str) -> None:
+        now_s = self._clock.now()
+        if len(self._lines_s) == MOST_A_MINUTE and now_s - self._lines_s[0] < 60.0:
+            self._unsaid += 1
+            return
+        self._lines_s.append(now_s)
+        more, self._unsaid = self._unsaid, 0
+        console.notify(f"tpos: {line}" + (f" ({more} other lines of trouble were not shown)" if more else ""))
 
     def opened(self, news: str, troubles: Iterable[str]) -> None:
         """Tell what opening a show had to say: what is no trouble on the screen and on stderr too, "" being nothing."""
@@ -49,6 +83,13 @@ class Notices:
     def note(self, line: str) -> None:
         """Show a line on the screen for a while."""
         self._message, self._until_s = line, self._clock.now() + MESSAGE_S
+
+    def attempt(self, what: Callable[[], str]) -> None:
+        """Do what says in a line what it did, and tell it; where it cannot be done, that is trouble."""
+        try:
+            self.note(what())
+        except TposError as error:
+            self.trouble(str(error))
 
     def message(self, now_s: float) -> str:
         """The line to be read now, "" for none."""

@@ -39,6 +39,7 @@ from engine.outputs.screens import Screen, open_headless, refuse
 from engine.recording.session import Session
 from engine.recording.start_picture import starting_picture
 from engine.render.picture import Size
+from export.media.formats import VideoFormat
 from export.media.video import VideoWriter
 from tpos_models.contracts import Model
 from tpos_models.precision import Precision
@@ -51,12 +52,13 @@ HALF_HEARD_S = 0.35
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """The video to write: its file, its size (None: `FILM_PX`, or a session's own), its rate, and how much of it."""
+    """The video to write: its file, its size (None: `FILM_PX`, or a session's own), its rate, how much, and in what."""
 
     output: Path
     size: Size | None = None
     fps: float = 30.0
     seconds: float | None = None
+    form: VideoFormat | None = None
 
 
 class OfflineShow:
@@ -121,8 +123,13 @@ Pictures = Iterator[tuple[Moment, np.ndarray]]
 """A film's moments in their order, each with what a screen drew of it: uint8 (height, width, 3)."""
 
 
-def play(show: OfflineShow, sound: Iterator[np.ndarray], state_at: StateAt, screen: Screen, fps: float) -> Pictures:
-    """Play `sound`, in blocks as `OfflineShow.listen` takes them, through the show; a freeze holds the last frame."""
+def play(
+    show: OfflineShow, sound: Iterator[np.ndarray], state_at: StateAt, screen: Screen, fps: float, begin_at: int = 0
+) -> Pictures:
+    """Play `sound`, in blocks as `OfflineShow.listen` takes them, through the show; a freeze holds the last frame.
+
+    Frames before `begin_at` are heard and walked through, but not drawn.
+    """
     coming: deque[Moment] = deque()
 
     def drawn() -> tuple[Moment, np.ndarray]:
@@ -144,6 +151,10 @@ def play(show: OfflineShow, sound: Iterator[np.ndarray], state_at: StateAt, scre
                 heard.append(show.listen(block, then_s, state_at(then_s), state))
             if not heard:
                 break
+            if index < begin_at:
+                show.begin(state, now_s)
+                heard.popleft()
+                continue
             picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
             coming.append(Moment(now_s, heard.popleft(), state, show.features(now_s), picture))
         while coming:
@@ -181,7 +192,7 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     beside = range(file.channels if stems else 0)
     sound = first_seconds(read_sound(file, beside=beside), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
-    show = _open_show(look, picture, len(beside))
+    show = open_film_show(look, picture, len(beside))
     for line in remarks(show.pipeline.model, state.prompts, state.steps):
         console.notify(f"tpos: {line}")
     return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
@@ -200,7 +211,7 @@ def render_session(session: Session, film: FilmOptions, options: ModelOptions, p
     intake = Intake(rate, every, range(main), range(main, every))
     sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
     options = options.over(session.record.options or {"model": session.record.model or None})
-    show = _open_show(options, session.picture(), stems.shape[1])
+    show = open_film_show(options, session.picture(), stems.shape[1])
     film = replace(film, size=film.size or session.record.size)
     seconds = len(samples) / rate
     return _to_file(show, sound, intake.channels, session.state_at, film, seconds, progress, _say)
@@ -213,7 +224,8 @@ def open_film_model(options: ModelOptions) -> Model:
     return open_model(options.name, options.size_px, options.additions, precision)
 
 
-def _open_show(options: ModelOptions, picture: np.ndarray | None, beside: int) -> OfflineShow:
+def open_film_show(options: ModelOptions, picture: np.ndarray | None, beside: int = 0) -> OfflineShow:
+    """A show for a film; arguments as `OfflineShow`."""
     model = open_film_model(options)
     return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0, beside)
 
@@ -234,7 +246,7 @@ def _to_file(
 ) -> dict[str, Any]:
     with (
         open_headless(film.size or FILM_PX, refused) as screen,
-        VideoWriter(film.output, screen.film_size, film.fps, SAMPLE_RATE, channels) as video,
+        VideoWriter(film.output, screen.film_size, film.fps, SAMPLE_RATE, channels, form=film.form) as video,
         ended_by_signals() as stopping,
     ):
         playing = play(show, sound, state_at, screen, float(video.fps))

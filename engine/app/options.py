@@ -23,7 +23,7 @@ from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
 from engine.core.messages import LoraStrength, ShowState
 from engine.core.parameters import Kind, Parameter
-from engine.core.stems import Stem
+from engine.core.stems import Stem, parse_stem
 from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.precision import Precision
@@ -176,12 +176,20 @@ class LookOptions(ModelOptions):
         """Steps of the reference sampler, which has more than a show state may ask for."""
         return int(self.settings.get("steps", plms.STEPS))
 
-    def build_show(self, base: ShowState | None = None) -> tuple[Show, list[str]]:
-        """The show with its preset and these settings, and the troubles of presets that do not load."""
+    def build_show(
+        self, base: ShowState | None = None, order: tuple[presets.Preset, ...] = ()
+    ) -> tuple[Show, list[str]]:
+        """The show with its preset and these settings, and the troubles of presets that do not load.
+
+        `order` is the set list, whose first preset begins where another is not asked for.
+        """
         library, troubles = presets.library()
-        preset, base = presets.load(self.preset), base or ShowState()
+        first, base = order[0] if order and self.preset == DEFAULT_PRESET else None, base or ShowState()
+        preset = first or presets.load(self.preset)
+        library |= {one.name: one for one in order}
         patch = self._patch({**library, preset.name: preset})
-        show = Show(preset, library, replace(base, loras=self._strengths(base), patch=patch))
+        base, names = replace(base, loras=self._strengths(base), patch=patch), tuple(one.name for one in order)
+        show = Show(preset, library, base, names)
         if absent := presets.not_loaded(preset, show.state):
             troubles.append(absent)
         changes = {name: value for name, value in self.settings.items() if not (name == "steps" and self.is_reference)}
@@ -226,6 +234,9 @@ class HandsOptions:
     midi: Annotated[str, typer.Option(help="MIDI ports by a part of their name; auto takes all, off none.")] = OFF
     midi_map: Annotated[str, typer.Option(help="A MIDI map by name or path, in place of that of each device.")] = ""
     link: Annotated[bool, typer.Option("--link", help="Follow Ableton Link (the extra `link`, GPL).")] = False
+    set_list: Annotated[
+        str, typer.Option("--set", help="A set list: a TOML file that names presets, or a folder of them in order.")
+    ] = ""
 
 
 def _check(parameter: Parameter, value: Any) -> None:
@@ -321,25 +332,6 @@ def parse_size(text: str, option: str = "size") -> tuple[int, int]:
     if not (16 <= width <= MAX_SIDE_PX and 16 <= height <= MAX_SIDE_PX):
         raise InputError(f"--{option} {text}: 16 to {MAX_SIDE_PX} pixels a side would be accepted")
     return width, height
-
-
-def parse_stem(text: str) -> Stem:
-    """ "drums=3,4" -> the stem of that name on those channels; raises `InputError`."""
-    name, _, channels = text.rpartition("=")
-    if not name:
-        raise InputError(f"--stem {text}: NAME=CHANNELS would be accepted, such as drums=3,4")
-    return Stem(name, parse_channels(channels, f"stem {name}="))
-
-
-def parse_channels(text: str, option: str = "channels ") -> tuple[int, ...]:
-    """ "3,4" -> (3, 4), counted from 1 as on the mixer; raises `InputError`."""
-    try:
-        channels = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        channels = ()
-    if not channels or min(channels) < 1:
-        raise InputError(f"--{option}{text}: channel numbers from 1 would be accepted, such as 3,4")
-    return channels
 
 
 def positive(name: str, value: float) -> float:

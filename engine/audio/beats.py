@@ -12,6 +12,7 @@ from engine.core.beat_grid import PHRASE_BARS, BeatGrid, ClockSource, leading
 from engine.core.messages import ShowState
 from tpos_models.beats.meter import BarFilter
 from tpos_models.beats.network import DELAY_HOPS, Activations, load_network
+from tpos_models.beats.opening import Opening
 from tpos_models.beats.pointer import LATE_HOPS, Pointer, PointerFilter
 
 _FRAMES = 768  # 8.9 s of activations
@@ -32,6 +33,7 @@ _FAINT = 0.06
 """What the strongest hundredth of the flux passes with drums, and not with a voice or a tone that trembles."""
 _WEAK, _CLEAR = 0.1, 0.35
 """Beats of the last seconds that are less likely than this are not followed at all, from that on fully."""
+_LEAST = 1e-4
 _RECENT = math.exp(-HOP_S / 1.5)
 _ALIKE, _CLOSE = 0.08, 0.025
 """Tempi are one and the same up to this part; the filter's is taken where the oscillator's differs more than this."""
@@ -66,6 +68,7 @@ class BeatTracker:
 
     def __init__(self) -> None:
         self._network, self._filter, self._bars = load_network(), PointerFilter(), BarFilter()
+        self._opening, self._beat_odds = Opening(), 0.0
         self._heard, self._flux = np.zeros((_FRAMES, 2)), np.zeros(_FRAMES)
         self._is_struck = False
         self._count = 0
@@ -87,6 +90,7 @@ class BeatTracker:
         self._heard[self._count % _FRAMES] = _probability(heard.beat), _probability(heard.downbeat)
         self._count += 1
         self._filter.push(heard)
+        self._opening.push(float(magnitudes @ magnitudes))
         self._choose(asked, time_s)
         self._advance(1.0)
         self._obey(asked.tempo_bpm, asked.taps_s, time_s)
@@ -170,6 +174,7 @@ class BeatTracker:
             return
         self._beat += 1
         self._since_beat = 0.0
+        self._opening.beat()
         self._bars.next()
         grid = self._grid if self._grid and self._grid.anchored else None
         if grid:
@@ -180,12 +185,18 @@ class BeatTracker:
             self._bar += (number - self._bar) % PHRASE_BARS
 
     def _weigh(self) -> None:
-        """Tell the bar what was heard at the newest beat, once it has been."""
-        if self._since_beat != _WEIGH_HOPS:
+        """Tell the bar what was heard at the newest beat, once it has been; the opening, what half a beat later."""
+        beside = round((self._operator_period or self._period) / 2)
+        if self._since_beat not in (_WEIGH_HOPS, _WEIGH_HOPS + beside):
             return
         around = self._heard[(self._count - 1 - np.arange(5)) % _FRAMES]
         beat, downbeat = around.max(0)
-        self._bars.weigh(beat, downbeat)
+        odds = math.log(max(beat, _LEAST) / max(1 - beat, _LEAST))
+        if self._since_beat == _WEIGH_HOPS:
+            self._bars.weigh(beat, downbeat)
+            self._beat_odds = odds
+        else:
+            self._opening.weigh(odds - self._beat_odds)
 
     def _follow(self, pointer: Pointer, heard: Activations) -> None:
         """Let tempo and phase follow the filter; keep them for a while where it has lost the beat."""
@@ -203,7 +214,8 @@ class BeatTracker:
         if pointer.presence * pointer.focus > _UNSURE:
             self._follow_tempo(pointer, trust)
             if self._period and abs(pointer.interval_hops / self._period - 1) < _ALIKE:
-                self._follow_phase(pointer.phase, trust)
+                beside = self._opening.believed and abs(_apart(pointer.phase, self._phase)) > 0.3
+                self._follow_phase((pointer.phase + 0.5 * beside) % 1, trust)
             if trust:
                 self._absent_s = 0.0
                 return
@@ -215,7 +227,7 @@ class BeatTracker:
         """Take a tempo that is sure, bend with it, or change it where another has been surer for a while."""
         if not self._period:
             if self._confidence > _SURE and trust:
-                self._period, self._phase, self._doubt_s = pointer.interval_hops, pointer.phase, 0.0
+                self._take(pointer)
             return
         off = abs(pointer.interval_hops / self._period - 1)
         if off < _ALIKE:
@@ -225,7 +237,13 @@ class BeatTracker:
             return
         self._doubt_s += trust * HOP_S
         if self._doubt_s > _DOUBT_S and self._confidence > _SURE:
-            self._period, self._phase, self._doubt_s = pointer.interval_hops, pointer.phase, 0.0
+            self._take(pointer)
+
+    def _take(self, pointer: Pointer) -> None:
+        """Its tempo and phase anew, beats and bars where they are since the sound began."""
+        self._period, self._doubt_s = pointer.interval_hops, 0.0
+        self._phase, begun = self._opening.place(pointer.phase, self._period)
+        self._bars.begin(begun)
 
     def _recent(self) -> np.ndarray:
         count = min(self._count, _FRAMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -19,7 +19,8 @@ from engine.audio.ring import Block
 from engine.audio.sources import Source, SourceState
 from engine.audio.timeline import SampleClock
 from engine.core.clock import Clock, WallClock
-from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundWindow
+from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
+from engine.core.own_thread import Supervised
 from engine.core.stems import MAX_STEMS, patched
 
 _POLL_S = 0.002
@@ -27,6 +28,8 @@ _RAW_S = 30
 _GAPS = 20_000
 _NOTICEABLE_S = 0.02
 _LONGEST_GAP_S = 10.0
+STALE_S = 1.0
+"""So long after the newest hop it says nothing of what sounds now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class Capture:
         self._arrived_s = 0.0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Supervised | None = None
+        self._fed_s = 0.0
 
     def start(self) -> None:
         """Start the source and the thread; DeviceError where the device will not open."""
@@ -108,8 +112,8 @@ class Capture:
         self._stopping.clear()
         self._arrived_s = 0.0
         self._mend = self._in_clock.running
-        self._thread = threading.Thread(target=self._run, name="audio-analysis", daemon=True)
-        self._thread.start()
+        self._fed_s = self._clock.now()
+        self._thread = Supervised("audio-analysis", self._run, self._stopping).start()
 
     def stop(self) -> None:
         """Stop both; what was captured stays readable."""
@@ -141,11 +145,14 @@ class Capture:
     @property
     def running(self) -> bool:
         """Whether the analysis thread lives."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and self._thread.alive
 
     def latest(self) -> AudioFeatures:
-        """The newest hop."""
-        return self._latest
+        """The newest hop; silence where analysis has brought none for STALE_S, whatever holds it up."""
+        newest, now_s = self._latest, self._clock.now()
+        if not self.running or newest is SILENCE or now_s - self._fed_s < STALE_S:
+            return newest
+        return replace(SILENCE, time_s=now_s, state=SoundState.LOST)
 
     def window(self, seconds: float) -> SoundWindow:
         """The newest `seconds` (up to 12) for the encoder."""
@@ -233,7 +240,7 @@ class Capture:
             features = self._mix.process(mono(folded), samples, end_s, self._state(), lost)
             self._keep_stems(self._mix.stretch)
         if features:
-            self._latest = features[-1]
+            self._latest, self._fed_s = features[-1], self._clock.now()
 
     def _keep_stems(self, stretch: np.ndarray) -> None:
         """Beside what was just kept of the main mix; before the first stem there was silence."""

@@ -11,6 +11,7 @@ import numpy as np
 from engine.audio import SAMPLE_RATE
 from engine.audio.portaudio import GIVE_UP_S, Device, aim_pulse, close_stream, portaudio, portaudio_index, reopen
 from engine.audio.sources import Source, SourceCounters, SourceState
+from engine.core.own_thread import Supervised
 from tpos_models.errors import DeviceError
 
 _QUIET_S, _WAKING_S = 1.5, 5.0
@@ -39,21 +40,21 @@ class DeviceSource(Source):
         self._losses = 0
         self._cpu_load = 0.0
         self._stopping = threading.Event()
-        self._watch: threading.Thread | None = None
+        self._watch: Supervised | None = None
 
     def start(self) -> None:
         if self._watch is not None:
             return
         self._open(self.channels)
         self._stopping.clear()
-        self._watch = threading.Thread(target=self._watch_over, name="audio-watch", daemon=True)
+        self._watch = Supervised("audio-watch", self._watch_over, self._stopping)
         self._watch.start()
 
     def stop(self) -> None:
         self._stopping.set()
         if self._watch is not None:
             self._watch.join(GIVE_UP_S)
-        if self._watch is None or not self._watch.is_alive():  # it owns the stream, and a driver that hangs it
+        if self._watch is None or not self._watch.alive:  # it owns the stream, and a driver that hangs it
             self._shut()
         self._watch = None
         self.state = SourceState.OK

@@ -32,6 +32,7 @@ from engine.audio.portaudio import (
 )
 from engine.audio.resample import Intake
 from engine.audio.sources import PacedSource, Source
+from engine.core.own_thread import Supervised
 from tpos_models.errors import DeviceError, MissingPart
 
 LATENCY_S = 0.2
@@ -94,7 +95,7 @@ class Playback:
         self._before = PlaybackCounters()
         """Of the streams before this one."""
         self._stopping = threading.Event()
-        self._watch: threading.Thread | None = None
+        self._watch: Supervised | None = None
 
     def begin(self) -> float:
         """Wait until the device runs, `WAKING_S` at most; returns how long before it is heard a block must come."""
@@ -114,7 +115,7 @@ class Playback:
             return
         self._source.monitor = self
         self._stopping.clear()
-        self._watch = threading.Thread(target=self._watch_over, name="audio-playback", daemon=True)
+        self._watch = Supervised("audio-playback", self._watch_over, self._stopping)
         self._watch.start()
 
     def stop(self) -> None:
@@ -123,7 +124,7 @@ class Playback:
         self._stopping.set()
         if self._watch is not None:
             self._watch.join(GIVE_UP_S)
-        if self._watch is None or not self._watch.is_alive():  # it owns the stream, and a driver that hangs it
+        if self._watch is None or not self._watch.alive:  # it owns the stream, and a driver that hangs it
             self._shut()
         self._watch = None
         self.state = PlaybackState.STOPPED

@@ -8,6 +8,7 @@ from collections import deque
 import numpy as np
 
 from engine.audio.beats import Tempo
+from engine.core.beat_grid import bar_s
 from engine.core.course import Course, Section
 from tpos_models.sections.features import BANDS, TICK_HOPS, TICK_S, Comparison, band_powers, tick
 from tpos_models.sections.network import section_net
@@ -15,8 +16,6 @@ from tpos_models.sections.network import section_net
 DROP_BARS = 4
 BUILD_BARS = 8
 """A build-up's level is 1 after so many."""
-BAR_S = 2.0
-"""A bar's length where no tempo is known."""
 
 _KINDS = (Section.NONE, Section.BREAKDOWN, Section.BUILD, Section.DROP)
 _BELIEVED = {Section.NONE: 0.6, Section.BREAKDOWN: 0.6, Section.BUILD: 0.6, Section.DROP: 0.5}
@@ -54,7 +53,7 @@ class SectionTracker:
         self._judged_s = 0.0
         self._downbeats_s: deque[float] = deque(maxlen=_BARS_KEPT)
         self._beat = self._bar = 0
-        self._section, self._sections, self._since_s = Section.NONE, 0, 0.0
+        self._section, self._sections, self._drops, self._since_s = Section.NONE, 0, 0, 0.0
 
     def push(self, magnitudes: np.ndarray, factor: float, time_s: float, tempo: Tempo, silent: bool) -> Course:
         """(513,) magnitudes of the hop that ends at `time_s`, gained by `factor`; silence has no sections."""
@@ -98,6 +97,7 @@ class SectionTracker:
         near = min(self._downbeats_s, key=lambda at: abs(at - noticed_s), default=noticed_s)
         on_bar = tempo.bpm > 0 and abs(near - noticed_s) < _NEAR_BARS * _bar_s(tempo) and near > self._since_s
         self._section, self._sections = kind, self._sections + 1
+        self._drops += kind is Section.DROP
         self._since_s = near if on_bar else noticed_s
 
     def _course(self, time_s: float, tempo: Tempo) -> Course:
@@ -108,6 +108,7 @@ class SectionTracker:
             beats_per_bar=tempo.beats_per_bar,
             section=section,
             sections=self._sections,
+            drops=self._drops,
             section_s=self._since_s,
             breakdown=float(section is Section.BREAKDOWN),
             build=min(1.0, math.sqrt(bars / BUILD_BARS)) if section is Section.BUILD else 0.0,
@@ -116,4 +117,4 @@ class SectionTracker:
 
 
 def _bar_s(tempo: Tempo) -> float:
-    return tempo.beats_per_bar * 60 / tempo.bpm if tempo.bpm > 0 else BAR_S
+    return bar_s(tempo.bpm, tempo.beats_per_bar)

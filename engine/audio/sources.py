@@ -21,6 +21,7 @@ from engine.audio.ring import BlockRing
 from engine.audio.sound_file import AudioFile
 from engine.audio.soundtrack import stream
 from engine.core.clock import Clock, WallClock
+from engine.core.own_thread import Supervised
 
 BLOCK_FRAMES = 256
 """Frames per block at 44.1 and 48 kHz: 5.8 ms; proportionally more at higher rates."""
@@ -123,11 +124,11 @@ class PacedSource(Source):
         super().__init__(name, sample_rate, channels)
         self._clock = clock or WallClock()
         self.monitor: Monitor | None = None
-        self._blocks = self.blocks(loop)
+        self._loop, self._blocks = loop, self.blocks(loop)
         self._ahead: deque[np.ndarray] = deque()
         """Blocks that the monitor has and the ring has not."""
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Supervised | None = None
 
     @abstractmethod
     def blocks(self, loop: bool) -> Iterator[np.ndarray]:
@@ -136,8 +137,7 @@ class PacedSource(Source):
     def start(self) -> None:
         if self._thread is None and self.state is not SourceState.ENDED:
             self._stopping.clear()
-            self._thread = threading.Thread(target=self._feed, name="audio-feed", daemon=True)
-            self._thread.start()
+            self._thread = Supervised("audio-feed", self._feed, self._stopping).start()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -149,6 +149,16 @@ class PacedSource(Source):
         return SourceCounters(blocks=self.ring.written)
 
     def _feed(self) -> None:
+        """Play; what breaks off is silence, from its beginning again where it loops, and over where it does not."""
+        if self.state is SourceState.LOST:
+            self._blocks, self._ahead = self.blocks(self._loop), deque()
+        try:
+            self._play()
+        except Exception:
+            self.state = SourceState.LOST if self._loop else SourceState.ENDED
+            raise
+
+    def _play(self) -> None:
         monitor = self.monitor
         lead_s = monitor.begin() if monitor else 0.0
         heard_s: float | None = None
@@ -156,6 +166,7 @@ class PacedSource(Source):
         for block in self._blocks:
             if heard_s is None:  # a decoder or synthesiser may have taken its time to begin
                 heard_s = due_s = self._clock.now() + lead_s
+                self.state = SourceState.OK
             heard_s += len(block) / self.sample_rate
             if monitor:
                 monitor.push(block, heard_s)

@@ -15,7 +15,7 @@ from engine.app.options import LookOptions
 from engine.bench.chart import draw_chart
 from engine.bench.latency import measure_latencies
 from engine.bench.precisions import measure_precisions
-from engine.bench.report import Bar, Notify, hardware, peak_memory, table
+from engine.bench.report import Bar, Notify, as_dicts, hardware, only, peak_memory, table
 from engine.bench.running import HEADER, Point, measure_point, rates
 from engine.bench.stages import NetworkProfiler, Stages, measure_stages
 from engine.inference.fallback import Backend, FallbackChain, backends_on
@@ -54,6 +54,8 @@ class BenchOptions:
     sections: Path | None = None
     beats: tuple[Path, ...] = ()
     looks: Path | None = None
+    hands: bool = False
+    outputs: bool = False
 
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
@@ -107,8 +109,12 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         return _sections(options.sections, notify)
     if options.beats:
         return _beats(options.beats, notify)
+    if options.outputs:
+        return _outputs(options, notify)
     if options.looks is not None:
         return _looks(options.looks, notify)
+    if options.hands:
+        return _hands(options, notify)
     notify(f"loading {options.model}")
     profiler = NetworkProfiler()
     precision = choose_precision(options.precision, options.model) or Precision.AUTO
@@ -126,6 +132,7 @@ def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict
         _precisions(bench)
         _field(bench)
         _shader(bench)
+        _remote(bench)
     return _summed_up(bench)
 
 
@@ -143,7 +150,7 @@ def _soak(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[s
     from engine.bench.soak import run_soak
 
     bars = run_soak(options.soak_minutes or 0.0, options.model, options.precision, notify)
-    report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": _as_dicts(bars)}
+    report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": as_dicts(bars)}
     return report, [hardware(), *(bar.line() for bar in bars)]
 
 
@@ -152,26 +159,32 @@ def _sections(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:
 
     if not folder.is_dir():
         raise InputError(f"--sections {folder}: no such folder; one of renders or of other music would be accepted")
-    bars = measure_sections(folder, notify)
-    return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
+    return only(measure_sections(folder, notify))
 
 
 def _beats(folders: Sequence[Path], notify: Notify) -> tuple[dict[str, Any], list[str]]:
     from engine.bench.beats import measure_beats
 
     report, bars = measure_beats(folders, notify)
-    return {"hardware": hardware(), **report, "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
+    return {"hardware": hardware(), **report, "bars": as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
 
 
 def _looks(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:
     from engine.bench.looks import measure_looks
 
-    bars = measure_looks(folder, notify)
-    return {"hardware": hardware(), "bars": _as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
+    return only(measure_looks(folder, notify))
 
 
-def _as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:
-    return [{**asdict(bar), "reached": bar.reached} for bar in bars]
+def _hands(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.hands import measure_hands
+
+    return only(measure_hands(options.seconds, options.model, options.precision, notify))
+
+
+def _outputs(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[str]]:
+    from engine.bench.outputs import measure_outputs
+
+    return only(measure_outputs(options.seconds, options.look, notify))
 
 
 def _summed_up(bench: Bench) -> tuple[dict[str, Any], list[str]]:
@@ -192,7 +205,7 @@ def _summed_up(bench: Bench) -> tuple[dict[str, Any], list[str]]:
         *bench.lines,
     ]
     lines += [bar.line() for bar in bench.bars]
-    return {**head, **bench.report, "bars": _as_dicts(bench.bars)}, lines
+    return {**head, **bench.report, "bars": as_dicts(bench.bars)}, lines
 
 
 @contextmanager
@@ -290,6 +303,18 @@ def _shader(bench: Bench) -> None:
         return
     bench.report["field_shader"] = measured.as_dict()
     bench.lines.append(measured.line())
+
+
+def _remote(bench: Bench) -> None:
+    """The page beside the show."""
+    try:
+        from engine.bench.remote import measure_remote
+    except ImportError as error:
+        bench.lines.append(f"  the page is not measured: {error.name} is not installed")
+        return
+    bars, lines = measure_remote(bench.model, bench.options.seconds, bench.notify)
+    bench.bars += bars
+    bench.lines += lines
 
 
 def _precisions(bench: Bench) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from pythonosc.udp_client import SimpleUDPClient
@@ -16,20 +18,25 @@ from engine.bench.report import Bar, Notify
 from engine.bench.running import running
 from engine.core.clock import WallClock
 from engine.core.messages import Frame, ShaderAmounts
+from engine.inputs.film import FilmSource
+from engine.inputs.video_in import VideoIn, following
 from engine.outputs.screens import open_headless
 from engine.render.pacing import RedrawStats, redraw_loop
+from export.media.video import VideoWriter
 from tpos_models.contracts import Model
 
 CLICK_EVERY_S = 0.6
 HARDLY = 0.001
 """Motion that nobody sees, and for which every frame is sampled all the same."""
+FILM_HZ, FILM_PX = 30, (640, 360)
 DISPLAYS = (((640, 360), 36.0, 30.0), ((1280, 720), 20.0, 15.0))
 """Size, redraw rate asked for where the CPU draws, and the bar."""
 
 
 def measure_latencies(model: Model, seconds: float, notify: Notify) -> list[Bar]:
     """All of them, `seconds` for each."""
-    return [*_displays(model, seconds, notify), *_clicks(model, seconds, notify), *_prompts(model, seconds, notify)]
+    measured = (_displays, _clicks, _prompts, _pictures)
+    return [bar for measure in measured for bar in measure(model, seconds, notify)]
 
 
 def _displays(model: Model, seconds: float, notify: Notify) -> list[Bar]:
@@ -164,3 +171,37 @@ def _prompts(model: Model, seconds: float, notify: Notify) -> list[Bar]:
     return [
         Bar("prompt over OSC to a frame sampled with it, median", _median(waits) / frame_s, "most", 2.0, "frame times")
     ]
+
+
+def _pictures(model: Model, seconds: float, notify: Notify) -> list[Bar]:
+    """From when a film in a loop shows a picture to the frame that starts from it."""
+    notify(f"from a film, {FILM_HZ} pictures a second, to the picture")
+    clock, delays_s = WallClock(), []
+    with TemporaryDirectory() as folder:
+        film = _passing(Path(folder) / "film.mp4")
+        with (
+            VideoIn(FilmSource(film, clock), clock) as video,
+            running(model, LookOptions(), pictures=following(video, model)) as engine,
+        ):
+            end_s = clock.now() + seconds
+            while clock.now() < end_s:
+                frame = engine.frames.wait_newer(engine.frames.count, seconds)
+                if frame is not None and frame.picture_time_s:
+                    delays_s.append(frame.time_s - frame.picture_time_s)
+            frame_s = float(np.median(list(engine.worker.frame_s)))
+    name, delay_s = "video in to a frame that starts from it, median", _median(delays_s)
+    return [
+        Bar(name, delay_s / frame_s, "most", 2.0, "frame times"),
+        Bar(name, 1000 * delay_s, "most", 2000 / FILM_HZ, "ms"),
+    ]
+
+
+def _passing(path: Path) -> Path:
+    """A second of noise that goes by."""
+    width, height = FILM_PX
+    scene = np.random.default_rng(7).integers(0, 256, (height // 20, width // 10, 3), np.uint8)
+    scene = scene.repeat(20, 0).repeat(20, 1)
+    with VideoWriter(path, FILM_PX, FILM_HZ) as video:
+        for i in range(FILM_HZ):
+            video.write_video(scene[:, 8 * i : 8 * i + width], i / FILM_HZ)
+    return path

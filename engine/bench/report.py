@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -66,6 +67,16 @@ def _processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def as_dicts(bars: list[Bar]) -> list[dict[str, Any]]:
+    """For --json."""
+    return [{**asdict(bar), "reached": bar.reached} for bar in bars]
+
+
+def only(bars: list[Bar]) -> tuple[dict[str, Any], list[str]]:
+    """A report of bars alone, for --json and for people."""
+    return {"hardware": hardware(), "bars": as_dicts(bars)}, [hardware(), *(bar.line() for bar in bars)]
 
 
 def peak_memory() -> dict[str, float]:

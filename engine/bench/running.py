@@ -21,6 +21,7 @@ from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.hearing import Listener
 from engine.inference.in_flight import InFlightWorkers
 from engine.inference.plan import choose_plan
+from engine.inputs.picture import LivePictures
 from tpos_models.contracts import Model
 from tpos_models.errors import RunError
 from tpos_models.pocket.synth.sounds import synthesise
@@ -57,14 +58,16 @@ def running(
     source: Source | None = None,
     stream_batch: bool = False,
     beside_display: bool = True,
+    pictures: LivePictures | None = None,
 ) -> Iterator[Engine]:
-    """A running engine, warmed up."""
+    """A running engine, warmed up; its frames start from `pictures`, if there are any."""
     clock = WallClock()
     show, _ = look.build_show()
     show.set(rules=())  # a rule adds evaluations to the reference tier that the bare networks do not make
 
     def pipeline() -> FramePipeline:
-        return FramePipeline(model, clock, choose_plan(model, stream_batch=stream_batch), beside_display=beside_display)
+        plan = choose_plan(model, stream_batch=stream_batch)
+        return FramePipeline(model, clock, plan, beside_display=beside_display, pictures=pictures)
 
     with Engine(show, source or SynthSource(clock), pipeline, clock, osc=OscOptions(port=0)) as engine:
         for _ in range(2):

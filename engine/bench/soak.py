@@ -33,7 +33,7 @@ def run_soak(minutes: float, model: str, precision: str | None, notify: Notify) 
         track = Path(folder) / "clicks.wav"
         _write_clicks(track, minutes * 60)
         notify(f"playing {minutes:g} minutes")
-        summary, memory = _play(track, Path(folder), model, precision)
+        summary, taken = _play(track, Path(folder), model, precision)
         notify("reading the film back")
         offsets_ms = av_offsets_ms(summary.recordings[0].path / "video.mp4")
     counters = summary.recordings[0].counters
@@ -41,7 +41,7 @@ def run_soak(minutes: float, model: str, precision: str | None, notify: Notify) 
     last = offsets_ms[-max(1, len(offsets_ms) // 10) :]
     return [
         Bar(f"soak {minutes:g} min: ring overruns", summary.audio.overruns, "most", 0, ""),
-        Bar("soak: memory after the first minute", _growth(memory), "most", 5.0, "% more"),
+        Bar("soak: memory after the first minute", growth(taken), "most", 5.0, "% more"),
         Bar("soak: picture against sound, slipped from start to end", _drift(offsets_ms), "most", 40.0, "ms"),
         Bar("soak: a click's visible answer in the film, at its end", float(np.median(last)), "most", 90.0, "ms"),
         Bar("soak: recorded pictures unaccounted for", unaccounted, "most", 0, ""),
@@ -83,11 +83,11 @@ def _drift(offsets_ms: np.ndarray) -> float:
     return abs(float(np.median(offsets_ms[-tenth:]) - np.median(offsets_ms[:tenth])))
 
 
-def _growth(memory: list[tuple[float, float]]) -> float:
+def growth(taken: list[tuple[float, float]]) -> float:
     """Per cent from the end of the first minute (the first third of a short soak) to the largest later value."""
-    warm_s = min(WARM_UP_S, memory[-1][0] / 3)
-    base = next(rss for at, rss in memory if at >= warm_s)
-    return 100 * (max(rss for at, rss in memory if at >= warm_s) / base - 1)
+    warm_s = min(WARM_UP_S, taken[-1][0] / 3)
+    base = next(rss for at, rss in taken if at >= warm_s)
+    return 100 * (max(rss for at, rss in taken if at >= warm_s) / base - 1)
 
 
 def _write_clicks(path: Path, seconds: float) -> None:
@@ -107,13 +107,13 @@ def _play(
     options = LiveOptions(
         look=look, source=str(track), mute=True, headless=True, record=folder, size=(256, 256), osc=OscOptions(port=0)
     )
-    with open_live(options) as live, _memory() as memory:
+    with open_live(options) as live, memory() as taken:
         live.show.set(shader=ShaderAmounts(zoom=1.0, warp=0.0, glow=1.0, colour=0.0, grain=0.0))
-        return live.run(threading.Event()), memory
+        return live.run(threading.Event()), taken
 
 
 @contextmanager
-def _memory() -> Iterator[list[tuple[float, float]]]:
+def memory() -> Iterator[list[tuple[float, float]]]:
     """Resident memory of this process, sampled while the body runs: (seconds, bytes)."""
     taken: list[tuple[float, float]] = []
     done = threading.Event()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,7 +66,65 @@ RemotePlace = Annotated[
 StreamBatch = Annotated[
     bool, typer.Option("--stream-batch", help="Steps of successive frames in one call: more frames, each later.")
 ]
+FilmFormat = Annotated[
+    str | None, typer.Option(help="h264, prores, prores4444 (alpha: black is transparent), av1, nvenc or av1-nvenc.")
+]
+
+
+@dataclass(frozen=True)
+class MediaOptions:
+    """Pictures that a live show takes in, and films that it writes."""
+
+    video_in: Annotated[
+        str | None,
+        typer.Option(
+            help="A live picture to redraw, as far as --strength says: a film file, camera[:NAME], "
+            "screen[:WIDTHxHEIGHT+X+Y], ndi[:NAME], spout[:NAME] or syphon[:NAME]."
+        ),
+    ] = None
+    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None
+    record_format: FilmFormat = None
+
+    @property
+    def of_show(self) -> dict[str, Any]:
+        """Fields of `engine.app.live.LiveOptions`. Raises `InputError` for a format that this machine lacks."""
+        from export.media.formats import choose_format
+
+        form = choose_format(self.record_format, "record-format")
+        return {"video_in": self.video_in, "record": self.record, "form": form}
+
+
 Headless = Annotated[bool, typer.Option(help="No window.")]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]
+
+
+@dataclass(frozen=True)
+class ScreenOptions:
+    """Where a show is seen."""
+
+    headless: Headless = False
+    fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False
+    display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0
+    size: Size = None
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further output: ndi, window:1, spout, syphon, with KEY=VALUE,... after a colon; may be repeated. "
+            "See `tpos outputs`."
+        ),
+    ] = None
+    operator: Annotated[
+        bool, typer.Option("--operator", help="A second window for the operator; the first then never has text.")
+    ] = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """These for `LiveOptions`. Raises `InputError`."""
+        from engine.app.options import parse_size
+        from engine.outputs.spec import parse_outputs
+
+        given = {"headless": self.headless, "fullscreen": self.fullscreen, "display": self.display}
+        size = parse_size(self.size) if self.size else None
+        return given | {"size": size, "outputs": parse_outputs(self.output, self.operator)}

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import parse_channels
 from engine.cli.app import Channels, Json, Seconds, app
 from engine.core import console
+from engine.core.stems import parse_channels
 from tpos_models.errors import InputError
 
 

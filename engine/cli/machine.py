@@ -1,4 +1,4 @@
-"""Commands that look at this machine: `devices`, `presets`, `doctor`, `bench`."""
+"""Commands that look at this machine: `devices`, `outputs`, `presets`, `doctor`, `bench`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def devices(json: Json = False) -> None:
     rows = [(d.index, d.name, d.host_api, d.channels, d.default_rate, "monitor" if d.is_monitor else "") for d in found]
     rows += [(d.index, d.name, d.host_api, d.channels, d.default_rate, "output") for d in outputs]
     console.table(("index", "name", "through", "channels", "rate", ""), rows)
+
+
+@app.command()
+def outputs(json: Json = False) -> None:
+    """Outputs: what a show can be sent to from here, and why not."""
+    from engine.outputs.registry import OUTPUTS
+    from engine.outputs.spec import accepted
+
+    rows = [(name, kind.missing() or "ok", kind.what, accepted(name)) for name, kind in OUTPUTS.items()]
+    if json:
+        listed = [{"name": n, "state": s, "what": w, "accepts": a.split(", ")} for n, s, w, a in rows]
+        console.result({"outputs": listed}, json)
+        return
+    console.table(("--output", "here", "what", "after a colon"), rows)
 
 
 @app.command()
@@ -85,6 +99,12 @@ def bench(
     looks: Annotated[
         Path | None, typer.Option(help="Play this folder's music to the club presets and say what they draw instead.")
     ] = None,
+    hands: Annotated[
+        bool, typer.Option("--hands", help="Knobs, floods of changes and cues on the bar of a headless show instead.")
+    ] = False,
+    outputs: Annotated[
+        bool, typer.Option("--outputs", help="Play to NDI, windows and a recording and say what arrives instead.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure the running engine on this machine, stage by stage, with the bars it should reach."""
@@ -101,6 +121,8 @@ def bench(
         sections=sections,
         beats=tuple(beats or ()),
         looks=looks,
+        hands=hands,
+        outputs=outputs,
     )
     report, lines = run_bench(options, None if json else console.notify)
     console.result(report, json, lines)

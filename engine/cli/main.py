@@ -9,13 +9,13 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from engine.cli import gallery, listen, machine, models, play, sessions
+from engine.cli import gallery, listen, machine, models, play, sessions, sync
 from engine.cli.app import app
 from engine.core import console
 from engine.remote.address import HOST, PORT
 from tpos_models.errors import TposError
 
-MODULES = [module.__name__ for module in (play, gallery, listen, machine, models, sessions)]
+MODULES = [module.__name__ for module in (play, gallery, listen, sync, machine, models, sessions)]
 """Each puts its commands into the tree by being imported; in the order of `tpos --help`."""
 app.registered_commands.sort(key=lambda command: MODULES.index(getattr(command.callback, "__module__", "")))
 

@@ -13,7 +13,6 @@ from engine.app.options import (
     HandsOptions,
     LookOptions,
     Preset,
-    parse_channels,
     parse_size,
     positive,
     with_options,
@@ -21,20 +20,24 @@ from engine.app.options import (
 from engine.cli.app import (
     Channels,
     Field,
+    FilmFormat,
     Fps,
     Headless,
     InputName,
     Json,
+    MediaOptions,
     Monitor,
     Mute,
     OscPort,
     RemotePlace,
+    ScreenOptions,
     Seconds,
     Size,
     StreamBatch,
     app,
 )
 from engine.core import console
+from engine.core.stems import parse_channels
 
 
 @app.command()
@@ -61,16 +64,13 @@ def live(
     loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
     mute: Mute = False,
     monitor: Monitor = None,
-    headless: Headless = False,
-    fullscreen: Annotated[bool, typer.Option(help="Start fullscreen.")] = False,
-    display: Annotated[int, typer.Option(help="Which monitor, from 0.")] = 0,
+    screen: ScreenOptions = ScreenOptions(),
     osc_port: OscPort = 9000,
     osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
-    osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT instead of the last sender.")] = None,
+    osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT, not the last sender.")] = None,
     hands: HandsOptions = HandsOptions(),
     remote: RemotePlace = None,
-    record: Annotated[Path | None, typer.Option(help="Record from the start, under this folder.")] = None,
-    size: Size = None,
+    media: MediaOptions = MediaOptions(),
     fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
     field: Field = "auto",
     seconds: Seconds = None,
@@ -84,19 +84,16 @@ def live(
 
     options = LiveOptions(
         look=look,
+        **screen.values,
         source=input,
         channels=parse_channels(channels) if channels else None,
         loop=loop,
         mute=mute,
         monitor=monitor,
-        headless=headless,
-        fullscreen=fullscreen,
-        display=display,
         osc=OscOptions(osc_address, osc_port, osc_target),
         hands=hands,
         remote=parse_place(remote) if remote is not None else None,
-        record=record,
-        size=parse_size(size) if size else None,
+        **media.of_show,
         max_fps=fps,
         field=FieldChoice.parse(field),
         stream_batch=stream_batch,
@@ -110,17 +107,27 @@ def live(
 @with_options
 def render(
     audio: Annotated[Path, typer.Argument(help="The sound to render.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write, .mp4, or .mov in ProRes.")],
     look: LookOptions,
     size: Size = None,
     fps: Fps = 30.0,
     seconds: Seconds = None,
+    format: FilmFormat = None,
+    loop_bars: Annotated[
+        int | None, typer.Option(help="So many bars of the sound as a loop: a film that ends where it begins.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Render a sound file to a video: the live show on a virtual clock, the same picture on every run."""
+    from engine.app.loop.loop import render_loop
     from engine.app.offline import FilmOptions, render_file
+    from export.media.formats import choose_format
 
-    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds)
+    form = choose_format(format, "format", output)
+    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds, form)
     with console.progress("rendering", quiet=json) as progress:
-        summary = render_file(audio, film, look, progress)
+        if loop_bars is None:
+            summary = render_file(audio, film, look, progress)
+        else:
+            summary = render_loop(audio, film, look, loop_bars, progress)
     console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.app.options import ModelOptions, parse_size, positive, with_options
-from engine.cli.app import Fps, Json, Root, Size, sessions_app
+from engine.cli.app import FilmFormat, Fps, Json, Root, Size, sessions_app
 from engine.core import console
 
 
@@ -34,13 +34,16 @@ def export_session(
     root: Root = None,
     size: Size = None,
     fps: Fps = 30.0,
+    format: FilmFormat = None,
     json: Json = False,
 ) -> None:
     """Re-render a recorded set, bigger or with another model: the same show, better."""
     from engine.app.offline import FilmOptions, render_session
     from engine.recording.session import open_session
+    from export.media.formats import choose_format
 
-    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps))
+    form = choose_format(format, "format", output)
+    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), form=form)
     session = open_session(name, root)
     with console.progress("rendering", quiet=json) as progress:
         summary = render_session(session, film, options, progress)

@@ -15,14 +15,17 @@ from engine.control import changes
 from engine.control.arguments import Argument, CommandError, controlled
 from engine.control.changes import Change
 from engine.control.parameters import PARAMETERS
-from engine.control.preset_keys import MAX_PROMPTS
+from engine.control.preset_keys import MAX_PROMPTS, MAX_SET
 from engine.control.queue import Command, Sender
 from engine.control.schema import near
+from engine.core.beat_grid import MAX_FADE_S
 from engine.core.isf_header import UNBOUNDED
-from engine.core.messages import MAX_FADE_S, MAX_LORA
+from engine.core.messages import MAX_LORA
 from engine.core.parameters import Kind, Parameter, Value
 
 EVENT = "event"
+MOST_SNAPSHOTS = 32
+"""In one burst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +52,20 @@ class Address:
 
 
 _TEXT = Argument("text", Kind.TEXT)
-_FADE = Argument("fade_s", Kind.FLOAT, high=MAX_FADE_S, optional=True, fallback=0.0)
+_FADE = Argument("fade", Kind.FLOAT, high=MAX_FADE_S, optional=True, fallback=0.0, span=True)
 _WEIGHT = Argument("value", Kind.FLOAT)
 _SWITCH = Argument("on", Kind.SWITCH, optional=True)
 _PRESS = Argument("pressed", Kind.SWITCH, optional=True, fallback=True)
 _CUE = Argument("cue", Kind.INT, high=99)
+_SAID = Argument("value", Kind.TEXT, optional=True, fallback="")
+_NAME = Argument("name", Kind.TEXT)
+_BURST = Argument("count", Kind.INT, 1, MOST_SNAPSHOTS, optional=True, fallback=8)
 
 _ROWS = (
     Address(
         "/tpos/prompt",
         (_TEXT, _FADE),
-        "Replace all prompts, crossfading over `fade_s` seconds. Several at once: `a beach:0.7 | fire:0.3`.",
+        "Replace all prompts, crossfading. Several at once: `a beach:0.7 | fire:0.3`.",
         "prompts",
         changes.prompt,
     ),
@@ -90,7 +96,7 @@ _ROWS = (
     ),
     Address(
         "/tpos/preset",
-        (Argument("name", Kind.TEXT),),
+        (_NAME,),
         "Switch to a preset, by name in any case, never by path.",
         "look",
         changes.preset,
@@ -98,19 +104,43 @@ _ROWS = (
     Address("/tpos/cue/go", (_PRESS,), "Next cue.", EVENT, changes.step_cue(1)),
     Address("/tpos/cue/back", (_PRESS,), "Previous cue.", EVENT, changes.step_cue(-1)),
     Address("/tpos/cue", (_CUE,), "Cue by number from 1; 0 is the preset itself.", "cue", changes.cue),
+    Address("/tpos/cue/name", (_NAME,), "Cue by name, in any case.", "cue name", changes.cue_named),
+    Address("/tpos/set/next", (_PRESS,), "Next preset of the set list.", EVENT, changes.step_set(1)),
+    Address("/tpos/set/back", (_PRESS,), "Previous preset of the set list.", EVENT, changes.step_set(-1)),
+    Address(
+        "/tpos/set",
+        (Argument("place", Kind.INT, low=1, high=MAX_SET),),
+        "Preset of the set list by its place from 1.",
+        "place",
+        changes.place,
+    ),
     Address("/tpos/tempo/tap", (_PRESS,), "Tap the beat.", EVENT, changes.tap),
     Address("/tpos/snapshot", (_PRESS,), "Save the picture on screen.", EVENT),
+    Address("/tpos/snapshot/burst", (_BURST,), "Save the next so many pictures on screen, one after the other.", EVENT),
+    Address(
+        "/tpos/output",
+        (Argument("name", Kind.TEXT), _SWITCH),
+        "Switch an output of `--output` on or off, by its name: `ndi`, `window:1`. No argument toggles.",
+        EVENT,
+    ),
     Address(
         "/tpos/midi/learn",
-        (Argument("target", Kind.TEXT, optional=True, fallback=""),),
-        "The next knob or button moved over MIDI is mapped to a parameter or an OSC address; `next`, `back` step "
-        "through the parameters, nothing ends it.",
+        (Argument("target", Kind.TEXT, optional=True, fallback=""), _SAID),
+        "The next knob or button moved over MIDI is mapped to a parameter or an OSC address, a button to saying "
+        "`value` to it; `next`, `back` step through the parameters, nothing ends it.",
+        EVENT,
+    ),
+    Address(
+        "/tpos/midi/forget",
+        (Argument("target", Kind.TEXT), _SAID),
+        "Nothing over MIDI moves a parameter or an OSC address any more, or says `value` to it.",
         EVENT,
     ),
     Address("/tpos/midi/save", (_PRESS,), "Save the MIDI maps in use into your folder.", EVENT),
 )
 _CHANGES: dict[str, tuple[Change, tuple[Argument, ...]]] = {
     "blackout": (changes.blackout, (_SWITCH, _FADE)),
+    "safe": (changes.safe, (_SWITCH,)),
     "tempo_bpm": (changes.set_tempo(PARAMETERS["tempo_bpm"]), (controlled(PARAMETERS["tempo_bpm"]),)),
 }
 """Parameters whose change is more than putting a value."""
@@ -156,7 +186,8 @@ def parse(
         except ValueError as error:
             raise CommandError(address, str(error), signature(row)) from error
         if argument.clamps(value):
-            clamped = f"{argument.name} clamped to {args[-1]:g}"
+            most = args[-1]
+            clamped = f"{argument.name} clamped to {most if isinstance(most, str) else f'{most:g}'}"
     if address == "/tpos/prompt" and str(args[0]).count("|") >= MAX_PROMPTS:
         clamped = f"prompts after the {MAX_PROMPTS}th left out"
     return row.command(address, tuple(args), time_s, sender), clamped

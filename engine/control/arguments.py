@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from engine.core.beat_grid import MAX_BARS, Span
 from engine.core.parameters import Curve, Kind, Parameter, Value
 
 TEXT_LIMIT = 64_000
@@ -26,7 +27,7 @@ class Argument:
     """One argument of an address: its kind, its range or its words, and its default.
 
     `fallback` is its value when left out; None on an optional switch means toggle. Text is one of `choices` where there
-    are any; some of `words`, each once and with commas between.
+    are any; some of `words`, each once and with commas between. A `span` is seconds, or text such as `2 bars`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Argument:
     fallback: Value = None
     choices: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    span: bool = False
 
     @property
     def accepted(self) -> str:
@@ -49,7 +51,8 @@ class Argument:
             return "text"
         if self.kind is Kind.SWITCH:
             return "0 or 1"
-        return f"{'whole ' if self.kind is Kind.INT else ''}number {self.low:g}..{self.high:.12g}"
+        number = f"{'whole ' if self.kind is Kind.INT else ''}number {self.low:g}..{self.high:.12g}"
+        return f"{number} of seconds, or text such as 2 bars, up to {MAX_BARS:g}" if self.span else number
 
     def take(self, value: object) -> Value:
         """Coerce one received value, clamping numbers into range.
@@ -58,6 +61,8 @@ class Argument:
         """
         if self.kind is Kind.TEXT:
             return self._word(self._text(value))
+        if self.span and isinstance(value, str) and (bars := self._span(value).bars):
+            return str(Span(bars=min(bars, MAX_BARS)))
         number = self._number(value)
         if self.kind is Kind.SWITCH:
             return number >= 0.5
@@ -66,6 +71,8 @@ class Argument:
 
     def clamps(self, value: object) -> bool:
         """Whether `take` moves this number into range."""
+        if self.span and isinstance(value, str) and (bars := self._span(value).bars):
+            return bars > MAX_BARS
         return self.kind in (Kind.FLOAT, Kind.INT) and not self.low <= self._number(value) <= self.high
 
     def _word(self, text: str) -> str:
@@ -88,7 +95,15 @@ class Argument:
             raise ValueError(f"{self.name} has {len(value)} characters, more than {TEXT_LIMIT}")
         return value.strip() if value.isprintable() else "".join(c if c.isprintable() else " " for c in value).strip()
 
+    def _span(self, text: str) -> Span:
+        try:
+            return Span.of(text)
+        except ValueError:
+            raise ValueError(f"{self.name} is {text!r:.40}") from None
+
     def _number(self, value: object) -> float:
+        if self.span and isinstance(value, str):
+            value = self._span(value).seconds
         if not isinstance(value, (bool, int, float)):
             raise ValueError(f"{self.name} came as {_described(value)}")
         if not math.isfinite(value):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from engine.control.addresses import find
 from engine.control.queue import Command, CommandQueue
-from engine.core.beat_grid import Quantise
-from engine.core.messages import SILENCE, AudioFeatures
+from engine.core.beat_grid import Quantise, line, since_line_s
+from engine.core.messages import SILENCE, AudioFeatures, ShowState
 from engine.core.parameters import Kind
 
-_BARS = {Quantise.BAR: 1, Quantise.BARS_4: 4, Quantise.BARS_8: 8, Quantise.BARS_16: 16}
-_LOOKS = ("/tpos/prompt", "/tpos/preset", "/tpos/cue", "/tpos/cue/go", "/tpos/cue/back")
+_LOOKS = (
+    "/tpos/prompt", "/tpos/preset", "/tpos/cue", "/tpos/cue/name", "/tpos/cue/go", "/tpos/cue/back", "/tpos/set/next",
+    "/tpos/set/back", "/tpos/set",
+)  # fmt: skip
+_AGAIN_S = 0.3
+"""What is asked again within this is the same press, as of a surface that sends what it says all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,38 +27,80 @@ class Coming:
     features: AudioFeatures = SILENCE
     later_s: float = 0.0
 
+    @property
+    def at_s(self) -> float:
+        """When that is, on the show's clock."""
+        return self.features.time_s + self.later_s
+
+    @property
+    def beats(self) -> float | None:
+        """Beats since the start; None where there is no tempo."""
+        heard = self.features
+        return heard.beat + heard.beat_phase + self.later_s * heard.bpm / 60 if heard.bpm else None
+
     def line(self, quantise: Quantise) -> int | None:
         """How many lines lie behind; None where there are none."""
-        heard = self.features
-        if quantise is Quantise.NOW or not heard.bpm:
-            return None
-        beats = heard.beat_phase + max(0.0, self.later_s) * heard.bpm / 60
-        if quantise is Quantise.BEAT:
-            return int(heard.beat + beats)
-        return int((heard.bar + (heard.bar_beat + beats) / heard.beats_per_bar) / _BARS[quantise])
+        return line(quantise, self.features, self.later_s)
+
+    def line_s(self, quantise: Quantise) -> float:
+        """When the last line before then is, on the show's clock; 0 where there are none that can be foreseen."""
+        since_s = since_line_s(quantise, self.features, self.later_s)
+        return 0.0 if since_s is None else self.at_s - since_s
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change that waited, made ahead of its line, which is at `line_s` on the show's clock."""
+
+    before: ShowState
+    after: ShowState
+    line_s: float
 
 
 class BarLine:
-    """Holds changes until the next line; those that set the same thing replace each other. Owned by the show."""
+    """Holds changes until the next line; those that set the same thing replace each other. Owned by the show.
+
+    A drop may never come: what is asked for once more, while it waits for one, is made at once, and all that waits.
+    """
 
     def __init__(self) -> None:
         self.coming: Callable[[], Coming] = Coming
+        self.made: Made | None = None
+        """The newest change that waited."""
+        self.line_s = 0.0
+        """When the line was, or will be, for which something was due last."""
         self._held = CommandQueue()
         self._until: tuple[Quantise, int] | None = None
+        self._asked_s: dict[tuple[str, Any], float] = {}
+        """When what is held was asked for last."""
 
     @property
-    def waits(self) -> bool:
-        """Whether anything is held."""
-        return self._until is not None
+    def waits(self) -> Quantise | None:
+        """What is waited for, if anything is held."""
+        return self._until[0] if self._until else None
+
+    @property
+    def said(self) -> str:
+        """The line for the operator, empty while nothing waits."""
+        if self.waits is Quantise.DROP:
+            return "a change waits: next drop, or the same asked for again"
+        return f"a change waits: {self.waits}" if self.waits else ""
 
     def holds(self, command: Command, quantise: Quantise) -> bool:
         """Whether a command has to wait; then it is kept."""
         if quantise is Quantise.NOW or not _is_look(command.address):
             return False
-        line = self.coming().line(quantise)
-        if line is None:
+        coming = self.coming()
+        now = coming.line(quantise)
+        if now is None:
             return False
-        self._until = self._until or (quantise, line + 1)
+        asked = command.address, command.args
+        asked_s, self._asked_s[asked] = self._asked_s.get(asked), coming.at_s
+        if asked_s is not None and self.waits is Quantise.DROP:
+            if coming.at_s - asked_s > _AGAIN_S:
+                self._until = Quantise.DROP, now
+            return True
+        self._until = self._until or (quantise, now + 1)
         self._held.put(command)
         return True
 
@@ -61,10 +108,18 @@ class BarLine:
         """What has waited long enough: its line is reached, or there are no lines, or none is waited for any more."""
         if self._until is None:
             return []
-        line = self.coming().line(self._until[0])
-        if quantise is not Quantise.NOW and line is not None and line < self._until[1]:
+        coming = self.coming()
+        now = coming.line(self._until[0])
+        if quantise is not Quantise.NOW and now is not None and now < self._until[1]:
             return []
+        self.line_s = 0.0 if quantise is Quantise.NOW else coming.line_s(self._until[0])
+        return self.take_all()
+
+    def take_all(self) -> list[Command]:
+        """What waits, which then does no longer; nothing that was made is on its way to its line."""
+        self.made = None
         self._until = None
+        self._asked_s.clear()
         return self._held.take_all()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from engine.control.isf_files import with_inputs
 from engine.control.parameters import from_control, value_of, with_loras, with_values
 from engine.control.preset_keys import MAX_PROMPTS
 from engine.control.presets import Preset
+from engine.core.beat_grid import Span
 from engine.core.isf import InputKind
 from engine.core.isf_header import MIX
 from engine.core.messages import Prompt, ShowState
@@ -22,14 +23,26 @@ TAP_GAP_S = (0.2, 2.0)
 """Taps closer or further apart than this begin to count anew."""
 TAPS = 8
 ISF = "/tpos/isf/"
+SAFE = "safe"
+"""The preset that the operator flees to; a user's own of this name takes its place, a plain look where none is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What commands may choose from: the running preset and all that can be switched to by name."""
+    """What commands may choose from: the running preset, all that can be switched to by name, and the set list.
+
+    `left` is the show as it was before the safe look.
+    """
 
     current: Preset | None = None
     library: Mapping[str, Preset] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    left: ShowState | None = None
+
+    @property
+    def own(self) -> tuple[Preset, ...]:
+        """The running preset and those of the set list, wherever their files lie."""
+        return (*filter(None, [self.current]), *(self.library[name] for name in self.order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +90,27 @@ def tap(state: ShowState, looks: Looks, given: Given) -> ShowState:
 
 
 def blackout(state: ShowState, looks: Looks, given: Given) -> ShowState:
-    """Go black, or come back, within the seconds given."""
-    on = not state.blackout if given.args[0] is None else given.args[0]
-    return replace(state, blackout=on, blackout_fade_s=given.args[1])
+    """Go black, or come back, in the time given."""
+    on, fade = not state.blackout if given.args[0] is None else given.args[0], Span.of(given.args[1])
+    return replace(state, blackout=on, blackout_fade_s=fade.seconds, blackout_fade_bars=fade.bars)
+
+
+def safe(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Cut to the safe look, or back to where the show was."""
+    on = not state.safe if given.args[0] is None else given.args[0]
+    if on == state.safe:
+        return state
+    if not on:
+        return presets.back(state, looks.left) if looks.left else replace(state, safe=False)
+    calm, plain = looks.library.get(SAFE), ShowState(loras=state.loras)
+    there = presets.to_state(calm, state) if calm else presets.back(state, plain)
+    return replace(there, safe=True, fade_s=0.0, fade_bars=0.0)
 
 
 def prompt(state: ShowState, looks: Looks, given: Given) -> ShowState:
     """Replace all prompts."""
-    return replace(state, prompts=parse_prompts(given.args[0]), fade_s=given.args[1])
+    fade = Span.of(given.args[1])
+    return replace(state, prompts=parse_prompts(given.args[0]), fade_s=fade.seconds, fade_bars=fade.bars)
 
 
 def prompt_text(state: ShowState, looks: Looks, given: Given) -> ShowState:
@@ -130,17 +156,58 @@ def isf(state: ShowState, looks: Looks, given: Given) -> ShowState:
 def _with_prompt(state: ShowState, n: int, **change: Any) -> ShowState:
     prompts = [*state.prompts, *[Prompt("")] * (n - len(state.prompts))]
     prompts[n - 1] = replace(prompts[n - 1], **change)
-    return replace(state, prompts=tuple(prompts), fade_s=0.0)
+    return replace(state, prompts=tuple(prompts), fade_s=0.0, fade_bars=0.0)
 
 
 def preset(state: ShowState, looks: Looks, given: Given) -> ShowState:
     """Switch to a preset by its name, in any case."""
-    names = {name.casefold(): name for name in looks.library}
-    name = given.args[0] if given.args[0] in looks.library else names.get(given.args[0].casefold())
+    name = _found(given.args[0], looks.library)
     if name is None:
         what, _, accepted = presets.unknown_preset(given.args[0], dict(looks.library)).partition("accepted: ")
         raise CommandError("/tpos/preset", what.rstrip("; "), accepted)
     return presets.to_state(looks.library[name], state)
+
+
+def _found(asked: str, names: Iterable[str]) -> str | None:
+    """One of the names, in any case where it is not there as it is."""
+    known = {name.casefold(): name for name in reversed([*names])}
+    return asked if asked in known.values() else known.get(asked.casefold())
+
+
+def place(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Go to a place of the set list, counted from 1."""
+    return _play(state, looks, given.args[0] - 1, "/tpos/set")
+
+
+def step_set(by: int) -> Change:
+    """Go some presets on or back in the set list, as far as there are any."""
+
+    def change(state: ShowState, looks: Looks, given: Given) -> ShowState:
+        wanted = min(max(state.place + by, 0), max(0, len(looks.order) - 1))
+        return state if wanted == state.place or not given.args[0] else _play(state, looks, wanted, given.address)
+
+    return change
+
+
+def _play(state: ShowState, looks: Looks, wanted: int, address: str) -> ShowState:
+    if wanted >= len(looks.order):
+        accepted = f"1..{len(looks.order)}" if looks.order else "with --set FILE or FOLDER"
+        raise CommandError(address, f"there is no preset {wanted + 1} of a set list", accepted)
+    return replace(presets.to_state(looks.library[looks.order[wanted]], state), place=wanted)
+
+
+def cue_named(state: ShowState, looks: Looks, given: Given) -> ShowState:
+    """Go to a cue by its name, in any case."""
+    names = cue_names(looks.current)
+    name = _found(given.args[0], names)
+    if name is None:
+        raise CommandError("/tpos/cue/name", f"no cue is called {given.args[0]!r:.60}", ", ".join(names) or "none")
+    return _go_to(state, looks, names.index(name))
+
+
+def cue_names(preset: Preset | None) -> tuple[str, ...]:
+    """What a preset's cues are called, `cue 2` where one has no name."""
+    return tuple(cue.name or f"cue {number}" for number, cue in enumerate(preset.cues if preset else (), 1))
 
 
 def cue(state: ShowState, looks: Looks, given: Given) -> ShowState:

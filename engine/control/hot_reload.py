@@ -18,7 +18,7 @@ Signature = tuple[int, int] | None
 
 
 class PresetWatcher(OwnThread):
-    """Watches every available preset, `running` where it came from elsewhere, and effects, from a thread of its own.
+    """Watches every available preset, those of `own` that came from elsewhere, and effects, from a thread of its own.
 
     A file must look the same at two polls in a row before it is read, since editors write in two steps. A good edit
     goes to `changed` (`Show.edit`), that of an effect which `isf` names to `reload` (`Show.isf`, `Show.reload`), a
@@ -29,12 +29,12 @@ class PresetWatcher(OwnThread):
         self,
         changed: Callable[[Preset], object],
         trouble: Callable[[str], object],
-        running: Preset | None = None,
+        own: Iterable[Preset] = (),
         isf: Callable[[], Iterable[IsfFile]] = tuple,
         reload: Callable[[IsfFile], object] = id,
     ) -> None:
         self._changed, self._trouble, self._isf, self._reload = changed, trouble, isf, reload
-        self._own = {running.name: running.path} if running and running.path else {}
+        self._own = {one.name: one.path for one in own if one.path}
         self._read = self._pending = self._look()
         super().__init__("tpos-presets")
 

@@ -18,9 +18,10 @@ from pythonosc.osc_message_builder import build_msg
 from engine.control.addresses import find, parse, signature
 from engine.control.arguments import CommandError
 from engine.control.osc_status import ERROR, MASK, PREFIX, Status, is_own, mask_values, shown, status_values
-from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, read_datagram
+from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, one_by_one, read_datagram
 from engine.control.queue import Command, CommandQueue, Sender
 from engine.core.clock import Clock, WallClock
+from engine.core.hosts import is_local, own_addresses
 from engine.core.messages import Frame
 from engine.core.own_thread import OwnThread
 from tpos_models.errors import InputError, RunError
@@ -29,7 +30,9 @@ HOST, PORT = "127.0.0.1", 9000
 STATUS_PERIOD_S = 0.1
 FRAME_PERIOD_S = 0.01
 """How often it is looked for a new frame, where frames say where the sound is drawn."""
-REPLIES_PER_S, MAX_SENDERS = 10.0, 64
+REPLIES_PER_S, STRANGERS_REPLIES_PER_S, MAX_SENDERS = 10.0, 50.0, 64
+EXPIRES_S = 30.0
+"""A sender that says nothing for so long is told nothing more."""
 MAX_BUTTONS = 256
 HELD_S = 0.3
 """A button that says it is pressed again within this is still held; surfaces that never say "released" wait longer."""
@@ -51,20 +54,53 @@ class OscCounts:
     unsent: int = 0
 
 
+class _Bucket:
+    """So many a second, and as many at once."""
+
+    def __init__(self, per_s: float, now_s: float) -> None:
+        self._per_s, self._left, self._then_s = per_s, per_s, now_s
+
+    def take(self, now_s: float) -> bool:
+        self._left = min(self._per_s, self._left + (now_s - self._then_s) * self._per_s)
+        self._then_s = now_s
+        allowed = self._left >= 1
+        self._left -= allowed
+        return allowed
+
+
 class _Allowance:
-    """So many answers a second to each sender, remembered for the most recent senders only."""
+    """So many answers a second to each sender, remembered for the most recent senders only.
+
+    Who is not on this machine gets one for each datagram at most, and all of these not too many: addresses can be
+    forged, and an answer that is more than what came would be a weapon.
+    """
 
     def __init__(self) -> None:
-        self._spent: dict[Sender, tuple[float, float]] = {}
+        self._of_each: dict[Sender, _Bucket] = {}
+        self._of_strangers = _Bucket(STRANGERS_REPLIES_PER_S, 0.0)
+        self._owed: Sender | None = None
+        """The stranger who is owed an answer, to the newest datagram."""
+
+    def received(self, sender: Sender) -> None:
+        """A datagram came."""
+        self._owed = sender
 
     def take(self, sender: Sender, now_s: float) -> bool:
-        left, then_s = self._spent.pop(sender, (REPLIES_PER_S, now_s))
-        left = min(REPLIES_PER_S, left + (now_s - then_s) * REPLIES_PER_S)
-        allowed = left >= 1
-        self._spent[sender] = (left - allowed, now_s)
-        if len(self._spent) > MAX_SENDERS:
-            del self._spent[next(iter(self._spent))]
-        return allowed
+        if not _is_here(sender):
+            if self._owed != sender or not self._of_strangers.take(now_s):
+                return False
+            self._owed = None
+        bucket = self._of_each.pop(sender, None) or _Bucket(REPLIES_PER_S, now_s)
+        self._of_each[sender] = bucket
+        if len(self._of_each) > MAX_SENDERS:
+            del self._of_each[next(iter(self._of_each))]
+        return bucket.take(now_s)
+
+
+def _is_here(sender: Sender) -> bool:
+    """Whether a sender is on this machine."""
+    host = str(sender[0])
+    return is_local(host) or host in own_addresses()
 
 
 class _Buttons:
@@ -88,8 +124,9 @@ class OscServer(OwnThread):
     """The control thread. Bound when made, running between `start` and `close`; also a context manager.
 
     Commands go to `queue`; `check` may refuse one that the show cannot carry out (`Show.check`); `status` is asked ten
-    times a second, `frame` for the newest one. What is reported goes to `target`, or to whoever sent last. Raises
-    RunError for a port in use, InputError for an address that is not this machine's or a port that is not allowed.
+    times a second, `frame` for the newest one. What is reported goes to `target`, or to whoever on this machine sent
+    last, for half a minute. Raises RunError for a port in use, InputError for an address that is not this machine's or
+    a port that is not allowed.
     """
 
     def __init__(
@@ -109,6 +146,8 @@ class OscServer(OwnThread):
         self._socket = _bind(host, port)
         self._target = _resolve(target, self._socket.family) if target else None
         self._sender: Sender | None = None
+        """Who on this machine sent last, at `_sent_s`."""
+        self._sent_s = 0.0
         self._allowance = _Allowance()
         self._buttons = _Buttons()
         self._heartbeat, self._due_s = 0, 0.0
@@ -135,9 +174,13 @@ class OscServer(OwnThread):
                 self._receive(*arrived)
             for sender, error in self._queue.take_failures():
                 self._answer(sender, error)
-            if peer := self._target or self._sender:
+            if peer := self._target or self._listening():
                 self._report_frame(peer)
                 self._report(peer)
+
+    def _listening(self) -> Sender | None:
+        """Who on this machine sent last, and not too long ago; a stranger is told nothing that nobody configured."""
+        return self._sender if self._clock.now() - self._sent_s < EXPIRES_S else None
 
     def _wait(self) -> tuple[bytes, Sender] | None:
         try:
@@ -147,14 +190,16 @@ class OscServer(OwnThread):
 
     def _receive(self, data: bytes, sender: Sender) -> None:
         self._count(datagrams=1)
+        self._allowance.received(sender)
         try:
             messages = read_datagram(data)
         except MalformedError as error:
             self._count(malformed=1)
             self._answer(sender, _refusal(error))
             return
-        self._sender = sender
         now_s = self._clock.now()
+        if sender == self._sender or _is_here(sender):
+            self._sender, self._sent_s = sender, now_s
         commands = [c for m in messages if (c := self._validate(m.address, m.params, now_s, sender))]
         refused = self._queue.put(*commands)
         self._count(commands=len(commands) - refused, refused=refused)
@@ -164,7 +209,7 @@ class OscServer(OwnThread):
         if is_own(address):
             return None
         try:
-            command, clamped = parse(address, values, now_s, sender)
+            command, clamped = parse(address, one_by_one(values), now_s, sender)
             self._check(command)
         except CommandError as error:
             self._count(refused=1)
@@ -216,9 +261,7 @@ class OscServer(OwnThread):
 
 def _refusal(error: MalformedError) -> CommandError:
     if error.address:
-        return CommandError(
-            error.address, str(error), f"arguments one by one, of the types {' '.join(TYPE_TAGS.decode())}"
-        )
+        return CommandError(error.address, str(error), f"arguments of the types {' '.join(TYPE_TAGS.decode())}")
     return CommandError("", f"malformed datagram: {error}", "an OSC 1.0 message or bundle")
 
 

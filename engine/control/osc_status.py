@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.control.cue_stack import NOWHERE, Stack
+from engine.control.midi.view import MidiView
+from engine.core.hud_info import Outlet
 from engine.core.messages import SILENCE, AudioFeatures, Heard
 
 SHOWN_TEXT = 500
@@ -23,18 +26,22 @@ class Status:
     """The newest hop's."""
     heard: tuple[Heard, ...] = ()
     prompt: str = ""
-    preset: str = ""
-    cue: int = -1
+    stack: Stack = NOWHERE
     recording: bool = False
     state: str = "ok"
     """As `SoundState`, or "starting", "frozen", "blackout", or trouble in words."""
     model: str = ""
     """What the model runs on, and its precision."""
+    ladder: tuple[int, int] = (1, 1)
+    """Which of the ways to run the model that is, from 1, the best, and how many there are."""
     restarts: int = 0
     dropped: int = 0
     """Pictures that a recording had no time for, and losses of sound."""
     message: str = ""
     """The line that the operator is to read now."""
+    midi: MidiView | None = None
+    """Controllers, for those who teach them from afar; None where nobody listens to any."""
+    outlets: tuple[Outlet, ...] = ()
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (
@@ -53,11 +60,21 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("prompt", "s", "The prompts on screen."),
     ("preset", "s", "The running preset."),
     ("cue", "i", "The current cue from 1, 0 before the first."),
+    ("cues", "s ...", "Names of the preset's cues in order."),
+    ("follow", "f", "Seconds until the next cue follows by itself, 0 where none does."),
+    ("waits", "s", "The line of the music that a change of look waits for, or none."),
+    ("set", "i s ...", "Place in the set list from 1, 0 before its first; and its presets in order."),
     ("recording", "i", "1 while recording."),
     ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
     ("model", "s", "What the model runs on, and its precision; changes where a backend fails."),
+    ("ladder", "i i", "Which way of running the model that is, 1 the best, and how many there are: higher is hotter."),
     ("restarts", "i", "How often the model was started anew."),
     ("dropped", "i", "Pictures that a recording had no time for, and losses of sound."),
+    (
+        "outputs",
+        "s s f i ...",
+        "Each output of `--output`: name; ok, off, unwatched or what is wrong; pictures a second; dropped so far.",
+    ),
     ("message", "s", "The line that the operator is to read now, or none."),
     ("heartbeat", "i", "Grows by one with each report."),
 )
@@ -81,7 +98,10 @@ def mask_values(mask: np.ndarray) -> list[float]:
 
 def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
     """The arguments of every `/tpos/status/...` message."""
-    sound = status.sound
+    sound, stack = status.sound, status.stack
+    outputs = [
+        value for o in status.outlets for value in (shown(o.name), shown(o.state), float(o.rate_hz), o.health.dropped)
+    ]
     heard = [value for h in status.heard for value in (shown(h.phrase), float(h.weight))]
     return {
         "fps": [float(status.fps)],
@@ -97,13 +117,19 @@ def status_values(status: Status, heartbeat: int) -> dict[str, list[Any]]:
         "drop": [float(sound.drop)],
         "heard": heard or ["", 0.0],
         "prompt": [shown(status.prompt)],
-        "preset": [shown(status.preset)],
-        "cue": [status.cue + 1],
+        "preset": [shown(stack.preset)],
+        "cue": [stack.cue + 1],
+        "cues": [shown(name) for name in stack.cues] or [""],
+        "follow": [float(stack.follow_s)],
+        "waits": [stack.waits],
+        "set": [stack.place + 1, *(shown(name) for name in stack.order)],
         "recording": [int(status.recording)],
         "state": [shown(status.state)],
         "model": [shown(status.model)],
+        "ladder": [*status.ladder],
         "restarts": [status.restarts],
         "dropped": [status.dropped],
+        "outputs": outputs or ["", "off", 0.0, 0],
         "message": [shown(status.message)],
         "heartbeat": [heartbeat],
     }

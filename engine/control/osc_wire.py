@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from pythonosc import osc_message
 
 MAX_DATAGRAM, MAX_NESTING, MAX_ARGUMENTS = 65_536, 8, 64
-TYPE_TAGS = b"ifsdhbTFN"
+TYPE_TAGS = b"ifsdhbTFN[]"
 
 
 class MalformedError(ValueError):
@@ -28,6 +31,11 @@ def read_datagram(data: bytes) -> list[osc_message.OscMessage]:
     return messages
 
 
+def one_by_one(values: Iterable[Any]) -> list[Any]:
+    """A message's arguments, those of its arrays among them: a colour may come as one."""
+    return [one for value in values for one in (one_by_one(value) if isinstance(value, list) else [value])]
+
+
 def _read(data: bytes, messages: list[osc_message.OscMessage], depth: int) -> None:
     if data.startswith(b"/"):
         messages.append(_read_message(data))
@@ -48,10 +56,8 @@ def _read_message(data: bytes) -> osc_message.OscMessage:
     tags_at = (end // 4 + 1) * 4
     tags = data[tags_at + 1 : data.find(b"\0", tags_at)]
     address = data[: max(end, 0)][:100].decode(errors="replace")
-    if set(tags) & set(b"[]"):
-        raise MalformedError("an array", address)
     if len(tags) > MAX_ARGUMENTS or not set(tags) <= set(TYPE_TAGS):
-        raise MalformedError("type tags other than up to 64 of i f s d h b T F N", address)
+        raise MalformedError("type tags other than up to 64 of i f s d h b T F N [ ]", address)
     try:
         return osc_message.OscMessage(data)
     except (osc_message.ParseError, UnicodeDecodeError) as error:

@@ -10,19 +10,23 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from engine.control.isf_files import MOST_LAYERS
 from engine.control.parameters import PARAMETERS
+from engine.core.beat_grid import MAX_BARS, MAX_FADE_S, Quantise
 from engine.core.course import Follow
 from engine.core.isf_header import MOST_INPUTS, UNBOUNDED
-from engine.core.messages import MAX_FADE_S, MAX_LORA
+from engine.core.messages import MAX_LORA
 from engine.core.parameters import Kind, Parameter
 from engine.core.stems import MAX_CHANNEL, MAX_STEMS
 
 MAX_PROMPTS, MAX_LORAS, MAX_CUES = 16, 16, 99
-MAX_RULES = 32
+MAX_RULES, MAX_SET = 32, 999
+MAX_FOLLOW_S = 3600.0
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Text = Annotated[str, Meta(max_length=64_000)]
 Channel = Annotated[int, Meta(ge=1, le=MAX_CHANNEL)]
 FadeS = Annotated[float, Meta(ge=0, le=MAX_FADE_S)]
+Bars = Annotated[float, Meta(ge=0, le=MAX_BARS)]
+FollowS = Annotated[float, Meta(ge=0, le=MAX_FOLLOW_S)]
 
 
 class PromptLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +48,7 @@ class RuleLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: Unit = 1.0
     stem: Text | UnsetType = UNSET
     beatless: bool = False
+    quantise: Literal[tuple(map(str, Quantise))] = "now"  # type: ignore[valid-type]
 
 
 class StemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,14 +79,25 @@ Loras = Annotated[dict[Text, Annotated[float, Meta(ge=-MAX_LORA, le=MAX_LORA)]],
 Rules = Annotated[tuple[RuleLine, ...], Meta(max_length=MAX_RULES)]
 
 
-class CueKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a cue has beside parameters; `weights` reweighs the preset's prompts, `fade_s` is how long it takes.
+class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long the look takes to come, and how long it is on before the next cue follows; 0: until somebody asks.
+
+    Where there are bars, they count, at the tempo that leads, and not seconds.
+    """
+
+    fade_s: FadeS = 2.0
+    fade_bars: Bars = 0.0
+    follow_s: FollowS = 0.0
+    follow_bars: Bars = 0.0
+
+
+class CueKeys(Times, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a cue has beside parameters; `weights` reweighs the preset's prompts.
 
     `lora` are strengths of LoRAs by name, of those the preset itself names; `isf` inputs of its effects, and `mix`.
     """
 
     name: Text = ""
-    fade_s: FadeS = 2.0
     prompts: Prompts | UnsetType = UNSET
     weights: Weights | UnsetType = UNSET
     rules: Rules | UnsetType = field(default=UNSET, name="rule")
@@ -89,13 +105,12 @@ class CueKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     isf: Annotated[dict[Text, Inputs], Meta(max_length=MOST_LAYERS)] = {}
 
 
-class LookKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LookKeys(Times, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a preset file has beside parameters and cues."""
 
     schema: Literal[1]
     prompts: Prompts
     description: Text = ""
-    fade_s: FadeS = 2.0
     rules: Rules = field(default=(), name="rule")
     stems: Annotated[tuple[StemLine, ...], Meta(max_length=MAX_STEMS)] = field(default=(), name="stem")
     lora: Loras = {}

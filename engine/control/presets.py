@@ -18,9 +18,10 @@ import msgspec
 from msgspec import UNSET
 
 from engine.control import isf_files
-from engine.control.parameters import PARAMETERS, with_loras, with_values
-from engine.control.preset_keys import CueKeys, Look, LookKeys, RuleLine, Rules
+from engine.control.parameters import PARAMETERS, value_of, with_loras, with_values
+from engine.control.preset_keys import CueKeys, Look, LookKeys, RuleLine, Rules, Times
 from engine.control.schema import decode_toml, near, read_bounded
+from engine.core.beat_grid import Quantise
 from engine.core.course import OF_STEMS, SECTIONS
 from engine.core.isf import InputKind, IsfFile, IsfLayer, Values
 from engine.core.isf_header import MIX
@@ -30,6 +31,8 @@ from tpos_models.errors import MissingFileError, PresetError
 
 MAX_FILE_BYTES = 1_000_000
 _LORA, _ISF = "lora.", "isf."
+_LOOK = ("preset", "prompts", "rules", "stems", "loras", "isf", "cue")
+"""What of a state belongs to the look beside parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,26 +178,33 @@ def to_state(preset: Preset, base: ShowState | None = None) -> ShowState:
 
     What belongs to the stage (gain, tempo, blackout, recording), and LoRAs that it does not name, stay as in `base`.
     """
-    values = _values(preset, -1) | {"preset": preset.name, "cue": -1, "fade_s": preset.look.fade_s}
+    values = _values(preset, -1) | {"preset": preset.name, "cue": -1, "safe": False} | _fade(preset.look)
     return _with(base or ShowState(), values)
+
+
+def back(state: ShowState, left: ShowState) -> ShowState:
+    """The state with the look of another, at once; what belongs to the stage stays."""
+    names = [name for name, parameter in PARAMETERS.items() if parameter.preset]
+    look = {name: value_of(left, name) for name in (*names, *_LOOK)}
+    return with_values(state, look | {"safe": False, "fade_s": 0.0, "fade_bars": 0.0})
 
 
 def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
     """The state after going to `cue`, counted from 0; -1 is the preset without a cue."""
     named = _named(preset, preset.cues[cue]) if cue >= 0 else {}
-    fade_s = preset.cues[cue].fade_s if cue >= 0 else preset.look.fade_s
+    fade = _fade(preset.cues[cue] if cue >= 0 else preset.look)
     changes = _changes(_values(preset, state.cue), _values(preset, cue))
     if "weights" in named:
         named["prompts"] = _values(preset, cue)["prompts"]
     values = changes | {k: v for k, v in named.items() if k != "weights"}
-    return _with(state, values | {"cue": cue, "fade_s": fade_s})
+    return _with(state, values | {"cue": cue} | fade)
 
 
 def edited(state: ShowState, old: Preset, new: Preset) -> ShowState:
     """The state after the file changed from `old` to `new`: only keys whose value changed in the file are replaced."""
     cue = min(state.cue, len(new.cues) - 1)
     changes = _changes(_values(old, state.cue), _values(new, cue))
-    return _with(state, changes | {"cue": cue} | ({"fade_s": 0.0} if changes else {}))
+    return _with(state, changes | {"cue": cue} | ({"fade_s": 0.0, "fade_bars": 0.0} if changes else {}))
 
 
 def not_loaded(preset: Preset, state: ShowState) -> str:
@@ -258,7 +268,12 @@ def _part(part: LookKeys | CueKeys) -> dict[str, Any]:
 
 def _rule(line: RuleLine) -> Rule:
     follow = line.follow or SECTIONS.get(line.hear or "")
-    return Rule("" if follow else line.hear or "", line.show, line.amount, follow, line.stem or "", line.beatless)
+    heard, stem = "" if follow else line.hear or "", line.stem or ""
+    return Rule(heard, line.show, line.amount, follow, stem, line.beatless, Quantise(line.quantise))
+
+
+def _fade(times: Times) -> dict[str, float]:
+    return {"fade_s": times.fade_s, "fade_bars": times.fade_bars}
 
 
 def _strengths(part: LookKeys | CueKeys) -> Mapping[str, float]:

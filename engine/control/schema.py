@@ -20,6 +20,8 @@ Step = str | int
 def read_bounded(path: Path, most_bytes: int, what: str) -> bytes:
     """A file that a person names, `what` it is for the messages. Raises MissingFileError, PresetError."""
     try:
+        if path.exists() and not path.is_file():
+            raise PresetError(f"{path}: cannot be read: a folder or a device; accepted: a {what}")
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError as error:
@@ -38,8 +40,8 @@ def decode_toml(source: str | bytes, model: type[T], where: str) -> T:
     """
     try:
         data = msgspec.toml.decode(source)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PresetError(f"{where}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise PresetError(f"{where}: not valid TOML: {str(error).splitlines()[0]:.160}") from error
     try:
         return msgspec.convert(data, model)
     except msgspec.ValidationError as error:
@@ -67,7 +69,7 @@ def _explain(message: str, data: object, model: type) -> str:
 def _unknown_key(path: list[Step], keys: list[str]) -> str:
     guesses = near(str(path[-1]), keys, 1)
     hint = f"did you mean {guesses[0]}? " if guesses else ""
-    return f"{spell(path)} is not a known key; {hint}accepted: {', '.join(keys)}"
+    return f"{spell(path):.80} is not a known key; {hint}accepted: {', '.join(keys)}"
 
 
 def _steps(place: str) -> list[Step]:

@@ -16,14 +16,15 @@ from typing import Any
 from engine.control import presets
 from engine.control.addresses import find, parse
 from engine.control.arguments import CommandError
-from engine.control.bar_line import BarLine
-from engine.control.changes import ISF, Given, Looks
+from engine.control.bar_line import BarLine, Made
+from engine.control.changes import ISF, Given, Looks, cue_names
+from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
-from engine.control.midi.targets import LEARN, STEPS, Target
+from engine.control.midi.targets import FORGET, LEARN, STEPS, Target
 from engine.control.parameters import with_values
 from engine.control.presets import Preset
 from engine.control.queue import Command, CommandQueue
-from engine.core.beat_grid import BeatGrid, ClockSource
+from engine.core.beat_grid import BeatGrid, ClockSource, Quantise
 from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 
@@ -34,19 +35,30 @@ class EffectKind(Enum):
     SNAPSHOT = auto()
     PRESET = auto()
     PROBLEM = auto()
+    OUTPUT = auto()
     LEARN = auto()
+    FORGET = auto()
     SAVE_MAP = auto()
 
 
+_GO = Command("/tpos/cue/go", (True,), event=True)
+BURST = "/tpos/snapshot/burst"
 _PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
+_TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something to do once; `text` is the preset's name, what is to be learned, or the problem."""
+    """Something to do once; `text` is the preset's or the output's name, what is to be learned or forgotten, how many
+    snapshots, or the problem.
+
+    `value` is what a button is to say; `on` whether an output is to be, None toggles.
+    """
 
     kind: EffectKind
     text: str = ""
+    value: str = ""
+    on: bool | None = None
 
 
 def apply(state: ShowState, command: Command, looks: Looks | None = None) -> ShowState:
@@ -69,15 +81,20 @@ class Show:
     """
 
     def __init__(
-        self, preset: Preset | None = None, library: Mapping[str, Preset] | None = None, base: ShowState | None = None
+        self,
+        preset: Preset | None = None,
+        library: Mapping[str, Preset] | None = None,
+        base: ShowState | None = None,
+        order: tuple[str, ...] = (),
     ) -> None:
         self.queue = CommandQueue()
         self.effects: deque[Effect] = deque(maxlen=256)
         self.bar_line = BarLine()
+        self._follow_on = FollowOn()
         self._lock = threading.Lock()
         named = {preset.name: preset} if preset else {}
-        self._looks = Looks(preset, {**(library or {}), **named})
-        start = base or ShowState()
+        self._looks = Looks(preset, {**(library or {}), **named}, order)
+        start = replace(base or ShowState(), place=order.index(preset.name) if preset and preset.name in order else -1)
         self._state = presets.to_state(preset, start) if preset else start
 
     @property
@@ -93,12 +110,29 @@ class Show:
     def current(self) -> ShowState:
         """The newest state, every waiting command applied first but for those that wait for a line of the music."""
         with self._lock:
-            for command in self.bar_line.due(self._state.quantise):
+            before = self._state
+            for command in self.bar_line.due(before.quantise):
                 self.effects.extend(self._carry_out(command))
+            if self._state is not before:
+                self.bar_line.made = Made(before, self._state, self.bar_line.line_s)
             for command in self.queue.take_all():
                 if not self.bar_line.holds(command, self._state.quantise):
                     self.effects.extend(self._carry_out(command))
+            over = self._follow_on.due(self._state, self._looks.current, self.bar_line.coming)
+            if over and (over.bars or not self.bar_line.holds(_GO, self._state.quantise)):
+                before = self._state
+                self.effects.extend(self._carry_out(_GO))
+                if over.bars:
+                    beat_s = self.bar_line.coming().line_s(Quantise.BEAT)
+                    self.bar_line.made = Made(before, self._state, beat_s)
             return self._state
+
+    @property
+    def stack(self) -> Stack:
+        """Where it stands in its cues and its set."""
+        state, looks = self._state, self._looks
+        cues, waits = cue_names(looks.current), str(self.bar_line.waits or "")
+        return Stack(state.preset, state.cue, cues, self._follow_on.left_s, waits, state.place, looks.order)
 
     def command(self, address: str, args: tuple[object, ...] = (), time_s: float = 0.0) -> None:
         """What a key says; the same path as OSC."""
@@ -132,8 +166,9 @@ class Show:
 
         Cues wait, as a switch may be on its way before them.
         """
-        if command.address == LEARN and command.args[0] not in ("", *STEPS):
-            Target.of(str(command.args[0]))
+        if command.address in _TAUGHT and not (command.address == LEARN and command.args[0] in ("", *STEPS)):
+            target, value = map(str, command.args)
+            Target.of(target).check_taught(value)
         if command.address == "/tpos/preset":
             apply(self._state, command, self._looks)
         if command.address.startswith(ISF) and not any(command.address.startswith(f"{ISF}{f.name}/") for f in self.isf):
@@ -152,7 +187,7 @@ class Show:
             looks = self._looks
             library = {name: replace(one, isf=reloaded(one.isf, file)) for name, one in looks.library.items()}
             current = looks.current and replace(looks.current, isf=reloaded(looks.current.isf, file))
-            self._looks = Looks(current, library)
+            self._looks = replace(looks, current=current, library=library)
             layers = reloaded(self._state.isf, file)
             if layers != self._state.isf:
                 self._state = replace(self._state, isf=layers, revision=self._state.revision + 1)
@@ -168,7 +203,7 @@ class Show:
             if running is None or running.name != preset.name:
                 self._looks = replace(self._looks, library=library)
                 return
-            self._looks = Looks(preset, library)
+            self._looks = replace(self._looks, current=preset, library=library)
             changed = presets.edited(self._state, running, preset)
             if changed != self._state:
                 self._state = replace(changed, revision=self._state.revision + 1)
@@ -182,12 +217,21 @@ class Show:
             return [Effect(EffectKind.PROBLEM, str(error))]
         effects = []
         if self._state.preset != before.preset:
-            self._looks = replace(self._looks, current=self._looks.library[self._state.preset])
+            self._looks = replace(self._looks, current=self._looks.library.get(self._state.preset))
             effects.append(Effect(EffectKind.PRESET, self._state.preset))
             if self._looks.current and (absent := presets.not_loaded(self._looks.current, self._state)):
                 effects.append(Effect(EffectKind.PROBLEM, absent))
-        if command.address == LEARN:
-            effects.append(Effect(EffectKind.LEARN, str(command.args[0])))
+        if self._state.safe and not before.safe:
+            self.bar_line.take_all()
+            self._looks = replace(self._looks, left=before)
+        if command.address in _TAUGHT:
+            target, value = map(str, command.args)
+            effects.append(Effect(_TAUGHT[command.address], target, value))
+        if command.address == "/tpos/output":
+            name, on = command.args
+            effects.append(Effect(EffectKind.OUTPUT, str(name), on=None if on is None else bool(on)))
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
+        if command.address == BURST:
+            effects.append(Effect(EffectKind.SNAPSHOT, str(command.args[0])))
         return effects

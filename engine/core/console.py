@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import queue
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -14,9 +17,11 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
-piped = Console(width=10_000)
+from engine.core.own_thread import OwnThread
+
+out = Console(soft_wrap=True, highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+piped = Console(width=10_000, emoji=False)
 """For tables that no person reads off a screen: nothing wraps."""
 
 
@@ -26,9 +31,70 @@ class Progress(Protocol):
     def __call__(self, share: float, /) -> None: ...
 
 
+MOST_WAITING = 256
+"""Lines that wait for a terminal; beyond, they are counted."""
+CLOSE_S = 0.5
+
+
+class _Background(OwnThread):
+    """Prints lines on stderr, one after another, from a thread of its own: a terminal may hold that up for ever."""
+
+    def __init__(self) -> None:
+        self._lines: queue.Queue[str | None] = queue.Queue(MOST_WAITING)
+        self._lost = 0
+        super().__init__("tpos-console")
+
+    def put(self, line: str) -> None:
+        """Never waits."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Print what waits, for a moment at most."""
+        with suppress(queue.Full):
+            self._lines.put_nowait(None)
+        self._thread.join(CLOSE_S)
+        super().close()
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            lost, self._lost = self._lost, 0
+            _print(f"... {lost} lines were not shown" if lost else "", line)
+
+
+_background: _Background | None = None
+
+
+def _print(*lines: str) -> None:
+    """Lines on stderr; where nobody reads it any more, nowhere."""
+    try:
+        for line in filter(None, lines):
+            err.print(line, markup=False)
+    except (OSError, ValueError):
+        err.file = io.StringIO()  # the terminal is gone: nothing may fail of it again
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """What is notified within is printed by a thread of its own: who notifies never waits for a terminal."""
+    global _background
+    with _Background() as _background:
+        try:
+            yield
+        finally:
+            _background = None
+
+
 def notify(line: str) -> None:
     """News for a person, on stderr so that stdout stays clean."""
-    err.print(line, markup=False)
+    if _background is not None:
+        _background.put(line)
+    else:
+        _print(line)
 
 
 def result(values: dict[str, Any] | list[Any], as_json: bool, lines: Iterable[str] = ()) -> None:

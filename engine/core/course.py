@@ -49,6 +49,8 @@ class Course:
     section: Section = Section.NONE
     sections: int = 0
     """Sections begun since the start: changes exactly when one begins."""
+    drops: int = 0
+    """Drops begun since the start."""
     section_s: float = 0.0
     """When the newest one began, a bar line where there is a tempo: it is recognised a little later."""
     breakdown: float = 0.0

@@ -1,8 +1,9 @@
-"""What a field is drawn from, instead of its pixels: the noise and the prompt of one moment."""
+"""What a frame is where it is no array of pixels: a scene of the field, and pixels that a GPU keeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -38,3 +39,12 @@ def _mixed(a: np.ndarray, b: np.ndarray, progress: float) -> np.ndarray:
 def _deviation(z: np.ndarray) -> np.ndarray:
     """Of each channel: (channels, 1, 1)."""
     return np.sqrt(np.square(z).mean((1, 2), keepdims=True))
+
+
+class DevicePixels(Protocol):
+    """Contiguous bytes in a GPU's memory, there as long as this is: a tensor of torch's."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def data_ptr(self) -> int: ...

@@ -11,11 +11,10 @@ from typing import Annotated
 
 import numpy as np
 
-from engine.core.beat_grid import CLOCK, ORDER, QUANTISE, BeatGrid, ClockSource, Quantise
+from engine.core.beat_grid import CLOCK, ORDER, QUANTISE, TEMPO, BeatGrid, ClockSource, Quantise
 from engine.core.course import Course, Follow
-from engine.core.device_pixels import DevicePixels
 from engine.core.effects import NO_EFFECTS, EffectAmounts
-from engine.core.field_scene import FieldScene
+from engine.core.field_scene import DevicePixels, FieldScene
 from engine.core.isf import IsfLayer
 from engine.core.parameters import Curve, Parameter
 from engine.core.sound_shape import STILLNESS, SoundShape
@@ -23,8 +22,6 @@ from engine.core.stems import Stem
 from tpos_models.audio.loudness import ROOM_DB
 
 MAX_SEED = 2**31 - 1
-MAX_FADE_S = 60.0
-SLOWEST_BPM = 30.0
 MAX_LORA = 4.0
 """A LoRA's strength lies within this, either side of 0."""
 
@@ -141,6 +138,7 @@ class Rule:
 
     One that follows something of the music's movement hears no phrase, and is as strong as that is in this moment. Both
     listen to the stem of that name, "" being the main mix. What is `beatless` fades in a beat where it is doubtful.
+    Quantised, its strength changes on lines of the music only.
     """
 
     hear: str
@@ -149,6 +147,7 @@ class Rule:
     follow: Follow | None = None
     stem: str = ""
     beatless: bool = False
+    quantise: Quantise = Quantise.NOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +188,10 @@ def _semantic(doc: str, path: str, high: float = 1.0) -> Parameter:
     return Parameter(words, -1.0, high, group="sound", cue=False, path=f"/tpos/audio/{path}")
 
 
+def _stage(doc: str, path: str = "") -> Parameter:
+    return Parameter(doc, group="stage", preset=False, cue=False, option=False, path=path)
+
+
 @dataclass(frozen=True, slots=True)
 class ShowState:
     """Everything the operator decides; replaced whole, never changed in place.
@@ -201,7 +204,8 @@ class ShowState:
     prompts: tuple[Prompt, ...] = (Prompt("a beach at sunset"),)
     negative: Annotated[str, Parameter("What not to show; heeded in the reference tier.", group="prompt")] = ""
     fade_s: float = 0.0
-    """Seconds over which the newest prompts replace the ones before."""
+    fade_bars: float = 0.0
+    """How long it takes until the newest prompts have replaced the ones before; in bars where there are any."""
     rules: tuple[Rule, ...] = ()
     stems: tuple[Stem, ...] = ()
     """As the preset says; `patched` by the next they are those in force."""
@@ -257,24 +261,12 @@ class ShowState:
     agc: Annotated[bool, _sound("Automatic gain, or the input's level as it is.", "agc", look=False)] = True
     motion: Annotated[float, Parameter("How much the picture moves by itself; 0 is a still.")] = 0.5
     strength: Annotated[
-        float, Parameter("How far frames leave the picture the show starts from; of no meaning without one.")
+        float, Parameter("How far frames leave the picture they start from, `--init-image` or `--video-in`.")
     ] = 0.6
     feedback: Annotated[float, Parameter("How much of the last frame stays in the next.")] = 0.0
     steps: Annotated[int, Parameter("Sampling steps a frame, as many as the model knows.", 1, 8, cue=False)] = 1
     seed: Annotated[int, Parameter("Another composition.", high=MAX_SEED)] = 0
-    tempo_bpm: Annotated[
-        float,
-        Parameter(
-            "Set the tempo; below 30 the music decides.",
-            high=300.0,
-            unit="BPM",
-            group="sound",
-            off_below=SLOWEST_BPM,
-            preset=False,
-            cue=False,
-            path="/tpos/tempo/bpm",
-        ),
-    ] = 0.0
+    tempo_bpm: Annotated[float, TEMPO] = 0.0
     clock: Annotated[str, CLOCK] = ORDER
     grids: tuple[BeatGrid, ...] = ()
     """Of every other clock that runs."""
@@ -290,18 +282,17 @@ class ShowState:
     fit: Annotated[
         Fit, Parameter("fill crops the picture to the window, fit letterboxes it.", group="stage", cue=False)
     ] = Fit.FILL
-    freeze: Annotated[bool, Parameter("Hold the picture.", group="stage", preset=False, cue=False, option=False)] = (
-        False
-    )
-    blackout: Annotated[
-        bool, Parameter("Black, faded in and out.", group="stage", preset=False, cue=False, option=False)
-    ] = False
+    follow: Annotated[bool, _stage("Cues that say so go on to the next by themselves.")] = True
+    freeze: Annotated[bool, _stage("Hold the picture.")] = False
+    blackout: Annotated[bool, _stage("Black, faded in and out.")] = False
     blackout_fade_s: float = 0.0
-    recording: Annotated[
-        bool, Parameter("Record.", group="stage", preset=False, cue=False, option=False, path="/tpos/record")
-    ] = False
+    blackout_fade_bars: float = 0.0
+    safe: Annotated[bool, _stage("The look of the preset `safe`, at once; off: back to where the show was.")] = False
+    recording: Annotated[bool, _stage("Record.", "/tpos/record")] = False
     cue: int = -1
     """Index of the current cue, -1 before the first."""
+    place: int = -1
+    """Index in the set list, -1 before its first preset."""
 
     @property
     def masked(self) -> bool:
@@ -344,3 +335,5 @@ class Frame:
     None where nobody wants to know, or the tier cannot tell.
     """
     field: FieldScene | None = None
+    picture_time_s: float = 0.0
+    """When the live picture that it starts from was captured; 0 where it starts from none."""

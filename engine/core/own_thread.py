@@ -1,17 +1,79 @@
-"""A thread of one's own: what every server, watcher and listener of the show is."""
+"""Threads of one's own: what every server, watcher and listener of the show is, and who looks after all of them."""
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Self
+from weakref import WeakSet
+
+log = logging.getLogger(__name__)
+
+RESTART_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Pauses between restarts after failures in a row; the last one repeats."""
+JOIN_S = 2.0
+"""How long the end of a thread is waited for: one that hangs is left behind, and dies with the process."""
+TOLD_S = 5.0
+"""How long it is told that a thread had failed."""
+
+
+class Supervised:
+    """A daemon thread that `run`s until `stop` is set: what it raises is told, and it runs again after a pause."""
+
+    def __init__(self, name: str, run: Callable[[], None], stop: threading.Event) -> None:
+        self.name, self._run, self._stop = name, run, stop
+        self._failed_s, self._why = -TOLD_S, ""
+        self.restarts = 0
+        self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
+
+    def start(self) -> Self:
+        """Begin."""
+        _SUPERVISED.add(self)
+        self._thread.start()
+        return self
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is about to again."""
+        return self._thread.is_alive()
+
+    @property
+    def trouble(self) -> str:
+        """Why it was run again a moment ago, in a line; "" while all is well."""
+        return self._why if time.monotonic() - self._failed_s < TOLD_S else ""
+
+    def join(self, timeout_s: float = JOIN_S) -> bool:
+        """Wait for its end; False where it hangs."""
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _supervise(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            begun_s = time.monotonic()
+            try:
+                self._run()
+                return
+            except Exception as error:
+                if self._stop.is_set():
+                    return
+                log.exception("%s failed", self.name)
+                self._failed_s = time.monotonic()
+                self._why = f"{self.name} failed ({first_line(error)}) and was started again"
+                self.restarts += 1
+                failures = failures + 1 if self._failed_s - begun_s < TOLD_S else 1
+            self._stop.wait(pause_s(failures))
 
 
 class OwnThread:
-    """Runs `_run` in a daemon thread between `start` and `close`, until `_stop` is set; also a context manager."""
+    """Runs `_run`, supervised, between `start` and `close`, until `_stop` is set; also a context manager."""
 
     def __init__(self, name: str) -> None:
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = Supervised(name, self._run, self._stop)
 
     def start(self) -> Self:
         """Begin."""
@@ -19,10 +81,9 @@ class OwnThread:
         return self
 
     def close(self) -> None:
-        """End, and wait for it; may be called twice."""
+        """End, and wait for it, though not for ever; may be called twice."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -32,3 +93,21 @@ class OwnThread:
 
     def _run(self) -> None:
         raise NotImplementedError
+
+
+def pause_s(failures: int) -> float:
+    """The pause after so many failures in a row, one at least."""
+    return RESTART_S[min(failures, len(RESTART_S)) - 1]
+
+
+def troubles() -> list[str]:
+    """What is told of all threads that failed a moment ago, a line each."""
+    return sorted(thread.trouble for thread in [*_SUPERVISED] if thread.trouble)
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, in a line of at most 160 characters."""
+    return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+
+
+_SUPERVISED: WeakSet[Supervised] = WeakSet()

@@ -1,7 +1,8 @@
-"""Ctrl-C and a polite kill, as an event."""
+"""Ctrl-C, a polite kill and a closed terminal, as an event."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,19 @@ from contextlib import contextmanager
 
 @contextmanager
 def ended_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and a polite kill set, so that work ends in good order."""
+    """An event that Ctrl-C, a polite kill and a closed terminal set, so that work ends in good order.
+
+    The second of them ends the process at once: something hangs.
+    """
     stopping = threading.Event()
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(name, lambda number, frame: stopping.set()) for name in names]
+
+    def end(number: int, frame: object) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    names = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [signal.signal(name, end) for name in names]
     try:
         yield stopping
     finally:

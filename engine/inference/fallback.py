@@ -8,6 +8,7 @@ a GPU that is lost nothing more is asked.
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -52,6 +53,16 @@ OFF_GPU = ("onnx", "cpu")
 """The runners that go on where the GPU is lost."""
 
 
+AGAIN_S = 60.0
+"""Numbers that are none twice within this are no accident."""
+PATIENCE_S, MOST_PATIENCE_S = 120.0, 3600.0
+"""How long it is waited before a better backend is tried again: the first time, and at most."""
+
+
+class NotFiniteError(RunError):
+    """A frame of NaN or infinity: what is rebuilt forgets it."""
+
+
 class HungError(RunError):
     """A network that does not answer: the thread that called it is given up, and the GPU with it."""
 
@@ -91,17 +102,30 @@ class FallbackChain:
     """
 
     def __init__(
-        self, backends: tuple[Backend, ...], open: Callable[[Backend], Model], notify: Callable[[str], None]
+        self,
+        backends: tuple[Backend, ...],
+        open: Callable[[Backend], Model],
+        notify: Callable[[str], None],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._backends, self._open, self._notify = backends, open, notify
+        self._backends, self._open, self._notify, self._now = backends, open, notify, now
         self._at = 0
         self._lost = False
         self._model: Model | None = None
+        self._not_finite_s = -AGAIN_S
+        self._better: int | None = None
+        """The backend to try again, the best that failed of what may pass."""
+        self._left_s, self._patience_s = 0.0, PATIENCE_S
 
     @property
     def backend(self) -> Backend:
         """The backend in use."""
         return self._backends[self._at]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which backend that is, from 1, the best, and how many there are."""
+        return self._at + 1, len(self._backends)
 
     @property
     def loaded(self) -> Model | None:
@@ -122,18 +146,50 @@ class FallbackChain:
     def step_down(self, error: Exception, steps: int = UNLIMITED) -> str:
         """Leave the backend that failed a show of `steps` a frame; the line for the operator, empty where none helps.
 
-        The model goes at once, its memory with it; `model` loads the next.
+        The model goes at once, its memory with it; `model` loads the next. What may have been an accident is tried
+        again (`climb`).
         """
+        if isinstance(error, NotFiniteError):
+            before_s, self._not_finite_s = self._not_finite_s, self._now()
+            if self._not_finite_s - before_s > AGAIN_S:
+                return ""
         why, failed, lost = cause(error), self.backend, gpu_is_lost(error)
         self._lost = self._lost or lost
         below = [i for i in range(self._at + 1, len(self._backends)) if self._helps(self._backends[i], failed, steps)]
         if not why or not below:
             return ""
+        self._remember(error)
         self._at, self._model = below[0], None
         _release(self._lost)
         line = f"{failed}: {why}; going on with {self.backend}"
         self._notify(line)
         return line
+
+    def climb(self) -> str:
+        """Try a better backend again when it is time to; the line for the operator, empty where it is not.
+
+        `model` then loads it. Each time it fails it is left for twice as long.
+        """
+        if self._better is None or self._now() - self._left_s < self._patience_s:
+            return ""
+        self._at, self._better, self._model = self._better, None, None
+        self._left_s = self._now()
+        _release(self._lost)
+        line = f"{self.backend} is tried again"
+        self._notify(line)
+        return line
+
+    def _remember(self, error: Exception) -> None:
+        """When the backend in use is to be tried again: never, where a library is missing or a GPU lost."""
+        now_s = self._now()
+        if self._lost or isinstance(error, ImportError):
+            self._better = None
+            return
+        if self._better is None:
+            held = now_s - self._left_s > self._patience_s  # it went well for as long as it was waited for
+            self._patience_s = PATIENCE_S if held or not self._left_s else min(2 * self._patience_s, MOST_PATIENCE_S)
+            self._better = self._at
+        self._left_s = now_s
 
     def _helps(self, backend: Backend, failed: Backend, steps: int) -> bool:
         return _differs(backend, failed, steps) and not (self._lost and backend.runner not in OFF_GPU)

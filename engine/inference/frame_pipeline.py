@@ -19,21 +19,23 @@ import torch
 from engine.core.clock import Clock
 from engine.core.field_scene import FieldScene
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
-from engine.inference.fallback import UNLIMITED
+from engine.inference.fallback import UNLIMITED, NotFiniteError
 from engine.inference.hearing import HeardSound, Listener, SoundSource
+from engine.inference.live_start import LiveStart, encode_picture
 from engine.inference.plan import Plan, eager_plan, few_steps, prepare
 from engine.inference.prompts import PromptCrossfade
 from engine.inference.similarity import same_frame
 from engine.inference.slew import SoundSlew, pushed
+from engine.inputs.picture import LivePictures
 from export.cuda_graphs import to_device, to_host
 from export.onnx_session import frames_at_once
-from tpos_models.contracts import Model
+from tpos_models.contracts import Model, ModelSpec
 from tpos_models.diffusion.conditioning import AudioTerm, Conditions
+from tpos_models.diffusion.flow import NoiseFlow
 from tpos_models.diffusion.guidance import Guidance, Tier
 from tpos_models.diffusion.noise_motion import NoiseWalk, Start, feed_back
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.diffusion.stream_batch import StreamBatch
-from tpos_models.image import fit_picture
 
 ONSET_PUSH = 0.4
 """How much a full onset raises the guidance of the frame it falls into."""
@@ -56,6 +58,7 @@ class FrameMetadata:
     prompt: str
     heard: tuple[Heard, ...]
     seed: int
+    picture_time_s: float = 0.0
 
 
 class FramePipeline:
@@ -63,8 +66,9 @@ class FramePipeline:
 
     What hears is its `listener`, by `listen` and `hear`; a live show gives that to a `Hearing` and follows it.
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows. `picture`, RGB uint8
-    (H, W, 3), is what every frame starts from, or with feedback the first. `beside_display`: a core is left to whatever
-    draws. Without `pixels` a model that has numbers for whoever draws sends those.
+    (H, W, 3), is what every frame starts from, or with feedback the first; `pictures` are live ones, which go before it
+    as soon as they come. `beside_display`: a core is left to whatever draws. Without `pixels` a model that has numbers
+    for whoever draws sends those. `lookahead_s` is how long it takes until a frame is seen.
     """
 
     def __init__(
@@ -76,11 +80,13 @@ class FramePipeline:
         picture: np.ndarray | None = None,
         beside_display: bool = False,
         pixels: bool = True,
+        lookahead_s: Callable[[], float] = float,
+        pictures: LivePictures | None = None,
     ) -> None:
         self.model = model
         self.plan = plan
         """How frames are made; its owner may give another between two."""
-        self._clock, self._pixels = clock, pixels
+        self._clock, self._pixels, self._lookahead_s = clock, pixels, lookahead_s
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
@@ -93,10 +99,13 @@ class FramePipeline:
         encoder's weights may move, which both threads ask."""
         self._at_once = frames_at_once(beside_display) if model.runner == "onnx" and model.loras is None else 1
         self._picture = None if picture is None else encode_picture(model, picture)
+        self._live = LiveStart(model, pictures) if pictures else None
         self._prompts = PromptCrossfade(model)
         self.listener = Listener(model)
         self._heard: HeardSound | None = None
         self._slew = SoundSlew()
+        self.new_walk: Callable[[ModelSpec, int, NoiseFlow], NoiseWalk] = NoiseWalk
+        """How noise walks where the seed is another."""
         self._walk: NoiseWalk | None = None
         self._z = self._noise_here = torch.empty(0)
         """The newest latents of the walk, and the same where the model lies."""
@@ -141,12 +150,14 @@ class FramePipeline:
         sounds = (0, 2 + len(state.rules))
         text, uncond = self._prompts.tokens(state, self._clock.now()), self._prompts.uncond(state)
         noise = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow).z0.to(self.model.device)
+        starts = [self._picture, *([self._live.blank()] if self._live else [])]
         requests = [
             self._request(
                 state,
                 Conditions(text, self._prompts.null, uncond, (AudioTerm(text, 0.5),) * count),
-                Start(self._picture, noise, state.strength),
+                Start(start, noise, state.strength),
             )
+            for start in starts
             for count in sounds
         ]
         if self.plan.captured:
@@ -185,15 +196,16 @@ class FramePipeline:
         self._adapt(state)
         now_s, heard = self._clock.now(), self._heard
         conditions = self._conditions(state, features, now_s)
-        noise = self._noise(state, features, conditions, now_s)
+        start, picture_time_s = self._start(state, self._noise(state, features, conditions, now_s))
         metadata = FrameMetadata(
             audio_time_s=max(features.time_s, heard.embedding.time_s if heard else 0.0),
             revision=state.revision,
             prompt=" + ".join(p.text for p in state.prompts if p.weight > 0),
             heard=heard.phrases if heard else (),
             seed=state.seed,
+            picture_time_s=picture_time_s,
         )
-        return self._request(state, conditions, self._start(state, noise), metadata)
+        return self._request(state, conditions, start, metadata)
 
     def _adapt(self, state: ShowState) -> None:
         """Between two frames: the weights for the strengths of this moment. What was heard follows when next heard."""
@@ -220,6 +232,8 @@ class FramePipeline:
         numbers = sampled.numbers
         on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued and not numbers else None
         sent = {"image": pixels} if sampled.mask is None else {"image": pixels, "mask": sampled.mask}
+        told = (sampled.x0, numbers.z, numbers.prompt) if numbers else (sampled.x0,)
+        sent["finite"] = torch.stack([torch.isfinite(one).all() for one in told])
         if numbers:
             sent |= {"z": numbers.z[0], "prompt": numbers.prompt[0]}
         home = {name: to_host(tensor) for name, tensor in sent.items()}
@@ -236,12 +250,15 @@ class FramePipeline:
         size: tuple[int, int] | None,
     ) -> Frame:
         arrived = {name: wait() for name, wait in home.items()}
+        if not arrived["finite"].all():  # it would stay in what is fed back, and in what glides
+            raise NotFiniteError("a frame of NaN or infinity was refused; the model begins anew")
         for array in arrived.values():
             array.flags.writeable = False
         return Frame(
             index, arrived["image"], made_of.audio_time_s, self._clock.now(), made_of.revision, made_of.prompt,
             made_of.heard, made_of.seed, evaluations, on_gpu=on_gpu, mask=arrived.get("mask"),
             field=FieldScene(arrived["z"], arrived["prompt"], size) if size else None,
+            picture_time_s=made_of.picture_time_s,
         )  # fmt: skip
 
     def tier(self, state: ShowState) -> Tier:
@@ -264,15 +281,15 @@ class FramePipeline:
         return replace(self.plan.guidance, **asked)
 
     def _conditions(self, state: ShowState, features: AudioFeatures, now_s: float) -> Conditions:
-        text, uncond = self._prompts.tokens(state, now_s), self._prompts.uncond(state)
-        sounds = self._slew(self._heard, features, now_s, state.slew_s, state.literal)
+        text, uncond = self._prompts.tokens(state, now_s, features), self._prompts.uncond(state)
+        sounds = self._slew(self._heard, features, now_s, state.slew_s, state.literal, self._lookahead_s())
         sounds = pushed(sounds, state.amount * (1 + ONSET_PUSH * features.onset))
         return Conditions(text, self._prompts.null, uncond, sounds)
 
     def _noise(self, state: ShowState, features: AudioFeatures, conditions: Conditions, now_s: float) -> torch.Tensor:
         """The latents this frame starts from: the seed's noise, moved by the music."""
         if self._walk is None or state.seed != self._seed:
-            self._walk = NoiseWalk(self.model.spec, state.seed, self.model.noise_flow)
+            self._walk = self.new_walk(self.model.spec, state.seed, self.model.noise_flow)
             self._seed = state.seed
             with self._finishing:  # nor is it one of the old seed that is still under way
                 self._last_x0, self._last_index = None, self._index
@@ -283,16 +300,12 @@ class FramePipeline:
             self._z, self._noise_here = z, to_device(z, self.model.device)
         return self._noise_here
 
-    def _start(self, state: ShowState, noise: torch.Tensor) -> Start:
-        """Noise alone, the last frame as far as it is fed back, or the picture."""
+    def _start(self, state: ShowState, noise: torch.Tensor) -> tuple[Start, float]:
+        """The live picture and its time, else at 0 the last frame as far as it is fed back, the picture, or noise."""
+        if self._live and (live := self._live(state, noise, self._last_x0)):
+            return live
         if state.feedback > 0 and self._last_x0 is not None:
             generator = torch.Generator().manual_seed(state.seed * 1_000_003 + self._index)
             fresh = to_device(torch.randn(noise.shape, generator=generator), self.model.device)
-            return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion)
-        return Start(self._picture, noise, state.strength)
-
-
-def encode_picture(model: Model, picture: np.ndarray) -> torch.Tensor:
-    """RGB uint8 (H, W, 3) as the model's latents (1, C, h, w), its middle filling them."""
-    height, width = (side * model.spec.scale for side in model.spec.sample_size)
-    return model.encoder(fit_picture(picture, (width, height)))
+            return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion), 0.0
+        return Start(self._picture, noise, state.strength), 0.0

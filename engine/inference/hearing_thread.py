@@ -18,9 +18,9 @@ import torch
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import Rule
+from engine.core.own_thread import pause_s
 from engine.inference.hearing import HeardSound, SoundSource
 from engine.inference.priority import step_back
-from engine.inference.restart import pause_s
 from export.cuda_streams import handed_over, own_stream
 from tpos_models.contracts import AudioEncoder
 

@@ -84,6 +84,8 @@ class InFlightWorkers(Generic[T]):
 
     def _run_one(self, at_once: int, over: Callable[[], bool]) -> bool:
         """One call from its beginning to its publication; False where there was none."""
+        if self._begun - self._published >= 2 * at_once:
+            return False  # one hangs, and what comes after it would pile up
         with self._beginning:
             while not (self._over or over()) and (early_s := self._due_s(at_once) - time.monotonic()) > 0:
                 time.sleep(min(early_s, LOOK_S))  # and look again: what was slow once may be done by now

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from engine.core.messages import Prompt, ShowState
+from engine.core.beat_grid import Span
+from engine.core.messages import SILENCE, AudioFeatures, Prompt, ShowState
 from tpos_models.contracts import Model
 from tpos_models.diffusion.conditioning import crossfade, mix
 
 
 class PromptCrossfade:
-    """The prompt as tokens, crossfading over `fade_s` from whatever was shown when it changed. Owned by one thread.
+    """The prompt as tokens, crossfading from whatever was shown when it changed. Owned by one thread.
+
+    A fade of some bars follows the tempo while it lasts.
 
     `null` is the encoding of "" (TOKENS, TOKEN_SIZE).
     """
@@ -21,17 +24,18 @@ class PromptCrossfade:
         self._negative = ""
         self._encode_plain()
         self._from = self._to = self.null
-        self._start_s = self._fade_s = 0.0
+        self._fade, self._gone, self._last_s = Span(), 1.0, 0.0
 
-    def tokens(self, state: ShowState, now_s: float) -> torch.Tensor:
+    def tokens(self, state: ShowState, now_s: float, features: AudioFeatures = SILENCE) -> torch.Tensor:
         """Tokens (TOKENS, TOKEN_SIZE) of the prompt at `now_s`; the first prompt of all is there at once."""
+        self._gone += (now_s - self._last_s) / max(self._fade.in_s(features), 1e-9)
+        self._last_s = now_s
         if state.prompts != self._prompts:
-            first = self._prompts is None
-            self._from = self._at(now_s)
+            self._from = self._now()
             self._to = self._encode(state.prompts)
-            self._prompts, self._start_s = state.prompts, now_s
-            self._fade_s = 0.0 if first else state.fade_s
-        return self._at(now_s)
+            self._fade = Span() if self._prompts is None else Span(state.fade_s, state.fade_bars)
+            self._prompts, self._gone = state.prompts, float(self._fade == Span())
+        return self._now()
 
     def renew(self) -> None:
         """Encode what is shown anew, by a text encoder with other weights; what is being faded out stays as it was."""
@@ -49,9 +53,8 @@ class PromptCrossfade:
             self._encode_plain()
         return self._uncond
 
-    def _at(self, now_s: float) -> torch.Tensor:
-        x = 1.0 if self._fade_s <= 0 else (now_s - self._start_s) / self._fade_s
-        return crossfade(self._from, self._to, x, self._model.spec.spherical)
+    def _now(self) -> torch.Tensor:
+        return crossfade(self._from, self._to, self._gone, self._model.spec.spherical)
 
     def _encode(self, prompts: tuple[Prompt, ...]) -> torch.Tensor:
         shown = [prompt for prompt in prompts if prompt.weight > 0 and prompt.text.strip()]

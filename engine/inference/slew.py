@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from engine.core.beat_grid import line
 from engine.core.messages import AudioFeatures, Rule
 from engine.inference.hearing import HeardSound
 from tpos_models.diffusion.conditioning import AudioTerm
@@ -30,15 +31,24 @@ class SoundSlew:
         """The sound's, then each rule's; none before the first sound."""
         self._shows: tuple[AudioTerm, ...] = ()
         self._rules: tuple[Rule, ...] = ()
+        self._kept: dict[Rule, tuple[int, float]] = {}
+        """Of what is quantised, on which line it was last, and how strong it was there."""
         self._last_s: float | None = None
 
     def __call__(
-        self, heard: HeardSound | None, features: AudioFeatures, now_s: float, slew_s: float, literal: float = 1.0
+        self,
+        heard: HeardSound | None,
+        features: AudioFeatures,
+        now_s: float,
+        slew_s: float,
+        literal: float = 1.0,
+        later_s: float = 0.0,
     ) -> tuple[AudioTerm, ...]:
         """What steers at `now_s`, where sounds take over with the time constant `slew_s`; () before any was heard.
 
         Of the sound itself there is the part `literal`, 0..1; rules have what is theirs.
-        What follows the music's movement is as strong as `features` say, at once.
+        What follows the music's movement is as strong as `features` say, at once; what is quantised takes its strength
+        from one line of the music to the next, where that is so much later than `features`.
         """
         gone = 1.0 if self._last_s is None else _gone(now_s - self._last_s, slew_s)
         self._last_s = now_s
@@ -54,10 +64,18 @@ class SoundSlew:
         x = self._way(now_s, slew_s)
         sound, *rules = literal * self._weights[0], *self._weights[1:]
         shown = (
-            AudioTerm(term.tokens, _now(rule, weight, features))
+            AudioTerm(term.tokens, self._on_line(rule, _now(rule, weight, features), features, later_s))
             for rule, term, weight in zip(self._rules, self._shows, rules, strict=True)
         )
         return AudioTerm(self._from, sound * (1 - x)), AudioTerm(self._to, sound * x), *shown
+
+    def _on_line(self, rule: Rule, strength: float, features: AudioFeatures, later_s: float) -> float:
+        now = line(rule.quantise, features, later_s)
+        if now is None:
+            return strength
+        if rule not in self._kept or self._kept[rule][0] != now:
+            self._kept[rule] = now, strength
+        return self._kept[rule][1]
 
     def _turn(self, heard: HeardSound, now_s: float, slew_s: float) -> None:
         """Take in another sound and other rules."""
@@ -71,6 +89,7 @@ class SoundSlew:
             known = dict(zip(self._rules, rules, strict=True))
             self._weights = [sound, *(known.get(rule, 0.0) for rule in heard.rules)]
             self._rules = heard.rules
+            self._kept = {rule: kept for rule, kept in self._kept.items() if rule in self._rules}
         self._shows = heard.shows
 
     def _way(self, now_s: float, slew_s: float) -> float:

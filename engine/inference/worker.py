@@ -15,16 +15,19 @@ from weakref import WeakKeyDictionary
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import AudioFeatures, Frame, Heard, ShowState
+from engine.core.own_thread import pause_s
 from engine.inference.fallback import HungError
 from engine.inference.hearing import HeardSound, SoundSource
 from engine.inference.hearing_thread import Ears, Hearing
 from engine.inference.in_flight import InFlightWorkers
 from engine.inference.priority import step_back
-from engine.inference.restart import pause_s
 from tpos_models.contracts import AudioEncoder
 
 log = logging.getLogger(__name__)
 
+HUNG_S, MANY = 20.0, 20.0
+LATE_S, LATE = 1.5, 4.0
+"""A picture is late after so long, or so many times what the slowest of late took."""
 WATCH_S = 0.25
 """How often it is looked whether a frame hangs."""
 
@@ -60,10 +63,19 @@ class _Turn:
     """When each frame under way was begun, oldest first."""
     patience_s: float = float("inf")
 
-    def hangs(self, now_s: float) -> bool:
-        """Whether the oldest frame takes longer than it may."""
-        oldest_s = next(iter(self.begun_s.copy()), now_s)
-        return now_s - oldest_s > self.patience_s
+    taken_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    """How long the newest frames took."""
+
+    def waited_s(self, now_s: float) -> float:
+        """How long the oldest frame under way takes so far."""
+        return now_s - next(iter(self.begun_s.copy()), now_s)
+
+    @property
+    def allowed_s(self) -> float:
+        """How long a frame may take."""
+        taken_s = self.taken_s.copy()
+        known_s = max(HUNG_S, MANY * max(taken_s)) if len(taken_s) == taken_s.maxlen else float("inf")
+        return min(self.patience_s, known_s)
 
 
 class Inference:
@@ -72,8 +84,9 @@ class Inference:
     Where a model's runner gains by it, several frames are under way at once, each on a thread of its own.
     A failure keeps the last frame where it is and is reported in `trouble`. `step_down(error, steps)` may answer it
     with a cheaper way to run the model, said in one line, which is taken at once; else the pipeline is built anew after
-    a pause. A frame that takes longer than the pipeline's `patience_s` hangs: its thread is given up, and what it may
-    still say; another goes on as after any failure. `max_fps` caps the rate (0: as fast as the model goes). A
+    a pause; from time to time `climb()` may say that a better one is to be tried again. A frame that takes longer than
+    the pipeline's `patience_s`, or MANY times the longest of late, hangs: its thread is given up, and what it may still
+    say; another goes on as after any failure. `max_fps` caps the rate (0: as fast as the model goes). A
     frame that would be the last one again is not sampled.
     """
 
@@ -86,9 +99,10 @@ class Inference:
         clock: Clock,
         max_fps: float = 0.0,
         step_down: Callable[[Exception, int], str] = lambda error, steps: "",
+        climb: Callable[[], str] = lambda: "",
     ) -> None:
         self._build, self._source, self._state, self.frames, self._clock = build, source, state, frames, clock
-        self._step_down = step_down
+        self._step_down, self._climb, self._asked_s = step_down, climb, 0.0
         self._period_s = 1 / max_fps if max_fps > 0 else 0.0
         self._begun_s = 0.0
         self._still_since_s: float | None = None
@@ -107,6 +121,14 @@ class Inference:
         self.evaluations = 0
         self.frame_s: deque[float] = deque(maxlen=4096)
         """Seconds each of the newest frames took."""
+
+    @property
+    def stall(self) -> str:
+        """That no picture came for longer than usual, in a line; "" where one did."""
+        turn = self._turn
+        usual_s = max([LATE_S, *(LATE * took_s for took_s in turn.taken_s.copy())])
+        late = turn.waited_s(self._clock.now()) > usual_s
+        return "no new picture: the model takes longer than it did" if late else ""
 
     @property
     def still_s(self) -> float:
@@ -132,11 +154,11 @@ class Inference:
         """Give a thread up whose frame hangs."""
         while not self._stop.wait(WATCH_S):
             turn = self._turn
-            if not turn.hangs(self._clock.now()):
+            if turn.waited_s(self._clock.now()) <= turn.allowed_s:
                 continue
             turn.given_up.set()
             self._turn = _Turn()
-            self._thread = self._new_thread(HungError(f"a frame hangs: no answer in {turn.patience_s:g} s"))
+            self._thread = self._new_thread(HungError(f"a frame hangs: no answer in {turn.allowed_s:g} s"))
             self._thread.start()
 
     def _supervise(self, turn: _Turn, hung: HungError | None) -> None:
@@ -176,8 +198,12 @@ class Inference:
         turn.patience_s = pipeline.patience_s
         ears = pipeline.listener
 
+        climbed = False
+
         def over() -> bool:
-            return self._stop.is_set() or turn.given_up.is_set()
+            nonlocal climbed
+            climbed = climbed or self._climbs()
+            return climbed or self._stop.is_set() or turn.given_up.is_set()
 
         encoding = self._encoding.setdefault(ears.encoder, threading.Lock())
         with Hearing(ears, self._source, self._clock, encoding, apart=pipeline.hears_apart, over=over) as hearing:
@@ -188,6 +214,14 @@ class Inference:
                 pipeline.queued,
             )
             workers.run(over)
+
+    def _climbs(self) -> bool:
+        """Whether a better model is to be built now; it is asked once a second."""
+        now_s = self._clock.now()
+        if now_s - self._asked_s < 1.0:
+            return False
+        self._asked_s = now_s
+        return bool(self._climb())
 
     def _begin(self, pipeline: Pipeline, hearing: Hearing, turn: _Turn) -> Callable[[], tuple[Frame, float]] | None:
         """The next frame, with everything known now; None while the show is frozen, or nothing has changed."""
@@ -221,6 +255,7 @@ class Inference:
             return
         turn.begun_s.popleft()
         frame, took_s = drawn
+        turn.taken_s.append(took_s)
         self.frames.put(replace(frame, time_s=self._clock.now()))
         self.evaluations += frame.evaluations
         self.trouble = None

@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 
 from engine.core import console
-from engine.core.hud_info import HudInfo
+from engine.core.hud_info import Health, HudInfo
 from engine.core.messages import Frame, ShowState
-from engine.outputs.output import Features, Health, Picture
+from engine.outputs.output import Features, Picture
 from engine.render.headless import HeadlessContext, open_context
-from engine.render.picture import Redrawn, Size, within
+from engine.render.picture import Redrawn, Size
+from engine.render.views.plain import PlainView
 from tpos_models.errors import MissingPart, RunError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ RATE_HZ = 30.0
 class HeadlessOutput:
     """Pictures that nobody sees, but that can be read. See `Output`."""
 
-    name = "headless"
+    name, light = "headless", False
     rate_hz = RATE_HZ
     closed = False
 
@@ -68,7 +69,6 @@ class PlainFrames:
         self._image: np.ndarray | None = None
         self._black = False
         self._asked: np.ndarray | None = None
-        self._small = np.zeros((1, 1, 3), np.uint8)
 
     @property
     def size(self) -> Size:
@@ -98,8 +98,9 @@ class PlainFrames:
             self._image = self._newest
         return Redrawn(features().time_s or now_s, self._image is not None)
 
-    def paint(self, screen: Size) -> None:
-        """There is no screen."""
+    def view(self, light: bool = False) -> PlainView:
+        """As `Drawing.view`."""
+        return PlainView(self.read, light)
 
     def read(self) -> np.ndarray:
         """The newest frame, or black before it, scaled to `size`."""
@@ -114,12 +115,3 @@ class PlainFrames:
         """As `Drawing.read_later`."""
         given, self._asked = self._asked, self.read()
         return given
-
-    def ask_small(self, longest_px: int) -> None:
-        """As `Picture.ask_small`."""
-        image = self.read()
-        self._small = np.asarray(Image.fromarray(image).resize(within(image.shape[1::-1], longest_px)))
-
-    def take_small(self) -> np.ndarray:
-        """As `Picture.take_small`."""
-        return self._small

@@ -7,12 +7,11 @@ registry, sent each moment's picture, and closed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from engine.core.hud_info import HudInfo
+from engine.core.hud_info import Health, HudInfo
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render.picture import Context, FieldTiming, Redrawn, Size
 
@@ -22,49 +21,56 @@ if TYPE_CHECKING:
 Features = Callable[[], AudioFeatures]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How an output fares."""
-
-    sent: int = 0
-    """Pictures that reached it."""
-    dropped: int = 0
-    """Pictures that it had no time for."""
-    trouble: str = ""
-    """One line on what is wrong, "" while all is well."""
-
-
 class Picture(Protocol):
-    """The moment's picture, without HUD. Good until the next redraw, on the thread that redraws."""
+    """The moment's picture as one output sees it, without HUD. Good until the next redraw, on the thread that redraws.
+
+    Pixels come without waiting: one redraw asks, a later one takes.
+    """
 
     @property
     def size(self) -> Size:
-        """Width and height of what `read` gives."""
+        """Width and height of the picture that is recorded: the show's own shape."""
         ...
 
     def paint(self, screen: Size) -> None:
-        """Put it on the whole screen of the context it was drawn in."""
+        """Put it on the whole of the screen of the context that it was drawn in."""
         ...
 
-    def read(self) -> np.ndarray:
-        """Its pixels, uint8 (height, width, 3), first row at the top; waits until they are drawn."""
+    def ask(self, size: Size, bgra: bool = False) -> None:
+        """Ask for its pixels at `size`, as RGB or BGRA."""
         ...
 
-    def ask_small(self, longest_px: int) -> None:
-        """Ask for it, its longer side at most `longest_px`, without waiting."""
+    @property
+    def ready(self) -> bool:
+        """Whether what was asked for can be taken without waiting."""
         ...
 
-    def take_small(self) -> np.ndarray:
-        """The small one that was asked for, as `read` gives it; waits no more where a redraw lies between."""
+    def take(self) -> np.ndarray | None:
+        """The pixels that were asked for, uint8 (height, width, 3 or 4), first row at the top; None where none were."""
+        ...
+
+    def texture(self, size: Size) -> int:
+        """OpenGL's number of a texture that holds it at `size`, the first row in row 0; its context is then current.
+
+        Raises RunError where there is no OpenGL.
+        """
+        ...
+
+    def hold(self) -> None:
+        """For another context: what it is asked for next begins when that texture is drawn."""
+        ...
+
+    def close(self) -> None:
+        """Give back what this output alone had; its context is then current."""
         ...
 
 
-class Drawing(Picture, Protocol):
+class Drawing(Protocol):
     """What makes the show's pictures: frames in, redraws, pixels out. With OpenGL `Renderer`, else `PlainFrames`."""
 
     @property
     def size(self) -> Size:
-        """As `Picture.size`; None, when set, stands for the screen's."""
+        """Width and height of what `read` gives; None, when set, stands for the screen's."""
         ...
 
     @size.setter
@@ -86,6 +92,14 @@ class Drawing(Picture, Protocol):
         """Draw one moment; `features` is called once, as late as drawing allows."""
         ...
 
+    def read(self) -> np.ndarray:
+        """Its pixels, uint8 (height, width, 3), first row at the top; waits until they are drawn."""
+        ...
+
+    def view(self, light: bool = False) -> Picture:
+        """An output's own view of it; `light`: BGRA and textures have straight alpha, black being transparent."""
+        ...
+
     def read_later(self) -> np.ndarray | None:
         """The picture that the last call asked for, None at first; asks for the newest, and waits for neither."""
         ...
@@ -94,12 +108,14 @@ class Drawing(Picture, Protocol):
 class Output(Protocol):
     """A place where pictures go, open from its making to `close`. All of it is called by the thread that draws.
 
-    `send` neither waits (but for the display) nor raises: an output that may be slow or break has a thread of its own,
-    keeps the newest picture only, and says how it fares in `health`.
+    `send` neither waits (but the first window for its display) nor raises: an output that may be slow or break has a
+    thread of its own, keeps the newest picture only, says how it fares in `health`, and tries again by itself.
     """
 
     name: str
-    """What the operator calls it: "window", "headless"."""
+    """What the operator calls it: "window", "ndi", "window:1"; no two of a show are called the same."""
+    light: bool
+    """Whether its pictures are light over others: with alpha, black being transparent."""
 
     @property
     def context(self) -> Context | None:

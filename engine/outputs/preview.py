@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from engine.core.hud_info import HudInfo
+from engine.core.hud_info import Health, HudInfo
 from engine.core.preview import LONGEST_PX, RATE_HZ, Preview
-from engine.outputs.output import Health, Picture
-from engine.render.picture import Size
+from engine.outputs.output import Picture
+from engine.render.picture import Size, within
 
 
 class PreviewOutput:
     """Hands small pictures to `preview`, and what it does not take it drops. See `Output`."""
 
-    name, context, closed = "preview", None, False
+    name, light, context, closed = "preview", False, None, False
     rate_hz = RATE_HZ
 
     def __init__(self, preview: Preview) -> None:
         self._preview = preview
-        self._asked = False
         self._sent = 0
 
     @property
@@ -34,12 +33,11 @@ class PreviewOutput:
 
     def send(self, picture: Picture, time_s: float, hud: HudInfo) -> None:
         """Take the picture that was asked for one redraw ago, and ask for another where one is due."""
-        if self._asked:
-            self._preview.put(picture.take_small())
+        if (small := picture.take()) is not None:
+            self._preview.put(small)
             self._sent += 1
-        self._asked = self._preview.due
-        if self._asked:
-            picture.ask_small(LONGEST_PX)
+        if self._preview.due:
+            picture.ask(within(picture.size, LONGEST_PX))
 
     def close(self) -> None:
         """It holds nothing."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,11 @@ from PIL import Image
 from engine.core.hud_info import HudInfo
 from engine.core.messages import SILENCE, Frame, ShowState
 from engine.outputs.headless import PlainFrames
+from engine.outputs.outlets import Outlets
 from engine.outputs.output import Drawing, Features, Output
-from engine.outputs.registry import FILM_PX, OutputSettings, open_output
+from engine.outputs.preview import PreviewOutput
+from engine.outputs.registry import FILM_PX, OutputSettings, open_first, open_further
+from engine.outputs.spec import OutputSpec
 from engine.render.picture import FieldTiming, Redrawn, Size
 from tpos_models.errors import PresetError
 
@@ -31,36 +36,42 @@ def refuse(trouble: str) -> None:
 
 
 class Screen:
-    """Draws the show once for all its `outputs`; the first brings the OpenGL context and sets the pace.
+    """Draws the show once for all its outputs; the `first` brings the OpenGL context and sets the pace.
 
     `film_size` is the size of the pictures it gives to the recorder; `refused` is told, in a line, of a user's effect
-    that `render` cannot draw. Owned by the main thread.
+    that `render` cannot draw; `leaving` is set where a further window's keys end the show. Owned by the main thread.
     """
 
     def __init__(
-        self, outputs: Sequence[Output], drawing: Drawing, film_size: Size, refused: Callable[[str], object] = refuse
+        self,
+        first: Output,
+        drawing: Drawing,
+        film_size: Size,
+        outlets: Outlets | None = None,
+        refused: Callable[[str], object] = refuse,
+        leaving: threading.Event | None = None,
     ) -> None:
-        self.outputs = tuple(outputs)
+        self.first, self.outlets = first, outlets or Outlets(drawing)
         self.film_size, self._refused = film_size, refused
-        self._drawing = drawing
+        self._drawing, self._view = drawing, drawing.view(first.light)
+        self._leaving = leaving or threading.Event()
         self._asked_s = 0.0
-        context = self.outputs[0].context
-        self._has_screen = context is not None and context.size is not None
+        self._has_screen = first.context is not None and first.context.size is not None
 
     @property
     def rate_hz(self) -> float:
         """How often to redraw."""
-        return self.outputs[0].rate_hz
+        return self.first.rate_hz
 
     @property
     def closed(self) -> bool:
         """The operator has quit."""
-        return self.outputs[0].closed
+        return self.first.closed or self._leaving.is_set()
 
     def dispatch(self) -> None:
         """Handle the events that wait."""
-        for output in self.outputs:
-            output.dispatch()
+        self.first.dispatch()
+        self.outlets.dispatch()
 
     def draw_field(self, packer: FieldPacker, within_s: float, at_any_price: bool = False) -> FieldTiming:
         """Draw frames that are a field's numbers from now on. Raises RunError where that cannot be."""
@@ -78,8 +89,8 @@ class Screen:
         """Draw one moment and send it to every output; the film's own size is drawn only while filming."""
         self._drawing.size = self.film_size if filming or not self._has_screen else None
         redrawn = self._drawing.redraw(features, state, now_s)
-        for output in self.outputs:
-            output.send(self._drawing, redrawn.shaped_s, hud)
+        self.outlets.send(redrawn.shaped_s, hud)
+        self.first.send(self._view, redrawn.shaped_s, hud)
         return redrawn
 
     def picture(self, shaped_s: float) -> tuple[np.ndarray, float] | None:
@@ -98,14 +109,14 @@ class Screen:
 
 @contextmanager
 def open_screen(
-    names: Sequence[str], settings: OutputSettings, placeholder: np.ndarray | None = None
+    first: str, settings: OutputSettings, placeholder: np.ndarray | None = None, specs: Sequence[OutputSpec] = ()
 ) -> Iterator[Screen]:
-    """Open the outputs `names`, the first of them the one to draw on, and close them at the end.
+    """Open the output `first`, which is drawn on, and those of `specs` beside it, and close them at the end.
 
     At once and until the first frame the screen shows `placeholder`, uint8 (height, width, 3); None: one that ships.
     Raises PresetError for a user's effect that cannot be drawn.
     """
-    with _opened(names, settings) as screen:
+    with _opened(first, settings, specs=specs) as screen:
         screen.show_placeholder(_built_in() if placeholder is None else placeholder)
         screen.dispatch()
         redrawn = screen.redraw(lambda: SILENCE, settings.state(), 0.0, HudInfo(message="loading the model"), False)
@@ -117,21 +128,27 @@ def open_screen(
 @contextmanager
 def open_headless(size: Size = FILM_PX, refused: Callable[[str], object] = refuse) -> Iterator[Screen]:
     """A screen for offline use that draws `size` and is black before the first frame; `refused` as `Screen`."""
-    with _opened(["headless"], OutputSettings(size=size), refused) as screen:
+    with _opened("headless", OutputSettings(size=size), refused) as screen:
         yield screen
 
 
 @contextmanager
 def _opened(
-    names: Sequence[str], settings: OutputSettings, refused: Callable[[str], object] = refuse
+    name: str,
+    settings: OutputSettings,
+    refused: Callable[[str], object] = refuse,
+    specs: Sequence[OutputSpec] = (),
 ) -> Iterator[Screen]:
     with ExitStack() as stack:
-        outputs: list[Output] = []
-        for name in names:
-            outputs.append(open_output(name, settings))
-            stack.callback(outputs[-1].close)
-        film_size = settings.size or outputs[0].size
-        yield Screen(outputs, _drawing(outputs[0], film_size), film_size, refused)
+        first = open_first(name, settings, clean=any(spec.kind == "operator" for spec in specs))
+        stack.callback(first.close)
+        film_size = settings.size or first.size
+        drawing = _drawing(first, film_size)
+        watched = [PreviewOutput(settings.preview)] if settings.preview else []
+        outlets = Outlets(drawing, specs, partial(open_further, settings), watched)
+        stack.callback(outlets.close)
+        outlets.open()
+        yield Screen(first, drawing, film_size, outlets, refused, settings.leaving)
 
 
 def _drawing(output: Output, size: Size) -> Drawing:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.core.hud_info import HudInfo
-from engine.outputs.output import Health, Picture
+from engine.core.hud_info import Health, HudInfo
+from engine.outputs.output import Picture
 from engine.render.picture import Size
 from engine.render.window import ShowWindow
 
@@ -11,7 +11,7 @@ from engine.render.window import ShowWindow
 class WindowOutput:
     """A window in which the show is drawn. See `Output`."""
 
-    name = "window"
+    name, light = "first window", False
 
     def __init__(self, window: ShowWindow) -> None:
         self.context = window

@@ -17,14 +17,15 @@ from engine.core.clock import Clock
 from engine.core.messages import Frame, ShowState
 from engine.recording.recorder import Recorder, RecorderState, RecorderStatus, SessionSummary
 from engine.recording.session import About
+from export.media.formats import VideoFormat
 from tpos_models.errors import TposError
 
 
 class RecordingControl:
     """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
 
-    `size` is the film's, `fps` its rate; `about` is asked what the records say of the show, at its start and its end. A
-    recording that breaks off leaves its reason in `trouble` and the show running.
+    `size` is the film's, `fps` its rate, `form` what it is written in; `about` is asked what the records say of the
+    show, at its start and its end. A recording that breaks off leaves its reason in `trouble` and the show running.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class RecordingControl:
         show: Show,
         clock: Clock,
         about: Callable[[], About],
+        form: VideoFormat | None = None,
     ) -> None:
-        self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock)
+        self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock, form=form)
         self._capture, self._show, self._clock, self._about = capture, show, clock, about
         self._next_sample = 0
         self._logged: ShowState | None = None

@@ -64,3 +64,9 @@ def new_folder(root: Path, name: str | None = None) -> Path:
                 folder.mkdir()
                 return folder
     raise StorageError(f"cannot name a session in {root}: {stem} is taken 9999 times; another name is accepted")
+
+
+def video_of(folder: Path) -> Path:
+    """A session's film, whatever it is written in."""
+    edited = folder / "video.mov"
+    return edited if edited.is_file() else folder / "video.mp4"

@@ -36,6 +36,7 @@ from engine.recording.session import (
     write_record,
 )
 from engine.recording.session_writer import SessionWriter, check_space
+from export.media.formats import VideoFormat
 from export.media.writing import writing
 from tpos_models.errors import RunError, StorageError, TposError
 
@@ -79,9 +80,9 @@ class Recorder:
     """Records while the show runs: `start`, hand in, `stop`; any thread may call any method.
 
     `size` is the video's (width, height), `fps` its constant rate; sound comes at `sample_rate` and is kept with 1 or
-    2 `channels`. Pictures wait in a queue of at most `queue_mib`; when it is full the newest is refused and counted.
-    Arrays handed in belong to the recorder: the caller must not change them afterwards. `min_free_mib` must be free to
-    start, a quarter of it to go on.
+    2 `channels`; the film is H.264, or in `form`. Pictures wait in a queue of at most `queue_mib`; when it is full the
+    newest is refused and counted. Arrays handed in belong to the recorder: the caller must not change them afterwards.
+    `min_free_mib` must be free to start, a quarter of it to go on.
     """
 
     def __init__(
@@ -95,9 +96,10 @@ class Recorder:
         *,
         queue_mib: int = 64,
         min_free_mib: int = 256,
+        form: VideoFormat | None = None,
     ) -> None:
         self._root = root or default_root()
-        self._size, self._fps = size, fps
+        self._size, self._fps, self._form = size, fps, form
         self._sample_rate, self._channels = sample_rate, channels
         self._clock = clock
         pictures = queue_mib * _MIB // (size[0] * size[1] * 3)
@@ -144,7 +146,7 @@ class Recorder:
         if about.picture is not None:
             with writing(folder):
                 Image.fromarray(about.picture).save(folder / START, compress_level=1)
-        return SessionWriter(folder, record, about.preset, self._clock.now(), self._min_free // 4)
+        return SessionWriter(folder, record, about.preset, self._clock.now(), self._min_free // 4, self._form)
 
     def due(self, time_s: float) -> bool:
         """Whether a picture of this time would get a frame of its own: spares reading back one that would not."""

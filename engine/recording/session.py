@@ -1,6 +1,6 @@
 """A recorded session on the disk: its folder's names and files, and reading one back for the re-render.
 
-    NAME/video.mp4       the show with its sound; plays after a crash at any moment
+    NAME/video.mp4       (.mov in ProRes) the show with its sound; plays after a crash at any moment
     NAME/audio.flac      the input as it was heard, 24 bits
     NAME/stems.flac      its stems beside it, where there were any: a channel each, in the state's order
     NAME/control.jsonl   one JSON object a line: {"time_s", "kind", "data"}, seconds on the sound's clock

@@ -13,6 +13,7 @@ import numpy as np
 from engine.core.stems import MAX_STEMS
 from engine.recording.av_sync import FrameGrid, Placed, SoundAxis
 from engine.recording.session import AUDIO, LOG, PRESET, STEMS, VIDEO, Counters, SessionRecord, write_record
+from export.media.formats import VideoFormat
 from export.media.video import VideoWriter
 from export.media.writing import SoundWriter, writing
 from tpos_models.errors import StorageError, TposError
@@ -30,7 +31,15 @@ class SessionWriter:
     `spare_bytes` are left on the disk. Raises StorageError and MediaError.
     """
 
-    def __init__(self, folder: Path, record: SessionRecord, preset: str, origin_s: float, spare_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        record: SessionRecord,
+        preset: str,
+        origin_s: float,
+        spare_bytes: int,
+        form: VideoFormat | None = None,
+    ) -> None:
         self.folder = folder
         self.origin_s = origin_s
         self.counters = Counters()
@@ -46,7 +55,9 @@ class SessionWriter:
         sound = (record.sample_rate, record.channels)
         with writing(folder), ExitStack() as opened:
             (folder / PRESET).write_text(preset, "utf-8")
-            self._video = opened.enter_context(VideoWriter(folder / VIDEO, record.size, record.fps, *sound, live=True))
+            film = (folder / VIDEO).with_suffix(form.suffix if form else ".mp4")
+            video = VideoWriter(film, record.size, record.fps, *sound, live=True, form=form)
+            self._video = opened.enter_context(video)
             self._sound = opened.enter_context(SoundWriter(folder / AUDIO, *sound))
             self._stems: SoundWriter | None = None
             self._log = opened.enter_context(open(folder / LOG, "ab", buffering=0))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.recording.session import VIDEO, find_session
+from engine.recording.folders import video_of
+from engine.recording.session import find_session
 from export.media.reading import read_last_frame
 from tpos_models.errors import InputError
 from tpos_models.image import read_picture
@@ -27,5 +28,5 @@ def starting_picture(source: str) -> np.ndarray:
         with suppress(InputError):  # no session of that name: read_picture says what is accepted
             path = find_session(source)
     if path.is_dir():
-        return read_last_frame(path / VIDEO)
+        return read_last_frame(video_of(path))
     return read_picture(path)

@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from engine.remote.address import Tokens, is_local, own_names
+from engine.core.hosts import is_local, own_names
+from engine.remote.address import Tokens
 
 COOKIE = "tpos"
 HEADERS = {

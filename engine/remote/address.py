@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psutil
-
+from engine.core.hosts import is_local, own_addresses
 from tpos_models.errors import InputError
 
 HOST, PORT = "127.0.0.1", 9080
@@ -49,27 +46,6 @@ def parse_place(text: str) -> Place:
     if not (port.isdigit() and int(port) < 65_536) and port:
         raise InputError(f"--remote {text}; accepted: HOST:PORT, for instance {HOST}:{PORT}, or 0.0.0.0:{PORT}")
     return Place(host.strip("[]") or HOST, int(port) if port else PORT)
-
-
-def is_local(host: str) -> bool:
-    """Whether a host is this machine's own loopback."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def own_addresses() -> list[str]:
-    """This machine's IPv4 addresses in its networks, private ones first."""
-    found = [address.address for nets in psutil.net_if_addrs().values() for address in nets
-             if address.family == socket.AF_INET and not is_local(address.address)]  # fmt: skip
-    return sorted(found, key=lambda address: not ipaddress.ip_address(address).is_private)
-
-
-def own_names() -> set[str]:
-    """What this machine is called in its networks."""
-    name = socket.gethostname().lower()
-    return {name, f"{name.split('.')[0]}.local"}
 
 
 def links(place: Place, tokens: Tokens | None) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,8 @@ import socket
 import threading
 from collections.abc import Callable
 
-from engine.remote.address import HOST, Place, is_local, own_addresses
+from engine.core.hosts import is_local, own_addresses
+from engine.remote.address import HOST, Place
 from engine.remote.board import HostInfo
 
 JOIN_S = 3.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.control.addresses import find, parse, signature
 from engine.control.arguments import CommandError
 from engine.control.osc_status import Status
+from engine.control.presets import Preset
 from engine.control.show import Show
 from engine.remote import namespace
 from engine.remote.namespace import Nodes, View
@@ -59,6 +60,10 @@ class Board:
         self._refresh()
         return self._values
 
+    def library(self) -> Collection[Preset]:
+        """Every preset there is, for any thread."""
+        return self._show.looks.library.values()
+
     def send(self, address: str, arguments: Sequence[object]) -> str:
         """Put a command into the show's queue; what was clamped, in words. Raises CommandError."""
         command, clamped = parse(address, arguments, self._now())
@@ -66,6 +71,10 @@ class Board:
         if self._show.queue.put(command):
             raise CommandError(address, "too many at once", "a few a second")
         return clamped and f"{clamped}; accepted: {signature(find(address)[0])}"
+
+    def settle(self) -> None:
+        """Have what was sent done now, whenever the next redraw is."""
+        self._show.current()
 
     def _refresh(self) -> None:
         now_s = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.control.addresses import ADDRESSES, Address
 from engine.control.arguments import Argument
-from engine.control.changes import ISF, Looks
+from engine.control.changes import ISF, Looks, cue_names
 from engine.control.osc_status import PREFIX, STATUS, Status, status_values
 from engine.control.parameters import PARAMETERS, to_control, value_of
 from engine.control.preset_keys import MAX_PROMPTS
@@ -94,10 +94,9 @@ def values(known: Nodes, view: View) -> dict[str, list[Any]]:
 def shape(view: View) -> tuple[object, ...]:
     """What decides which nodes there are: equal shapes have equal nodes."""
     state, looks = view.state, view.looks
-    cues = len(looks.current.cues) if looks.current else 0
     effects = tuple(layer.file.digest for layer in state.isf)
     loras = tuple(lora.name for lora in state.loras)
-    return len(state.prompts), loras, effects, tuple(looks.library), cues
+    return len(state.prompts), loras, effects, tuple(looks.library), cue_names(looks.current), looks.order
 
 
 def _of_row(row: Address, view: View) -> Iterator[Node]:
@@ -189,6 +188,10 @@ def _of_look(row: Address, view: View) -> Node:
     if row.path == "/tpos/cue":
         cues = len(view.looks.current.cues) if view.looks.current else 0
         arguments = (Argument("cue", Kind.INT, 0, cues),)
+    if row.path == "/tpos/cue/name":
+        arguments = (Argument("name", Kind.TEXT, choices=cue_names(view.looks.current)),)
+    if row.path == "/tpos/set":
+        arguments = (Argument("place", Kind.INT, 1, max(1, len(view.looks.order))),)
     return Node(row.path, row.doc, arguments, read, group="show")
 
 
@@ -200,6 +203,8 @@ _LOOKS: dict[str, Callable[[View], list[Any]]] = {
     "/tpos/prompt": _prompts,
     "/tpos/preset": lambda view: [view.state.preset],
     "/tpos/cue": lambda view: [view.state.cue + 1],
+    "/tpos/cue/name": lambda view: [("", *cue_names(view.looks.current))[view.state.cue + 1]],
+    "/tpos/set": lambda view: [view.state.place + 1],
 }
 _BY_ADDRESS = {parameter.address: parameter for parameter in PARAMETERS.values()}
 _KINDS = {tag: kind for kind, tag in _TAGS.items()}

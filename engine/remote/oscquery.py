@@ -5,14 +5,13 @@ https://github.com/Vidvox/OSCQueryProposal. A client changes values over OSC its
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 from pythonosc.osc_message_builder import build_msg
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from engine.remote.board import PERIOD_S, Board
+from engine.remote.board import Board
+from engine.remote.client import Client, Said
 from engine.remote.namespace import Nodes
 
 EXTENSIONS = (
@@ -72,11 +71,10 @@ def tree(nodes: Nodes, values: dict[str, list[Any]], path: str = "/") -> dict[st
     return root
 
 
-class Listener:
+class Listener(Client):
     """One client's websocket: it says LISTEN and IGNORE, and is sent those values when they change, as OSC.
 
-    When other addresses are there it is sent PATH_CHANGED for what they lie in. At most one message is on its way: a
-    slow client is told the newest values when it is ready for them.
+    When other addresses are there it is sent PATH_CHANGED for what they lie in.
     """
 
     def __init__(self, board: Board) -> None:
@@ -85,34 +83,23 @@ class Listener:
         """What the client knows of each address that it listens to; None before the first."""
         self._nodes = board.nodes
 
-    async def run(self, socket: WebSocket) -> None:
-        """Serve it until it goes."""
-        telling = asyncio.create_task(self._tell(socket))
-        try:
-            while True:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                self.hear(message.get("text") or "")
-        finally:
-            telling.cancel()
-
-    def hear(self, text: str) -> None:
-        """Take one command; what is none is read over, as the protocol has no answer for it."""
+    def hear(self, text: str) -> tuple[()]:
+        """Take one command; the protocol has no answers, and what is none is read over."""
         try:
             said = json.loads(text)
             command, path = said["COMMAND"], said["DATA"]
         except (ValueError, TypeError, KeyError):
-            return
+            return ()
         if command == "LISTEN" and path in self._board.values and len(self._told) < MOST_LISTENED:
             self._told[path] = None
         elif command == "IGNORE" and isinstance(path, str):
             self._told.pop(path, None)
+        return ()
 
-    def changed(self) -> list[str | bytes]:
-        """What the client is to be sent now: texts of JSON, and datagrams."""
+    def news(self) -> list[Said]:
+        """Texts of JSON, and datagrams."""
         nodes, values = self._board.nodes, self._board.values
-        news: list[str | bytes] = []
+        news: list[Said] = []
         if nodes is not self._nodes:
             paths = moved(self._nodes, nodes)
             news += [json.dumps({"COMMAND": "PATH_CHANGED", "DATA": path}) for path in paths]
@@ -123,15 +110,6 @@ class Listener:
                 self._told[path] = said
                 news.append(build_msg(path, said).dgram)
         return news
-
-    async def _tell(self, socket: WebSocket) -> None:
-        try:
-            while True:
-                for one in self.changed():
-                    await (socket.send_text(one) if isinstance(one, str) else socket.send_bytes(one))
-                await asyncio.sleep(PERIOD_S)
-        except (WebSocketDisconnect, RuntimeError):  # it went while it was told
-            return
 
 
 def moved(before: Nodes, after: Nodes) -> list[str]:

@@ -1,55 +1,46 @@
-"""The page's websocket: what changed goes out at most twenty times a second, commands come in."""
+"""The page's websocket: what changed goes out, commands come in."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
-
 from engine.control.arguments import CommandError
+from engine.control.changes import cue_names
 from engine.remote.access import Role
-from engine.remote.board import PERIOD_S, Board
+from engine.remote.board import Board
+from engine.remote.client import Client, Said
 from engine.remote.namespace import Nodes, View
+from engine.remote.thumbnails import Thumbnails
 
 MOST_COMMANDS = 256
 """In one message."""
 
 
-class PageSession:
-    """One page's websocket, JSON both ways. At most one message is on its way to it: the newest values win.
+class PageSession(Client):
+    """One page, JSON both ways.
 
-    It is sent `values`, those that changed, by address; `scene`, which presets and cues there are; `nodes`, a number
-    that changes when the addresses do; and `refused` for what it asked and cannot have. It sends `send`, a list of an
-    address and its arguments each; a viewer's are refused.
+    It is sent `values`, those that changed, by address; `scene`, which presets, cues and set there are; `midi`, what
+    controllers move, null where nobody listens to any; `nodes`, a number that changes when the addresses do; and
+    `refused` for what it asked and cannot have. It sends `send`, a list of an address and its arguments each; a
+    viewer's are refused.
     """
 
-    def __init__(self, board: Board, role: Role, thumbnails: Iterable[str] = ()) -> None:
+    def __init__(self, board: Board, role: Role, thumbnails: Thumbnails) -> None:
         self._board, self._role, self._thumbnails = board, role, thumbnails
         self._told: dict[str, list[Any]] = {}
-        self._scene: dict[str, Any] = {}
+        self._parts: dict[str, Any] = {}
         self._nodes: Nodes | None = None
         self._version = 0
 
-    async def run(self, socket: WebSocket) -> None:
-        """Serve it until it goes."""
-        telling = asyncio.create_task(self._tell(socket))
-        try:
-            while True:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                if refused := self.hear(message.get("text") or ""):
-                    await socket.send_text(json.dumps({"refused": refused}))
-        except (WebSocketDisconnect, RuntimeError):  # it went while it was answered
-            return
-        finally:
-            telling.cancel()
+    def hear(self, text: str) -> list[Said]:
+        """Carry out what it asks; what cannot be is answered."""
+        refused = self._carry_out(text)
+        return [json.dumps({"refused": refused})] if refused else []
 
-    def hear(self, text: str) -> list[list[str]]:
-        """Carry out what it asks; address, trouble and what is accepted for what cannot be."""
+    def _carry_out(self, text: str) -> list[list[str]]:
+        """Address, trouble and what is accepted for what cannot be."""
         try:
             asked = [(str(address), list(arguments)) for address, *arguments in json.loads(text)["send"]]
         except (ValueError, TypeError, KeyError):
@@ -63,43 +54,38 @@ class PageSession:
                     refused.append([address, *clamped.split("; accepted: ")])
             except CommandError as error:
                 refused.append([error.address, error.what, error.accepted])
+        self._board.settle()
         return refused
 
-    def news(self) -> dict[str, Any]:
-        """What it does not know yet; {} for nothing."""
-        values = {path: list(map(_short, said)) for path, said in self._board.values.items()}
+    def news(self) -> list[Said]:
+        """One message, where there is anything to tell."""
+        values, view = self._board.values, self._board.view
         news: dict[str, Any] = {}
-        if changed := {path: said for path, said in values.items() if self._told.get(path) != said}:
+        changed = {path: list(map(_short, said)) for path, said in values.items() if self._told.get(path) != said}
+        if changed:
             news["values"] = changed
             self._told = values
-        if (scene := self._described(self._board.view)) != self._scene:
-            self._scene = news["scene"] = scene
+        midi = view.status.midi
+        for part, said in {"scene": self._described(view), "midi": midi and asdict(midi)}.items():
+            if part not in self._parts or said != self._parts[part]:
+                self._parts[part] = news[part] = said
         if self._board.nodes is not self._nodes:
             self._nodes = self._board.nodes
             self._version += 1
             news["nodes"] = self._version
-        return news
+        return [json.dumps(news)] if news else []
 
     def _described(self, view: View) -> dict[str, Any]:
         """What the page draws besides values."""
-        cues = view.looks.current.cues if view.looks.current else ()
         presets = [{"name": name, "description": one.description} for name, one in view.looks.library.items()]
         return {
             "role": self._role,
             "presets": presets,
-            "cues": [cue.name or f"cue {number}" for number, cue in enumerate(cues, 1)],
+            "cues": list(cue_names(view.looks.current)),
+            "set": list(view.looks.order),
             "loras": [lora.name for lora in view.state.loras],
-            "thumbnails": sorted(self._thumbnails),
+            "thumbnails": self._thumbnails.known(view.looks.library),
         }
-
-    async def _tell(self, socket: WebSocket) -> None:
-        try:
-            while True:
-                if news := self.news():
-                    await socket.send_text(json.dumps(news))
-                await asyncio.sleep(PERIOD_S)
-        except (WebSocketDisconnect, RuntimeError):  # it went while it was told
-            return
 
 
 def _short(value: Any) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.core.beat_grid import Span
 from engine.core.field_scene import FieldScene
 from engine.core.messages import AudioFeatures, Fit, Frame, ShowState
 from engine.render import gl
@@ -168,7 +169,8 @@ class Compositor:
                 bloom = self._stages.bloom
                 bloom.draw(between.moment.texture, self._look, between.mask, between.sees)
                 self._stages.lit = self._effects.draw(bloom.target, latched, state, now_s, dt_s, output)
-            self._release(self._stages, state, now_s, dt_s, output)
+            fade_s = Span(state.blackout_fade_s, state.blackout_fade_bars).in_s(latched)
+            self._release(self._stages, state, now_s, dt_s, output, fade_s)
         return Redrawn(latched.time_s or now_s, self._stages is not None, *self._effects.refused())
 
     def _draw_moment(self, between: Moment, now_s: float, dt_s: float, view: View) -> None:
@@ -239,13 +241,15 @@ class Compositor:
         times = coarser((width, height), self._most_px)
         return max(1, round(width / times)), max(1, round(height / times))
 
-    def _release(self, stages: _Stages, state: ShowState, now_s: float, dt_s: float, output: gl.Size) -> None:
+    def _release(
+        self, stages: _Stages, state: ShowState, now_s: float, dt_s: float, output: gl.Size, fade_s: float
+    ) -> None:
         """Let what is lit reach the screen, as far as the flash limiter allows.
 
         Going black is always allowed; the way back waits until one more blackout would be within the limit.
         """
         self._settle()
-        fade = faded(self._fade, state.blackout, state.blackout_fade_s, dt_s)
+        fade = faded(self._fade, state.blackout, fade_s, dt_s)
         if not state.flash_limiter:
             self._fade = fade
             if not state.freeze:

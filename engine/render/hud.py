@@ -124,13 +124,26 @@ def _most_lines(size: gl.Size) -> int:
 
 
 def _rows(info: HudInfo, px: int, width: int) -> list[tuple[str, Colour]]:
-    """Prompt, LoRAs, what is wrong with the input, and the message, whose end says what would be accepted or saved."""
+    """Prompt, LoRAs, outputs, what is wrong with the input; the message, whose end says what is accepted or saved."""
     rows = [(fitted(info.prompt or "no prompt", px, width), BRIGHT)]
     if info.loras:
         rows.append((fitted("  ".join(f"{lora.name} {lora.strength:.2f}" for lora in info.loras), px, width), DIM))
+    for outlets, colour in ((_well(info), DIM), (_troubled(info), AMBER)):
+        rows += [(fitted(outlets, px, width), colour)] if outlets else []
     if warning := WARNINGS.get(info.state):
         rows.append((fitted(warning, px, width), AMBER))
     return rows + [(line, BRIGHT) for line in wrapped(info.message, px, width, MESSAGE_LINES)]
+
+
+def _well(info: HudInfo) -> str:
+    """Outputs that are on and well, and how many pictures a second reach them."""
+    well = [one for one in info.outlets if one.on and not one.health.trouble]
+    return "   ".join(f"{one.name} {one.state if one.state != 'ok' else f'{one.rate_hz:.0f}/s'}" for one in well)
+
+
+def _troubled(info: HudInfo) -> str:
+    """Outputs that are on and not well."""
+    return "   ".join(f"{one.name}: {one.health.trouble}" for one in info.outlets if one.health.trouble)
 
 
 def _badges(info: HudInfo) -> tuple[tuple[str, Colour, bool], ...]:

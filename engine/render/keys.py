@@ -20,10 +20,12 @@ HELP: tuple[tuple[str, str], ...] = (
     ("Space", "freeze"),
     ("B", "blackout"),
     ("R", "record"),
-    ("S", "snapshot"),
+    ("S  N", "snapshot, a burst of 8"),
     ("T", "tap the tempo"),
     ("1 ... 9", "cue"),
     ("Left  Right", "cue back, next cue"),
+    ("PgUp  PgDn", "preset back, next preset of the set"),
+    ("P", "safe look, and back"),
     ("L  K", "MIDI learn: next, back"),
     ("W", "save the MIDI map"),
     ("Q  Esc", "quit, press twice"),
@@ -71,6 +73,8 @@ def show_command(key: str, state: ShowState) -> tuple[str, tuple] | None:
             return "/tpos/record", (not state.recording,)
         case "S":
             return "/tpos/snapshot", ()
+        case "N":
+            return "/tpos/snapshot/burst", ()
         case "T":
             return "/tpos/tempo/tap", ()
         case "L":
@@ -79,6 +83,12 @@ def show_command(key: str, state: ShowState) -> tuple[str, tuple] | None:
             return "/tpos/midi/learn", ("back",)
         case "W":
             return "/tpos/midi/save", ()
+        case "P":
+            return "/tpos/safe", (not state.safe,)
+        case "PAGEUP":
+            return "/tpos/set/back", ()
+        case "PAGEDOWN":
+            return "/tpos/set/next", ()
         case "LEFT":
             return "/tpos/cue/back", ()
         case "RIGHT":

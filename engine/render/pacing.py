@@ -52,6 +52,10 @@ class RedrawTimes:
         )
 
 
+MOST_FAILED = 300
+"""Redraws in a row that may fail: seconds of them."""
+
+
 class EventSource(Protocol):
     """What the loop asks of the screen it draws on."""
 
@@ -66,19 +70,33 @@ class EventSource(Protocol):
 
 
 def redraw_loop(
-    events: EventSource, redraw: Callable[[float], None], clock: Clock, rate_hz: float, stopped: Callable[[], bool]
+    events: EventSource,
+    redraw: Callable[[float], None],
+    clock: Clock,
+    rate_hz: float,
+    stopped: Callable[[], bool],
+    failed: Callable[[Exception], object] = lambda error: None,
 ) -> RedrawTimes:
     """Redraw at `rate_hz`, or as often as the machine can, until `stopped()` or the window is closed.
 
-    `redraw` gets the time and must not wait for anything but the display. A redraw that comes late is not made up for.
+    `redraw` gets the time and must not wait for anything but the display. A redraw that comes late is not made up for;
+    one that fails is told to `failed`, and the next is tried, until there were MOST_FAILED in a row: then it raises.
     """
+    failures = 0
     times = RedrawTimes()
     due_s = clock.now()
     while not stopped():
         events.dispatch()
         if events.closed:
             break
-        redraw(clock.now())
+        try:
+            redraw(clock.now())
+            failures = 0
+        except Exception as error:
+            failures += 1
+            if failures >= MOST_FAILED:
+                raise
+            failed(error)
         now_s = clock.now()
         times.add(now_s)
         due_s = max(due_s + 1.0 / rate_hz, now_s)

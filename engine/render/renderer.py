@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
 from engine.render.compositor import Compositor
 from engine.render.field_pass import FieldPass
-from engine.render.picture import Context, FieldTiming, Redrawn, within
+from engine.render.picture import Context, FieldTiming, Redrawn
+from engine.render.views.light import LightPass
+from engine.render.views.view import View
 from tpos_models.errors import RunError
 from tpos_models.pocket.field_texels import FieldPacker
 
@@ -19,11 +22,24 @@ SMALLEST = (8, 8)
 """A picture that takes as long as any, but for its pixels."""
 
 
+UNUSED = 120
+"""Redraws after which a picture of a size that nobody asks for any more is given back."""
+
+
+@dataclass
+class _Drawn:
+    """The picture of one size: which redraw it shows, and when it was asked for last."""
+
+    target: gl.Target
+    shows: int = -1
+    asked: int = 0
+
+
 class Renderer:
     """Draws the show in a context: the picture alone, without HUD, for its screen and for whoever reads it.
 
-    `size` is the picture that `read` gives. Without one it is the screen's, and is drawn only when read. With one it
-    is drawn at every redraw, and serves the screen too where that has the same size. Owned by the context's thread.
+    `size` is the picture that `read` gives, None the screen's. At every redraw a picture is drawn once for each size
+    that somebody asks for, and serves the screen too where that has the same. Owned by the context's thread.
     """
 
     def __init__(self, context: Context, size: gl.Size | None = None) -> None:
@@ -31,10 +47,17 @@ class Renderer:
         self._context = context
         self._compositor = Compositor()
         self._size = size
-        self._picture: gl.Target | None = None
-        self._buffer: gl.PixelBuffer | None = None
-        self._painted = False
-        self._small: tuple[gl.Target, gl.PixelBuffer] | None = None
+        self._redraws = 0
+        self._pictures: dict[gl.Size, _Drawn] = {}
+        self._film = self.view()
+
+    def switch_to(self) -> None:
+        """Make its context the current one."""
+        self._context.switch_to()
+
+    def view(self, light: bool = False) -> View:
+        """An output's own view of the picture; `light`: black is transparent."""
+        return View(self, [LightPass(self._compositor.canvas)] if light else [])
 
     @property
     def size(self) -> gl.Size:
@@ -77,63 +100,49 @@ class Renderer:
         self._context.switch_to()
         screen = self._context.size
         redrawn = self._compositor.compose(features, state, now_s, screen or self.size)
-        self._painted = False
+        self._redraws += 1
+        for size in [size for size, one in self._pictures.items() if self._redraws - one.asked > UNUSED]:
+            self._pictures.pop(size).target.delete()
         if screen is None or self._size is not None:
-            self._paint()
+            self.drawn(self.size)
         return redrawn
 
     def paint(self, screen: gl.Size) -> None:
         """Put the moment's picture on the whole of the context's screen, which is `screen` pixels."""
         self._context.switch_to()
-        if self._painted and self._picture is not None and self._picture.size == screen:
-            self._picture.show()
+        if self._is_shared(screen):
+            self._current(screen).show()
         gl.use_screen(screen)
-        if not (self._painted and self.size == screen):
+        if not self._is_shared(screen):
             self._compositor.paint(screen)
+
+    def drawn(self, size: gl.Size) -> gl.Target:
+        """The moment's picture at `size`, its first row in row 0; whoever asks, it is drawn once."""
+        self._context.switch_to()
+        target = self._current(size)
+        self._pictures[size].asked = self._redraws
+        return target
 
     def read(self) -> np.ndarray:
         """The picture of the last redraw, uint8 (height, width, 3), its first row at the top; waits for it."""
-        return self._ready().read()
+        return self.drawn(self.size).read()
 
     def read_later(self) -> np.ndarray | None:
         """The picture that the last call asked for, None at first; asks for the newest, and waits for neither."""
-        picture = self._ready()
-        if self._buffer is None or self._buffer.size != picture.size:
-            if self._buffer is not None:
-                self._buffer.delete()
-            self._buffer = gl.PixelBuffer(picture.size)
-        pixels = self._buffer.take() if self._buffer.filled else None
-        picture.start_read(self._buffer)
-        return pixels
+        pixels = self._film.take()
+        self._film.ask(self.size)
+        return None if pixels is None or pixels.shape[1::-1] != self.size else pixels
 
-    def ask_small(self, longest_px: int) -> None:
-        """As `Picture.ask_small`: drawn once more, small, and read back by the GPU's own clock."""
-        self._context.switch_to()
-        size = within(self.size, longest_px)
-        if self._small is None or self._small[0].size != size:
-            for part in self._small or ():
-                part.delete()
-            self._small = gl.Target(size), gl.PixelBuffer(size)
-        target, buffer = self._small
-        target.begin()
-        self._compositor.paint(size, first_row_up=False)
-        target.start_read(buffer)
+    def _is_shared(self, screen: gl.Size) -> bool:
+        """Whether others take a picture as large as the screen: at this redraw already, or at the last."""
+        return screen in self._pictures and self._redraws - self._pictures[screen].asked <= 1
 
-    def take_small(self) -> np.ndarray:
-        """As `Picture.take_small`; black where none was asked for."""
-        self._context.switch_to()
-        return self._small[1].take() if self._small else np.zeros((1, 1, 3), np.uint8)
-
-    def _ready(self) -> gl.Target:
-        self._context.switch_to()
-        return self._picture if self._painted and self._picture is not None else self._paint()
-
-    def _paint(self) -> gl.Target:
-        if self._picture is None or self._picture.size != self.size:
-            if self._picture is not None:
-                self._picture.delete()
-            self._picture = gl.Target(self.size)
-        self._picture.begin()
-        self._compositor.paint(self.size, first_row_up=False)
-        self._painted = True
-        return self._picture
+    def _current(self, size: gl.Size) -> gl.Target:
+        if size not in self._pictures:
+            self._pictures[size] = _Drawn(gl.Target(size))
+        one = self._pictures[size]
+        if one.shows != self._redraws:
+            one.target.begin()
+            self._compositor.paint(size, first_row_up=False)
+            one.shows = self._redraws
+        return one.target

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 import pyglet
@@ -36,6 +37,14 @@ LARGEST_HZ = 240.0
 SMALLEST = (320, 180)
 
 
+class Role(Enum):
+    """Who looks at a window: everybody, where it is the only one; the audience, who read nothing; the operator."""
+
+    ONLY = auto()
+    AUDIENCE = auto()
+    OPERATOR = auto()
+
+
 def has_screen() -> bool:
     """Whether a window could be opened here: on Linux, whether an X server answers at $DISPLAY."""
     if not sys.platform.startswith("linux"):
@@ -59,11 +68,14 @@ def open_window(
     size: tuple[int, int] = (1280, 720),
     fullscreen: bool = False,
     display: int = 0,
+    role: Role = Role.ONLY,
+    leave: Callable[[], object] | None = None,
 ) -> ShowWindow:
-    """Open the live window on monitor `display`.
+    """Open a window on monitor `display`.
 
-    Keys call `command` with an OSC address and its arguments; `state` tells them what to toggle. Raises `DeviceError`
-    for a screen or monitor that is not there, `MissingPart` where OpenGL 3.3 is missing.
+    Keys call `command` with an OSC address and its arguments; `state` tells them what to toggle. A window beside the
+    first shares textures with it, does not wait for its own display, and calls `leave` where Q is pressed twice.
+    Raises `DeviceError` for a screen or monitor that is not there, `MissingPart` where OpenGL 3.3 is missing.
     """
     if not has_screen():
         raise DeviceError(
@@ -78,22 +90,35 @@ def open_window(
     from pyglet import gl  # pyglet picks its backend when these are first imported
     from pyglet.window import NoSuchConfigException, Window
 
-    screens = _screens()
-    if not 0 <= display < len(screens):
-        raise DeviceError(f"no display {display}: there are {len(screens)}, numbered from 0")
+    screens = find_screens(display)
     config = gl.Config(major_version=3, minor_version=3, double_buffer=True)  # type: ignore[abstract]
     try:
-        window = Window(*size, caption=TITLE, resizable=True, vsync=True, config=config, screen=screens[display])
+        window = Window(
+            *size,
+            caption=f"{TITLE}: operator" if role is Role.OPERATOR else TITLE,
+            resizable=True,
+            vsync=leave is None,
+            config=config,
+            screen=screens[display],
+        )
     except (NoSuchConfigException, gl.ContextException) as error:
         hint = f"update the graphics driver, or: sudo apt-get install {PACKAGES}"
         raise MissingPart(f"no OpenGL 3.3 on this display; {hint}") from error
-    return ShowWindow(window, command, state, fullscreen, display)
+    return ShowWindow(window, command, state, fullscreen, display, role, leave)
 
 
 def _screens() -> list[Screen]:
     from pyglet.display import get_display
 
     return get_display().get_screens()
+
+
+def find_screens(display: int = 0) -> list[Screen]:
+    """The monitors; raises `DeviceError` where `display` is none of them."""
+    screens = _screens()
+    if not 0 <= display < len(screens):
+        raise DeviceError(f"no display {display}: there are {len(screens)}, numbered from 0")
+    return screens
 
 
 class ShowWindow:
@@ -106,13 +131,16 @@ class ShowWindow:
         state: Callable[[], ShowState],
         fullscreen: bool = False,
         display: int = 0,
+        role: Role = Role.ONLY,
+        leave: Callable[[], object] | None = None,
     ) -> None:
         from engine.render.gl import Canvas  # needs the context that `window` brought
         from engine.render.hud import Help, Hud
 
         self.closed = False
         self._window = window
-        self._hud_shown = {False: True, True: False}
+        self._role, self._leave = role, leave
+        self._hud_shown = {False: True, True: role is Role.OPERATOR}
         """Whether the HUD is shown, windowed and fullscreen: there the audience would read it."""
         self._help_until_s = 0.0
         self._command, self._state = command, state
@@ -164,6 +192,8 @@ class ShowWindow:
 
     def draw_over(self, hud: HudInfo) -> None:
         """Draw what only the operator should see: the list of keys, or the HUD, which asks whether to quit."""
+        if self._role is Role.AUDIENCE:
+            return
         if self.help_visible:
             self._help.draw(self.size)
         elif self.hud_visible:
@@ -185,8 +215,12 @@ class ShowWindow:
         if self._window.context is not None:
             self._window.close()
 
-    def _on_close(self) -> bool:
+    def close_soon(self) -> None:
+        """Be closed by whoever owns it."""
         self.closed = True
+
+    def _on_close(self) -> bool:
+        self.close_soon()
         return True
 
     def _on_key_press(self, symbol: int, _modifiers: int) -> bool:
@@ -226,7 +260,8 @@ class ShowWindow:
             case View.HELP:
                 self._help_until_s = time.monotonic() + HELP_S
             case View.QUIT:
-                self.closed = self.quitting
+                if self.quitting:
+                    (self._leave or self.close_soon)()
                 self._quit_asked_s = time.monotonic()
 
     def _fullscreen(self) -> None:

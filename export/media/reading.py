@@ -68,6 +68,42 @@ def read_frames(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
             yield float(frame.time), frame.to_ndarray(format="rgb24")
 
 
+def read_grey(path: str | Path, size: tuple[int, int]) -> Iterator[tuple[float, np.ndarray]]:
+    """Each frame as (time in seconds, brightness uint8 (height, width)), scaled to `size`; errors as the last frame."""
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"no picture in {path}: a video is accepted")
+        for frame in _until_damage(container.decode(video=0)):
+            small = frame.reformat(*size, format="gray", interpolation="AREA")
+            yield float(frame.time or 0.0), small.to_ndarray()
+
+
+def film_rate(path: str | Path) -> float:
+    """Pictures a second of a film; raises MissingFileError, MediaError."""
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"no picture in {path}: a film is accepted")
+        return float(container.streams.video[0].average_rate or 25)
+
+
+def loop_frames(path: str | Path) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Each frame and its time in seconds, the film over and over; of a damaged one what can be read."""
+    apart_s = 1 / film_rate(path)
+    with _opened(path) as container:
+        lap_s = time_s = -apart_s
+        while True:
+            first_s: float | None = None
+            lap_s = time_s + apart_s
+            for frame in _until_damage(container.decode(video=0)):
+                own_s = float(frame.time or 0.0)
+                first_s = own_s if first_s is None else first_s
+                time_s = lap_s + own_s - first_s
+                yield time_s, frame
+            if first_s is None:
+                return
+            container.seek(0)
+
+
 def read_last_frame(path: str | Path) -> np.ndarray:
     """The last frame, RGB uint8 (height, width, 3), found from the end; raises MissingFileError, MediaError."""
     with _opened(path) as container:

@@ -1,8 +1,9 @@
 """Shows to video files, through FFmpeg (PyAV).
 
-Both kinds are MP4 with H.264 and AAC. A *live* one is written as fragments of half a second, so that what is on the
-disk plays after a crash at any moment; closing it hides the fragments and leaves a plain MP4. A *finished* one
-(offline renders, exports) is written beside its name and moved there when complete.
+Both kinds are MP4 with H.264 and AAC, or what `export.media.formats` has besides. A *live* one is written as fragments
+of half a second, so that what is on the disk plays after a crash at any moment; closing it hides the fragments and
+leaves a plain file. A *finished* one (offline renders, exports) is written beside its name and moved there when
+complete.
 """
 
 from __future__ import annotations
@@ -19,17 +20,14 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from export.media.formats import VideoFormat, choose_format, light
 from export.media.writing import AudioTrack, Sink, abandon, check_sound, writing
 from tpos_models.errors import InputError
 
 _BT709 = 1  # H.273's code for the matrix, the primaries and the transfer function alike
-_LIVE_X264 = {"preset": "ultrafast", "tune": "zerolatency", "crf": "21", "threads": "1"}
-_FINISHED_X264 = {"preset": "veryfast", "crf": "16", "mbtree": "0"}
-"""Without x264's macroblock tree: with AVX-512 it makes another file of the same pictures at every run."""
 _LIVE_MP4 = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe", "frag_duration": "500000", "flush_packets": "1"}
 _FINISHED_MP4 = {"movflags": "faststart"}
 _INTERLEAVE_US = "500000"  # a stalled sound stream holds back at most this much picture
-_MPEG4_BITS_PER_PIXEL = 0.25
 _ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}  # older ones know no other number
 
 
@@ -39,7 +37,7 @@ class VideoWriter:
     `size` is (width, height) of the pictures. An odd side gets its last row or column twice, because H.264 halves the
     colour planes; a picture of another size is scaled to fill the frame. Time 0 is the first audio sample, frames lie
     on the grid of 1 / `fps`. `sample_rate` None makes a silent film. `live` chooses the crash-safe kind and an encoder
-    tuned for little CPU. `codec` is libx264 unless FFmpeg lacks it, then mpeg4. Raises InputError for what cannot be
+    tuned for little CPU. `form` is H.264 unless asked otherwise. Raises InputError for what cannot be
     encoded, StorageError where the file cannot be written, MediaError where FFmpeg fails.
     """
 
@@ -52,10 +50,11 @@ class VideoWriter:
         channels: int = 2,
         *,
         live: bool = False,
-        codec: str | None = None,
+        form: VideoFormat | None = None,
     ) -> None:
         self.path = Path(path)
-        _check(self.path, size, fps)
+        _check(size, fps)
+        self._form = form or choose_format(None, "format", self.path)
         if sample_rate is not None:
             check_sound("aac", sample_rate, channels)
         self.size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
@@ -66,27 +65,30 @@ class VideoWriter:
         self._last_slot = -1
         self._picture: av.VideoFrame | None = None
         self._convert = VideoReformatter()
-        self._part = self.path if live else self.path.with_name(f".{self.path.stem}.{os.getpid()}.part.mp4")
+        self._part = (
+            self.path if live else self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
+        )
         with writing(self.path):
             self._sink = Sink(self._part)
-        self._container = _open_mp4(self._sink, live)
-        self._stream = self._add_stream(codec or _best_codec())
+        self._container = _open_container(self._sink, live, self._form.suffix[1:])
+        self._stream = self._add_stream(self._form)
         self._track = AudioTrack(self._container, "aac", sample_rate, channels) if sample_rate else None
         self._open = True
 
-    def _add_stream(self, codec: str) -> av.VideoStream:
-        x264 = dict(_LIVE_X264 if self._live else _FINISHED_X264)
-        stream = self._container.add_stream(codec, rate=self.fps, options=x264 if codec == "libx264" else None)
+    def _add_stream(self, form: VideoFormat) -> av.VideoStream:
+        options = dict(form.live if self._live else form.finished)
+        stream = self._container.add_stream(form.codec, rate=self.fps, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self.size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = form.pixels
         context = stream.codec_context
         context.time_base = 1 / self.fps
-        context.gop_size = max(1, round(self.fps))
+        if not form.intra:
+            context.gop_size = max(1, round(self.fps))
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = ColorRange.MPEG
-        if codec != "libx264":
-            context.bit_rate = round(self.size[0] * self.size[1] * self.fps * _MPEG4_BITS_PER_PIXEL)
+        if form.bits_per_pixel:
+            context.bit_rate = round(self.size[0] * self.size[1] * self.fps * form.bits_per_pixel)
         return stream
 
     @property
@@ -128,10 +130,11 @@ class VideoWriter:
         height, width = image.shape[:2]
         if (width + width % 2, height + height % 2) == self.size != (width, height):
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        pixels, order = (light(image), "rgba") if self._form.alpha else (np.ascontiguousarray(image), "rgb24")
         return self._convert.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
+            av.VideoFrame.from_ndarray(pixels, order),
             *self.size,
-            format="yuv420p",
+            format=self._form.pixels,
             dst_colorspace=Colorspace.ITU709,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.MPEG,
@@ -198,19 +201,13 @@ class VideoWriter:
             self.abort()
 
 
-def _check(path: Path, size: tuple[int, int], fps: float) -> None:
-    if path.suffix.lower() != ".mp4":
-        raise InputError(f"video file {path.name}: a name ending in .mp4 is accepted")
+def _check(size: tuple[int, int], fps: float) -> None:
     if min(size) < 2 or max(size) > 8192:
         raise InputError(f"video size {size[0]}x{size[1]}: 2x2 to 8192x8192 are accepted")
     if not 1 <= fps <= 240:
         raise InputError(f"{fps} frames per second: 1 to 240 are accepted")
 
 
-def _open_mp4(sink: Sink, live: bool) -> OutputContainer:
+def _open_container(sink: Sink, live: bool, kind: str) -> OutputContainer:
     options = {**(_LIVE_MP4 if live else _FINISHED_MP4), "max_interleave_delta": _INTERLEAVE_US}
-    return av.open(sink, "w", format="mp4", container_options=options)
-
-
-def _best_codec() -> str:
-    return "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    return av.open(sink, "w", format=kind, container_options=options)

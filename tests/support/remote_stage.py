@@ -1,4 +1,4 @@
-"""A show with its page on loopback: real sockets, and commands taken as the redraws would."""
+"""A show with its page on loopback: real sockets, and commands taken and carried out as the redraws would."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from websockets.sync.client import ClientConnection, connect
@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from engine.control import presets
 from engine.control.osc import OscServer
 from engine.control.osc_status import Status
-from engine.control.show import Show
+from engine.control.show import Effect, Show
 from engine.core.clock import WallClock
 from engine.core.messages import SILENCE, Heard
 from engine.core.preview import Preview
@@ -51,8 +51,9 @@ class Stage:
     announced: bool = False
     show: Show = field(default_factory=lambda: Show(presets.load("beach_fire_waves"), presets.library()[0]))
     status: Callable[[], Status] = lambda: STATUS
+    carry_out: Callable[[Effect], object] = lambda effect: None
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.troubles: list[str] = []
             self.preview = Preview()
@@ -105,6 +106,8 @@ class Stage:
         shade = 0
         while not self.over.wait(0.004):
             self.show.current()
+            while self.show.effects:
+                self.carry_out(self.show.effects.popleft())
             if self.preview.due:
                 shade = (shade + 1) % 200
                 self.preview.put(np.full((90, 160, 3), shade, np.uint8))

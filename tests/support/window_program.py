@@ -59,12 +59,12 @@ def main(folder: str) -> None:
         flip()
 
     window.flip = capture
-    output = WindowOutput(window)
+    output, view = WindowOutput(window), renderer.view()
     sizes: list[tuple[int, int]] = []
 
     def redraw(now_s: float) -> None:
         redrawn = renderer.redraw(lambda: SILENCE, state[0], now_s)
-        output.send(renderer, redrawn.shaped_s, replace(info, frozen=state[0].freeze))
+        output.send(view, redrawn.shaped_s, replace(info, frozen=state[0].freeze))
         if window.size not in sizes:
             sizes.append(window.size)
         if len(sizes) == 1 and not said:

@@ -11,9 +11,11 @@ _PRIOR = (0.15, 0.85)
 _SLIP, _CHANGE = 0.005, 0.002
 """Probability at a beat that it is any beat of the bar, or of the other meter."""
 _DOUBT = 0.15
-_SWITCH = 2.0
+_SWITCH = 5.0
 """A reading of the bar is given up for one that is so many times more probable."""
 _RARE, _TRUST = 0.25, 1.3
+_BEGINNING = 8.0
+"""How much more probable a bar line is where the music began."""
 
 
 class BarFilter:
@@ -31,6 +33,7 @@ class BarFilter:
         slip = same / self._meter[:, None]
         self._step = (1 - _SLIP - _CHANGE) * onward + _SLIP * slip + _CHANGE * self._any
         self._states = self._any.copy()
+        self._begun: int | None = None
         self._reading = int(np.flatnonzero(onward[-1])[0])
 
     @property
@@ -43,16 +46,25 @@ class BarFilter:
         """Which of them the newest beat is."""
         return int(self._place[self._reading])
 
+    def begin(self, beats: int | None) -> None:
+        """So many beats before the newest the music began, with a bar; None: who knows."""
+        self._begun = beats
+
     def next(self) -> None:
         """A beat: before anything of it is heard."""
         self._states = self._states @ self._step
+        likely = self._states
+        if self._begun is not None:
+            self._begun += 1
+            likely = likely * np.where(self._begun % self._meter == self._place, _BEGINNING, 1.0)
         here = self._step[self._reading].argmax()
-        best = self._states.argmax()
-        self._reading = int(best if self._states[best] > _SWITCH * self._states[here] else here)
+        best = likely.argmax()
+        self._reading = int(best if likely[best] > _SWITCH * likely[here] else here)
 
     def put(self, bar_beat: int, beats_per_bar: int) -> None:
         """The newest beat is this one, as one who knows says; other meters than `METERS` are counted in four."""
         meter = beats_per_bar if beats_per_bar in METERS else METERS[-1]
+        self._begun = None
         self._states = np.where((self._meter == meter) & (self._place == bar_beat % meter), 1.0, 1e-6)
         self._states /= self._states.sum()
         self._reading = int(self._states.argmax())

@@ -30,7 +30,7 @@ LAST = 999
 class FieldSampler:
     """Draws frames of one size; those that start from a picture, which a field cannot, are `otherwise` drawn.
 
-    `otherwise` samples latents of the square, and `decoder` draws them; the middle of that is enlarged.
+    `otherwise` samples latents of the square, and `decoder` draws them; that is stretched.
     """
 
     concurrent = True
@@ -58,7 +58,7 @@ class FieldSampler:
             square = replace(request, noise=request.noise[..., side : side + CELLS])
             sampled = self._otherwise(square)
             return replace(
-                sampled, pixels=to_rgba(_covering(self._decoder(sampled.x0), self._size))[0], request=request
+                sampled, pixels=to_rgba(stretched(self._decoder(sampled.x0), self._size))[0], request=request
             )
         scenes: list[torch.Tensor] = []
 
@@ -88,11 +88,6 @@ def _features(scene: torch.Tensor) -> torch.Tensor:
     return prompt_features(to_tokens(scene.flatten(1)), torch.tensor([LAST], device=scene.device))
 
 
-def _covering(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """A picture (1, 3, h, w) enlarged to cover a size (width, height), its middle."""
-    width, height = size
-    scale = max(width / picture.shape[3], height / picture.shape[2])
-    whole = [round(side * scale) for side in picture.shape[2:]]
-    enlarged = F.interpolate(picture, whole, mode="bicubic", antialias=True).clamp(0, 1)
-    top, left = (whole[0] - height) // 2, (whole[1] - width) // 2
-    return enlarged[..., top : top + height, left : left + width]
+def stretched(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A picture (1, 3, h, w) as large as a size (width, height), whatever its shape."""
+    return F.interpolate(picture, size[::-1], mode="bicubic", antialias=True).clamp(0, 1)

@@ -19,7 +19,7 @@ from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
 from tpos_models.pocket.codec import load_codec
 from tpos_models.pocket.field import load_field
-from tpos_models.pocket.field_sampler import FieldSampler
+from tpos_models.pocket.field_sampler import FieldSampler, stretched
 from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, picture_networks
 from tpos_models.pocket.noise_features import CELLS, cells_across
 from tpos_models.pocket.scene_flow import scene_flow
@@ -72,18 +72,17 @@ def load(
 
 
 def as_field(model: Model, size_px: tuple[int, int], folder: Path = WEIGHTS) -> Model:
-    """`pocket` with pictures of any shape and size; what starts from a picture shows the square's middle."""
+    """`pocket` with pictures of any shape and size; what starts from a picture is drawn as a square, and stretched."""
     width, height = size_px
     if max(size_px) > MOST_ASPECT * min(size_px):
         raise InputError(f"--model-size {width}x{height}: one side up to {MOST_ASPECT} times the other is accepted")
     cells = cells_across(width, height)
-    side = model.spec.scale * (cells - CELLS) // 2
     otherwise = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
     sampler = FieldSampler(load_field(folder).to(model.device), size_px, cells, otherwise, model.decoder)
     return replace(
         model,
         spec=replace(model.spec, sample_size=(CELLS, cells)),
-        encoder=lambda image: model.encoder(image[..., side : image.shape[-1] - side]),
+        encoder=lambda image: model.encoder(stretched(image, (CELLS * model.spec.scale,) * 2)),
         sampler=sampler,
     )
 

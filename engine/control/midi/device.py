@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import mido
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from engine.control.addresses import parse
 from engine.control.arguments import CommandError
-from engine.control.midi.knobs import Knob, concerns, turned
+from engine.control.midi.knobs import Knob, concerns, is_endless, may_be_endless, nearest_encoder, turned
 from engine.control.midi.maps import Control, MidiMap, Takeover
 from engine.control.midi.song_clock import SongClock
 from engine.control.midi.targets import Target
 from engine.control.queue import Command
 from engine.core.messages import ShowState
-from engine.core.parameters import Kind
+from engine.core.parameters import Kind, Value
 
 FINE_WITHIN_S = 0.5
 """A knob that was just learned and sends its lower seven bits within this is a fine one."""
+ENDLESS_WITHIN = 6
+"""So many messages of a knob that was just learned are waited for where they may be an encoder's."""
 PRESSED = 64
+
+
+@dataclass(slots=True)
+class Lesson:
+    """What was learned last, when, and the values that it has said since. Owned by the MIDI thread."""
+
+    control: Control
+    since_s: float
+    values: list[int]
 
 
 class Device:
@@ -27,19 +39,19 @@ class Device:
 
     def __init__(self, midi_map: MidiMap) -> None:
         self.clock = SongClock()
-        self._learned: tuple[Control, float] | None = None
         self.use(midi_map)
 
     def use(self, midi_map: MidiMap) -> None:
         """Go by another map, or by an edited one; knobs must be met again."""
         self.map = midi_map
+        self._lesson: Lesson | None = None
         self._knobs = [Knob() for _ in midi_map.targets]
         self._moved: set[int] = set()
         self._shown: dict[int, int] = {}
 
     def commands(self, message: mido.Message, state: ShowState, time_s: float) -> list[Command]:
         """What a message says to the show, nothing where it is no control's."""
-        if self._is_fine_after_all(message, time_s):
+        if self._tells_what_it_is(message, time_s):
             return []
         found = (n for n, one in enumerate(self.map.file.controls) if concerns(one, message))
         return [command for n in found if (command := self._command(n, message, state, time_s))]
@@ -61,29 +73,55 @@ class Device:
                 self._shown[n] = light
                 yield from _shows(control, light)
 
-    def learn(self, target: Target, message: mido.Message, state: ShowState, time_s: float) -> Control | None:
-        """Map what this message moves to a target; None where it moves nothing. Raises CommandError, PresetError.
+    def learn(
+        self, target: Target, message: mido.Message, state: ShowState, time_s: float, value: Value | UnsetType = UNSET
+    ) -> Control | None:
+        """Map what this message moves to a target, or to saying `value` to it; None where it moves nothing.
 
-        The hand is on the knob: its target follows it from where it is.
+        The hand is on the knob: its target follows it from where it is. Raises CommandError, PresetError.
         """
-        control = _taught(target, message, state)
+        control = _taught(target, message, state, value)
         if control is not None:
-            self._learned = control, time_s
+            values = [message.value] if message.type == "control_change" and not control.is_button else []
             self.use(self.map.learned(control))
+            self._lesson = Lesson(control, time_s, values)
             self._knobs[-1].said = self._knobs[-1].stood = target.place(state)
         return control
 
-    def _is_fine_after_all(self, message: mido.Message, time_s: float) -> bool:
-        if self._learned is None or message.type != "control_change":
+    def forget(self, target: str, value: str) -> None:
+        """Take out what moves a target, an address, or what says `value` to it."""
+        self.use(self.map.without(target, value))
+
+    def _tells_what_it_is(self, message: mido.Message, time_s: float) -> bool:
+        """Whether a message of the knob learned last says nothing but that it is a fine one, or what may be endless."""
+        if (lesson := self._lesson) is None or message.type != "control_change":
             return False
-        control, since_s = self._learned
-        if control.fine or message.control != control.lower_cc:
+        if lesson.values and concerns(lesson.control, message):
+            return self._may_be_endless(lesson, message.value)
+        its = message.control == lesson.control.lower_cc and message.channel + 1 == lesson.control.channel
+        if lesson.control.fine or not its:
             return False
-        self._learned = None
-        if time_s - since_s > FINE_WITHIN_S or any(concerns(one, message) for one in self.map.file.controls):
+        self._lesson = None
+        if time_s - lesson.since_s > FINE_WITHIN_S or any(concerns(one, message) for one in self.map.file.controls):
             return False
-        self.use(self.map.learned(structs.replace(control, fine=True)))
+        self.use(self.map.learned(structs.replace(lesson.control, fine=True)))
         return True
+
+    def _may_be_endless(self, lesson: Lesson, value: int) -> bool:
+        """Whether that is still to be seen; what is known of an encoder grows with each turn."""
+        known = lesson.control.encoder
+        if known is UNSET or value not in lesson.values:
+            lesson.values.append(value)
+        if known is not UNSET or is_endless(lesson.values):
+            if (encoder := nearest_encoder(lesson.values)) is not known:
+                lesson.control = structs.replace(lesson.control, encoder=encoder)
+                self.use(self.map.learned(lesson.control))
+                self._lesson = lesson
+            return False
+        undecided = len(lesson.values) < ENDLESS_WITHIN and may_be_endless(lesson.values)
+        if not undecided:
+            self._lesson = None
+        return undecided
 
     def _command(self, n: int, message: mido.Message, state: ShowState, time_s: float) -> Command | None:
         control, target, knob = self.map.file.controls[n], self.map.targets[n], self._knobs[n]
@@ -148,22 +186,19 @@ def _shows(control: Control, light: int) -> Iterator[mido.Message]:
         yield mido.Message("control_change", channel=channel, control=control.cc, value=light)
 
 
-def _taught(target: Target, message: mido.Message, state: ShowState) -> Control | None:
-    """A control of what a message moves; text is said as it is now."""
+def _taught(target: Target, message: mido.Message, state: ShowState, value: Value | UnsetType) -> Control | None:
+    """A control of what a message moves; text is said as it is now, where no other value is given."""
+    if value is UNSET and target.argument.kind is Kind.TEXT and not target.argument.choices:
+        value = target.text(state)
+        if value is None:
+            raise CommandError(target.address, "is told text", "with a value of the button's own")
+    is_button = target.argument.kind is Kind.SWITCH or value is not UNSET
     what: dict[str, Callable[[], dict[str, object]]] = {
-        "control_change": lambda: {"cc": message.control, "button": target.argument.kind is Kind.SWITCH},
+        "control_change": lambda: {"cc": message.control, "button": is_button},
         "note_on": lambda: {"note": message.note} if message.velocity else {},
         "program_change": lambda: {"program": message.program},
-        "pitchwheel": lambda: {"bend": True},
+        "pitchwheel": lambda: {} if is_button else {"bend": True},
     }
     place = what.get(message.type, dict)()
-    if not place:
-        return None
-    if target.argument.kind is Kind.TEXT and not target.argument.choices:
-        said = target.text(state)
-        if said is None:
-            raise CommandError(target.address, "is told text", "a button with a value in the map's file")
-        place |= {"value": said} | ({"button": True} if "cc" in place else {})
-    if "bend" in place and target.argument.kind is Kind.SWITCH:
-        return None
-    return Control(target=target.name, channel=message.channel + 1, **place)  # type: ignore[arg-type]
+    said = {} if value is UNSET else {"value": value}
+    return Control(target=target.name, channel=message.channel + 1, **said, **place) if place else None  # type: ignore[arg-type]

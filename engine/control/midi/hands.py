@@ -12,9 +12,11 @@ from engine.control.arguments import CommandError
 from engine.control.hot_reload import Signature, signature
 from engine.control.midi import maps
 from engine.control.midi.device import Device
+from engine.control.midi.maps import Control
 from engine.control.midi.ports import AUTO, Driver, Ports, short
 from engine.control.midi.song_clock import MESSAGES
 from engine.control.midi.targets import STEPS, Target
+from engine.control.midi.view import Mapped, MidiView
 from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
@@ -57,7 +59,11 @@ class MidiHands(OwnThread):
         self._ports = Ports(driver, wanted, lambda name, message: self._arrived.put((name, message, clock.now())))
         self._devices: dict[str, Device] = {}
         self._learning: Target | None = None
-        self._asks: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+        self._value = ""
+        self._asks: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
+        self._seen: tuple[object, ...] = ()
+        self.view = MidiView()
+        """What there is to see, replaced whole when it changes."""
         self._signatures: dict[str, Signature] = {}
         self._due_s = self._tended_s = 0.0
         super().__init__("tpos-midi")
@@ -67,13 +73,20 @@ class MidiHands(OwnThread):
         """Names of the ports that are open."""
         return [short(name) for name in self._ports.open]
 
-    def learn(self, target: str) -> None:
-        """The next knob or button that is moved moves `target`; "next", "back" go through all of them, "" ends it."""
-        self._asks.put(("learn", target))
+    def learn(self, target: str, value: str = "") -> None:
+        """The next knob or button that is moved moves `target`, or says `value` to it.
+
+        "next", "back" go through all of them, "" ends it.
+        """
+        self._asks.put(("learn", target, value))
+
+    def forget(self, target: str, value: str = "") -> None:
+        """Nothing moves `target` any more, or says `value` to it; what is being learned is over."""
+        self._asks.put(("forget", target, value))
 
     def save(self) -> None:
         """Write the maps that something was learned into, or that were given, into the user's folder."""
-        self._asks.put(("save", ""))
+        self._asks.put(("save", "", ""))
 
     def start(self) -> Self:
         """Begin to listen; ports that are there are open when it returns."""
@@ -151,6 +164,7 @@ class MidiHands(OwnThread):
                 port.tell(device.lights(state))
         grids = (device.clock.grid(now_s) for device in self._devices.values())
         self._show.keep_time(ClockSource.MIDI, next(filter(None, grids), None))
+        self._show_view()
 
     def _take(self, device: Device, message: mido.Message, time_s: float) -> None:
         if message.type in MESSAGES:
@@ -158,29 +172,49 @@ class MidiHands(OwnThread):
             return
         state = self._show.state
         try:
-            if self._learning and (control := device.learn(self._learning, message, state, time_s)):
-                self._told(f"{self._learning.name}: {control}; W saves the map {device.map.name}", False)
+            if (target := self._learning) and (control := self._learn(device, target, message, time_s)):
+                self._told(f"{target.name}: {control}; W saves the map {device.map.name}", False)
                 self._learning = None
                 return
             self._show.queue.put(*device.commands(message, state, time_s))
         except (CommandError, InputError) as error:
             self._told(str(error), True)
 
-    def _answer(self, ask: str, target: str) -> None:
+    def _learn(self, device: Device, target: Target, message: mido.Message, time_s: float) -> Control | None:
+        return device.learn(target, message, self._show.state, time_s, target.read(self._value))
+
+    def _answer(self, ask: str, target: str, value: str) -> None:
         try:
-            if ask == "learn":
-                self._learning = self._wanted(target)
-                words = (
-                    f"{self._learning.name}: move a knob, press a button" if self._learning else "nothing is learned"
-                )
-                self._told(f"MIDI learn: {words}", False)
-                return
-            for device in self._devices.values():
-                device.map = maps.save(device.map)
-                self._told(f"saved {device.map.path}", False)
-            self._signatures.clear()
+            match ask:
+                case "learn":
+                    self._learning, self._value = self._wanted(target), value
+                    words = f"{self._learning.name}: move a knob, press a button" if self._learning else ""
+                    self._told(f"MIDI learn: {words or 'nothing is learned'}", False)
+                case "forget":
+                    self._learning, address = None, Target.of(target).address
+                    for device in self._devices.values():
+                        device.forget(address, value)
+                case "save":
+                    for device in self._devices.values():
+                        device.map = maps.save(device.map)
+                        self._told(f"saved {device.map.path}", False)
+                    self._signatures.clear()
         except (CommandError, InputError) as error:
             self._told(str(error), True)
+
+    def _show_view(self) -> None:
+        """Let others see what there is, where it is not what they saw."""
+        known = tuple(device.map for device in self._devices.values())
+        if (seen := (self.ports, self._learning, self._value, known)) == self._seen:
+            return
+        self._seen = seen
+        mapped = [
+            Mapped(target.address, str(control), one.name, control.said)
+            for one in dict.fromkeys(known)
+            for control, target in zip(one.file.controls, one.targets, strict=True)
+        ]
+        learning, value = (self._learning.address, self._value) if self._learning else ("", "")
+        self.view = MidiView(tuple(self.ports), learning, value, tuple(mapped), any(one.unsaved for one in known))
 
     def _wanted(self, target: str) -> Target | None:
         if target not in STEPS:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import mido
 from msgspec import UNSET
@@ -12,6 +14,8 @@ from engine.control.midi.maps import Control, Encoder, Takeover
 MET = 1.5 / 127
 """A knob this near to its parameter has met it."""
 SAME = 1e-6
+_SMALL, _REPEATS = 8, 2
+"""Steps of an encoder at the speed of learning, and how often it says the same twice in a row, which no knob does."""
 
 
 def turned(encoder: Encoder, value: int) -> int:
@@ -23,6 +27,22 @@ def turned(encoder: Encoder, value: int) -> int:
             return 64 - value if value > 64 else value % 64
         case Encoder.BINARY_OFFSET:
             return value - 64
+
+
+def nearest_encoder(values: Sequence[int]) -> Encoder:
+    """The way of speaking in which all of them are the smallest turns; of two such, the first was to the right."""
+    return min(Encoder, key=lambda one: (max(abs(turned(one, value)) for value in values), turned(one, values[0]) < 0))
+
+
+def may_be_endless(values: Sequence[int]) -> bool:
+    """Whether what was said so far may be an encoder's turns: all are small, and none is no turn."""
+    encoder = nearest_encoder(values)
+    return all(0 < abs(turned(encoder, value)) <= _SMALL for value in values)
+
+
+def is_endless(values: Sequence[int]) -> bool:
+    """Whether only an encoder says such: small turns, and the same again and again."""
+    return may_be_endless(values) and sum(one == other for one, other in pairwise(values)) >= _REPEATS
 
 
 def concerns(control: Control, message: mido.Message) -> bool:

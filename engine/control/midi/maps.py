@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import resources
@@ -86,6 +87,11 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         """Whether it is pressed, not turned."""
         return self.button or self.note is not UNSET or self.program is not UNSET
 
+    @property
+    def said(self) -> str:
+        """What a button says, as text; "" for nothing of its own."""
+        return "" if self.value is UNSET else f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
+
     def __str__(self) -> str:
         kind = next(name for name in ("cc", "note", "program", "bend") if getattr(self, name) is not UNSET)
         number = "" if kind == "bend" else f" {getattr(self, kind)}"
@@ -105,12 +111,16 @@ class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 @dataclass(frozen=True, slots=True)
 class MidiMap:
-    """A named map; `targets` are those of its controls, `path` is where it came from."""
+    """A named map; `targets` are those of its controls, `path` is where it came from.
+
+    It is `unsaved` where something was learned or forgotten since.
+    """
 
     name: str
     file: MapFile
     targets: tuple[Target, ...] = ()
     path: Path | None = None
+    unsaved: bool = False
 
     def takeover(self, control: Control) -> Takeover:
         """How a control takes its target over."""
@@ -119,7 +129,17 @@ class MidiMap:
     def learned(self, control: Control) -> MidiMap:
         """With one more control, in place of what was known of it."""
         rest = [one for one in self.file.controls if _place(one) != _place(control)]
-        return made(self.name, msgspec.structs.replace(self.file, controls=(*rest, control)), self.path)
+        return self._with((*rest, control))
+
+    def without(self, target: str, value: str = "") -> MidiMap:
+        """Without the controls of a target, an address; where `value` is given, without those that say it alone."""
+        pairs = zip(self.file.controls, self.targets, strict=True)
+        rest = [one for one, its in pairs if its.address != target or (value and value != one.said)]
+        return self if len(rest) == len(self.targets) else self._with(rest)
+
+    def _with(self, controls: Iterable[Control]) -> MidiMap:
+        file = msgspec.structs.replace(self.file, controls=tuple(controls))
+        return replace(made(self.name, file, self.path), unsaved=True)
 
 
 def _place(control: Control) -> tuple[object, ...]:
@@ -218,4 +238,4 @@ def save(midi_map: MidiMap) -> MidiMap:
         os.replace(part, path)
     except OSError as error:
         raise PresetError(f"{path}: cannot be written: {error.strerror}") from error
-    return replace(midi_map, path=path)
+    return replace(midi_map, path=path, unsaved=False)

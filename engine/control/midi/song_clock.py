@@ -7,21 +7,22 @@ from collections import deque
 import mido
 import numpy as np
 
-from engine.core.beat_grid import BeatGrid, ClockSource
-from engine.core.messages import SLOWEST_BPM
+from engine.core.beat_grid import SLOWEST_BPM, BeatGrid, ClockSource
 
 TICKS_PER_BEAT, TICKS_PER_SIXTEENTH = 24, 6
 GONE_S = 0.5
 """A clock without a tick for so long is gone."""
 FASTEST_BPM = 300.0
-_KEPT, _LEAST = 4 * TICKS_PER_BEAT, TICKS_PER_BEAT
-_NEWEST, _OFF_S = 12, 0.005
-"""Where half of the newest ticks lie so far from the line through all, the tempo is another."""
+_KEPT, _LEAST = 8 * TICKS_PER_BEAT, TICKS_PER_BEAT
+_NEWEST, _OFF_S = 24, 0.001
+"""Half of the newest ticks further off the line through all than this, and than they jitter, are of another tempo."""
+_BENDS = 1.65
+"""The median of ticks' second differences over their jitter, where that is normal: 0.6745 sqrt(6)."""
 MESSAGES = ("clock", "start", "stop", "continue", "songpos")
 
 
 class SongClock:
-    """One clock, as its ticks say on average: a line fitted to the newest four beats. Owned by the MIDI thread.
+    """One clock, as its ticks say on average: a line fitted to the newest eight beats. Owned by the MIDI thread.
 
     Stopped, it says nothing. Until it was started or told a position, nobody knows which of its ticks are beats.
     """
@@ -73,7 +74,8 @@ class SongClock:
             near = np.abs(off_s) <= 3 * np.median(np.abs(off_s)) + 0.001  # a stall delivers some of them late
             period_s, newest_s = np.polyfit(counts[near], times_s[near], 1)
             off_s = times_s - (newest_s + period_s * counts)
-            if abs(np.median(off_s[-_NEWEST:])) < _OFF_S or len(counts) <= _LEAST:
+            jitter_s = float(np.median(np.abs(np.diff(times_s, 2)))) / _BENDS
+            if abs(np.median(off_s[-_NEWEST:])) < max(_OFF_S, jitter_s) or len(counts) <= _LEAST:
                 return float(period_s), float(newest_s)
             for _ in range(len(counts) // 2):
                 self._ticks.popleft()

@@ -15,8 +15,8 @@ from engine.control.schema import near
 from engine.core.messages import ShowState
 from engine.core.parameters import Curve, Kind, Parameter, Value
 
-LEARN, STEPS = "/tpos/midi/learn", ("next", "back")
-"""The address that is told what the next knob is to move; two words step through the parameters."""
+LEARN, FORGET, STEPS = "/tpos/midi/learn", "/tpos/midi/forget", ("next", "back")
+"""Told what the next knob is to move, and what none is to; two words step through the parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,20 @@ class Target:
             raise CommandError(self.address, f"{value:g}", signature(self.row))
         return parse(self.address, [value], time_s)[0]
 
+    def read(self, said: str) -> Value | UnsetType:
+        """The value that a text says, UNSET for none. Raises CommandError where it says another."""
+        if not said or self.argument.kind is Kind.TEXT:
+            return said or UNSET
+        try:
+            return float(said)
+        except ValueError as error:
+            raise CommandError(self.address, f"{said!r:.40}", signature(self.row)) from error
+
+    def check_taught(self, said: str) -> None:
+        """Raise CommandError where a button cannot be taught to say that."""
+        if (value := self.read(said)) is not UNSET:
+            self.say(value)
+
     def check_turned(self) -> None:
         """Raise CommandError for text, which no knob has."""
         self.at(0.0)
@@ -117,8 +131,8 @@ class Target:
     def is_said(self, value: Value | UnsetType, state: ShowState) -> bool | None:
         """Whether it is what a button says, or on; None where nobody can tell."""
         said = self.text(state) if self.argument.kind is Kind.TEXT else self._value(state)
-        if self.row.applies == "cue":
-            said = state.cue + 1
+        if self.row.applies in ("cue", "place"):
+            said = (state.cue if self.row.applies == "cue" else state.place) + 1
         if value is not UNSET:
             return None if said is None else said == self._in_osc(value)
         return said if isinstance(said, bool) else None

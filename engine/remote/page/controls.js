@@ -40,6 +40,7 @@ export function control(node, label = named(node.FULL_PATH)) {
     return fader(node, label, range);
   })();
   explain(made, node.DESCRIPTION ?? "");
+  if (node.TYPE.length < 2 && (node.TYPE !== "s" || range.VALS)) made.dataset.address = node.FULL_PATH;
   return made;
 }
 
@@ -60,7 +61,7 @@ function choice(node, label, words) {
   const row = make("div", { className: "choice" }, make("span", { className: "name", textContent: label }));
   const group = make("div", { className: "words" });
   const buttons = words.map(word => make("button", {
-    textContent: word, onclick: () => press(node.FULL_PATH, word),
+    textContent: word, onclick: () => press(node.FULL_PATH, word), data: { address: node.FULL_PATH, value: word },
   }));
   follow(node.FULL_PATH, ([now]) => {
     buttons.forEach((one, n) => one.setAttribute("aria-pressed", String(words[n] === now)));

@@ -1,12 +1,13 @@
 // The page, put together; everything on it comes from the show.
 
 import { connect, events, follow, gather, press } from "/page/link.js";
+import { mark, teaching } from "/page/learn.js";
 import { faders, health, leaves, scene } from "/page/panels.js";
 import { stage } from "/page/stage.js";
 
 if (location.search) history.replaceState(null, "", "/"); // the token is in a cookie by now
 
-let described = { role: "operator", presets: [], cues: [], loras: [], thumbnails: [] };
+let described = { role: "operator", presets: [], cues: [], set: [], loras: [], thumbnails: {} };
 let nodes = [];
 
 const built = { scene: () => {}, faders: () => {} };
@@ -23,6 +24,7 @@ function build(...parts) {
     built[part] = gather(makers[part]);
   }
   wanted.clear();
+  mark();
 }
 
 function tab(name) {
@@ -56,16 +58,16 @@ for (const one of document.querySelectorAll("[data-switch]")) {
   const also = one.dataset.also === undefined ? [] : [Number(one.dataset.also)];
   let on = false;
   follow(one.dataset.switch, ([now]) => { on = now; one.setAttribute("aria-pressed", String(on)); });
-  one.onclick = () => press(one.dataset.switch, !on, ...also);
+  const frees = one.dataset.frees?.split(" ") ?? []; // what must be off for it to be seen
+  one.onclick = () => {
+    if (!on) frees.forEach(other => press(other, false));
+    press(one.dataset.switch, !on, ...also);
+  };
 }
-document.getElementById("safe").onclick = () => {
-  press("/tpos/blackout", false, 0.5);
-  press("/tpos/freeze", false);
-  press("/tpos/preset", "default");
-};
 for (const one of document.querySelectorAll("nav button")) one.onclick = () => tab(one.dataset.tab);
 
 tab("scene");
 stage();
 health();
+teaching();
 connect();

@@ -6,9 +6,9 @@ import { control, make, slider } from "/page/controls.js";
 const TABS = {
   picture: "move", "reactive layer": "move", sound: "sound", prompt: "sound", effects: "effects", lora: "effects",
 };
-const ON_STAGE = ["/tpos/freeze", "/tpos/blackout", "/tpos/record"]; // they have buttons of their own
-const FADES_S = [0, 1, 2, 4, 8, 16];
-let fade_s = 2;
+const ON_STAGE = ["/tpos/freeze", "/tpos/blackout", "/tpos/safe", "/tpos/record"]; // they have buttons of their own
+const FADES = ["cut", "2 s", "8 s", "1 bar", "4 bars", "16 bars"];
+let fade = "2 s";
 
 export function leaves(node, found = []) {
   if (node.TYPE !== undefined) found.push(node);
@@ -42,7 +42,7 @@ export function faders(nodes, loras) {
 }
 
 export function scene(nodes, described) {
-  document.getElementById("scene").replaceChildren(...cues(described), presets(described), prompts(nodes));
+  document.getElementById("scene").replaceChildren(...cues(described), ...setList(described), presets(described), prompts(nodes));
 }
 
 function prompts(nodes) {
@@ -58,6 +58,7 @@ function prompts(nodes) {
     follow(node.FULL_PATH, ([text]) => { if (document.activeElement !== input) input.value = text; });
     const weight = nodes.find(one => one.FULL_PATH === `/tpos/prompt/${n}/weight`);
     const mix = slider("weight", weight.RANGE[0], 0, 1, moved => set(weight.FULL_PATH, moved));
+    mix.element.dataset.address = weight.FULL_PATH;
     follow(weight.FULL_PATH, ([now]) => mix.show(now));
     const row = make("div", { className: "prompt" }, input, mix.element);
     follow(node.FULL_PATH, ([text]) => row.classList.toggle("empty", !text));
@@ -69,27 +70,45 @@ function prompts(nodes) {
 function next() {
   const input = make("input", { type: "text", placeholder: "next scene: a beach:0.7 | fire:0.3", enterKeyHint: "send", autocomplete: "off" });
   input.setAttribute("aria-label", "next scene");
-  const go = () => { if (input.value.trim()) { press("/tpos/prompt", input.value, fade_s); input.value = ""; input.blur(); } };
+  const go = () => { if (input.value.trim()) { press("/tpos/prompt", input.value, fade === "cut" ? 0 : fade); input.value = ""; input.blur(); } };
   input.onkeydown = event => { if (event.key === "Enter") go(); };
-  const fades = FADES_S.map(s => make("button", {
-    textContent: s ? `${s} s` : "cut", onclick: () => { fade_s = s; mark(); },
-  }));
-  const mark = () => fades.forEach((one, n) => one.setAttribute("aria-pressed", String(FADES_S[n] === fade_s)));
+  const fades = FADES.map(one => make("button", { textContent: one, onclick: () => { fade = one; mark(); } }));
+  const mark = () => fades.forEach((one, n) => one.setAttribute("aria-pressed", String(FADES[n] === fade)));
   mark();
   return make("div", { className: "next" },
     make("div", { className: "ask" }, input, make("button", { className: "go", textContent: "Fade", onclick: go })),
     make("div", { className: "words" }, ...fades));
 }
 
+// What goes on and back through a list, with a large way on.
+function steps(address, on, words) {
+  return make("div", { className: "steps" },
+    make("button", { textContent: "Back", onclick: () => press(`${address}/back`), data: { address: `${address}/back` } }),
+    make("button", { className: "go", textContent: words, onclick: () => press(`${address}/${on}`), data: { address: `${address}/${on}` } }));
+}
+
+function listed(names, address, follows) {
+  const rows = names.map((name, n) => make("button", {
+    onclick: () => press(address, n + 1), data: { address, value: n + 1 },
+  }, make("small", { textContent: n + 1 }), make("span", { textContent: name.replaceAll("_", " ") })));
+  follow(follows, ([now]) => rows.forEach((one, n) => {
+    one.setAttribute("aria-pressed", String(n + 1 === now));
+    one.classList.toggle("next-up", n === now);
+  }));
+  return make("div", { className: "stack" }, ...rows);
+}
+
 function cues({ cues: names }) {
   if (!names.length) return [];
-  const list = names.map((name, n) => make("button", { textContent: `${n + 1}  ${name}`, onclick: () => press("/tpos/cue", n + 1) }));
-  follow("/tpos/cue", ([now]) => list.forEach((one, n) => one.setAttribute("aria-pressed", String(n + 1 === now))));
-  return [panel("cues", "scene",
-    make("div", { className: "cues" }, ...list),
-    make("div", { className: "steps" },
-      make("button", { textContent: "Back", onclick: () => press("/tpos/cue/back") }),
-      make("button", { className: "go", textContent: "Go", onclick: () => press("/tpos/cue/go") })))];
+  const until = make("output", { className: "until" });
+  follow("/tpos/status/follow", ([s]) => { until.textContent = s > 0 ? `next in ${s < 10 ? s.toFixed(1) : s.toFixed(0)} s` : ""; });
+  const made = panel("cues", "scene", listed(names, "/tpos/cue", "/tpos/cue"), steps("/tpos/cue", "go", "Go"));
+  made.firstChild.append(until);
+  return [made];
+}
+
+function setList({ set: names }) {
+  return names.length ? [panel("set list", "scene", listed(names, "/tpos/set", "/tpos/set"), steps("/tpos/set", "next", "Next preset"))] : [];
 }
 
 function hueOf(name) {
@@ -98,14 +117,18 @@ function hueOf(name) {
 
 function presets({ presets: known, thumbnails }) {
   const tiles = known.map(({ name, description }) => {
-    const tile = make("button", { className: "tile", title: description, onclick: () => press("/tpos/preset", name) });
-    if (thumbnails.includes(name)) tile.append(make("img", { src: `/remote/thumbnail/${encodeURIComponent(name)}`, alt: "" }));
+    const tile = make("button", {
+      className: "tile", title: description, onclick: () => press("/tpos/preset", name), data: { address: "/tpos/preset", value: name },
+    });
+    if (thumbnails[name]) tile.append(make("img", { src: `/remote/thumbnail/${thumbnails[name]}`, alt: "" }));
     else tile.style.setProperty("--hue", hueOf(name));
     tile.append(make("span", { textContent: name.replaceAll("_", " ") }));
     follow("/tpos/preset", ([now]) => tile.setAttribute("aria-pressed", String(now === name)));
     return tile;
   });
-  return panel("presets", "scene", make("div", { className: "tiles" }, ...tiles));
+  const made = panel("presets", "scene", make("div", { className: "tiles" }, ...tiles));
+  made.classList.add("presets");
+  return made;
 }
 
 export function health() {
@@ -124,7 +147,19 @@ export function health() {
   const chart = make("canvas", { width: 300, height: 44, className: "course" });
   course(chart);
   document.getElementById("health").replaceChildren(
-    panel("health", "more", make("dl", {}, ...rows.flat()), chart));
+    panel("health", "more", make("dl", {}, ...rows.flat(), ...ladder()), chart),
+    panel("midi", "more", make("div", { className: "body", id: "midi" })));
+}
+
+// How far down the ways of running the model it is: one bar each, cold where it began, hot where nothing is left.
+function ladder() {
+  const bars = make("dd", { className: "ladder" }), said = make("dt");
+  follow("/tpos/status/ladder", ([at, most]) => {
+    said.textContent = `ladder, step ${at} of ${most}`;
+    bars.replaceChildren(...Array.from({ length: most }, (_, n) => make("i", { className: n < at ? "on" : "" })));
+    bars.style.setProperty("--heat", most > 1 ? (at - 1) / (most - 1) : 0);
+  });
+  return [said, bars];
 }
 
 // Frames a second over the last minute.

@@ -48,12 +48,14 @@ function clock() {
     by("bpm").textContent = steady ? bpm.toFixed(1) : "--";
     by("beats").classList.toggle("lost", !steady);
   });
+  follow("/tpos/status/clock", ([who]) => { by("leads").textContent = who; });
   follow("/tpos/status/bar", ([, beat]) => dots.forEach((dot, n) => dot.classList.toggle("on", n === (beat - 1) % 4)));
   follow("/tpos/status/beat", () => {
     if (!steady) return;
     by("beats").classList.remove("hit");
     requestAnimationFrame(() => by("beats").classList.add("hit"));
   });
+  follow("/tpos/status/waits", ([line]) => { by("waits").hidden = !line; by("waits").textContent = `waits: ${line}`; });
   follow("/tpos/status/section", ([kind]) => {
     by("section").textContent = kind === "none" ? "" : kind;
     by("section").dataset.kind = kind;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -16,7 +18,9 @@ from engine.audio.inputs import looks_like_file, open_source
 from engine.audio.resample import Intake, mono, read_sound
 from engine.audio.sound_file import AudioFile
 from engine.audio.sources import FileSource, SynthSource
+from engine.core import own_thread
 from engine.core.clock import VirtualClock
+from engine.core.messages import SoundState
 from tpos_models.errors import DeviceError, MediaError, MissingFileError
 
 pytestmark = pytest.mark.realtime
@@ -139,6 +143,27 @@ def test_a_loop_goes_round_without_a_gap(tmp_path: Path) -> None:
             time.sleep(0.01)
         heard, start = capture.raw(0)
     np.testing.assert_array_equal(heard[: 15_000 - start, 0], np.tile(samples[:, 0], 3)[start:])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets no open file be deleted")
+def test_a_looped_file_that_is_deleted_is_silence_until_it_is_there_again(tmp_path: Path) -> None:
+    path = wav(tmp_path, tone(0.4))
+    kept = path.read_bytes()
+
+    def wait_for(met: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + 20
+        while not met():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+
+    with Capture(FileSource(path, loop=True)) as capture:
+        wait_for(lambda: capture.latest().level > 0.01)
+        path.unlink()
+        wait_for(lambda: capture.latest().state is SoundState.LOST)
+        assert not capture.ended
+        assert "audio-feed failed" in " ".join(own_thread.troubles())
+        path.write_bytes(kept)
+        wait_for(lambda: capture.latest().level > 0.01)
 
 
 def test_eight_channels_at_192_khz(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ class Watched:
         self.show = Show(preset, {preset.name: preset})
         self.troubles: list[str] = []
         show = self.show
-        self.watcher = PresetWatcher(show.edit, self.troubles.append, preset, lambda: show.isf, show.reload)
+        self.watcher = PresetWatcher(show.edit, self.troubles.append, [preset], lambda: show.isf, show.reload)
         self._time_ns = 10**18
 
     def saved(self, path: Path) -> ShowState:

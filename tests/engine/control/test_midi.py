@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import mido
 import pytest
+from midi_stage import Stage
 
-from engine.control import presets
 from engine.control.midi import maps
-from engine.control.midi.device import Device
-from engine.control.midi.targets import Target
 from engine.control.parameters import PARAMETERS, value_of
-from engine.control.show import Show
-from engine.core.messages import LoraStrength, ShowState
+from engine.core.messages import LoraStrength
 from engine.core.parameters import Kind, Parameter
 from tpos_models.errors import PresetError
-
-LOOK = """
-schema = 1
-prompts = ["a beach", { text = "fire", weight = 0.5 }]
-[[cue]]
-prompts = ["waves"]
-[[cue]]
-amount = 0.25
-"""
-
-
-class Stage:
-    """A show, and a device whose messages it is told."""
-
-    def __init__(self, text: str, **state: object) -> None:
-        self.show = Show(presets.parse(LOOK, "look"), {"other": presets.parse('schema = 1\nprompts = ["x"]', "other")})
-        self.show.put(state)
-        self.device = Device(maps.parse(f"schema = 1\n{text}", "own"))
-        self.now_s = 5.0
-
-    def send(self, kind: str, **message: int) -> ShowState:
-        self.show.queue.put(*self.device.commands(mido.Message(kind, **message), self.show.state, self.now_s))
-        state = self.show.current()
-        self.device.settle(state)
-        return state
-
-    def turn(self, *values: int, cc: int = 7) -> list[float]:
-        """The motion after each position of a knob."""
-        return [self.send("control_change", control=cc, value=value).motion for value in values]
-
-    def lights(self) -> list[list[int]]:
-        return [message.bytes() for message in self.device.lights(self.show.state)]
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=lambda one: one.name)
@@ -71,17 +35,6 @@ def test_every_parameter_is_reached_by_a_knob_or_where_it_is_text_by_a_button(pa
         assert (told(127), told(0)) == (parameter.high, parameter.low)
         middle = parameter.low + (parameter.high - parameter.low) * 64 / 127
         assert told(64) == pytest.approx(middle, abs=0.51 if parameter.kind is Kind.INT else 0.001)
-
-
-@pytest.mark.parametrize("parameter", PARAMETERS.values(), ids=lambda one: one.name)
-def test_every_parameter_is_learned(parameter: Parameter) -> None:
-    stage = Stage("")
-    press = mido.Message("note_on", channel=2, note=9, velocity=127)
-    control = stage.device.learn(Target.of(parameter.name), press, stage.show.state, 0.0)
-    assert control is not None
-    assert (control.target, control.note, control.channel) == (parameter.name, 9, 3)
-    assert stage.device.commands(press, stage.show.state, 0.0)[0].address == parameter.address
-    assert not stage.device.commands(press.copy(channel=0), stage.show.state, 0.0)
 
 
 def test_fourteen_bits_come_in_two_messages() -> None:
@@ -243,30 +196,6 @@ def test_lights_follow_what_other_hands_do_and_never_the_knob_itself() -> None:
     assert stage.lights() == []
     stage.show.set(motion=0.25, freeze=True, cue=1)
     assert stage.lights() == [[0xB0, 7, 32], [0x96, 3, 21], [0x90, 4, 127]]
-
-
-def test_what_is_learned_is_saved_and_is_the_same_when_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    stage = Stage("")
-    stage.device.use(maps.for_port("My Box:MIDI 1"))
-    for n, target in ((5, "motion"), (6, "shader.zoom"), (5, "amount")):
-        stage.device.learn(Target.of(target), mido.Message("control_change", control=n), stage.show.state, 9.0)
-    stage.send("control_change", control=37, value=3)  # 4 s later: another knob
-    assert [control.target for control in stage.device.map.file.controls] == ["shader.zoom", "amount"]
-    saved = maps.save(stage.device.map)
-    assert saved.path == tmp_path / "tpos" / "midi" / "my_box.toml"
-    assert maps.for_port("My Box:MIDI 1 28:0").file == stage.device.map.file
-    assert maps.load("my_box").file == saved.file
-
-
-def test_a_fine_knob_is_learned_as_one() -> None:
-    stage = Stage("")
-    stage.device.learn(Target.of("motion"), mido.Message("control_change", control=7), stage.show.state, 4.9)
-    stage.turn(64, cc=39)
-    (control,) = stage.device.map.file.controls
-    assert control.fine
-    stage.turn(64)
-    assert stage.turn(1, cc=39)[0] == pytest.approx(8193 / 16383, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", maps.available())

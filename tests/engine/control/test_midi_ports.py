@@ -22,6 +22,7 @@ import socket_midi
 from engine.control import presets
 from engine.control.midi.hands import MidiHands
 from engine.control.midi.ports import open_driver
+from engine.control.midi.view import Mapped
 from engine.control.show import EffectKind, Show
 from engine.core.clock import WallClock
 from tpos_models.errors import DeviceError, MissingPart
@@ -199,17 +200,24 @@ def test_learning_by_osc_maps_the_next_knob_and_saving_keeps_it(stage: Stage, tm
     assert kinds == [(EffectKind.LEARN, "effects.hue"), (EffectKind.SAVE_MAP, "")]
     hands.learn("effects.hue")
     _wait_for(lambda: "MIDI learn: effects.hue: move a knob, press a button" in stage.lines())
-    device.send(turn(90, 1), turn(90, 127))
+    device.send(turn(90, 20), turn(90, 127))
     _wait_for(lambda: stage.show.state.effects.hue == 1.0)
+    _wait_for(lambda: hands.view.unsaved)
+    learned = Mapped("/tpos/effects/hue", "cc 90 on channel 1", "nanokontrol2")
+    assert learned in hands.view.mapped
+    assert hands.view.learning == ""
     hands.save()
     saved = tmp_path / "tpos" / "midi" / "nanokontrol2.toml"
     _wait_for(lambda: f"saved {saved}" in stage.lines())
     _wait_for(saved.is_file)
+    _wait_for(lambda: not hands.view.unsaved)
     text = saved.read_text()
     assert 'target = "effects.hue"' in text
     time.sleep(1.1)
     saved.write_text(text.replace("effects.hue", "effects.film"))
     _wait_for(lambda: (device.send(turn(90, 0), turn(90, 99)), stage.show.state.effects.film > 0.7)[1])
+    hands.forget("effects.film")
+    _wait_for(lambda: not any(one.address == "/tpos/effects/film" for one in hands.view.mapped))
     saved.write_text(text.replace("effects.hue", "effects.fylm"))
     _wait_for(
         lambda: any("effects.fylm" in line and line.endswith("the map stays as it was") for line in stage.lines())

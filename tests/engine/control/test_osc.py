@@ -16,6 +16,7 @@ from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
 from engine.control import presets
+from engine.control.cue_stack import Stack
 from engine.control.osc import HELD_S, OscServer, parse_target
 from engine.control.osc_status import Status
 from engine.control.osc_wire import MalformedError, read_datagram
@@ -219,11 +220,12 @@ def test_a_button_that_never_says_released_is_pressed_again_after_a_moment(stage
     stage.until(lambda: stage.show.state.cue == 1)
 
 
-def test_an_array_is_refused_and_its_address_named(stage: Stage) -> None:
+def test_an_array_is_its_values_and_more_than_are_asked_for_are_refused(stage: Stage) -> None:
+    stage.send("/tpos/motion", [0.75])
+    stage.until(lambda: stage.show.state.motion == 0.75)
     stage.send("/tpos/motion", [0.5, 0.25])
     ((address, what, accepted),) = stage.replies("/tpos/error")
-    assert (address, what) == ("/tpos/motion", "an array")
-    assert "one by one" in accepted
+    assert (address, what, accepted) == ("/tpos/motion", "2 arguments", "value (number 0..1)")
 
 
 def test_events_in_a_flood_each_count(stage: Stage) -> None:
@@ -244,7 +246,8 @@ DROPPED = replace(
     sections=3,
     drop=0.75,
 )
-STATUS_NOW = Status(19.5, 41.0, DROPPED, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", "sea", 1, True)
+STACK = Stack("sea", 1, ("calm", "storm"), 2.5, "next drop", 0, ("sea", "neon"))
+STATUS_NOW = Status(19.5, 41.0, DROPPED, (Heard("rain", 0.75), Heard("fire", 0.25)), "a beach", STACK, True)
 
 
 def test_status_goes_to_the_last_sender() -> None:
@@ -262,7 +265,12 @@ def test_status_goes_to_the_last_sender() -> None:
         del seen["/tpos/status/heartbeat"]
     assert seen == {
         "/tpos/status/fps": (19.5,),
+        "/tpos/status/cues": ("calm", "storm"),
+        "/tpos/status/follow": (2.5,),
+        "/tpos/status/waits": ("next drop",),
+        "/tpos/status/set": (1, "sea", "neon"),
         "/tpos/status/model": ("",),
+        "/tpos/status/ladder": (1, 1),
         "/tpos/status/restarts": (0,),
         "/tpos/status/dropped": (0,),
         "/tpos/status/message": ("",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -13,6 +14,7 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import build_msg
 
+from engine.control import osc
 from engine.control.osc import OscServer, Status
 from engine.control.queue import CommandQueue
 from engine.core.mailbox import Mailbox
@@ -174,3 +176,40 @@ def test_where_the_sound_is_drawn_is_reported_once_with_each_frame_and_as_soon_a
         peer.settimeout(0.2)
         with pytest.raises(TimeoutError):  # neither twice, nor where it is not known
             peer.recv(4096)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has one loopback address")
+def test_a_stranger_gets_one_datagram_for_one_at_most_and_no_status(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """127.0.0.2 stands for another machine: a forged sender must not be flooded by us."""
+    monkeypatch.setattr(osc, "is_local", lambda host: host == "127.0.0.1")
+    rig = Rig(stack, status=Status)
+    stranger = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    stranger.bind(("127.0.0.2", 0))
+    stranger.settimeout(0.5)
+    twenty = b"#bundle\0" + bytes(7) + b"\x01" + (len(NONSENSE).to_bytes(4, "big") + NONSENSE) * 20
+    rig.send(stranger, twenty, 3)
+    rig.send(stranger, GOOD)
+    rig.clock.now_s += 5.0
+    got = []
+    with suppress(TimeoutError):
+        while True:
+            got.append(OscMessage(stranger.recv(4096)).address)
+    assert got == ["/tpos/error"] * 3
+    rig.send(stranger, NONSENSE, 200)
+    rig.clock.now_s += 60.0
+    assert rig.server.counts.answered <= 3 + 50
+
+
+def test_who_says_nothing_for_a_minute_is_told_nothing_more(stack: ExitStack) -> None:
+    rig = Rig(stack, status=Status)
+    sender = rig.sender()
+    rig.send(sender, GOOD)
+    assert heartbeat(sender) == 1
+    rig.clock.now_s += 60.0
+    sender.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        heartbeat(sender)
+    rig.send(sender, GOOD)
+    assert heartbeat(sender) == 2

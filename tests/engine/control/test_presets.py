@@ -174,7 +174,7 @@ class Watched:
         self.troubles: list[str] = []
         preset = presets.load(path)
         self.show = Show(preset)
-        self.watcher = PresetWatcher(self.show.edit, self.troubles.append, preset)
+        self.watcher = PresetWatcher(self.show.edit, self.troubles.append, [preset])
 
     def polled(self, times: int = 2) -> ShowState:
         for _ in range(times):

@@ -8,6 +8,7 @@ from engine.control import presets
 from engine.control.addresses import ADDRESSES, parse
 from engine.control.arguments import CommandError
 from engine.control.changes import Looks, parse_prompts
+from engine.control.parameters import PARAMETERS, with_values
 from engine.control.queue import Command, CommandQueue
 from engine.control.show import Effect, EffectKind, Show, apply
 from engine.core.effects import Mirror
@@ -30,6 +31,7 @@ weights = [0.2, 1.0]
 [[cue]]
 amount = 0.25
 """
+OTHER = 'schema = 1\nprompts = ["a lake"]\nseed = 9\ncue = [{ name = "Other" }]'
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def preset() -> presets.Preset:
 
 @pytest.fixture
 def show(preset: presets.Preset) -> Show:
-    return Show(preset, {"other": presets.parse('schema = 1\nprompts = ["a lake"]\nseed = 9', "other")})
+    return Show(preset, {"other": presets.parse(OTHER, "other")}, order=("other",))
 
 
 def say(show: Show, address: str, *values: object) -> list[Effect]:
@@ -67,12 +69,15 @@ def test_a_word_of_a_table_becomes_its_own_kind() -> None:
     assert state.effects.mirror is Mirror.LEFT
 
 
-@pytest.mark.parametrize("row", [a for a in ADDRESSES if a.applies not in ("event", "look", "cue", "prompts")])
+OF_A_ROW = {name.partition(".")[0] for name in PARAMETERS} - {"safe"} | {"loras", "isf"}
+
+
+@pytest.mark.parametrize("row", [a for a in ADDRESSES if a.applies in OF_A_ROW])
 def test_an_address_changes_the_part_of_the_state_that_its_row_names(row) -> None:
     argument = row.arguments[0]
     values = {"f": 60.0, "i": 5, "b": True, "s": (argument.choices or argument.words or ("people",))[-1]}
-    loras = (LoraStrength("style"),)
-    before = ShowState(amount=0.5, literal=0.5, agc=False, flash_limiter=False, loras=loras, isf=(EFFECT,))
+    other = {"follow": False, "amount": 0.5, "literal": 0.5, "agc": False, "flash_limiter": False}
+    before = with_values(ShowState(loras=(LoraStrength("style"),), isf=(EFFECT,)), other)
     after = apply(before, parse(row.path.replace("/N/", "/1/"), [values[argument.kind]])[0])
     changed = {name for name in before.__dataclass_fields__ if getattr(before, name) != getattr(after, name)}
     assert changed == {row.applies, "revision"}
@@ -230,7 +235,7 @@ def test_switching_presets_keeps_what_belongs_to_the_stage(show: Show) -> None:
     assert (show.state.audio_gain_db, show.state.freeze) == (12.0, True)
     assert show.looks.current is not None
     assert show.looks.current.name == "other"
-    assert say(show, "/tpos/cue", 1)[0].kind is EffectKind.PROBLEM
+    assert say(show, "/tpos/cue", 2)[0].kind is EffectKind.PROBLEM
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "other.toml", "", "nope"])

@@ -83,7 +83,7 @@ def test_a_jittered_clock_is_followed_and_its_tempo_outlives_it(bpm: float) -> N
     assert all(abs(one.bpm - bpm) < 0.5 for one in led)
     after = rig.play(end_s + 8)
     assert after[-1].clock is ClockSource.EAR
-    assert max(error_ms(one, bpm) for one in after) < 25  # 8 s on by itself
+    assert max(error_ms(one, bpm) for one in after) < 10  # 8 s on by itself
     assert all(abs(one.bpm - bpm) < 0.3 for one in after)
     places = [one.beat + one.beat_phase for one in rig.features if one.bpm]
     steps = np.diff(places[100:]) * 60 / bpm / HOP_S
@@ -130,6 +130,45 @@ def test_a_clock_that_stops_no_longer_leads_and_one_that_was_never_started_gives
     rig.play(end_s + 0.1, stopped)
     assert rig.show.state.grids == ()
     assert rig.features[-1].bpm == pytest.approx(126, abs=0.5)
+
+
+@pytest.mark.parametrize("bpm", [97.3, 120.0, 174.0])
+def test_what_a_clock_of_late_ticks_said_last_is_gone_on_from_for_seconds(bpm: float) -> None:
+    """Each tick is late by chance, by 8 ms on average and now and then by 40, as over a busy USB."""
+    off_ms = []
+    for seed in range(12):
+        chance, clock, arrived_s = np.random.default_rng(seed), SongClock(), 0.0
+        clock.take(mido.Message("start"), 9.99)
+        for n in range(int(8 * bpm / 60 * 24)):
+            arrived_s = max(arrived_s, 10.0 + n / 24 * 60 / bpm + chance.exponential(0.008))
+            clock.take(mido.Message("clock"), arrived_s)
+        last = clock.grid(arrived_s)
+        assert last is not None
+        off_ms.append(abs(last.at(22.008) - 12 * bpm / 60) * 60_000 / bpm)
+    assert max(off_ms) < 10
+
+
+def test_a_tempo_that_is_bent_is_followed_while_it_bends() -> None:
+    """120 to 126 BPM within two seconds, as with a pitch fader."""
+    chance, clock, at_s, off_ms = np.random.default_rng(2), SongClock(), 10.0, []
+    clock.take(mido.Message("start"), 9.99)
+    for n in range(600):
+        clock.take(mido.Message("clock"), at_s + LATE_S * chance.random())
+        if at_s > 14 and n % 5 == 0 and (grid := clock.grid(at_s + LATE_S)):
+            off_ms.append(abs(grid.at(at_s + LATE_S / 2) - n / 24) * 500)
+        at_s += 60 / (120 + 3 * min(2.0, max(0.0, at_s - 16))) / 24
+    assert max(off_ms) < 8
+
+
+def test_a_tempo_that_would_lead_astray_within_seconds_is_another() -> None:
+    """Two clocks that part by 1 ms a second."""
+    show = Show()
+    for bpm in (120.0, 120.12):
+        show.keep_time(ClockSource.MIDI, grid(ClockSource.MIDI, bpm))
+    assert show.state.grids[0].bpm == 120.12
+    before = show.state
+    show.keep_time(ClockSource.MIDI, grid(ClockSource.MIDI, 120.13))
+    assert show.state is before
 
 
 def test_a_changed_tempo_is_followed_within_two_beats() -> None:

@@ -15,7 +15,16 @@ from engine.app.options import LookOptions
 from engine.audio.sources import SynthSource
 from engine.core.clock import WallClock
 from engine.core.messages import ShowState
-from engine.inference.fallback import Backend, FallbackChain, HungError, backends_on, cause
+from engine.inference.fallback import (
+    AGAIN_S,
+    PATIENCE_S,
+    Backend,
+    FallbackChain,
+    HungError,
+    NotFiniteError,
+    backends_on,
+    cause,
+)
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import open_on, runners
 from engine.outputs.headless import HeadlessOutput, PlainFrames
@@ -40,6 +49,21 @@ class FailsAt(torch.nn.Module):
         if self.left < 0:
             raise self.error
         return self.inner(*tensors)
+
+
+class NotFinite(torch.nn.Module):
+    """A network of which one call, the n-th, answers with a NaN among its numbers."""
+
+    def __init__(self, inner: torch.nn.Module, call: int) -> None:
+        super().__init__()
+        self.inner, self.left = inner, call
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        drawn = self.inner(*tensors).clone()
+        if self.left == 0:
+            drawn.view(-1)[7] = torch.nan
+        return drawn
 
 
 def failing(calls: int, error: Exception) -> Callable[[Runner], Runner]:
@@ -216,7 +240,7 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
             return super().redraw(features, state, now_s)
 
     chain = FallbackChain(backends_on(("torch",), True), open_backend, lambda line: live.notices.post(line))
-    screen, clock = Screen([HeadlessOutput((64, 64), None)], Watching((64, 64)), (64, 64)), WallClock()
+    screen, clock = Screen(HeadlessOutput((64, 64), None), Watching((64, 64)), (64, 64)), WallClock()
     live = Live(options, look.build_show()[0], screen, SynthSource(clock), clock, chain=chain)
     deadline = threading.Timer(120, stopping.set)
     deadline.start()
@@ -232,3 +256,91 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
     )
     assert live.status().state != line
     assert "CUDA out of memory" in str(caplog.records[0].exc_info)
+
+
+def test_a_nan_is_never_shown_and_the_show_goes_on_as_it_was():
+    made: list[int] = []
+
+    def profiler(runner: Runner) -> Runner:
+        def run(network: Network) -> Run:
+            if not network.name.startswith("denoiser") or made:
+                return runner(network)
+            made.append(1)
+            return runner(replace(network, build=lambda: NotFinite(network.build(), 9)))
+
+        return run
+
+    said: list[str] = []
+    chain = FallbackChain(
+        backends_on(("torch",), True), lambda one: open_on(one, MODEL, SIZE_PX, profiler), said.append
+    )
+    look = LookOptions(model=MODEL, settings={"guidance": "blend", "steps": 1, "feedback": 0.6})
+    options = LiveOptions(look=look, source="synth", mute=True, headless=True, osc=OscOptions(port=0), seconds=120.0)
+    with open_live(options, chain=chain) as live:
+        seen: list[bool] = []
+
+        class Enough(threading.Event):
+            def is_set(self) -> bool:
+                frame = live.engine.frames.peek()
+                seen.append(frame is None or frame.image.std() > 0)
+                return live.engine.worker.restarts > 0 and live.engine.frames.count >= 12
+
+        summary = live.run(Enough())
+    assert all(seen)
+    assert summary.restarts == 1
+    assert "inference stopped: a frame of NaN or infinity was refused; the model begins anew" in summary.troubles
+    assert (summary.backend, said) == ("torch", []), "an accident costs no backend"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    s = 1000.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+def test_numbers_that_are_none_again_and_again_cost_the_backend():
+    now = Clock()
+    chain = FallbackChain(backends_on(("torch",), True), lambda one: pytest.fail("not asked for"), print, now)
+    error = NotFiniteError("NaN")
+    assert chain.step_down(error) == ""
+    now.s += 2 * AGAIN_S
+    assert chain.step_down(error) == ""
+    now.s += 0.5 * AGAIN_S
+    assert chain.step_down(error, steps=4).endswith("going on with torch at 1 step a frame")
+
+
+def test_a_better_backend_is_tried_again_with_patience_that_grows():
+    now, error = Clock(), RuntimeError("a kernel failed")
+    said: list[str] = []
+    chain = FallbackChain(backends_on(("onnx", "torch"), False), lambda one: pytest.fail("not asked"), said.append, now)
+    assert chain.step_down(error, steps=4)
+    waits = []
+    for _ in range(4):
+        left_s = now.s
+        while not chain.climb():
+            now.s += 10.0
+        waits.append(now.s - left_s)
+        assert chain.backend == Backend("onnx")
+        now.s += 1.0
+        assert chain.step_down(error, steps=4)
+        assert chain.backend == Backend("torch")
+    assert waits == [PATIENCE_S, 2 * PATIENCE_S, 4 * PATIENCE_S, 8 * PATIENCE_S]
+    now.s += 10 * PATIENCE_S * 16
+    assert chain.climb() == "onnx is tried again"
+    now.s += 100 * PATIENCE_S
+    assert chain.climb() == ""
+    assert chain.step_down(error, steps=4)
+    now.s += PATIENCE_S + 1
+    assert chain.climb(), "what went well for long is tried as soon as the first time"
+
+
+@pytest.mark.parametrize("error", [ImportError("libnvinfer.so.10"), HungError("a frame hangs")])
+def test_what_cannot_come_back_is_not_tried_again(error):
+    now = Clock()
+    chain = FallbackChain(backends_on(("tensorrt", "cpu"), False), lambda one: pytest.fail("not asked"), print, now)
+    assert chain.step_down(error)
+    now.s += 1e6
+    assert chain.climb() == ""

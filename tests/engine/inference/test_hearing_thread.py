@@ -18,9 +18,9 @@ import torch
 from engine.audio import SAMPLE_RATE
 from engine.core.clock import VirtualClock, WallClock
 from engine.core.messages import SILENCE, AudioFeatures, Rule, SoundWindow
+from engine.core.own_thread import RESTART_S
 from engine.inference.hearing import HeardSound, Listener
 from engine.inference.hearing_thread import Hearing
-from engine.inference.restart import RESTART_S
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.network import run_in_torch
 from tpos_models.pocket.model import load

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.core.messages import Prompt, ShowState
+from engine.core.messages import SILENCE, Prompt, ShowState
 from engine.inference.prompts import PromptCrossfade
 from tpos_models.contracts import ModelSpec, TextEmbedding
 
@@ -47,6 +47,18 @@ def test_a_prompt_that_changes_in_mid_fade_goes_on_from_what_is_shown():
     torch.testing.assert_close(prompts.tokens(show("c"), 2.0), half)
     torch.testing.assert_close(prompts.tokens(show("c"), 3.0), 0.5 * half + 0.5 * C)
     assert torch.equal(prompts.tokens(show("c"), 4.0), C)
+
+
+def test_a_fade_in_bars_follows_the_tempo_while_it_lasts_and_needs_none():
+    """Two bars of three beats: at 90 BPM 4 s, at 180 BPM 2 s; without a tempo a bar is 2 s."""
+    slow, quick = (replace(SILENCE, bpm=bpm, beats_per_bar=3) for bpm in (90.0, 180.0))
+    state, prompts = replace(show("b"), fade_bars=2.0), crossfade()
+    prompts.tokens(show("a"), 0.0)
+    assert torch.equal(prompts.tokens(state, 1.0, slow), A)
+    torch.testing.assert_close(prompts.tokens(state, 3.0, slow), 0.5 * A + 0.5 * B)
+    torch.testing.assert_close(prompts.tokens(state, 3.5, quick), 0.25 * A + 0.75 * B)
+    torch.testing.assert_close(prompts.tokens(state, 4.0, SILENCE), 0.125 * A + 0.875 * B)
+    assert torch.equal(prompts.tokens(state, 4.6, SILENCE), B)
 
 
 def test_prompts_are_mixed_by_weight_and_empty_ones_count_for_nothing():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.core.beat_grid import Quantise
 from engine.core.course import Follow
 from engine.core.messages import SILENCE, Rule, SoundState
 from engine.inference.hearing import HeardSound
@@ -134,3 +135,28 @@ def test_a_rule_that_is_beatless_fades_as_a_beat_is_sure_and_the_sound_itself_as
     assert weights(SoundSlew()(sound, beat, 0.0, 0.4)) == pytest.approx([1.0, 0.8 * (0.25 + 0.75 * 0.64), 0.6])
     doubtful = replace(sound, shows=(replace(sound.shows[0], weight=0.2), sound.shows[1]))
     assert weights(SoundSlew()(doubtful, beat, 0.0, 0.4, literal=0.0)) == pytest.approx([0.0, 0.2 * 0.28, 0.6])
+
+
+@pytest.mark.parametrize(("quantise", "lines"), [("beat", (1.0, 2.0, 3.0)), ("bar", (4.0, 8.0)), ("next drop", (5.0,))])
+def test_a_rule_that_is_quantised_changes_on_lines_of_the_music_only(quantise, lines):
+    """At 60 BPM a beat is a second; what it follows falls all the time, and a drop comes at 5 s."""
+    nothing = AudioTerm(torch.zeros(1, 2, dtype=torch.float64), 0.0)
+    rules = tuple(Rule("", "light", follow=Follow.LEVEL, quantise=Quantise(word)) for word in (quantise, "now"))
+    sound, slew = replace(heard(0), rules=rules, shows=(nothing,) * 2), SoundSlew()
+    changed, before, later_s = [], None, 0.25
+    for n in range(900):
+        now_s = n / 100
+        beat, level = int(now_s), 1 - now_s / 10
+        features = replace(SILENCE, level=level, bpm=60.0, beat=beat, beat_phase=now_s - beat, bar=beat // 4,
+                           bar_beat=beat % 4, drops=int(now_s >= 5))  # fmt: skip
+        _, held, free = weights(slew(sound, features, now_s, 0.4, later_s=later_s))
+        assert free == pytest.approx(level)
+        if before is not None and held != before:
+            changed.append(now_s)
+            assert held == pytest.approx(level)
+        before = held
+    ahead_s = 0.0 if quantise == "next drop" else later_s
+    assert tuple(changed[: len(lines)]) == pytest.approx([at_s - ahead_s for at_s in lines], abs=0.011)
+    assert slew(sound, replace(SILENCE, level=0.05, drops=1), 9.0, 0.4)[2].weight == pytest.approx(
+        held if quantise == "next drop" else 0.05
+    ), "without a tempo there are no lines but drops"

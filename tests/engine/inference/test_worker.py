@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from inference_stages import Deaf, Ear, Kept, Stage
 
+from engine.core import own_thread
 from engine.core.clock import WallClock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import AudioFeatures, Frame, Rule, ShowState
-from engine.inference import hearing_thread, restart
+from engine.inference import hearing_thread
 from engine.inference.fallback import HungError
 from engine.inference.hearing import SoundSource
 from engine.inference.worker import Inference
@@ -80,7 +81,7 @@ def test_a_new_state_is_in_the_first_frame_begun_after_it(at_once):
 
 
 def test_the_pauses_between_restarts_grow(monkeypatch):
-    monkeypatch.setattr(restart, "RESTART_S", (0.02, 0.1, 0.2))
+    monkeypatch.setattr(own_thread, "RESTART_S", (0.02, 0.1, 0.2))
     built_s: list[float] = []
 
     def fail() -> Stage:

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
-from engine.core.hud_info import HudInfo
+from engine.core.hud_info import Health, HudInfo
 from engine.core.messages import SILENCE, ShowState
 from engine.core.preview import LONGEST_PX, RATE_HZ, WATCHED_S, Preview
 from engine.outputs.headless import HeadlessOutput, PlainFrames
-from engine.outputs.output import Drawing, Health, Output, Picture
+from engine.outputs.outlets import Outlets
+from engine.outputs.output import Drawing, Picture
 from engine.outputs.preview import PreviewOutput
-from engine.outputs.registry import OUTPUTS, OutputSettings, open_output
+from engine.outputs.registry import FIRST, OUTPUTS, OutputSettings, open_first
 from engine.outputs.screens import Screen, open_headless, open_screen
 from engine.render.renderer import Renderer
 from tpos_models.errors import InputError
@@ -28,7 +29,7 @@ SIZE = (64, 36)
 class Stream:
     """An output of another kind, as one to a network would be: it reads the picture and brings no context."""
 
-    name, context, size, rate_hz, closed = "stream", None, SIZE, 30.0, False
+    name, light, context, size, rate_hz, closed = "stream", False, None, SIZE, 30.0, False
 
     def __init__(self) -> None:
         self.got: list[tuple[np.ndarray, float]] = []
@@ -41,7 +42,10 @@ class Stream:
         pass
 
     def send(self, picture: Picture, time_s: float, hud: HudInfo) -> None:
-        self.got.append((picture.read(), time_s))
+        picture.ask(SIZE)
+        pixels = picture.take()
+        assert pixels is not None
+        self.got.append((pixels, time_s))
 
     def close(self) -> None:
         pass
@@ -54,8 +58,7 @@ def drawings() -> list[Drawing]:
 @pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
 def test_every_output_is_sent_the_picture_and_its_time(drawing):
     stream = Stream()
-    outputs: list[Output] = [HeadlessOutput(SIZE, None), stream]
-    screen = Screen(outputs, drawing, SIZE)
+    screen = Screen(HeadlessOutput(SIZE, None), drawing, SIZE, Outlets(drawing, opened=[stream]))
     assert not screen.redraw(lambda: SILENCE, STILL, 1.0, HudInfo(), False).drawn
     screen.show(frame(flat(90)))
     redrawn = screen.redraw(lambda: replace(LOUD, time_s=1.98), STILL, 2.0, HudInfo(), False)
@@ -63,12 +66,12 @@ def test_every_output_is_sent_the_picture_and_its_time(drawing):
     assert [int(pixels.max()) for pixels, _ in stream.got] == [0, 90]
     assert [time_s for _, time_s in stream.got] == [1.0, 1.98]
     assert redrawn.shaped_s == 1.98
-    assert [output.health.sent for output in screen.outputs] == [2, 2]
+    assert [output.health.sent for output in (screen.first, *screen.outlets.outputs)] == [2, 2]
 
 
 @pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
 def test_a_picture_asked_for_comes_with_the_time_of_the_sound_that_shaped_it(drawing):
-    screen = Screen([HeadlessOutput(SIZE, None)], drawing, SIZE)
+    screen = Screen(HeadlessOutput(SIZE, None), drawing, SIZE)
     given: list[tuple[np.ndarray, float] | None] = []
     for k, value in enumerate((10, 120, 230)):
         screen.show(frame(flat(value), k, float(k)))
@@ -82,7 +85,7 @@ def test_a_picture_asked_for_comes_with_the_time_of_the_sound_that_shaped_it(dra
 
 @pytest.mark.parametrize("drawing", drawings(), ids=["OpenGL", "none"])
 def test_a_frozen_show_goes_on_in_time_and_can_go_black(drawing):
-    screen = Screen([HeadlessOutput(SIZE, None)], drawing, SIZE)
+    screen = Screen(HeadlessOutput(SIZE, None), drawing, SIZE)
     screen.show(frame(flat(90)))
     screen.redraw(lambda: LOUD, STILL, 1.0, HudInfo(), True)
     frozen = ShowState(freeze=True, flash_limiter=False)
@@ -93,8 +96,8 @@ def test_a_frozen_show_goes_on_in_time_and_can_go_black(drawing):
 
 
 def test_before_the_first_frame_there_is_a_picture():
-    with open_screen(["headless"], OutputSettings(size=(256, 256))) as screen:
-        assert screen.outputs[0].health.sent == 1, "while the model loads, nobody redraws"
+    with open_screen("headless", OutputSettings(size=(256, 256))) as screen:
+        assert screen.first.health.sent == 1, "while the model loads, nobody redraws"
         assert screen.redraw(lambda: SILENCE, STILL, 0.0, HudInfo(), True).drawn
         shown = screen.render(lambda: SILENCE, STILL, 0.1)
     shipped = np.asarray(Image.open(str(files("engine.outputs") / "placeholder.png")).convert("RGB"))
@@ -103,7 +106,7 @@ def test_before_the_first_frame_there_is_a_picture():
 
 
 def test_the_start_picture_is_shown_where_there_is_one():
-    with open_screen(["headless"], OutputSettings(size=(128, 72)), picture()) as screen:
+    with open_screen("headless", OutputSettings(size=(128, 72)), picture()) as screen:
         assert np.array_equal(screen.render(lambda: SILENCE, STILL, 0.0), picture())
 
 
@@ -119,9 +122,10 @@ def test_the_picture_that_ships_is_small():
 
 
 def test_outputs_have_names_and_others_are_refused_in_words():
-    assert list(OUTPUTS) == ["window", "headless", "preview"]
-    with pytest.raises(InputError, match="output 'beamer': window, headless, preview would be accepted"):
-        open_output("beamer", OutputSettings())
+    assert list(FIRST) == ["window", "headless"]
+    assert list(OUTPUTS) == ["window", "operator", "ndi", "spout", "syphon"]
+    with pytest.raises(InputError, match="output 'beamer': window, headless would be accepted"):
+        open_first("beamer", OutputSettings())
 
 
 @pytest.mark.parametrize("kind", [partial(Renderer, CONTEXT), PlainFrames], ids=["OpenGL", "none"])
@@ -129,7 +133,8 @@ def test_who_looks_from_afar_is_sent_small_pictures_and_nobody_else_costs_anythi
     now = [0.0]
     preview = Preview(lambda: now[0])
     output = PreviewOutput(preview)
-    screen = Screen([HeadlessOutput((960, 540), None), output], kind((960, 540)), (960, 540))
+    drawing = kind((960, 540))
+    screen = Screen(HeadlessOutput((960, 540), None), drawing, (960, 540), Outlets(drawing, opened=[output]))
 
     def redraw() -> None:
         screen.redraw(lambda: SILENCE, STILL, now[0], HudInfo(), False)

@@ -9,14 +9,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 from pythonosc.udp_client import SimpleUDPClient
 from remote_stage import PATIENCE_S, Stage, drained, received
 
+from engine.control import presets
 from engine.core.preview import RATE_HZ, WATCHED_S, Preview
+from engine.remote.thumbnails import Thumbnails
 
 pytestmark = pytest.mark.realtime
 
@@ -53,6 +59,13 @@ def test_a_fader_reaches_the_state_within_50_ms(stage: Stage) -> None:
             stage.until(partial(_zoomed, stage, zoom))
             took_s.append(time.monotonic() - sent_s)
     assert sorted(took_s)[3] < 0.05  # the others may have waited for their turn on this machine
+
+
+def test_a_fader_need_not_wait_for_a_redraw() -> None:
+    with Stage() as stage, stage.connect() as page:
+        stage.over.set()
+        page.send(json.dumps({"send": [["/tpos/shader/zoom", 0.375]]}))
+        stage.until(partial(_zoomed, stage, 0.375))
 
 
 def test_a_flood_from_the_page_is_one_change_the_newest() -> None:
@@ -141,6 +154,17 @@ def test_ten_pages_with_preview_get_the_newest_picture_each_encoded_once(stage: 
     assert stage.server.pictures.encoded <= stage.preview.look()[0]
 
 
+def test_who_has_the_newest_picture_is_not_sent_it_again(stage: Stage) -> None:
+    stage.get("/remote/preview.jpg")
+    stage.over.set()  # nothing new is drawn
+
+    def again() -> int:
+        newest = stage.get("/remote/preview.jpg").headers["x-number"]
+        return stage.get(f"/remote/preview.jpg?after={newest}").status
+
+    stage.until(lambda: again() == 204)
+
+
 def test_a_slow_page_skips_pictures_and_gets_the_newest(stage: Stage) -> None:
     first = int(stage.get("/remote/preview.jpg").headers["x-number"])
     deadline = time.monotonic() + 1.0
@@ -166,13 +190,16 @@ def test_nothing_is_drawn_or_encoded_while_nobody_looks() -> None:
     assert not preview.due
 
 
-def test_a_preset_is_shown_by_its_picture_once_it_has_played(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.remote.pictures.SETTLED_S", 0.05)
-    name = stage.show.state.preset
-    assert stage.get(f"/remote/thumbnail/{name}").status == 404
-    with stage.connect() as page:
-        for _ in range(4):
-            stage.get(f"/remote/preview.jpg?after={stage.preview.look()[0]}")
-        assert received(page, lambda told: told.get("scene", {}).get("thumbnails")) is not None
-    picture = stage.get(f"/remote/thumbnail/{name}")
-    assert Image.open(io.BytesIO(picture.body)).size == (160, 90)
+def test_a_preset_has_its_picture_from_when_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TPOS_CACHE", str(tmp_path))
+    kept, library = Thumbnails(), presets.library()[0]
+    with Stage() as stage, stage.connect() as page:
+        assert received(page, lambda told: "scene" in told)["scene"]["thumbnails"] == {}
+        kept.keep(library["galaxy"], np.full((180, 320, 3), 77, np.uint8))
+        told = received(page, lambda told: told.get("scene", {}).get("thumbnails"))["scene"]["thumbnails"]
+        assert list(told) == ["galaxy"]
+        picture = stage.get(f"/remote/thumbnail/{told['galaxy']}")
+        assert Image.open(io.BytesIO(picture.body)).size == (240, 135)
+        assert stage.get("/remote/thumbnail/..%2Fsecret.jpg").status == 404
+    edited = replace(library["galaxy"], look=structs.replace(library["galaxy"].look, motion=0.875))
+    assert [one.name for one in kept.missing([library["galaxy"], library["neon"], edited])] == ["neon", "galaxy"]

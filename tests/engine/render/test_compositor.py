@@ -159,11 +159,13 @@ def test_frames_of_another_size_take_over():
     assert np.array_equal(draw(renderer, STILL, 0.1), flat(99))
 
 
-def test_blackout_is_exact_black_and_comes_back():
+@pytest.mark.parametrize("fade", [{"blackout_fade_s": 0.2}, {"blackout_fade_bars": 0.1}])
+def test_blackout_is_exact_black_and_comes_back(fade):
+    """A bar without a tempo is of 2 s."""
     image = picture()
     renderer = renderer_of(image)
     draw(renderer, STILL, 0.0)
-    dark = replace(STILL, blackout=True, blackout_fade_s=0.2)
+    dark = replace(STILL, blackout=True, **fade)
     half = draw(renderer, dark, 0.1)
     assert half.mean() == pytest.approx(image.mean() / 2, abs=1.0)
     draw(renderer, dark, 0.2)

@@ -11,7 +11,7 @@ from render_scenes import CONTEXT
 
 from engine.core.beat_grid import ClockSource
 from engine.core.course import Section
-from engine.core.hud_info import HudInfo
+from engine.core.hud_info import Health, HudInfo, Outlet
 from engine.core.messages import Heard, LoraStrength, SoundState
 from engine.render import gl, text
 from engine.render.hud import Help, Hud, draw_help, draw_sheet
@@ -189,3 +189,18 @@ def test_the_leader_of_the_beat_is_named_beside_the_tempo_clear_of_the_recording
         red = (recording[..., 0] > 150) & (recording[..., 1] < 120)
         white = recording[..., 1] > 120
         assert np.flatnonzero(white.any(0)).max() < np.flatnonzero(red.any(0)).min()
+
+
+def test_outputs_that_are_on_are_listed_and_a_broken_one_is_in_amber():
+    well = Outlet("ndi", rate_hz=29.7, health=Health(100, watchers=1))
+    broken = Outlet("ndi:Wall", health=Health(trouble="the sender is closed"))
+    plain = draw_sheet(INFO, (1280, 720))[0]
+    for outlets, rows, amber in (
+        ((well,), 1, False),
+        ((well, broken), 2, True),
+        ((Outlet("ndi", on=False),), 0, False),
+    ):
+        sheet, lines = draw_sheet(replace(INFO, outlets=outlets), (1280, 720))
+        assert sheet.height - plain.height == rows * lines.line
+        pixels = np.asarray(sheet)[..., :3].astype(int)
+        assert (np.abs(pixels - (255, 190, 60)).max(-1) < 8).any() == amber

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
 from engine.core.clock import VirtualClock
@@ -102,3 +103,30 @@ def test_a_late_redraw_is_not_made_up_for():
     stats = redraw_loop(Nothing(), redraw, clock, 10.0, lambda: clock.now() > 2.0).stats()
     assert min(b - a for a, b in pairwise(times)) > 0.09
     assert stats.longest_gap_ms > 400
+
+
+def test_redraws_that_fail_are_told_and_do_not_end_the_show():
+    clock = VirtualClock()
+    told: list[Exception] = []
+    drawn: list[float] = []
+
+    def redraw(now_s: float) -> None:
+        if 0.5 < now_s < 1.5:
+            raise ValueError("a driver hiccups")
+        drawn.append(now_s)
+
+    redraw_loop(Nothing(), redraw, clock, 10.0, lambda: clock.now() > 2.0, told.append)
+    assert min(drawn) < 0.5 < 1.5 < max(drawn)
+    assert 8 <= len(told) <= 11
+
+
+def test_a_show_that_can_draw_nothing_any_more_ends_with_the_reason():
+    clock = VirtualClock()
+    told: list[Exception] = []
+
+    def redraw(now_s: float) -> None:
+        raise ValueError("the context is lost")
+
+    with pytest.raises(ValueError, match="the context is lost"):
+        redraw_loop(Nothing(), redraw, clock, 60.0, lambda: clock.now() > 60.0, told.append)
+    assert 1 < clock.now() < 10

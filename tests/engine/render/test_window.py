@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +11,12 @@ from time import monotonic, sleep
 
 import numpy as np
 import pytest
+from x_server import on, x_server
 
 pytestmark = pytest.mark.realtime
 
 PROGRAM = Path(__file__).parents[2] / "support" / "window_program.py"
 WINDOWED = "full=False hud={hud} help={help} quitting=False"
-ROOT = PROGRAM.parents[2]
 KEYS = (
     *("t", "s", "r", "b", "1", "9", "Right", "Left", "space", "h", "question", "question", "question", "Escape"),
     *("question", "h", "question", "F11", "h", "h", "q", "Escape"),
@@ -28,20 +26,8 @@ KEYS = (
 
 @pytest.fixture(scope="module")
 def screen() -> Iterator[str]:
-    missing = [name for name in ("Xvfb", "xdotool") if shutil.which(name) is None]
-    if missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"{missing} not installed")
-        pytest.skip(f"{missing} not installed: sudo apt-get install xvfb xdotool")
-    arguments = ["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
-        yield f":{server.stdout.readline().strip()}"
-        server.terminate()
-
-
-def on(screen: str) -> dict[str, str]:
-    return {**os.environ, "DISPLAY": screen, "PYTHONPATH": str(ROOT)}
+    with x_server("xdotool") as display:
+        yield display
 
 
 @pytest.fixture(scope="module")

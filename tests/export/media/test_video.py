@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from export.media.formats import PLAIN
 from export.media.reading import read_frames, read_sound, read_video_info
 from export.media.video import VideoWriter
 from export.media.writing import SoundWriter
@@ -46,13 +47,13 @@ def onsets_s(samples: np.ndarray, rate: int) -> list[float]:
     return [float(i / rate) for i in loud[np.diff(loud, prepend=-rate) > rate // 10]]
 
 
-@pytest.mark.parametrize("options", [{"live": True}, {}, {"codec": "mpeg4"}, {"codec": "mpeg4", "live": True}])
+@pytest.mark.parametrize("options", [{"live": True}, {}, {"form": PLAIN}, {"form": PLAIN, "live": True}])
 def test_flash_and_click_come_back_together(tmp_path: Path, options: dict) -> None:
     path = tmp_path / "show.mp4"
     write_show(path, **options)
     info = read_video_info(path)
     assert (info.width, info.height, info.fps, info.frames) == (64, 48, FPS, 75)
-    assert info.codec == ("mpeg4" if options.get("codec") else "h264")
+    assert info.codec == ("mpeg4" if options.get("form") else "h264")
     assert info.duration_s == pytest.approx(2.5, abs=0.001)
     assert info.audio_duration_s == pytest.approx(2.5, abs=0.03)
     flashes = [time_s for time_s, image in read_frames(path) if image.mean() > 128]

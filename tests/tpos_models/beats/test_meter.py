@@ -45,3 +45,14 @@ def test_beats_that_nobody_hears_are_counted_on() -> None:
         bars.next()
         bars.weigh(0.01, 0.002)
         assert bars.bar_beat == beat % 4
+
+
+def test_bars_are_counted_from_the_beginning_until_it_is_clear_that_they_begin_elsewhere() -> None:
+    unclear, clear = BarFilter(), BarFilter()
+    for bars, downbeat in ((unclear, 0.13), (clear, 0.7)):
+        bars.begin(6)
+        for beat in range(7, 60):
+            bars.next()
+            assert bars is clear or bars.bar_beat == beat % 4
+            bars.weigh(0.8, downbeat if beat % 4 == 2 else 0.1)
+    assert clear.bar_beat == (59 - 2) % 4

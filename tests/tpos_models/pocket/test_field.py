@@ -197,7 +197,7 @@ def test_a_mask_says_where_the_sound_is_drawn(model: Model) -> None:
 
 
 def test_what_starts_from_a_picture_shows_it(model: Model) -> None:
-    """A field cannot: the square's middle covers the frame, at little strength close to the picture."""
+    """A field cannot: a square is drawn and stretched, at little strength close to the picture."""
     picture = torch.zeros(1, 3, 256, 512)
     picture[:, 0, :128] = 0.9
     picture[:, 2, 128:] = 0.9

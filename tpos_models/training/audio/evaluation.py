@@ -244,7 +244,7 @@ def instruments_heard(
     names = [phrases(label_of(name))[0] for name in INSTRUMENTS]
     for samples, piece in renders:
         answers = listen(stream(net), samples)
-        windows = played(piece, 0.0, int(piece.seconds / SCORED_EVERY_S))
+        windows = played(piece, 0.0, int(samples.size / WINDOW.sample_rate / SCORED_EVERY_S))
         for k in range(4, len(windows), round(every_s / SCORED_EVERY_S)):
             nearest = min(answers, key=lambda heard: abs(heard.time_s - (k + 1) * SCORED_EVERY_S))
             likeness.append(log_odds(net, [nearest], joint(names))[0].numpy())

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from engine.app.notices import Notices
+from engine.app.remote.thumbnails import ThumbnailMaker
 from engine.control.osc_status import Status
 from engine.control.show import Show
 from engine.core import console
 from engine.core.clock import Clock
+from engine.core.hosts import is_local
 from engine.core.preview import Preview
-from engine.remote.address import Place, Tokens, is_local, links, qr_lines
+from engine.remote.address import Place, Tokens, links, qr_lines
 from engine.remote.board import Board, HostInfo
 from tpos_models.errors import InputError, MissingPart, RunError
 
@@ -61,6 +63,8 @@ class Remote:
         post = self._notices.post
         server = RemoteServer(self._board, self._preview, place, tokens, osc_is_open=self._osc_is_open, trouble=post)
         self._running.enter_context(server)
+        library = self._board.library
+        self._running.enter_context(ThumbnailMaker(library, lambda line: post(line, False)))
         self.place = server.place
         found = dict(links(server.place, tokens))
         for line in qr_lines(found["page"]) if tokens else ():

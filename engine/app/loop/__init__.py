@@ -1,0 +1,1 @@
+"""Films that end where they begin."""

@@ -1,0 +1,1 @@
+"""The page beside a live show."""

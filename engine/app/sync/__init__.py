@@ -1,0 +1,1 @@
+"""`tpos sync`: how late this machine's pictures are seen, and how late its sound comes back."""

@@ -1,0 +1,1 @@
+"""Pictures in: cameras, streams, other programs, screens and films."""

@@ -1,0 +1,60 @@
+"""What a thread raises is told, and it goes on; one that hangs holds nobody up."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from engine.core import own_thread
+from engine.core.own_thread import OwnThread
+
+
+class Failing(OwnThread):
+    """Fails so often, then waits for its end."""
+
+    def __init__(self, failures: int) -> None:
+        self.runs, self.failures = 0, failures
+        self.settled = threading.Event()
+        super().__init__("tpos-failing")
+
+    def _run(self) -> None:
+        self.runs += 1
+        if self.runs <= self.failures:
+            raise ValueError("the cable is loose\nand more that nobody reads")
+        self.settled.set()
+        self._stop.wait()
+
+
+def test_a_thread_that_fails_is_started_again_and_it_is_said() -> None:
+    with Failing(2) as thread:
+        assert thread.settled.wait(20)
+        assert thread.runs == 3
+        assert own_thread.troubles() == ["tpos-failing failed (the cable is loose) and was started again"]
+    assert not any(one.name == "tpos-failing" for one in threading.enumerate())
+
+
+def test_trouble_is_over_when_it_goes_well_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_thread, "TOLD_S", 0.2)
+    with Failing(1) as thread:
+        assert thread.settled.wait(20)
+        until_s = time.monotonic() + 10
+        while own_thread.troubles() and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert own_thread.troubles() == []
+
+
+def test_the_end_is_not_waited_for_where_a_thread_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_thread, "JOIN_S", 0.1)
+    released = threading.Event()
+
+    class Hanging(OwnThread):
+        def _run(self) -> None:
+            released.wait()
+
+    thread = Hanging("tpos-hanging").start()
+    begun_s = time.monotonic()
+    thread.close()
+    released.set()
+    assert time.monotonic() - begun_s < own_thread.JOIN_S + 10

@@ -1,0 +1,90 @@
+"""Run by test_windows.py in a process of its own: a show on three windows; tells what was on each of them.
+
+The first is the audience's, one the operator's, one more the audience's; then one is closed and the show is quit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from engine.core.hud_info import HudInfo
+from engine.core.messages import SILENCE, Frame, Heard, ShaderAmounts, ShowState
+from engine.outputs.further_window import FurtherWindow
+from engine.outputs.output import Output
+from engine.outputs.registry import OutputSettings
+from engine.outputs.screens import Screen, open_screen
+from engine.outputs.spec import parse_outputs
+
+PLAIN = ShowState(shader=ShaderAmounts(0, 0, 0, 0, 0, 0), flash_limiter=False)
+INFO = HudInfo(24.0, 40.0, heard=(Heard("rain", 0.7),), prompt="a lighthouse", message="a line for the operator")
+REDRAWS = 5
+
+
+def window_of(output: Output) -> Any:
+    return output._window if isinstance(output, FurtherWindow) else output.context
+
+
+def watched(output: Output, seen: dict[str, np.ndarray]) -> None:
+    """Note what is on its screen whenever it is shown."""
+    from engine.render import gl
+
+    window = window_of(output)
+    flip = window.flip
+
+    def capture() -> None:
+        seen[output.name] = gl.read_pixels(window.size)[::-1]
+        flip()
+
+    window.flip = capture
+
+
+def play(screen: Screen, count: int = REDRAWS) -> None:
+    for _ in range(count):
+        screen.dispatch()
+        screen.redraw(lambda: SILENCE, PLAIN, time.monotonic(), INFO, False)
+
+
+def main(folder: str) -> None:
+    specs = parse_outputs(["window:size=320x180", "operator:size=480x270"])
+    settings = OutputSettings((640, 360), state=lambda: PLAIN)
+    image = np.zeros((36, 64, 4), np.uint8)
+    image[:18], image[18:] = (200, 90, 30, 255), (40, 90, 160, 255)
+    told: dict[str, Any] = {}
+    with open_screen("window", settings, image[..., :3], specs) as screen:
+        from pyglet.window import key
+
+        screen.show(Frame(0, image, 0.0, 0.0, 0, "", (), 0, 1))
+        seen: dict[str, np.ndarray] = {}
+        for output in (screen.first, *screen.outlets.outputs):
+            watched(output, seen)
+        play(screen)
+        time.sleep(1.1)  # a placeholder fades for a second
+        play(screen)
+        np.savez(f"{folder}/windows.npz", **seen)  # type: ignore[arg-type]
+        told["sent"] = [output.health.sent for output in screen.outlets.outputs]
+        second, operator = map(window_of, screen.outlets.outputs)
+        for window in (window_of(screen.first), second):
+            for symbol in (key.H, key.H, key.QUESTION):
+                window._window.dispatch_event("on_key_press", symbol, 0)
+        play(screen)
+        np.savez(f"{folder}/asked.npz", **seen)  # type: ignore[arg-type]
+        second._window.dispatch_event("on_close")
+        play(screen)
+        told["closed one"] = screen.closed, [(one.name, one.state) for one in screen.outlets.states]
+        told["on again"] = screen.outlets.switch("window", True)
+        play(screen)
+        told["outputs"] = len(screen.outlets.outputs)
+        for _ in range(2):
+            operator._window.dispatch_event("on_key_press", key.Q, 0)
+        screen.dispatch()
+        told["quit"] = screen.closed
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
