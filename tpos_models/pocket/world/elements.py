@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tpos_models.pocket.noise_features import CELLS, FLOW, LIFE, TERRAIN
+from tpos_models.pocket.noise_features import CELLS, FLOW, LIFE
 from tpos_models.pocket.world.canvas import Canvas, blob, within, zigzag
 from tpos_models.pocket.world.geometry import Geometry
 from tpos_models.pocket.world.nature import flames
@@ -125,11 +125,10 @@ def bubbles(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.
     fan = torch.atan2(canvas.x - 0.5, canvas.y + 0.25)
     ray = blob(torch.sin(fan * 12 + 1.0), 0.4, 1.6) * (1 - canvas.y * 1.2).clamp(0.0, 1.0)
     picture = geometry.shed(picture, "#b9f5ea", "accent", ray * s * 0.45)
-    for cells, other, rare in ((4, 2, 0.85), (2, 4, 1.5)):
+    for cells, rare in ((4, 0.85), (2, 1.5)):
         size = cells / CELLS
-        u = within(canvas.x, size) - size * 0.12 * canvas.cells(TERRAIN, cells).clamp(-1.5, 1.5)
-        v = within(canvas.y, size) - size * 0.12 * canvas.cells(TERRAIN, max(cells, other)).clamp(-1.5, 1.5)
-        radius = size * 0.33 * (canvas.cells(LIFE, cells) - rare + 0.9 * s).clamp(0.0, 1.0)
+        u, v = within(canvas.x, size), within(canvas.y, size)
+        radius = size * 0.42 * (canvas.cells(LIFE, cells) - rare + 0.9 * s).clamp(0.0, 1.0)
         seen = (radius > 0.005) * (s * 2).clamp(0.0, 1.0)
         inside = radius - torch.hypot(u, v)
         picture = geometry.ink(picture, "#9df0ea", "far", canvas.edge(inside) * 0.4 * seen)

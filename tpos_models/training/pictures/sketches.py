@@ -199,7 +199,7 @@ class _Drawn(torch.nn.Module):
         return torch.stack(drawn)
 
 
-FIELD = loop.Recipe(steps=42_000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
+FIELD = loop.Recipe(steps=27_000, lr=4e-3, lr_end=3e-5, warmup=100, ema=0.998, weight_decay=0.2)
 
 
 def train_field(runs: Path, weights_folder: Path, recipe: loop.Recipe = FIELD) -> None:
