@@ -60,6 +60,7 @@ class BenchOptions:
     def __post_init__(self) -> None:
         if self.compare not in (None, "diffusers"):
             raise InputError(f"--compare {self.compare}: diffusers would be accepted")
+        _ = self.size  # refused here, before anything loads
 
     @property
     def model(self) -> str:

@@ -20,18 +20,22 @@ from tpos_models.pocket.noise_features import (
     NoiseFeatures,
     Plane,
     between_samples,
-    gaussian,
-    interpolated,
 )
 
+PERSPECTIVE = 5
+HORIZON = 0.6
+NEAREST = 0.05
+"""What is added to the distance from the horizon, so that nothing lies infinitely far."""
+BEYOND = 0.75
+"""How far from the middle the points lie that fans of light come from, above and below the picture."""
 SHAPE = Shape(
     hidden_width=40,
     alpha_layers=10,
     bias_maps=4,
     grid=(2 * CELLS, 4 * CELLS),
-    inputs=INPUTS + 3 * len(BLOCKS),
+    inputs=INPUTS + 3 * len(BLOCKS) + PERSPECTIVE,
     gain=8.0,
-    condition=(18, 20, 6),
+    condition=(20, 20, 8),
     place_code=12,
 )
 """Bias maps twice a cell, over a picture twice as wide as high: beyond it the border goes on."""
@@ -52,12 +56,12 @@ class View(nn.Module):
     def __init__(self, plane: Plane, cells: int, exact: bool = False) -> None:
         """`exact` is for the samples themselves, between which a painter interpolates."""
         super().__init__()
-        self.features = NoiseFeatures(plane, cells, gaussian if exact else interpolated)
+        self.features = NoiseFeatures(plane, cells, linear=not exact)
         rows, columns = SHAPE.grid
         y, x = plane.y * CELLS - 0.5, (plane.x - 0.5) * CELLS + (columns * CELLS / rows - 1) / 2
         down, across = (partial(_bias_samples, count=count) for count in (rows, columns))
         for name, matrix in (
-            ("around", torch.cat([_in_blocks(self.features), polar(self.features)])),
+            ("around", torch.cat([_in_blocks(self.features), _perspective(self.features), polar(self.features)])),
             ("down", down(y) if exact else between_samples(y, down)),
             ("across", across(x) if exact else between_samples(x, across)),
         ):
@@ -91,6 +95,15 @@ def _in_blocks(features: NoiseFeatures) -> torch.Tensor:
         x, y = (2 * torch.remainder(axis * CELLS / width, 1) - 1 for axis in (features.x, features.y))
         maps += [x, y, 2 * (x**2 + y**2).sqrt() - 1]
     return torch.stack(maps)
+
+
+def _perspective(features: NoiseFeatures) -> torch.Tensor:
+    """Where a ray meets a floor and a ceiling that lie level (across, away), the angles around two points above and
+    below the picture, and x times y: (PERSPECTIVE, rows, columns)."""
+    x, y = features.x - 0.5, features.y - 0.5
+    away = 1 / ((features.y - HORIZON).abs() + NEAREST)
+    above, below = torch.atan2(x, y + BEYOND), torch.atan2(x, BEYOND - y)
+    return torch.stack([x * away, 0.25 * away - 1, 2 * above, 2 * below, 8 * x * y])
 
 
 def _bias_samples(points: torch.Tensor, count: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, SHAPE, View
+from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, PERSPECTIVE, SHAPE, View
 from tpos_models.pocket.hypernetwork import GEOMETRY, POLAR, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
     BLOCKS,
@@ -41,14 +41,18 @@ FLAT = 6 / 255
 """Neighbours that differ by no more have nothing between them."""
 
 _SMOOTH = CHANNELS * len(LEVELS) + len(STRETCHED)
-_POLAR = MAPS + 3 * len(BLOCKS)
-SMOOTH = list(range(_SMOOTH))
+_IN_BLOCKS = MAPS + 3 * len(BLOCKS)
+_POLAR = _IN_BLOCKS + PERSPECTIVE
+_X, _Y = MAPS - COORDINATES, MAPS - COORDINATES // 2
+WAVES = [*range(_X + 1, _Y), *range(_Y + 1, MAPS)]
+SMOOTH = [*range(_SMOOTH), *WAVES]
 BY_BLOCK = list(range(_SMOOTH, FIELDS))
 BLOCK = min(width for _, width in TILES)
 """Cells across the smallest block; the others are whole numbers of it."""
-BY_ROW = [*range(MAPS - COORDINATES // 2, MAPS), *range(MAPS + 1, _POLAR, 3), _POLAR + 1]
-BY_PIXEL = [*range(MAPS + 2, _POLAR, 3), *range(_POLAR + 2, _POLAR + POLAR)]
-BY_COLUMN = sorted({*range(FIELDS, _POLAR + POLAR + 1)} - {*BY_ROW, *BY_PIXEL})
+BY_ROW = [_Y, *range(MAPS + 1, _IN_BLOCKS, 3), _POLAR + 1]
+BY_PIXEL = [*range(MAPS + 2, _IN_BLOCKS, 3), *range(_IN_BLOCKS, _POLAR), *range(_POLAR + 2, _POLAR + POLAR)]
+"""How far it is from the middles of its blocks, what lies in perspective, and polar."""
+BY_COLUMN = sorted({*range(FIELDS, _POLAR + POLAR + 1)} - {*WAVES, *BY_ROW, *BY_PIXEL})
 """Inputs of a first layer by what they vary with; what is the same everywhere stands in BY_COLUMN."""
 
 
@@ -92,10 +96,11 @@ class FieldPainter:
         """What so many rows of the first layers sum up before a pixel is looked at."""
         first, on_bias, samples = weights.first[0, :rows], weights.on_bias[0, :rows], self._samples
         bias = samples.sampled(self._field.bias_maps(weights, lambda grid: grid)[0])
-        smooth, tiles = samples.features.fields(z)[0], self._blocks.features.fields(z)[0]
+        smooth, tiles = (view.features.fields(z)[0].flatten(1) for view in (samples, self._blocks))
+        waves = torch.cat([samples.features.waves_x, samples.features.waves_y]).flatten(1)
         shares = (
-            (torch.cat([smooth.flatten(1)[SMOOTH], bias]), torch.cat([first[:, SMOOTH], on_bias], 1)),
-            (tiles.flatten(1)[BY_BLOCK], first[:, BY_BLOCK]),
+            (torch.cat([smooth[:_SMOOTH], waves, bias]), torch.cat([first[:, SMOOTH], on_bias], 1)),
+            (tiles[BY_BLOCK], first[:, BY_BLOCK]),
             *(
                 (view.lines(z)[0, [k - FIELDS for k in inputs]], first[:, inputs])
                 for view, inputs in ((self._columns, BY_COLUMN), (self._rows, BY_ROW))

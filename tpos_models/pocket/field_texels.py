@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, SHAPE
-from tpos_models.pocket.field_painter import BY_BLOCK, SMOOTH
+from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, PERSPECTIVE, SHAPE
+from tpos_models.pocket.field_painter import BY_BLOCK, BY_PIXEL, SMOOTH
 from tpos_models.pocket.hypernetwork import GEOMETRY, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
     BLOCKS,
@@ -34,19 +34,18 @@ from tpos_models.pocket.noise_features import (
 )
 from tpos_models.pocket.scene import CONDITION, PLACE
 
-_PROFILES = len(SMOOTH) + len(TILES)
+_PROFILES = BY_BLOCK[-1] + 1
 _STEPS = list(range(_PROFILES, _PROFILES + PROFILES * len(BLOCKS)))
 _BLURS = list(range(_PROFILES + len(_STEPS), _PROFILES + PROFILES * (len(BLOCKS) + len(LEVELS) - 1)))
 _MOODS = list(range(_BLURS[-1] + 1, _BLURS[-1] + 1 + CHANNELS))
 _X, _Y = MAPS - COORDINATES, MAPS - COORDINATES // 2
-_POLAR = MAPS + 3 * len(BLOCKS)
-_IN_X, _IN_Y = list(range(MAPS, _POLAR, 3)), list(range(MAPS + 1, _POLAR, 3))
+_IN_BLOCKS = MAPS + 3 * len(BLOCKS)
+_POLAR = _IN_BLOCKS + PERSPECTIVE
+_IN_X, _IN_Y = list(range(MAPS, _IN_BLOCKS, 3)), list(range(MAPS + 1, _IN_BLOCKS, 3))
 _CELLS = [*BY_BLOCK, *_STEPS, *_MOODS, SHAPE.inputs - 1, *_IN_X, *_IN_Y]
 """Inputs that are the same in all of a cell: where a pixel lies in its block is, but for a slope across the picture."""
-GIVEN = [
-    *range(_X + 1, _Y), *range(_Y + 1, MAPS), *range(MAPS + 2, _POLAR, 3), *range(_POLAR + 2, SHAPE.inputs - 1)
-]  # fmt: skip
-"""Inputs that a pixel alone is asked: waves of x and of y, how far it is from the middles of its blocks, and polar."""
+GIVEN = BY_PIXEL
+"""Inputs that a pixel alone is asked."""
 
 
 def fours(count: int) -> int:
@@ -84,7 +83,7 @@ class Layout:
 
     @property
     def inputs(self) -> int:
-        """Summed up at samples: z's fields, its profiles, the slopes of x and y, and bias maps."""
+        """Summed up at samples: z's fields, waves of x and y, z's profiles, the slopes of x and y, and bias maps."""
         return fours(len(SMOOTH)) + fours(len(_BLURS)) + 1 + fours(self.bias_maps)
 
     @property

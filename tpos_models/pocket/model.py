@@ -45,6 +45,7 @@ def load(
     they say is read there, by the scores of phrases and by `scene_flow`, and a prompt's tokens are 2 kB to send.
     `whole_steps` loads `Model.step` and `Model.pixels`.
     """
+    _check_shape(size_px)
     text, hears = PocketText.load(folder), runner if device.type == "cpu" else run_in_torch
     segment, temporal = (hears(network) for network in audio_encoder_networks(folder))
     denoiser, decoder = picture_networks(folder, device)
@@ -73,10 +74,7 @@ def load(
 
 def as_field(model: Model, size_px: tuple[int, int], folder: Path = WEIGHTS) -> Model:
     """`pocket` with pictures of any shape and size; what starts from a picture is drawn as a square, and stretched."""
-    width, height = size_px
-    if max(size_px) > MOST_ASPECT * min(size_px):
-        raise InputError(f"--model-size {width}x{height}: one side up to {MOST_ASPECT} times the other is accepted")
-    cells = cells_across(width, height)
+    cells = cells_across(*size_px)
     otherwise = LcmSampler(model.denoiser, NoiseSchedule(model.spec))
     sampler = FieldSampler(load_field(folder).to(model.device), size_px, cells, otherwise, model.decoder)
     return replace(
@@ -85,6 +83,13 @@ def as_field(model: Model, size_px: tuple[int, int], folder: Path = WEIGHTS) -> 
         encoder=lambda image: model.encoder(stretched(image, (CELLS * model.spec.scale,) * 2)),
         sampler=sampler,
     )
+
+
+def _check_shape(size_px: tuple[int, int] | None) -> None:
+    if size_px and max(size_px) > MOST_ASPECT * min(size_px):
+        raise InputError(
+            f"--model-size {size_px[0]}x{size_px[1]}: one side up to {MOST_ASPECT} times the other is accepted"
+        )
 
 
 def check_weights(folder: Path = WEIGHTS) -> str:

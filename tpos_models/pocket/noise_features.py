@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -29,7 +30,9 @@ BLOCKS = (1, 2, 4)
 TILES = ((0, 2), (0, 4), (3, 2), (3, 4))
 """(channel, width) of the means of square blocks of cells: where flowers and bubbles sit."""
 
-COORDINATES = 22
+PERIODS = (32, 16, 8, 4, 2)
+"""Cells that the waves of x and y are long."""
+COORDINATES = 2 * (1 + 2 * len(PERIODS))
 
 TERRAIN, SKY, FLOW, LIFE = range(CHANNELS)
 """What each channel of z means: still composition; clouds and wind; water and ground; flames, drops and flakes."""
@@ -92,6 +95,12 @@ def interpolated(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor
     return between_samples(points, lambda samples: gaussian(sigma, samples, cells))
 
 
+def _waves(points: torch.Tensor) -> torch.Tensor:
+    """Sines and cosines of points (cells), of periods from 32 cells down to two: (n, 2 len(PERIODS))."""
+    angles = [(points + 0.5) * (2 * math.pi / period) for period in PERIODS]
+    return torch.stack([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], 1).float()
+
+
 def _blocks(width: int, points: torch.Tensor, cells: int) -> torch.Tensor:
     """Rows that average `width` neighbouring cells of so many, scaled to unit variance, seen at `points` (cells)."""
     block = (points + 0.5).floor().long() // width
@@ -104,6 +113,9 @@ class NoiseFeatures(nn.Module):
     x: torch.Tensor
     y: torch.Tensor
     """Where each pixel lies, as in `Plane`: (rows, columns) both."""
+    waves_x: torch.Tensor
+    waves_y: torch.Tensor
+    """Their waves: (2 len(PERIODS), rows, columns)."""
     across: torch.Tensor
     """(samplers * columns, cells): every blur and block there is, for the rows of every channel."""
     down: torch.Tensor
@@ -113,11 +125,11 @@ class NoiseFeatures(nn.Module):
     chosen: torch.Tensor
     """(fields,): each field's channel and sampler across; a list would be sent to a GPU in every call."""
 
-    def __init__(self, plane: Plane | None = None, cells: int = CELLS, blur: Blur = gaussian) -> None:
-        """Without a plane one pixel for each cell of the square. `blur` makes the matrices of smooth maps."""
+    def __init__(self, plane: Plane | None = None, cells: int = CELLS, linear: bool = False) -> None:
+        """Without a plane one pixel for each cell of the square. `linear`: smooth maps and waves are so in between."""
         super().__init__()
         plane = plane or Plane.of(CELLS, CELLS)
-        self.cells, self.pixels = cells, plane.pixels
+        self.cells, self.pixels, blur = cells, plane.pixels, interpolated if linear else gaussian
         points = {"down": plane.y * CELLS - 0.5, "across": (plane.x - 0.5) * CELLS + (cells - 1) / 2}
         counts = {"down": CELLS, "across": cells}
         sigmas = sorted({*LEVELS, *(s for _, *pair in STRETCHED for s in pair)})
@@ -138,7 +150,10 @@ class NoiseFeatures(nn.Module):
         tiles = [(channel, len(sigmas) + widths.index(width)) for channel, width in TILES]
         fields += [(channel, tile, tile) for channel, tile in tiles]
         along = [self.block(width, "across") for width in BLOCKS] + [self.blur(s, "across") for s in LEVELS[1:]]
+        wavy = partial(between_samples, sampled=_waves) if linear else _waves
         for name, matrix in (
+            ("waves_x", wavy(plane.x * CELLS - 0.5).T[:, None, :].repeat(1, len(plane.y), 1)),
+            ("waves_y", wavy(plane.y * CELLS - 0.5).T[:, :, None].repeat(1, 1, len(plane.x))),
             ("across", torch.cat(across)),
             ("down", torch.stack([down[one] for _, one, _ in fields])),
             ("along", torch.stack([one.T for one in along])),
@@ -179,15 +194,7 @@ class NoiseFeatures(nn.Module):
 
     def coordinates(self) -> torch.Tensor:
         """Constant maps (COORDINATES, rows, columns): x and y, and their waves down to two cells long."""
-        waves = []
-        for axis in (self.x, self.y):
-            waves.append(axis * 2 - 1)
-            for period in (32, 16, 8, 4, 2):
-                waves += [
-                    torch.sin(axis * (2 * math.pi * CELLS / period)),
-                    torch.cos(axis * (2 * math.pi * CELLS / period)),
-                ]
-        return torch.stack(waves)
+        return torch.cat([self.x[None] * 2 - 1, self.waves_x, self.y[None] * 2 - 1, self.waves_y])
 
     def fields(self, z: torch.Tensor) -> torch.Tensor:
         """The first FIELDS of all maps, those that vary with both axes: (B, 4, CELLS, cells) to (B, FIELDS, ...)."""

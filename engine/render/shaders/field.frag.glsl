@@ -14,7 +14,6 @@ uniform int own_fours;        // OWN + GEOMETRY
 uniform int own_hidden_fours; // OWN_HIDDEN
 uniform int conditions;
 
-const float TAU = 6.283185307179586;
 const float BLOCK[BLOCKS] = BLOCK_CELLS, ANGLE[ANGLES] = ANGULAR_FREQUENCIES;
 const int HIDDEN_LAYERS = GIVEN * ROWS, FINAL = HIDDEN_LAYERS + 2 * HIDDEN * HIDDEN;
 const int OWNS = FINAL + HIDDEN * LAST, OWN_OFFSET = 2 * HIDDEN + LAST;
@@ -55,15 +54,15 @@ vec4 shared_sum(int row, Place at) {
 void ask(vec2 p, out vec4 given[GIVEN]) {     // p: picture heights from the square's corner
     float asked[4 * GIVEN];
     int n = 0;
-    for (int axis = 0; axis < 2; ++axis)
-        for (int k = 0; k < WAVES; ++k) {
-            float angle = p[axis] * TAU * float(1 << k);
-            asked[n++] = sin(angle);
-            asked[n++] = cos(angle);
-        }
     for (int k = 0; k < BLOCKS; ++k)
         asked[n++] = 2.0 * length(2.0 * fract(p * float(CELLS) / BLOCK[k]) - 1.0) - 1.0;
     vec2 away = p - 0.5;
+    float nearness = 1.0 / (abs(p.y - HORIZON) + NEAREST);
+    asked[n++] = away.x * nearness;
+    asked[n++] = 0.25 * nearness - 1.0;
+    asked[n++] = 2.0 * atan(away.x, away.y + BEYOND);
+    asked[n++] = 2.0 * atan(away.x, BEYOND - away.y);
+    asked[n++] = 8.0 * away.x * away.y;
     float radius = length(away), angle = radius > 0.0 ? atan(away.y, away.x) : 0.0;
     asked[n++] = 4.0 * radius - 1.0;
     asked[n++] = log(max(radius, 0.02)) + 1.0;

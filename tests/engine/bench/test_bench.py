@@ -56,7 +56,7 @@ def test_beside_diffusers_pipeline_the_pictures_are_the_same(tmp_path):
     "wrong",
     [
         lambda: BenchOptions(compare="comfy"),
-        lambda: BenchOptions(LookOptions(model_size="64x64")),
+        lambda: BenchOptions(LookOptions(model_size="8x8")),
         lambda: BenchOptions(LookOptions(settings={"steps": 0})),
         lambda: BenchOptions(LookOptions(settings={"guidance": "psychic"})),
     ],

@@ -33,19 +33,17 @@ def fire(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Ten
 
 
 def explosion(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
-    """A ball of fire in billows of smoke, a ring of shock, rays of debris, and its light on the place."""
+    """A ball of fire in billows of smoke, a ring of shock, debris, and its light on the place."""
     x, y = geometry.spot("blast")
     size = 0.08 + 0.18 * s
-    r, angle = canvas.polar(x, y)
+    r = canvas.distance(x, y)
     picture = geometry.grade(picture, "#1a0b16", "#ffab66", s * 0.50, ("dark", "far"))
     picture = geometry.shed(picture, "#ff9440", "far", (1 - r / (0.35 + 0.85 * s)).clamp(0.0, 1.0) ** 1.5 * s)
     flat = torch.hypot(canvas.x - x, (canvas.y - y) * 3.0) - 2.3 * size
     ring = (1 - flat.abs() / 0.035).clamp(0.0, 1.0) + 0.5 * (1 - flat.abs() / 0.16).clamp(0.0, 1.0) ** 2
     picture = geometry.shed(picture, "#ffe2b0", "accent", ring * s * 0.8)
-    rays = torch.cos(angle * 9 + 0.5 * canvas.field(LIFE, 6.0)) + 0.7 * torch.cos(angle * 6 + 1.0)
-    rays = blob(rays, 1.25, 9) * canvas.edge(r - 0.5 * size)
-    reach = 2.4 * size + 0.06 * canvas.field(LIFE, 3.0)
-    picture = geometry.ink(picture, "#ffd28a", "accent", rays * ((reach - r) * 7).clamp(0.0, 1.0) * s)
+    debris = blob(canvas.field(LIFE, 0.7), 2.1 - 0.35 * s, 6) * ((3.2 * size - r) * 5).clamp(0.0, 1.0)
+    picture = geometry.ink(picture, "#ffd28a", "accent", debris * s)
     billow = 0.34 * (canvas.field(LIFE, 1.5).abs() - 0.6) + 0.24 * (canvas.field(LIFE, 3.0).abs() - 0.6)
     billow = billow * (2.5 - r / size).clamp(0.0, 1.0)
     opacity = (s * 3).clamp(0.0, 1.0)
@@ -75,7 +73,7 @@ def splash(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.T
     picture = geometry.grade(picture, "#062a4a", "#c4f0ff", s * 0.22, ("dark", "accent"))
     water = ((pool - flat) * 9).clamp(0.0, 1.0) * (s * 2).clamp(0.0, 1.0)
     picture = geometry.ink(picture, "#1f86bd", "ground_low", water * 0.85)
-    rings = blob(torch.sin(flat * 62 - 1.2 * canvas.field(LIFE, 3.0)), 0.45, 3) * water * canvas.edge(flat - 0.10)
+    rings = blob(torch.sin(flat * 36 - 1.2 * canvas.field(LIFE, 3.0)), 0.45, 4) * water * canvas.edge(flat - 0.10)
     picture = geometry.ink(picture, "#d4f4ff", "accent", rings * 0.85)
     height, half = 0.06 + 0.25 * s, 0.08 + 0.12 * s
     up = -v / height
@@ -90,8 +88,6 @@ def splash(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.T
             (rim - up) * height, torch.minimum(wide - u.abs(), -v + 0.02 + 0.25 * height * (1 - across**2))
         )
         picture = geometry.ink(picture, code, name, canvas.edge(sheet) * opacity * share)
-        fold = blob(torch.cos(across * 22.0), 0.60, 3) * canvas.edge(sheet)
-        picture = geometry.ink(picture, "#f4fdff", None, fold * opacity * 0.5)
         picture = geometry.ink(picture, "#ffffff", None, canvas.edge(0.0032 - (sheet - 0.003).abs()) * opacity)
     jet = torch.minimum(
         0.006 + 0.020 * (1 - up / 1.9).clamp(0.0, 1.0) ** 2 - u.abs(), torch.minimum(height * 1.75 + v, -v)
@@ -106,7 +102,7 @@ def splash(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.T
 def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     """Rows of breakers, larger and rounder the nearer, with foam that drips from their crests."""
     bend = 0.18 * canvas.field(FLOW, 3.0) + 0.22 * canvas.field(FLOW, 6.0)
-    roll = (canvas.y - 0.50) / 0.16 + bend * (0.35 + canvas.y) + 0.30 * torch.sin(canvas.x * 12.566) * (canvas.y - 0.2)
+    roll = (canvas.y - 0.50) / 0.16 + bend + 0.14 * torch.sin(canvas.x * 12.566)
     above = roll - 3.1 * (1 - s)
     inside, opacity = (above * 9 + 0.5).clamp(0.0, 1.0), (s * 2.2).clamp(0.0, 1.0)
     step = torch.remainder(roll, 1)
@@ -115,7 +111,7 @@ def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Te
     picture = geometry.ink(picture, "#0c3468", "dark", deep * opacity * 0.9)
     clear = ((0.62 - step) * 2.2).clamp(0.0, 1.0)
     picture = geometry.ink(picture, "#5fd0d6", "far", clear * inside * opacity * 0.65)
-    drip = 0.085 * (1 - zigzag(canvas.x * 8 + bend)) * (0.4 + canvas.y)
+    drip = 0.10 * (1 - zigzag(canvas.x * 8))
     crest = torch.minimum(step, above.clamp_min(0.0))
     foam = ((0.11 + drip - crest) * 11 + 0.5).clamp(0.0, 1.0) * inside
     picture = geometry.ink(picture, "#ffffff", "accent", foam * opacity)
@@ -126,14 +122,13 @@ def waves(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Te
 def bubbles(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     """Under water: rays from above, bubbles large and small with a glint each."""
     picture = geometry.grade(picture, "#032f45", "#5fd6cf", s * 0.74, ("dark", "accent"))
-    ray = blob(torch.sin((canvas.x - 0.4) / (canvas.y + 0.6) * 16), 0.4, 1.6) * (1 - canvas.y * 1.2).clamp(0.0, 1.0)
+    fan = torch.atan2(canvas.x - 0.5, canvas.y + 0.25)
+    ray = blob(torch.sin(fan * 12 + 1.0), 0.4, 1.6) * (1 - canvas.y * 1.2).clamp(0.0, 1.0)
     picture = geometry.shed(picture, "#b9f5ea", "accent", ray * s * 0.45)
-    for cells, turn, rare in ((4, 2.4, 0.85), (2, 1.7, 1.5)):
+    for cells, rare in ((4, 0.85), (2, 1.5)):
         size = cells / CELLS
-        row, column = (canvas.y / size).floor(), (canvas.x / size).floor()
-        u = within(canvas.x, size) - size * 0.16 * torch.sin(row * turn + column)
-        v = within(canvas.y, size) - size * 0.16 * torch.cos(column * turn + row)
-        radius = size * 0.33 * (canvas.cells(LIFE, cells) - rare + 0.9 * s).clamp(0.0, 1.0)
+        u, v = within(canvas.x, size), within(canvas.y, size)
+        radius = size * 0.42 * (canvas.cells(LIFE, cells) - rare + 0.9 * s).clamp(0.0, 1.0)
         seen = (radius > 0.005) * (s * 2).clamp(0.0, 1.0)
         inside = radius - torch.hypot(u, v)
         picture = geometry.ink(picture, "#9df0ea", "far", canvas.edge(inside) * 0.4 * seen)

@@ -116,16 +116,15 @@ def laser(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tenso
     """Fans of beams from a stage into haze, over the heads of a crowd."""
     out = _covered(picture, c["sky"], c["sky_low"], canvas.y * 1.25 - 0.1, amount)
     haze = (0.62 + 0.26 * canvas.field(SKY, 1.0, 6.0) + 0.16 * canvas.field(SKY, 3.0)).clamp(0.15, 1.0)
-    swing = 0.12 * canvas.field(FLOW, 6.0)
-    for x, y, count, colour, sharp, turn in (
-        (-0.22, -0.04, 13.0, "middle", 0.86, 0.5),
-        (1.22, -0.04, 13.0, "middle", 0.86, 0.5),
-        (0.5, 0.5, 9.0, "accent", 0.86, 0.0),
+    swing = 0.5 * canvas.field(FLOW, 6.0)
+    for y, count, colour, sharp, turn in (
+        (-0.25, 26.0, "middle", 0.86, 0.5),
+        (1.25, 20.0, "far", 0.90, -0.5),
+        (0.5, 9.0, "accent", 0.86, 0.0),
     ):
-        u, v = (canvas.x - x) * (1.0 if x < 1 else -1.0), canvas.y - y
-        r, angle = (u**2 + v**2).sqrt().clamp_min(0.01), torch.atan2(v, u)
-        wave = torch.cos(angle * count + turn)
-        wave = (wave.abs() if x == 0.5 else wave) + swing
+        u, v = canvas.x - 0.5, canvas.y - y
+        r, angle = (u**2 + v**2).sqrt().clamp_min(0.01), torch.atan2(u, v.abs() if y != 0.5 else v)
+        wave = torch.cos(angle * count + turn * (1 + swing))
         beam = blob(wave, sharp, 9) * canvas.edge(r - 0.012)
         fan = (1.25 - r * 0.8).clamp(0.0, 1.0) * haze * solid(amount)
         out = shed(out, c[colour], (beam * 0.85 + blob(wave, 0.2, 0.8) * 0.22) * fan)
@@ -134,7 +133,7 @@ def laser(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tenso
     stage = (1 - (canvas.y - 0.52).abs() * 9).clamp(0.0, 1.0) * (1.3 - (canvas.x - 0.5).abs()).clamp(0.0, 1.0)
     out = shed(out, c["far"], (stage**2 * 0.7 + canvas.glow(0.5, 0.5, 0.42)) * solid(amount))
     out = paint(out, torch.ones_like(c["accent"]), canvas.glow(0.5, 0.5, 0.10) * solid(amount))
-    for count, foot, tall, colour, near in ((9.0, 0.80, 0.075, "near", 0.005), (5.0, 0.90, 0.13, "dark", 0.012)):
+    for count, foot, tall, colour, near in ((8.0, 0.80, 0.085, "near", 0.005), (4.0, 0.90, 0.16, "dark", 0.012)):
         bent = canvas.sway(near)
         top = foot - tall * (0.9 + 0.10 * canvas.smooth(2, 3.0))
         u = within(bent, 1 / count)
@@ -170,9 +169,9 @@ def mandala(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Ten
     for radius, reach, petal, colour, line in rosettes:
         inside = radius + reach * petal - r + bend
         out = paint(out, c[colour], canvas.edge(inside) * solid(amount))
-        out = paint(out, c[line], canvas.edge(0.008 - (inside - 0.022).abs()) * solid(amount))
-        lace = blob(torch.sin(inside * 105 - 2), 0.55, 4) * canvas.edge(inside - 0.045) * canvas.edge(0.17 - inside)
-        out = paint(out, c[line], lace * 0.55 * solid(amount))
+        out = paint(out, c[line], canvas.edge(0.009 - (inside - 0.024).abs()) * solid(amount))
+        heart = torch.lerp(c[colour], c[line], 0.35)
+        out = paint(out, heart, canvas.edge(inside - 0.065) * solid(amount))
     core = canvas.glow(0.5, 0.5, 0.16)
     return paint(out, torch.ones_like(c["accent"]), (core * 1.4).clamp(0.0, 1.0) * solid(amount))
 
@@ -242,12 +241,13 @@ def retrowave(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.T
     out = paint(
         out, c["far"], canvas.edge(0.005 - (canvas.y - horizon + tall).abs()) * canvas.edge(side - 0.01) * there
     )
-    depth = (canvas.y - horizon).clamp_min(0.004)
+    depth = (canvas.y - horizon).clamp_min(0.0)
+    near = 1 / (depth + 0.05)
     floor = canvas.edge(canvas.y - horizon) * there
     out = paint(out, c["ground_low"], floor)
     out = shed(out, c["far"], floor * canvas.glow(0.5, horizon, 0.55) * 0.9)
-    rail = within((canvas.x - 0.5) / depth * 0.7 + 0.5, 1.0).abs() * depth / 0.7
-    tie = within(0.30 / (depth + 0.02) + 0.14 * canvas.field(FLOW, 6.0), 1.0).abs() * (depth + 0.02) ** 2 / 0.30
+    rail = within((canvas.x - 0.5) * near * 0.7 + 0.5, 1.0).abs() / (0.7 * near)
+    tie = within(0.45 * near + 0.14 * canvas.field(FLOW, 6.0), 1.0).abs() / (0.45 * near**2)
     away = torch.minimum(rail, tie)
     out = shed(out, c["accent"], (1 - away * 40).clamp(0.0, 1.0) ** 2 * floor * (depth * 9).clamp(0.0, 0.6))
     out = paint(out, c["accent"], canvas.edge(0.0042 - away) * floor * (depth * 9).clamp(0.0, 1.0))

@@ -173,11 +173,7 @@ def canyon(canvas: Canvas, picture: torch.Tensor, c: Colours, amount: torch.Tens
         picture = paint(
             picture, torch.lerp(c["middle"], c["sky_low"], haze * 0.8), band * canvas.edge(rock) * there * 0.8
         )
-        thin = blob(torch.sin(level * 12.566 + 1), 0.75, 4)
-        picture = paint(
-            picture, torch.lerp(c["ground_low"], c["sky_low"], haze * 0.8), thin * canvas.edge(rock) * there * 0.7
-        )
-        shade = ((x - inner) * 2.6 + 0.25 * torch.sin(x * 34)).clamp(0.0, 1.0) * (1 - haze)
+        shade = ((x - inner) * 2.6 + 0.25 * torch.sin(x * 25.13)).clamp(0.0, 1.0) * (1 - haze)
         picture = paint(picture, c["dark"], shade * canvas.edge(rock) * there * 0.65)
         picture = paint(picture, c["sky_low"], canvas.edge(0.004 - (rock - 0.003).abs()) * there * 0.5)
     return picture

@@ -162,9 +162,9 @@ def snow(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Ten
 def wind(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Tensor) -> torch.Tensor:
     """Strokes of air that swell and thin out, dust along the ground, leaves."""
     stream = (
-        canvas.y * 7.5
+        canvas.y * 4.0
         + 0.26 * canvas.field(SKY, 1.0, 6.0)
-        + 0.30 * torch.sin(canvas.x * 4.2)
+        + 0.30 * torch.sin(canvas.x * 6.2832)
         + 0.25 * canvas.field(SKY, 6.0)
     )
     picture = geometry.grade(picture, "#3b4a47", "#e9eddc", s * 0.40, ("ground", "accent"))
@@ -173,9 +173,9 @@ def wind(canvas: Canvas, picture: torch.Tensor, geometry: Geometry, s: torch.Ten
     ).clamp(0.0, 1.0)
     picture = geometry.ink(picture, "#e8dfc4", "sky_low", dust * s * 0.45)
     gust = (1.0 * canvas.field(SKY, 3.0) + 0.9 * s - 0.35).clamp(0.0, 1.4)
-    for shift, thick in ((0.0, 0.075), (0.5, 0.035)):
+    for shift, thick in ((0.0, 0.055), (0.5, 0.025)):
         away = within(stream + shift, 1.0).abs()
-        line = ((thick * gust * (0.4 + 0.6 * s) - away) * 22 + 0.5).clamp(0.0, 1.0) * (gust * 3).clamp(0.0, 1.0)
+        line = ((thick * gust * (0.4 + 0.6 * s) - away) * 40 + 0.5).clamp(0.0, 1.0) * (gust * 3).clamp(0.0, 1.0)
         picture = geometry.ink(picture, "#fcfdf4", "accent", line * (0.3 + 0.6 * s) * there(s))
     leaf = blob(canvas.field(SKY, 0.7), 2.55 - 0.40 * s, 6)
     return geometry.ink(picture, "#d9702b", "middle", leaf * (s * 1.3))
