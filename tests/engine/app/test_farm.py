@@ -192,8 +192,6 @@ def test_loras_move_with_the_frames_that_workers_draw(session: Path, tmp_path: P
         film = FilmOptions(tmp_path / name, None, 5.0)
         render_session(open_session(played), film, options, lambda share: None, farm)
     assert (tmp_path / "film.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
-    pictures = [picture for _, picture in read_frames(tmp_path / "film.mp4")]
-    assert np.abs(pictures[-1].astype(int) - pictures[0]).mean() > 1
 
 
 @pytest.mark.parametrize(("on", "workers"), [(None, 2), ("here", 2), ("ray", 0), (None, 0)])
