@@ -131,8 +131,8 @@ def open_ray(address: str, most: int | None) -> Iterator[RayFarm]:
 
     Raises MissingPart, InputError.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray's next versions do: else it warns
     try:
         import ray
     except ImportError as error:

@@ -220,7 +220,7 @@ def test_on_ray_with_a_worker_killed_it_is_the_same_film(session: Path, plain: b
     command = [sys.executable, "-c", program, *map(str, words), "--on", "ray", "--workers", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         killed = killed_one(running)
-        out, err = running.communicate(timeout=240)
+        out, err = running.communicate(timeout=500)
     assert running.returncode == 0, err
     told = json.loads(out)
     assert path.read_bytes() == plain
