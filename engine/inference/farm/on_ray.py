@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from engine.core.own_thread import first_line
@@ -150,10 +151,11 @@ def open_ray(address: str, most: int | None) -> Iterator[RayFarm]:
             f"--on {address}: {said}; here, ray, or the address of a cluster such as ray://host:10001 would be accepted"
         ) from error
     farm = RayFarm(ray, most)
-    try:
-        yield farm
-    finally:
-        farm.close()
+    with redirect_stdout(sys.stderr):  # where Ray says that workers died, whatever it is told
+        try:
+            yield farm
+        finally:
+            farm.close()
 
 
 def _answers(address: str) -> None:
