@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -31,6 +32,7 @@ CHUNK_FRAMES, CHUNK_BYTES = 16, 48_000_000
 CHUNKS_A_WORKER = 2
 """Under way: one that is drawn, and one that waits."""
 MOST_TRIES = 4
+CLOSE_S = 5.0
 SUFFIX = ".frames"
 
 
@@ -227,10 +229,13 @@ class Chunks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take up no chunk any more; what is being drawn is left to the farm, which ends."""
+        """Take up no chunk any more; what is being drawn is waited for, but not for long: the farm ends it."""
         self._closed.set()
         for _ in self._lanes:
             self._jobs.put(_END)
+        until_s = time.monotonic() + CLOSE_S
+        for lane in self._lanes:
+            lane.join(max(0.0, until_s - time.monotonic()))
 
 
 def _files(drawing: Drawing) -> list[tuple[str, int, int]]:
