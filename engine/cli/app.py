@@ -97,6 +97,14 @@ class MediaOptions:
 Headless = Annotated[bool, typer.Option(help="No window.")]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        help="Draw frames in chunks that are kept until the film is done: here, ray (a cluster of this machine), or "
+        "the address of one, such as ray://host:10001."
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Workers on Ray; as many as there is room for otherwise.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]
 
 
