@@ -132,8 +132,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_its_reason(tmp_path: Path,
         while recorder.status.state == "recording" and recorder.status.counters.log_lines <= k:
             time.sleep(0.0005)
         clock.sleep(1 / FPS)
-    summary = recorder.stop()
-    assert summary is not None
+    [summary] = recorder.stop()
     assert summary.error.startswith("disk nearly full: 99 MiB free")
     session = open_session("set", tmp_path)
     assert session.info.state == "failed"
