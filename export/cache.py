@@ -34,7 +34,7 @@ def intact(path: Path) -> bool:
     """
     try:
         lines = _sums(path).read_text("utf-8").splitlines()
-        sums = dict(reversed(line.split("  ", 1)) for line in lines)
+        sums = {name: known for known, name in (line.split("  ", 1) for line in lines)}
         return path.name in sums and all(_sum(path.with_name(name)) == known for name, known in sums.items())
     except (OSError, ValueError):
         return False

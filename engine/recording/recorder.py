@@ -30,7 +30,7 @@ from export.media.formats import VideoFormat
 from export.media.writing import write_synced
 from tpos_models.errors import RunError, TposError
 
-PATIENCE_S = 5.0
+PATIENCE_S = 4.0
 """So long a disk may not answer at the end of a show."""
 _SOUNDS, _LINES = 4096, 4096
 _FINISHING = 4

@@ -180,16 +180,11 @@ class Session:
 
         Where it is damaged, that of the film, which is told. MissingFileError, MediaError where there is none either.
         """
-        path = self.info.path / AUDIO
         try:
-            samples, rate = read_sound(path, whole=True)
-            if len(samples) / rate > self.record.duration_s - _MISSING_S:
-                return samples, rate
-            why = f"{path} ends after {len(samples) / rate:.1f} s of {self.record.duration_s:.1f}"
+            return read_sound(self.info.path / AUDIO, max(self.record.duration_s - _MISSING_S, 0.0))
         except (MediaError, MissingFileError) as error:
-            why = str(error)
-        tell(f"{why}; the film's own sound is taken")
-        return read_sound(video_of(self.info.path))
+            tell(f"{error}; the film's own sound is taken")
+            return read_sound(video_of(self.info.path))
 
     def stems(self, samples: int) -> np.ndarray:
         """Beside so many samples of the sound the stems, float32 (samples, MAX_STEMS); (samples, 0) without any."""

@@ -7,6 +7,7 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import pytest
 
 from engine.core.clock import VirtualClock
 from engine.recording.recorder import Recorder
-from engine.recording.session import SessionRecord, open_session
+from engine.recording.session import SessionRecord, SessionState, open_session, write_record
 from engine.recording.session_writer import SessionWriter
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.errors import StorageError
@@ -190,3 +191,39 @@ def test_a_finished_film_is_a_plain_mp4(writer: SessionWriter) -> None:
     assert "moof" not in names
     assert b"mvex" not in (writer.folder / "video.mp4").read_bytes().split(b"moov")[-1]
     assert read_video_info(writer.folder / "video.mp4").duration_s == pytest.approx(3.0, abs=1 / FPS)
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut", "no head", "gone"])
+def test_a_damaged_sound_gives_way_to_that_of_the_film(writer: SessionWriter, harm: str) -> None:
+    """A tone of 0.1 to 0.6 that rises: what is missing in the middle would move the rest."""
+    rising = np.linspace(0.1, 0.6, 4 * RATE, dtype=np.float32)
+    for k in range(4 * FPS):
+        part = slice(k * RATE // FPS, (k + 1) * RATE // FPS)
+        tone = rising * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)
+        writer.sound(tone[part].astype(np.float32), part.start, (k + 1) / FPS)
+        writer.picture(GREY, k / FPS)
+    writer.finish(4.0)
+    write_record(writer.folder, replace(writer.record, state=SessionState.COMPLETE, duration_s=4.0))
+    path, told = writer.folder / "audio.flac", list[str]()
+    samples, rate = open_session(writer.folder).sound(told.append)
+    assert (len(samples), rate, told) == (4 * RATE, RATE, [])
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(
+        {
+            "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+            "cut": whole[:middle],
+            "no head": bytes(64) + whole[64:],
+            "gone": whole,
+        }[harm]
+    )
+    if harm == "gone":
+        path.unlink()
+    samples, rate = open_session(writer.folder).sound(told.append)
+    assert rate == RATE
+    assert len(samples) / RATE == pytest.approx(4.0, abs=0.15)
+    levels = np.sqrt((samples[: 4 * RATE - RATE // 4, 0].reshape(-1, RATE // 4) ** 2).mean(1) * 2)
+    assert levels == pytest.approx(rising[RATE // 8 :: RATE // 4][: len(levels)], abs=0.06), "AAC's, in its place"
+    assert len(told) == 1
+    assert "audio.flac" in told[0]
+    assert "film's own sound" in told[0]
