@@ -78,7 +78,7 @@ class Take:
         about: Callable[[], About],
     ) -> None:
         self._open_writer, self._inbox, self._clock, self._about = open_writer, inbox, clock, about
-        self._origin_s = origin_s
+        self._origin_s, self._end_s = origin_s, float("inf")
         self._fps, self._sample_rate = rates
         self._writer: SessionWriter | None = None
         self._offered_slot = -1
@@ -136,6 +136,7 @@ class Take:
 
     def release(self) -> None:
         """Accept no more; what was handed in is written, and the session ends by itself."""
+        self._end_s = min(self._end_s, self._clock.now())
         self._inbox.close()
 
     def join(self, patience_s: float) -> bool:
@@ -148,6 +149,11 @@ class Take:
                 return False
             self._thread.join(_POLL_S)
         return True
+
+    @property
+    def _now_s(self) -> float:
+        """The moment that the files are to be brought up to."""
+        return min(self._clock.now(), self._end_s)
 
     def _slot(self, time_s: float) -> int:
         return round((time_s - self._origin_s) * self._fps)
@@ -172,14 +178,14 @@ class Take:
                 if work:
                     work(writer)
                 if self._inbox.idle:
-                    writer.keep_up(self._clock.now())
-                writer.report(self._clock.now())
+                    writer.keep_up(self._now_s)
+                writer.report(self._now_s)
                 self._turned_s = time.monotonic()
                 if self._unsynced:
                     raise self._unsynced
         finally:
             self._written.set()
-        writer.finish(self._clock.now())
+        writer.finish(self._now_s)
 
     def _sync(self, writer: SessionWriter) -> None:
         """The disk's thread: however slow it is, encoding goes on."""
