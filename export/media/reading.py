@@ -135,8 +135,6 @@ def read_sound(path: str | Path, least_s: float | None = None) -> tuple[np.ndarr
             raise MediaError(f"no sound in {path}: a file with an audio stream is accepted")
         stream = container.streams.audio[0]
         to_float = AudioResampler(format="fltp")
-        if least_s is not None:
-            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         blocks, start_s, count = [], None, 0
         for decoded in _until_damage(container.decode(stream)):
             if least_s is not None and round((decoded.time or 0) * decoded.sample_rate) != count:
