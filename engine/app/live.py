@@ -117,7 +117,7 @@ class Live:
                 stack.enter_context(self.video)
             stack.enter_context(self.engine)
             stack.enter_context(self.hands)
-            stack.callback(self.recording.stop)
+            stack.callback(self.recording.close)
             stack.enter_context(self.remote)
             show, post = self.show, self.notices.post
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
@@ -172,10 +172,11 @@ class Live:
         state, features, frame = self.show.state, self.engine.capture.latest(), self._shown
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
+        held = held or ("finishing" if self.recording.finishing else "")
         fps, delay_ms = self._pace()
         return Status(
             fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
+            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=self.recording.begun,
             state="; ".join(filter(None, self._troubles().values())) or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
             ladder=self._chain.place,

@@ -218,7 +218,7 @@ def render_session(
     Users' effects are those of the log, whatever their files are now; where one cannot be drawn, as on other drivers,
     that is said, and the film goes on without.
     """
-    samples, rate = session.sound()
+    samples, rate = session.sound(_say)
     stems = session.stems(len(samples))
     main, every = samples.shape[1], samples.shape[1] + stems.shape[1]
     samples = np.concatenate([samples, stems], axis=1)
