@@ -21,6 +21,7 @@ from engine.core.mailbox import Mailbox
 from engine.core.messages import Frame
 from engine.core.stems import patched
 from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.loading import lock
 from engine.inference.worker import Inference
 from engine.outputs.spec import OutputSpec
 from engine.remote.address import Place
@@ -119,6 +120,8 @@ class Engine:
 
     def __enter__(self) -> Engine:
         with ExitStack() as stack:
+            stack.callback(lock, bool)
+            lock(lambda: self.frames.count > 0)
             stack.callback(self.osc.close)
             stack.callback(self.capture.close)
             if not isinstance(self.capture.source, PacedSource):

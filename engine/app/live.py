@@ -1,7 +1,7 @@
 """The live show, assembled: sound in, control, inference, picture out, recording; and the main thread's loop.
 
 threads: audio callback, audio-analysis, inference (and inference-1 beside it), hearing, tpos-osc, tpos-presets,
-tpos-midi, tpos-link, tpos-recorder, one for each output that streams; the main thread draws.
+tpos-midi, tpos-link, tpos-recorder, tpos-keeper, one for each output that streams; the main thread draws.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ from engine.inputs.registry import open_video_in
 from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
+from engine.recording import run_folder
 from engine.recording.control import RecordingControl
+from engine.recording.keeping import Keeper, left_off
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
 from engine.render.pacing import redraw_loop
@@ -96,6 +98,7 @@ class Live:
         )
         shown = preview or Preview()
         self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
+        self.keeper = Keeper(show, shown, lambda: self.recording.session)
         self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
@@ -119,6 +122,7 @@ class Live:
             stack.enter_context(self.hands)
             stack.callback(self.recording.close)
             stack.enter_context(self.remote)
+            stack.enter_context(self.keeper)
             show, post = self.show, self.notices.post
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
             over = partial(self._over, stopping)
@@ -294,19 +298,22 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     """
     clock = clock or WallClock()
     show, troubles = options.look.build_show(order=set_list.read(options.hands.set_list))
+    left = left_off(show)
     source = open_sound(options.source, options.channels, options.loop, show, clock)
     playback = open_playback(source, options.monitor, options.mute)
     picture = starting_picture(options.look.init_image) if options.look.init_image else None
     video = open_video_in(options.video_in, clock)
-    preview = Preview() if options.remote else None
+    preview = Preview() if options.remote or run_folder.own() else None
     settings = OutputSettings(
         options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview
     )
-    with open_screen("headless" if options.headless else "window", settings, picture, options.outputs) as screen:
+    placeholder = left.picture if left else picture
+    with open_screen("headless" if options.headless else "window", settings, placeholder, options.outputs) as screen:
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
                     picture=picture, playback=playback, chain=chain, preview=preview, video=video)  # fmt: skip
         settings.sound.sound = live.engine.capture
+        troubles += [left.resume(show, live.recording)] if left else []
         live.notices.opened(words, troubles)
         yield live
 

@@ -95,6 +95,9 @@ class MediaOptions:
 
 
 Headless = Annotated[bool, typer.Option(help="No window.")]
+Parent = Annotated[
+    bool, typer.Option("--parent/--no-parent", help="Bring the show back should its process die; not on Windows.")
+]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
 On = Annotated[

@@ -10,6 +10,7 @@ import typer
 from engine.app.options import LookOptions, option, positive
 from engine.cli.app import Json, Model, OscPort, app
 from engine.core import console
+from tpos_models.errors import InputError
 
 
 @app.command()
@@ -61,11 +62,27 @@ def presets(json: Json = False) -> None:
 
 
 @app.command()
-def doctor(osc_port: OscPort = 9000, json: Json = False) -> None:
-    """What is present, missing or wrong on this machine, and what to do about it."""
+def doctor(
+    show: Annotated[
+        list[str] | None, typer.Argument(metavar="[PRESETS...]", help="With --show: presets, set lists or folders.")
+    ] = None,
+    rehearsed: Annotated[bool, typer.Option("--show", help="Go through these before the doors open, too.")] = False,
+    model: Model = "pocket",
+    hours: Annotated[float, typer.Option(help="So long there is to be room to record.")] = 12.0,
+    record: Annotated[Path | None, typer.Option(help="The recordings' folder.")] = None,
+    osc_port: OscPort = 9000,
+    json: Json = False,
+) -> None:
+    """What is present, missing or wrong on this machine, and what to do about it; with --show in a whole set."""
     from engine.app.doctor import WRONG, examine
 
+    if rehearsed != bool(show):
+        raise InputError("tpos doctor: --show and presets come together: 'tpos doctor --show club night.toml'")
     findings = examine(osc_port)
+    if show:
+        from engine.app.rehearsal import rehearse
+
+        findings += rehearse(show, model, positive("hours", hours), record)
     wrong = [finding for finding in findings if finding.state is WRONG]
     if json:
         rows = [{"part": f.part, "state": f.state, "words": f.words} for f in findings]

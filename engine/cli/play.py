@@ -30,6 +30,7 @@ from engine.cli.app import (
     Mute,
     On,
     OscPort,
+    Parent,
     RemotePlace,
     ScreenOptions,
     Seconds,
@@ -78,6 +79,7 @@ def live(
     field: Field = "auto",
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
+    parent: Parent = True,
     json: Json = False,
 ) -> None:
     """Play a set: live sound in, pictures out, in a window or headless."""

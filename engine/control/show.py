@@ -152,6 +152,13 @@ class Show:
         with self._lock:
             self._state = replace(with_values(self._state, values), revision=self._state.revision + 1)
 
+    def restore(self, state: ShowState) -> None:
+        """Go on where another process left off; what other clocks said there they say again here."""
+        with self._lock:
+            current = self._looks.library.get(state.preset, self._looks.current)
+            self._looks = replace(self._looks, current=current)
+            self._state = replace(state, grids=(), revision=self._state.revision + 1)
+
     def keep_time(self, source: ClockSource, grid: BeatGrid | None) -> None:
         """What another clock says now; None: it no longer does. What agrees with what it said before is no change."""
         with self._lock:

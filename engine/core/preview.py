@@ -27,6 +27,7 @@ class Preview:
         self._now = now
         self._pictures: Mailbox[np.ndarray] = Mailbox()
         self._looked_s = self._put_s = float("-inf")
+        self._glanced = False
 
     @property
     def watched(self) -> bool:
@@ -36,14 +37,19 @@ class Preview:
     @property
     def due(self) -> bool:
         """Whether somebody waits for a picture."""
-        return self.watched and self._now() - self._put_s >= 1.0 / RATE_HZ
+        return self._glanced or (self.watched and self._now() - self._put_s >= 1.0 / RATE_HZ)
 
     def put(self, picture: np.ndarray) -> None:
         """The newest picture."""
-        self._put_s = self._now()
+        self._put_s, self._glanced = self._now(), False
         self._pictures.put(picture)
 
     def look(self) -> tuple[int, np.ndarray | None]:
         """How many pictures there were, and the newest, None before the first."""
         self._looked_s = self._now()
         return self._pictures.count, self._pictures.peek()
+
+    def glance(self) -> np.ndarray | None:
+        """The newest picture, None before the first; asks for one more, not for a stream of them."""
+        self._glanced = True
+        return self._pictures.peek()

@@ -18,7 +18,7 @@ from export import cuda_graphs, onnx_runner, tensorrt
 from export.onnx_session import threads_alone
 from tpos_models import registry
 from tpos_models.contracts import Model
-from tpos_models.errors import InputError, StorageError
+from tpos_models.errors import InputError, RunError, StorageError
 from tpos_models.network import Runner, run_in_torch
 from tpos_models.precision import Precision
 from tpos_models.registry import PLAIN, Additions
@@ -71,18 +71,39 @@ def _off_gpu(model: str) -> str:
     return "torch plays on the CPU already" if registry.device(model).type == "cpu" else ""
 
 
-def _tensorrt(library: tensorrt.Library) -> RunnerKind:
-    def building(network: str) -> Callable[[float], None]:
-        console.notify(f"building {network} for this GPU, once; minutes")
-        return lambda share: None
+def _building(network: str) -> Callable[[float], None]:
+    _unlocked(network)
+    console.notify(f"building {network} for this GPU, once; minutes")
+    return lambda share: None
 
+
+def _tensorrt(library: tensorrt.Library) -> RunnerKind:
     return RunnerKind(
         library,
         _gpu_missing(lambda: tensorrt.available(library)),
         _compiled,
-        lambda precision: tensorrt.runner(library, precision, notify=building),
+        lambda precision: tensorrt.runner(library, precision, notify=_building),
         whole_steps=True,
     )
+
+
+_playing: Callable[[], bool] = bool  # which is False when nothing is given
+
+
+def lock(playing: Callable[[], bool]) -> None:
+    """While a show is `playing` nothing is built: what the cache lacks is passed over, as a backend that fails."""
+    global _playing
+    _playing = playing
+
+
+def _unlocked(what: str) -> None:
+    if _playing():
+        raise RunError(f"{what} would have to be built in mid-show; tpos doctor --show PRESETS does so beforehand")
+
+
+def _prepare() -> None:
+    _unlocked("the model's networks")
+    _preparing()
 
 
 @cache
@@ -98,7 +119,7 @@ RUNNERS: tuple[RunnerKind, ...] = (
         "onnx",
         lambda model: "" if model == registry.POCKET else "ONNX Runtime plays pocket only",
         lambda _: onnx_runner.PRECISIONS,
-        lambda precision: onnx_runner.runner(precision, notify=_preparing),
+        lambda precision: onnx_runner.runner(precision, notify=_prepare),
         "cpu",
     ),
     RunnerKind("torch", lambda _: "", _in_torch, lambda _: run_in_torch),
@@ -211,7 +232,7 @@ def _resolve(kind: RunnerKind, name: str, asked: Precision | None) -> Precision:
     if asked is not Precision.AUTO or Precision.INT8 not in here:
         return asked if asked in here else here[0]
     try:
-        return onnx_runner.fastest(registry.networks(name), notify=_preparing)
+        return onnx_runner.fastest(registry.networks(name), notify=_prepare)
     except StorageError as error:  # it would be measured at every start
         console.notify(f"{error}; playing in {here[0]}")
         return here[0]

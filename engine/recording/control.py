@@ -32,7 +32,8 @@ class RecordingControl:
 
     `size` is the film's, `fps` its rate, `form` what it is written in; `about` is asked what the records say of the
     show, at its start and its end. A recording that breaks off leaves its reason in `trouble` and the show running, and
-    goes on as soon as it can: a further take, in a folder of the same name and a number. Only `close` waits for a disk.
+    goes on as soon as it can. While `session` names one, the next recording is a further take of it, in a folder of the
+    same name and a number. Only `close` waits for a disk.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class RecordingControl:
     ) -> None:
         self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock, form=form)
         self._capture, self._show, self._clock, self._about = capture, show, clock, about
+        self.session = ""
+        """The name of the session that is recorded, that of its first take."""
         self._next_sample = 0
         self._lost, self._lost_s = 0, -TOLD_S
         self._why, self._again_s = "", 0.0

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from engine.recording.run_folder import state_home
 from export.media.writing import sync_folder, writing
 from tpos_models.errors import InputError, StorageError
 
@@ -42,8 +43,7 @@ def remember_root(root: Path) -> None:
 
 
 def _roots_file() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or (os.environ.get("LOCALAPPDATA") if os.name == "nt" else None)
-    return (Path(state) if state else Path.home() / ".local" / "state") / "tpos" / "recordings.txt"
+    return state_home() / "recordings.txt"
 
 
 def safe_name(name: str) -> str:

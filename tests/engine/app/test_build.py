@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from engine.app.build import BuildOptions, _ears, build_model, choose_library, record
-from engine.cli.main import app
+from engine.cli.commands import app
 from tpos_models.errors import DeviceError, InputError, MissingPart
 
 MODEL, SIZE_PX = "random:tiny-lcm", (64, 64)

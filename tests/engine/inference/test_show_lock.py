@@ -1,0 +1,67 @@
+"""The show lock: while a show plays, what a cache lacks is not built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.app.builder import Engine, OscOptions
+from engine.audio.sources import SynthSource
+from engine.control.show import Show
+from engine.core.clock import WallClock
+from engine.inference import loading
+from engine.inference.fallback import Backend
+from engine.inference.frame_pipeline import FramePipeline
+from engine.inference.loading import lock, open_chain, open_on
+from engine.inference.plan import eager_plan
+from tpos_models.errors import RunError
+from tpos_models.precision import Precision
+
+ONNX = Backend("onnx")
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A show plays, and the cache is empty."""
+    monkeypatch.setenv("TPOS_CACHE", str(tmp_path))
+    lock(lambda: True)
+    yield tmp_path
+    lock(bool)
+
+
+def test_an_empty_cache_is_not_filled_in_mid_show(locked: Path):
+    with pytest.raises(RunError, match=r"in mid-show; tpos doctor --show PRESETS does so beforehand"):
+        open_on(ONNX, "pocket", precision=Precision.FP32)
+    assert not [*locked.rglob("*.onnx")]
+
+
+def test_a_show_goes_on_with_what_needs_no_building(locked: Path):
+    said: list[str] = []
+    chain = open_chain("pocket", notify=said.append, precision=Precision.FP32)
+    assert chain.model.spec.name == "pocket"
+    assert chain.backend.runner == "torch"
+    assert len(said) == 1
+    assert "in mid-show" in said[0]
+
+
+def test_engines_are_not_built_in_mid_show(locked: Path):
+    with pytest.raises(RunError, match="denoiser would have to be built in mid-show"):
+        loading._building("denoiser")
+
+
+def test_the_lock_is_on_from_a_show_s_first_frame_to_its_end():
+    model = open_on(Backend("torch"), "pocket", precision=Precision.FP32)
+    clock = WallClock()
+
+    def opened() -> FramePipeline:
+        loading._unlocked("the first frame's network")
+        return FramePipeline(model, clock, eager_plan(model))
+
+    with Engine(Show(), SynthSource(clock), opened, clock, osc=OscOptions(port=0)) as one:
+        deadline_s = clock.now() + 60.0
+        while not one.frames.count and clock.now() < deadline_s:
+            clock.sleep(0.02)
+        with pytest.raises(RunError, match="mid-show"):
+            loading._unlocked("this")
+    loading._unlocked("this")
