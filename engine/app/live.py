@@ -46,6 +46,7 @@ from engine.inputs.registry import open_video_in
 from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
+from engine.outputs.venue.mapper import Mapper
 from engine.recording.control import RecordingControl
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
@@ -299,13 +300,17 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     video = open_video_in(options.video_in, clock)
     preview = Preview() if options.remote else None
     settings = OutputSettings(
-        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview
-    )
-    with open_screen("headless" if options.headless else "window", settings, picture, options.outputs) as screen:
+        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview,
+        mapper=Mapper(options.venue),
+    )  # fmt: skip
+    with (
+        settings.mapper,
+        open_screen("headless" if options.headless else "window", settings, picture, options.outputs) as screen,
+    ):
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
                     picture=picture, playback=playback, chain=chain, preview=preview, video=video)  # fmt: skip
-        settings.sound.sound = live.engine.capture
+        settings.sound.sound, settings.mapper.tell = live.engine.capture, live.notices.post
         live.notices.opened(words, troubles)
         yield live
 

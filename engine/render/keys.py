@@ -28,6 +28,7 @@ HELP: tuple[tuple[str, str], ...] = (
     ("P", "safe look, and back"),
     ("L  K", "MIDI learn: next, back"),
     ("W", "save the MIDI map"),
+    ("G", "map this window (--venue): corners by keys"),
     ("Q  Esc", "quit, press twice"),
 )
 """(keys, what they do): all of them, as the help overlay lists them."""
