@@ -43,6 +43,11 @@ def decode_toml(source: str | bytes, model: type[T], where: str) -> T:
         data = msgspec.toml.decode(source)
     except (ValueError, RecursionError, OverflowError) as error:
         raise PresetError(f"{where}: not valid TOML: {str(error).splitlines()[0]:.160}") from error
+    return checked(data, model, where)
+
+
+def checked(data: object, model: type[T], where: str) -> T:
+    """Plain data to a `model` struct; raises PresetError as `decode_toml`."""
     try:
         return msgspec.convert(data, model)
     except msgspec.ValidationError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ from msgspec import Meta
 from PIL import Image
 
 from engine.control.presets import MAX_FILE_BYTES, user_directory
-from engine.control.schema import decode_toml, read_bounded, write_toml
+from engine.control.schema import checked, decode_toml, read_bounded, write_toml
 from engine.render.mapping.mapping import PLAIN, Mapped, Mapping, fault
 from tpos_models.errors import InputError, PresetError
 
@@ -28,7 +28,8 @@ class VenueFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """A venue's file; outputs by the names that the show has for them: first, window:1, ndi:Left."""
 
     schema: Literal[1] = 1
-    outputs: Annotated[dict[str, Mapping], Meta(max_length=MOST_OUTPUTS)] = {}
+    outputs: Annotated[dict[str, Any], Meta(max_length=MOST_OUTPUTS)] = {}
+    """Each a `Mapping`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,18 @@ def find(name: str) -> Path:
 
 def read(path: Path) -> Venue:
     """The venue in a file. Raises PresetError, MissingFileError."""
-    outputs = decode_toml(read_bounded(path, MAX_FILE_BYTES, "venue file"), VenueFile, str(path)).outputs
-    for name, mapping in outputs.items():
-        if name.partition(":")[0] not in MAPPED:
-            raise PresetError(f"{path}: outputs.{name:.60} is none; accepted: {', '.join(MAPPED)}, as window:1")
-        if wrong := fault(mapping):
-            raise PresetError(f"{path}: outputs.{name}: {wrong}")
-    return Venue(path, {name: Mapped(one, _mask(path, one.mask)) for name, one in outputs.items() if one != PLAIN})
+    said = decode_toml(read_bounded(path, MAX_FILE_BYTES, "venue file"), VenueFile, str(path)).outputs
+    mappings = {name: _mapping(data, name, f"{path}: outputs.{name:.60}") for name, data in said.items()}
+    return Venue(path, {name: Mapped(one, _mask(path, one.mask)) for name, one in mappings.items() if one != PLAIN})
+
+
+def _mapping(data: object, name: str, where: str) -> Mapping:
+    if name.partition(":")[0] not in MAPPED:
+        raise PresetError(f"{where} is none; accepted: {', '.join(MAPPED)}, as window:1")
+    mapping = checked(data, Mapping, where)
+    if wrong := fault(mapping):
+        raise PresetError(f"{where}: {wrong}")
+    return mapping
 
 
 def save(venue: Venue) -> None:
