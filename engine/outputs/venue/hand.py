@@ -11,6 +11,7 @@ from engine.render.picture import Size
 
 FINE_PX, COARSE_PX = 1, 10
 FARTHEST = -1.0, 2.0
+DIGITS = 6
 ARROWS = {"LEFT": (-1, 0), "RIGHT": (1, 0), "UP": (0, -1), "DOWN": (0, 1)}
 
 
@@ -39,8 +40,8 @@ class Hand:
         x, y = points[self.point % len(points)]
         low, high = FARTHEST
         points[self.point % len(points)] = (
-            min(max(x + right * by / size[0], low), high),
-            min(max(y + down * by / size[1], low), high),
+            round(min(max(x + right * by / size[0], low), high), DIGITS),
+            round(min(max(y + down * by / size[1], low), high), DIGITS),
         )
         mesh = mapping.mesh and msgspec.structs.replace(mapping.mesh, points=tuple(points[4:]))
         moved = msgspec.structs.replace(mapping, corners=tuple(points[:4]), mesh=mesh)

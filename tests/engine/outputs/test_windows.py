@@ -66,7 +66,7 @@ def test_a_closed_window_goes_alone_and_comes_again_and_the_operators_keys_end_t
 
 def test_keys_pin_the_windows_picture_and_no_other_and_the_venue_keeps_it(evening):
     """The lower right corner by 160 pixels to the left and 90 up: to three quarters of either side."""
-    assert tomllib.loads(evening["venue"])["outputs"]["first"]["corners"][2] == [0.75, 0.75]
+    assert tomllib.loads(evening["venue"])["outputs"]["first"]["corners"][2] == pytest.approx([0.75, 0.75], abs=1e-5)
     pinned = evening["mapped"]["first window"]
     assert pinned[2, 2].tolist() == list(COLOURS[0])
     assert pinned[200, 200].tolist() == pinned[260, 470].tolist() == list(COLOURS[1])
