@@ -69,6 +69,6 @@ def test_keys_pin_the_windows_picture_and_no_other_and_the_venue_keeps_it(evenin
     assert tomllib.loads(evening["venue"])["outputs"]["first"]["corners"][2] == pytest.approx([0.75, 0.75], abs=1e-5)
     pinned = evening["mapped"]["first window"]
     assert pinned[2, 2].tolist() == list(COLOURS[0])
-    assert pinned[200, 200].tolist() == pinned[260, 470].tolist() == list(COLOURS[1])
+    assert pinned[270, 200].tolist() == pinned[255, 460].tolist() == list(COLOURS[1])
     assert not pinned[300, 500:].any()
     assert np.array_equal(evening["mapped"]["operator"][:20, 300:], evening["windows"]["operator"][:20, 300:])
