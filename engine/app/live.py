@@ -46,6 +46,7 @@ from engine.inputs.registry import open_video_in
 from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
+from engine.outputs.venue.mapper import Mapper
 from engine.recording import run_folder
 from engine.recording.control import RecordingControl
 from engine.recording.keeping import Keeper, left_off
@@ -305,14 +306,15 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     video = open_video_in(options.video_in, clock)
     preview = Preview() if options.remote or run_folder.own() else None
     settings = OutputSettings(
-        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview
-    )
-    placeholder = left.picture if left else picture
-    with open_screen("headless" if options.headless else "window", settings, placeholder, options.outputs) as screen:
+        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview,
+        mapper=Mapper(options.venue),
+    )  # fmt: skip
+    placeholder, kind = left.picture if left else picture, "headless" if options.headless else "window"
+    with settings.mapper, open_screen(kind, settings, placeholder, options.outputs) as screen:
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
                     picture=picture, playback=playback, chain=chain, preview=preview, video=video)  # fmt: skip
-        settings.sound.sound = live.engine.capture
+        settings.sound.sound, settings.mapper.tell = live.engine.capture, live.notices.post
         troubles += [left.resume(show, live.recording)] if left else []
         live.notices.opened(words, troubles)
         yield live
