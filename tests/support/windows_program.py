@@ -87,7 +87,8 @@ def main(folder: str) -> None:
         for symbol in (key.S, key.ESCAPE):
             first.dispatch_event("on_key_press", symbol, 0)
         play(screen)
-        np.savez(f"{folder}/mapped.npz", **{name: seen[name] for name in ("first window", "operator")})
+        mapped: Any = {name: seen[name] for name in ("first window", "operator")}
+        np.savez(f"{folder}/mapped.npz", **mapped)
         for _ in range(2):
             operator._window.dispatch_event("on_key_press", key.Q, 0)
         screen.dispatch()
