@@ -68,7 +68,7 @@ def build(plain: Path, path: Path, network: Network) -> Path:
     """
     known, unseen = split(network.real() if network.real else {})
     reference, best = open_session(plain, network), "no operator of it can be rounded"
-    with building(path) as temporary:
+    with building(path, summed=True) as temporary:
         for recipe in RECIPES:
             try:
                 quantise(plain, temporary, network.inputs, known, recipe)

@@ -68,7 +68,7 @@ def export(network: Network, path: Path, precision: str = "fp32", real: Sequence
     if precision not in TOLERANCE:
         raise InputError(f"precision {precision}: {' or '.join(TOLERANCE)} would be accepted")
     expected = cases(network, real)
-    with building(path) as temporary:
+    with building(path, summed=True) as temporary:
         errors = _trace(network, temporary, precision, expected)
         errors += _errors(network, temporary, expected)
         return Exported(path, _accepted(network, precision, errors))

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from export import int8
-from export.cache import building
+from export.cache import building, intact
 from export.onnx_export import cached_path, export
 from export.onnx_session import open_session
 from tpos_models.errors import ModelError, StorageError
@@ -56,7 +56,7 @@ def graph_path(network: Network, precision: Precision, folder: Path | None = Non
 def _open(network: Network, precision: Precision, folder: Path | None, notify: Notify) -> Run:
     """From the cache, or built into it; raises `StorageError` where it is neither there nor can be written."""
     path = graph_path(network, precision, folder)
-    if path.exists():
+    if intact(path):
         try:
             return open_session(path, network)
         except ModelError:

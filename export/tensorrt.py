@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 
 from export import cuda_graphs, onnx_export
-from export.cache import building, cache_folder
+from export.cache import building, cache_folder, intact
 from export.tensorrt_build import Flags, Progress, build, builder_flags
 from export.tensorrt_engine import Engine
 from tpos_models.errors import DeviceError, MissingPart, ModelError, RunError, StorageError
@@ -205,7 +205,7 @@ def _build(
     trt = load_library(library)
     graph = onnx_export.cached_path(network, folder, precision)
     try:
-        if graph.is_file():
+        if intact(graph):
             try:
                 return build(trt, graph, network, target, flags, progress)
             except ModelError:

@@ -16,6 +16,7 @@ from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import own_precision
 from engine.inference.plan import eager_plan
 from export import onnx_export, tensorrt
+from export.cache import intact
 from tpos_models import registry
 from tpos_models.errors import DeviceError, InputError, MissingPart, StorageError
 from tpos_models.network import Network, Run, Tensors, run_in_torch
@@ -143,7 +144,7 @@ def _tensorrt(options: BuildOptions) -> Build:
     def build(network: Network, real: Tensors | None, progress: console.Progress) -> dict[str, Any]:
         path = tensorrt.cached_path(tensorrt.identify(network, library, options.gpu, precision), options.out)
         graph = onnx_export.cached_path(network, options.out, precision)
-        if not graph.is_file():
+        if not intact(graph):
             onnx_export.export(network, graph, precision, [real] if real else [])
         tensorrt.ensure_engine(network, library, options.gpu, precision, options.out, notify=lambda _name: progress)
         if not path.is_file():

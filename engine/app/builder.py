@@ -76,6 +76,7 @@ class LiveOptions:
     video_in: str | None = None
     form: VideoFormat | None = None
     outputs: tuple[OutputSpec, ...] = ()
+    venue: str = ""
 
 
 class Engine:

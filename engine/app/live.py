@@ -46,6 +46,7 @@ from engine.inputs.registry import open_video_in
 from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
+from engine.outputs.venue.mapper import Mapper
 from engine.recording import run_folder
 from engine.recording.control import RecordingControl
 from engine.recording.keeping import Keeper, left_off
@@ -120,7 +121,7 @@ class Live:
                 stack.enter_context(self.video)
             stack.enter_context(self.engine)
             stack.enter_context(self.hands)
-            stack.callback(self.recording.stop)
+            stack.callback(self.recording.close)
             stack.enter_context(self.remote)
             stack.enter_context(self.keeper)
             show, post = self.show, self.notices.post
@@ -176,10 +177,11 @@ class Live:
         state, features, frame = self.show.state, self.engine.capture.latest(), self._shown
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
+        held = held or ("finishing" if self.recording.finishing else "")
         fps, delay_ms = self._pace()
         return Status(
             fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
-            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=state.recording,
+            prompt=frame.prompt if frame else "", stack=self.show.stack, recording=self.recording.begun,
             state="; ".join(filter(None, self._troubles().values())) or held or features.state,
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
             ladder=self._chain.place,
@@ -304,14 +306,15 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     video = open_video_in(options.video_in, clock)
     preview = Preview() if options.remote or run_folder.own() else None
     settings = OutputSettings(
-        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview
-    )
-    placeholder = left.picture if left else picture
-    with open_screen("headless" if options.headless else "window", settings, placeholder, options.outputs) as screen:
+        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview,
+        mapper=Mapper(options.venue),
+    )  # fmt: skip
+    placeholder, kind = left.picture if left else picture, "headless" if options.headless else "window"
+    with settings.mapper, open_screen(kind, settings, placeholder, options.outputs) as screen:
         choice, look, words = open_field(options.field, options.look, screen, video is not None)
         live = Live(replace(options, field=choice, look=look), show, screen, source, clock,
                     picture=picture, playback=playback, chain=chain, preview=preview, video=video)  # fmt: skip
-        settings.sound.sound = live.engine.capture
+        settings.sound.sound, settings.mapper.tell = live.engine.capture, live.notices.post
         troubles += [left.resume(show, live.recording)] if left else []
         live.notices.opened(words, troubles)
         yield live

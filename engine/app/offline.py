@@ -11,12 +11,12 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from engine.app.options import LookOptions, ModelOptions
 from engine.app.prompt_check import remarks
@@ -31,6 +31,8 @@ from engine.core.console import Progress
 from engine.core.messages import SILENCE, AudioFeatures, Frame, ShowState
 from engine.core.signals import ended_by_signals
 from engine.core.stems import patched
+from engine.inference.farm.chunks import SUFFIX, Chunks, Farm
+from engine.inference.farm.drawing import Drawing, same_every_time
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_model
 from engine.inference.plan import choose_plan
@@ -43,6 +45,7 @@ from export.media.formats import VideoFormat
 from export.media.video import VideoWriter
 from tpos_models.contracts import Model
 from tpos_models.precision import Precision
+from tpos_models.registry import POCKET
 
 StateAt = Callable[[float], ShowState]
 
@@ -66,16 +69,22 @@ class OfflineShow:
 
     It may be fed ahead of its pictures, as far as `ahead_s` says: then the picture's change to a new sound lies around
     the moment at which that begins, not behind it. The reactive layer gets the features of the moment all the same.
-    In its sound the main mix is followed by the channels that stems are taken from, `beside` of them.
+    In its sound the main mix is followed by the channels that stems are taken from, `beside` of them. With `chunks` its
+    frames are drawn elsewhere, and here the requests for them are made.
     """
 
     def __init__(
-        self, model: Model, picture: np.ndarray | None = None, reference_steps: int = 0, beside: int = 0
+        self,
+        model: Model,
+        picture: np.ndarray | None = None,
+        reference_steps: int = 0,
+        beside: int = 0,
+        chunks: Chunks | None = None,
     ) -> None:
-        # convolutions that were chosen by timing them would be others on the next run
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-        self.clock = VirtualClock()
-        self.pipeline = FramePipeline(model, self.clock, choose_plan(model, reference_steps), picture=picture)
+        same_every_time()
+        self.clock, self.chunks = VirtualClock(), chunks
+        plan = choose_plan(model, reference_steps)
+        self.pipeline = FramePipeline(model, self.clock, plan, picture=picture, elsewhere=chunks)
         self._mix, self._beside = Mix(Analyser(), SAMPLE_RATE, beside), beside
         self._coming: deque[AudioFeatures] = deque()
         self._features = SILENCE
@@ -155,7 +164,8 @@ def play(
                 show.begin(state, now_s)
                 heard.popleft()
                 continue
-            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, executor)
+            here = executor if show.chunks is None else None
+            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, here)
             coming.append(Moment(now_s, heard.popleft(), state, show.features(now_s), picture))
         while coming:
             yield drawn()
@@ -173,16 +183,18 @@ def write(pictures: Pictures, video: VideoWriter, progress: Callable[[float], No
     return video.frames
 
 
-def _drawn(draw: Callable[[], Frame], at_once: int, executor: Executor) -> Callable[[], Frame]:
+def _drawn(draw: Callable[[], Frame], at_once: int, executor: Executor | None) -> Callable[[], Frame]:
     """A frame that is waited for when it is asked for; one of those that come alone is drawn here and now."""
     if at_once > 1:
-        return executor.submit(draw).result
+        return executor.submit(draw).result if executor else draw
     frame = draw()
     return lambda: frame
 
 
-def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Progress) -> dict[str, Any]:
-    """`tpos render`: a sound file to a video file."""
+def render_file(
+    audio: Path, film: FilmOptions, look: LookOptions, progress: Progress, farm: Farm | None = None
+) -> dict[str, Any]:
+    """`tpos render`: a sound file to a video file, whose frames a `farm` may draw."""
     state = look.build_show()[0].state
     picture = starting_picture(look.init_image) if look.init_image else None
     file = AudioFile(audio)
@@ -192,29 +204,31 @@ def render_file(audio: Path, film: FilmOptions, look: LookOptions, progress: Pro
     beside = range(file.channels if stems else 0)
     sound = first_seconds(read_sound(file, beside=beside), film.seconds)
     channels = Intake(file.sample_rate, file.channels).channels
-    show = open_film_show(look, picture, len(beside))
-    for line in remarks(show.pipeline.model, state.prompts, state.steps):
-        console.notify(f"tpos: {line}")
-    return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
+    with _drawn_by(farm, look, picture, len(beside), film) as show:
+        for line in remarks(show.pipeline.model, state.prompts, state.steps):
+            console.notify(f"tpos: {line}")
+        return _to_file(show, sound, channels, lambda _: state, film, length_s, progress)
 
 
-def render_session(session: Session, film: FilmOptions, options: ModelOptions, progress: Progress) -> dict[str, Any]:
-    """`tpos sessions export`: a recorded set re-rendered from its sound and its control log.
+def render_session(
+    session: Session, film: FilmOptions, options: ModelOptions, progress: Progress, farm: Farm | None = None
+) -> dict[str, Any]:
+    """`tpos sessions export`: a recorded set re-rendered from its sound and its control log, by a `farm` if any.
 
     Users' effects are those of the log, whatever their files are now; where one cannot be drawn, as on other drivers,
     that is said, and the film goes on without.
     """
-    samples, rate = session.sound()
+    samples, rate = session.sound(_say)
     stems = session.stems(len(samples))
     main, every = samples.shape[1], samples.shape[1] + stems.shape[1]
     samples = np.concatenate([samples, stems], axis=1)
     intake = Intake(rate, every, range(main), range(main, every))
     sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
     options = options.over(session.record.options or {"model": session.record.model or None})
-    show = open_film_show(options, session.picture(), stems.shape[1])
     film = replace(film, size=film.size or session.record.size)
     seconds = len(samples) / rate
-    return _to_file(show, sound, intake.channels, session.state_at, film, seconds, progress, _say)
+    with _drawn_by(farm, options, session.picture(), stems.shape[1], film) as show:
+        return _to_file(show, sound, intake.channels, session.state_at, film, seconds, progress, _say)
 
 
 def open_film_model(options: ModelOptions) -> Model:
@@ -228,6 +242,23 @@ def open_film_show(options: ModelOptions, picture: np.ndarray | None, beside: in
     """A show for a film; arguments as `OfflineShow`."""
     model = open_film_model(options)
     return OfflineShow(model, picture, options.reference_steps if options.is_reference else 0, beside)
+
+
+@contextmanager
+def _drawn_by(
+    farm: Farm | None, options: ModelOptions, picture: np.ndarray | None, beside: int, film: FilmOptions
+) -> Iterator[OfflineShow]:
+    """A show for a film; what a farm draws of it lies in a folder beside the film."""
+    if farm is None:
+        yield open_film_show(options, picture, beside)
+        return
+    model, steps = open_film_model(options), options.reference_steps if options.is_reference else 0
+    whole, folder = ModelOptions(**options.model_record()), Path(options.name).expanduser()
+    name = str(folder.resolve()) if options.name != POCKET and folder.is_dir() else options.name
+    drawing = Drawing(name, whole.size_px, whole.additions, model.precision, steps, model.runner)
+    height, width = (side * model.spec.scale for side in model.spec.sample_size)
+    with Chunks(farm, drawing, film.output.with_name(f"{film.output.name}{SUFFIX}"), 3 * width * height) as chunks:
+        yield OfflineShow(model, picture, steps, beside, chunks)
 
 
 def _say(trouble: str) -> None:
@@ -254,7 +285,14 @@ def _to_file(
         frames = write(pictures, video, lambda done_s: progress(done_s / length_s))
         width, height = video.size
     seconds = frames / film.fps
-    return {"output": str(film.output), "frames": frames, "fps": film.fps, "seconds": seconds, "size": [width, height]}
+    told = {"output": str(film.output), "frames": frames, "fps": film.fps, "seconds": seconds, "size": [width, height]}
+    if show.chunks is None:
+        return told
+    if stopping.is_set():
+        _say(f"the frames that were drawn are kept in {show.chunks.folder}: the same command goes on from there")
+    else:
+        show.chunks.forget()
+    return told | show.chunks.cost.as_dict()
 
 
 def _frame_blocks(sound: Iterator[np.ndarray], fps: float) -> Iterator[np.ndarray]:

@@ -15,8 +15,8 @@ from engine.core.own_thread import OwnThread
 from engine.recording.folders import default_root
 
 POLL_S = 0.1
-WRITTEN_S = 30.0
-"""How long the end of a show waits for pictures to be written."""
+PATIENCE_S = 4.0
+"""So long the end of a show waits for one picture to be written."""
 
 
 class Snapshots(OwnThread):
@@ -48,9 +48,11 @@ class Snapshots(OwnThread):
             self._notices.post(f"snapshot left out: {MOST_SNAPSHOTS} wait to be written")
 
     def close(self) -> None:
-        """Write what waits, and end; may be called twice."""
+        """Write what waits, as long as the disk takes it, and end; may be called twice."""
         self._stop.set()
-        self._thread.join(WRITTEN_S)
+        waiting = MOST_SNAPSHOTS + 1
+        while not self._thread.join(PATIENCE_S) and waiting > (waiting := self._waiting.qsize()):
+            continue
 
     def _run(self) -> None:
         while not (self._stop.is_set() and self._waiting.empty()):

@@ -18,7 +18,7 @@ from engine.core.hud_info import HudInfo
 from engine.core.messages import Frame, Heard, ShowState, SoundState
 from engine.inference.fallback import FallbackChain
 from engine.recording.folders import video_of
-from engine.recording.recorder import SessionSummary
+from engine.recording.take import SessionSummary
 from engine.render.pacing import RedrawStats, RedrawTimes
 
 _KEPT, _OF_LATE = 20_000, 15

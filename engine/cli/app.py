@@ -100,6 +100,14 @@ Parent = Annotated[
 ]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
 Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        help="Draw frames in chunks that are kept until the film is done: here, ray (a cluster of this machine), or "
+        "the address of one, such as ray://host:10001."
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Workers on Ray; as many as there is room for otherwise.")]
 Root = Annotated[Path | None, typer.Option(help="Folder of recordings; every one known otherwise.")]
 
 
@@ -121,6 +129,9 @@ class ScreenOptions:
     operator: Annotated[
         bool, typer.Option("--operator", help="A second window for the operator; the first then never has text.")
     ] = False
+    venue: Annotated[
+        str, typer.Option(help="How outputs are mapped to what they are thrown at: a name, or a .toml; G begins.")
+    ] = ""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -128,6 +139,7 @@ class ScreenOptions:
         from engine.app.options import parse_size
         from engine.outputs.spec import parse_outputs
 
-        given = {"headless": self.headless, "fullscreen": self.fullscreen, "display": self.display}
+        given: dict[str, Any] = {"headless": self.headless, "fullscreen": self.fullscreen, "display": self.display}
         size = parse_size(self.size) if self.size else None
-        return given | {"size": size, "outputs": parse_outputs(self.output, self.operator)}
+        outputs = parse_outputs(self.output, self.operator)
+        return given | {"size": size, "outputs": outputs, "venue": self.venue}

@@ -28,6 +28,7 @@ from engine.cli.app import (
     MediaOptions,
     Monitor,
     Mute,
+    On,
     OscPort,
     Parent,
     RemotePlace,
@@ -35,10 +36,12 @@ from engine.cli.app import (
     Seconds,
     Size,
     StreamBatch,
+    Workers,
     app,
 )
 from engine.core import console
 from engine.core.stems import parse_channels
+from tpos_models.errors import InputError
 
 
 @app.command()
@@ -118,18 +121,26 @@ def render(
     loop_bars: Annotated[
         int | None, typer.Option(help="So many bars of the sound as a loop: a film that ends where it begins.")
     ] = None,
+    on: On = None,
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
     """Render a sound file to a video: the live show on a virtual clock, the same picture on every run."""
     from engine.app.loop.loop import render_loop
     from engine.app.offline import FilmOptions, render_file
+    from engine.inference.farm.places import open_farm
     from export.media.formats import choose_format
 
+    if loop_bars is not None and on is not None:
+        raise InputError(f"--on {on} with --loop-bars: one of them would be accepted; a loop is drawn here")
     form = choose_format(format, "format", output)
     film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds, form)
-    with console.progress("rendering", quiet=json) as progress:
+    with (
+        open_farm(on, workers) as farm,
+        console.progress("rendering", json, lambda: farm.cost if farm else "") as progress,
+    ):
         if loop_bars is None:
-            summary = render_file(audio, film, look, progress)
+            summary = render_file(audio, film, look, progress, farm)
         else:
             summary = render_loop(audio, film, look, loop_bars, progress)
     console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.app.options import ModelOptions, parse_size, positive, with_options
-from engine.cli.app import FilmFormat, Fps, Json, Root, Size, sessions_app
+from engine.cli.app import FilmFormat, Fps, Json, On, Root, Size, Workers, sessions_app
 from engine.core import console
 
 
@@ -35,16 +35,22 @@ def export_session(
     size: Size = None,
     fps: Fps = 30.0,
     format: FilmFormat = None,
+    on: On = None,
+    workers: Workers = None,
     json: Json = False,
 ) -> None:
     """Re-render a recorded set, bigger or with another model: the same show, better."""
     from engine.app.offline import FilmOptions, render_session
+    from engine.inference.farm.places import open_farm
     from engine.recording.session import open_session
     from export.media.formats import choose_format
 
     form = choose_format(format, "format", output)
     film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), form=form)
     session = open_session(name, root)
-    with console.progress("rendering", quiet=json) as progress:
-        summary = render_session(session, film, options, progress)
+    with (
+        open_farm(on, workers) as farm,
+        console.progress("rendering", json, lambda: farm.cost if farm else "") as progress,
+    ):
+        summary = render_session(session, film, options, progress, farm)
     console.result(summary, json, [f"{output}: {summary['frames']} frames, {summary['seconds']:.1f} s"])

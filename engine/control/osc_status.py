@@ -29,7 +29,7 @@ class Status:
     stack: Stack = NOWHERE
     recording: bool = False
     state: str = "ok"
-    """As `SoundState`, or "starting", "frozen", "blackout", or trouble in words."""
+    """As `SoundState`, or "starting", "frozen", "blackout", "finishing" a recording, or trouble in words."""
     model: str = ""
     """What the model runs on, and its precision."""
     ladder: tuple[int, int] = (1, 1)
@@ -64,8 +64,12 @@ STATUS: tuple[tuple[str, str, str], ...] = (
     ("follow", "f", "Seconds until the next cue follows by itself, 0 where none does."),
     ("waits", "s", "The line of the music that a change of look waits for, or none."),
     ("set", "i s ...", "Place in the set list from 1, 0 before its first; and its presets in order."),
-    ("recording", "i", "1 while recording."),
-    ("state", "s", "starting, ok, silence, clipping, lost, frozen, blackout, or what is wrong."),
+    ("recording", "i", "1 while recording: there is a folder, and it grows."),
+    (
+        "state",
+        "s",
+        "starting, ok, silence, clipping, lost, frozen, blackout, finishing (a recording), or what is wrong.",
+    ),
     ("model", "s", "What the model runs on, and its precision; changes where a backend fails."),
     ("ladder", "i i", "Which way of running the model that is, 1 the best, and how many there are: higher is hotter."),
     ("restarts", "i", "How often the model was started anew."),

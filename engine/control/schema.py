@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from tpos_models.errors import MissingFileError, PresetError
+from tpos_models.errors import MissingFileError, PresetError, StorageError
 
 T = TypeVar("T")
 Step = str | int
@@ -42,10 +43,26 @@ def decode_toml(source: str | bytes, model: type[T], where: str) -> T:
         data = msgspec.toml.decode(source)
     except (ValueError, RecursionError, OverflowError) as error:
         raise PresetError(f"{where}: not valid TOML: {str(error).splitlines()[0]:.160}") from error
+    return checked(data, model, where)
+
+
+def checked(data: object, model: type[T], where: str) -> T:
+    """Plain data to a `model` struct; raises PresetError as `decode_toml`."""
     try:
         return msgspec.convert(data, model)
     except msgspec.ValidationError as error:
         raise PresetError(f"{where}: {_explain(str(error), data, model)}") from error
+
+
+def write_toml(path: Path, record: msgspec.Struct) -> None:
+    """Write a file anew, whole or not at all. Raises StorageError."""
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(msgspec.toml.encode(record))
+        os.replace(part, path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def near(word: str, known: Iterable[str], count: int = 3) -> list[str]:

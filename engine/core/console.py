@@ -7,7 +7,7 @@ import json
 import os
 import queue
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -117,14 +117,15 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 @contextmanager
-def progress(title: str, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar with the time left, on stderr."""
+def progress(title: str, quiet: bool = False, beside: Callable[[], object] = str) -> Iterator[Progress]:
+    """A progress bar with the time left, on stderr, and what `beside` gives to say then."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[beside]}"),
     )
     with ProgressBar(*columns, console=err, transient=True, disable=quiet) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+        task = bar.add_task(title, total=1.0, beside="")
+        yield lambda share: bar.update(task, completed=share, beside=beside())

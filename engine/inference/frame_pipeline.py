@@ -20,6 +20,8 @@ from engine.core.clock import Clock
 from engine.core.field_scene import FieldScene
 from engine.core.messages import SILENCE, AudioFeatures, Frame, GuidanceTier, Heard, ShowState, SoundWindow
 from engine.inference.fallback import UNLIMITED, NotFiniteError
+from engine.inference.farm.chunks import Chunks
+from engine.inference.farm.drawing import DrawnFrame
 from engine.inference.hearing import HeardSound, Listener, SoundSource
 from engine.inference.live_start import LiveStart, encode_picture
 from engine.inference.plan import Plan, eager_plan, few_steps, prepare
@@ -68,7 +70,8 @@ class FramePipeline:
     A frame takes as many steps as the show asks for, the model knows and `most_steps` allows. `picture`, RGB uint8
     (H, W, 3), is what every frame starts from, or with feedback the first; `pictures` are live ones, which go before it
     as soon as they come. `beside_display`: a core is left to whatever draws. Without `pixels` a model that has numbers
-    for whoever draws sends those. `lookahead_s` is how long it takes until a frame is seen.
+    for whoever draws sends those. `lookahead_s` is how long it takes until a frame is seen. Of a film's frames with
+    `elsewhere` only the requests are made here.
     """
 
     def __init__(
@@ -82,11 +85,13 @@ class FramePipeline:
         pixels: bool = True,
         lookahead_s: Callable[[], float] = float,
         pictures: LivePictures | None = None,
+        elsewhere: Chunks | None = None,
     ) -> None:
         self.model = model
         self.plan = plan
         """How frames are made; its owner may give another between two."""
         self._clock, self._pixels, self._lookahead_s = clock, pixels, lookahead_s
+        self._elsewhere = elsewhere
         self._most_steps = min(most_steps, model.spec.most_steps or UNLIMITED, len(model.spec.timesteps))
         self.patience_s = HUNG_S if model.device.type == "cuda" else float("inf")
         """A frame that takes longer hangs."""
@@ -134,6 +139,8 @@ class FramePipeline:
 
     def at_once(self, state: ShowState) -> int:
         """How many frames may be under way; sampled side by side, one where each needs the one before."""
+        if self._elsewhere is not None:
+            return self._elsewhere.at_once if state.feedback == 0 else 1
         if self.queued:
             return QUEUED_FRAMES
         return self._at_once if self.plan.sampler.concurrent and state.feedback == 0 else 1
@@ -175,19 +182,21 @@ class FramePipeline:
         Up to `at_once` such calls may run side by side, on any thread. Where work is `queued` a GPU takes this frame up
         when the one before is done, and what that one lends is copied first.
         """
-        return self._begun(self._next(state, features))
+        return self._begun(self._next(state, features), state)
 
     def begin_changed(self, state: ShowState, features: AudioFeatures = SILENCE) -> Callable[[], Frame] | None:
         """The same, or None where it would be the last frame again: no other state, and not a bit of its request."""
         request, before = self._next(state, features), self._request_before
         moves = state.feedback > 0 or isinstance(self.plan.sampler, StreamBatch)  # whatever the request
         if moves or before is None or before.metadata.revision != state.revision or not same_frame(request, before):
-            return self._begun(request)
+            return self._begun(request, state)
         return None
 
-    def _begun(self, request: SampleRequest) -> Callable[[], Frame]:
+    def _begun(self, request: SampleRequest, state: ShowState) -> Callable[[], Frame]:
         self._request_before = request
         self._index += 1
+        if self._elsewhere is not None:
+            return partial(self._drawn, self._index, request.metadata, self._elsewhere.ask(request, state.loras))
         draw = partial(self._draw, self._index, request)
         return draw() if self.queued else lambda: draw()()
 
@@ -226,9 +235,7 @@ class FramePipeline:
     def _draw(self, index: int, request: SampleRequest) -> Callable[[], Frame]:
         """Sample a frame and send its pixels home, on a GPU without waiting for either; the call waits."""
         sampled, pixels = self.plan.draw(request)
-        with self._finishing:  # frames side by side may end in any order: what is fed back is the newest one's
-            if index > self._last_index:
-                self._last_x0, self._last_index = sampled.x0, index
+        self._feed(index, sampled.x0)
         numbers = sampled.numbers
         on_gpu = pixels.clone(memory_format=torch.contiguous_format) if self.queued and not numbers else None
         sent = {"image": pixels} if sampled.mask is None else {"image": pixels, "mask": sampled.mask}
@@ -236,22 +243,20 @@ class FramePipeline:
         sent["finite"] = torch.stack([torch.isfinite(one).all() for one in told])
         if numbers:
             sent |= {"z": numbers.z[0], "prompt": numbers.prompt[0]}
-        home = {name: to_host(tensor) for name, tensor in sent.items()}
+        home = partial(_arrived, {name: to_host(tensor) for name, tensor in sent.items()})
         size = numbers.size if numbers else None
         return partial(self._frame, index, home, on_gpu, sampled.request.metadata, sampled.evaluations, size)
 
     def _frame(
         self,
         index: int,
-        home: Mapping[str, Callable[[], np.ndarray]],
+        arrive: Callable[[], Mapping[str, np.ndarray]],
         on_gpu: torch.Tensor | None,
         made_of: FrameMetadata,
         evaluations: int,
-        size: tuple[int, int] | None,
+        size: tuple[int, int] | None = None,
     ) -> Frame:
-        arrived = {name: wait() for name, wait in home.items()}
-        if not arrived["finite"].all():  # it would stay in what is fed back, and in what glides
-            raise NotFiniteError("a frame of NaN or infinity was refused; the model begins anew")
+        arrived = arrive()
         for array in arrived.values():
             array.flags.writeable = False
         return Frame(
@@ -260,6 +265,19 @@ class FramePipeline:
             field=FieldScene(arrived["z"], arrived["prompt"], size) if size else None,
             picture_time_s=made_of.picture_time_s,
         )  # fmt: skip
+
+    def _drawn(self, index: int, made_of: FrameMetadata, wait: Callable[[], DrawnFrame]) -> Frame:
+        """A frame that was drawn elsewhere."""
+        drawn = wait()
+        if drawn.x0 is not None:
+            self._feed(index, to_device(drawn.x0, self.model.device))
+        return self._frame(index, lambda: drawn.arrays, None, made_of, drawn.evaluations)
+
+    def _feed(self, index: int, x0: torch.Tensor) -> None:
+        """Keep what the next frame may be fed, that of the newest: side by side they may end in any order."""
+        with self._finishing:
+            if index > self._last_index:
+                self._last_x0, self._last_index = x0, index
 
     def tier(self, state: ShowState) -> Tier:
         """The guidance tier in force."""
@@ -309,3 +327,11 @@ class FramePipeline:
             fresh = to_device(torch.randn(noise.shape, generator=generator), self.model.device)
             return feed_back(self._last_x0, noise, fresh, state.feedback, state.motion), 0.0
         return Start(self._picture, noise, state.strength), 0.0
+
+
+def _arrived(home: Mapping[str, Callable[[], np.ndarray]]) -> dict[str, np.ndarray]:
+    """What was sent home; raises `NotFiniteError`."""
+    arrived = {name: wait() for name, wait in home.items()}
+    if not arrived["finite"].all():  # it would stay in what is fed back, and in what glides
+        raise NotFiniteError("a frame of NaN or infinity was refused; the model begins anew")
+    return arrived

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -12,6 +13,7 @@ from engine.core.hud_info import Health, HudInfo
 from engine.core.messages import Frame, ShowState
 from engine.outputs.output import Features, Picture
 from engine.render.headless import HeadlessContext, open_context
+from engine.render.mapping.mapping import Mapped
 from engine.render.picture import Redrawn, Size
 from engine.render.views.plain import PlainView
 from tpos_models.errors import MissingPart, RunError
@@ -98,8 +100,8 @@ class PlainFrames:
             self._image = self._newest
         return Redrawn(features().time_s or now_s, self._image is not None)
 
-    def view(self, light: bool = False) -> PlainView:
-        """As `Drawing.view`."""
+    def view(self, light: bool = False, mapped: Callable[[], Mapped | None] | None = None) -> PlainView:
+        """As `Drawing.view`, never mapped."""
         return PlainView(self.read, light)
 
     def read(self) -> np.ndarray:

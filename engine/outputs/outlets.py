@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from engine.core.hud_info import Health, HudInfo, Outlet
 from engine.outputs.output import Drawing, Output, Picture
 from engine.outputs.spec import OutputSpec
+from engine.render.mapping.mapping import Mappings, unmapped
 from tpos_models.errors import InputError
 
 COUNTED_S = 1.0
@@ -17,8 +19,8 @@ COUNTED_S = 1.0
 class Outlets:
     """Outputs beside the one that brings the context, each with its own view of what is drawn there.
 
-    `specs` are those of `--output`, opened by `opener` unless they are to be off at first. `states` may be read by any
-    thread; the rest is the main thread's.
+    `specs` are those of `--output`, opened by `opener` unless they are to be off at first, `mappings` theirs.
+    `states` may be read by any thread; the rest is the main thread's.
     """
 
     def __init__(
@@ -27,7 +29,9 @@ class Outlets:
         specs: Sequence[OutputSpec] = (),
         opener: Callable[[OutputSpec], Output] | None = None,
         opened: Sequence[Output] = (),
+        mappings: Mappings = unmapped,
     ) -> None:
+        self.mappings = mappings
         self._drawing, self._opener = drawing, opener
         self._specs = {spec.name: spec for spec in specs}
         self._open: dict[str, tuple[Output, Picture]] = {}
@@ -41,7 +45,7 @@ class Outlets:
 
     def add(self, output: Output) -> None:
         """Send to an open output that the operator did not ask for and is not told of, too; it is closed with them."""
-        self._open[output.name] = output, self._drawing.view(output.light)
+        self._open[output.name] = output, self._drawing.view(output.light, partial(self.mappings, output.name))
 
     def open(self) -> None:
         """Open what is to be on from the start. Raises what the outputs raise."""

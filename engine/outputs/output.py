@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.core.hud_info import Health, HudInfo
 from engine.core.messages import AudioFeatures, Frame, ShowState
+from engine.render.mapping.mapping import Mapped
 from engine.render.picture import Context, FieldTiming, Redrawn, Size
 
 if TYPE_CHECKING:
@@ -96,8 +97,11 @@ class Drawing(Protocol):
         """Its pixels, uint8 (height, width, 3), first row at the top; waits until they are drawn."""
         ...
 
-    def view(self, light: bool = False) -> Picture:
-        """An output's own view of it; `light`: BGRA and textures have straight alpha, black being transparent."""
+    def view(self, light: bool = False, mapped: Callable[[], Mapped | None] | None = None) -> Picture:
+        """An output's own view of it, mapped as `mapped` says at each redraw, which needs OpenGL.
+
+        `light`: BGRA and textures have straight alpha, black being transparent.
+        """
         ...
 
     def read_later(self) -> np.ndarray | None:

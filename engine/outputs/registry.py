@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyglet
 
@@ -18,6 +19,8 @@ from engine.outputs.sound_tap import SoundTap
 from engine.outputs.spec import OutputSpec
 from engine.outputs.stream import StreamOutput
 from engine.outputs.texture import Share, TextureOutput
+from engine.outputs.venue import venue
+from engine.outputs.venue.mapper import Mapper
 from engine.outputs.window import WindowOutput
 from engine.render.keys import Command
 from engine.render.picture import Size
@@ -41,7 +44,7 @@ class OutputSettings:
 
     `size` None is the output's own; `display` is the monitor, from 0. Keys call `command` with an OSC address and its
     arguments, and `state` tells them what to toggle; `leaving` is set where those of a further window end the show.
-    Small pictures go to `preview`, if there is one; sound comes from `sound`.
+    Small pictures go to `preview`, if there is one; sound comes from `sound`, each output's mapping from `mapper`.
     """
 
     size: Size | None = None
@@ -52,12 +55,15 @@ class OutputSettings:
     preview: Preview | None = None
     sound: SoundTap = field(default_factory=SoundTap)
     leaving: threading.Event = field(default_factory=threading.Event)
+    mapper: Mapper = field(default_factory=Mapper)
 
 
 def _open_window(settings: OutputSettings, clean: bool) -> Output:
     size, role = settings.size or WINDOW_PX, Role.AUDIENCE if clean else Role.ONLY
     state, command = settings.state, settings.command
-    return WindowOutput(open_window(command, state, size, settings.fullscreen, settings.display, role))
+    window = open_window(command, state, size, settings.fullscreen, settings.display, role)
+    window.grab = partial(settings.mapper.press, venue.FIRST)
+    return WindowOutput(window)
 
 
 def _open_headless(settings: OutputSettings, clean: bool) -> Output:
@@ -98,9 +104,10 @@ def _window(role: Role) -> Opener:
             others = [number for number in range(len(find_screens())) if number != settings.display]
             display, fullscreen = others[0] if others else settings.display, fullscreen and bool(others)
         size, leave = spec.size or OPERATOR_PX, settings.leaving.set
-        return FurtherWindow(
-            spec.name, open_window(settings.command, settings.state, size, fullscreen, display, role, leave)
-        )
+        window = open_window(settings.command, settings.state, size, fullscreen, display, role, leave)
+        if role is Role.AUDIENCE:
+            window.grab = partial(settings.mapper.press, spec.name)
+        return FurtherWindow(spec.name, window)
 
     return open_further
 

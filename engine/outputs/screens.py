@@ -20,8 +20,9 @@ from engine.outputs.output import Drawing, Features, Output
 from engine.outputs.preview import PreviewOutput
 from engine.outputs.registry import FILM_PX, OutputSettings, open_first, open_further
 from engine.outputs.spec import OutputSpec
+from engine.outputs.venue.venue import FIRST
 from engine.render.picture import FieldTiming, Redrawn, Size
-from tpos_models.errors import PresetError
+from tpos_models.errors import MissingPart, PresetError
 
 if TYPE_CHECKING:
     from tpos_models.pocket.field_texels import FieldPacker
@@ -53,7 +54,8 @@ class Screen:
     ) -> None:
         self.first, self.outlets = first, outlets or Outlets(drawing)
         self.film_size, self._refused = film_size, refused
-        self._drawing, self._view = drawing, drawing.view(first.light)
+        self._drawing = drawing
+        self._view = drawing.view(first.light, partial(self.outlets.mappings, FIRST))
         self._leaving = leaving or threading.Event()
         self._asked_s = 0.0
         self._has_screen = first.context is not None and first.context.size is not None
@@ -144,8 +146,10 @@ def _opened(
         stack.callback(first.close)
         film_size = settings.size or first.size
         drawing = _drawing(first, film_size)
+        if first.context is None and settings.mapper.venue:
+            raise MissingPart(f"--venue {settings.mapper.venue.name}: mapping needs OpenGL")
         watched = [PreviewOutput(settings.preview)] if settings.preview else []
-        outlets = Outlets(drawing, specs, partial(open_further, settings), watched)
+        outlets = Outlets(drawing, specs, partial(open_further, settings), watched, settings.mapper.mapped)
         stack.callback(outlets.close)
         outlets.open()
         yield Screen(first, drawing, film_size, outlets, refused, settings.leaving)

@@ -15,18 +15,25 @@ from engine.control import presets
 from engine.control.show import Show
 from engine.core.clock import Clock
 from engine.core.messages import Frame, ShowState
-from engine.recording.recorder import Recorder, RecorderState, RecorderStatus, SessionSummary
+from engine.recording.recorder import Recorder
 from engine.recording.session import About
+from engine.recording.take import RecorderState, RecorderStatus, SessionSummary
 from export.media.formats import VideoFormat
 from tpos_models.errors import TposError
+
+RETRY_S = 5.0
+"""So often a recording that broke off, or could not begin, is tried again while it is wished for."""
+TOLD_S = 5.0
+"""So long it is told that pictures were left out."""
 
 
 class RecordingControl:
     """Starts and stops the recorder as the show's state says, and feeds it. Owned by the main thread.
 
     `size` is the film's, `fps` its rate, `form` what it is written in; `about` is asked what the records say of the
-    show, at its start and its end. A recording that breaks off leaves its reason in `trouble` and the show running.
-    While `session` names one, the next recording is a further take of it: its folder has the same name and a number.
+    show, at its start and its end. A recording that breaks off leaves its reason in `trouble` and the show running, and
+    goes on as soon as it can. While `session` names one, the next recording is a further take of it, in a folder of the
+    same name and a number. Only `close` waits for a disk.
     """
 
     def __init__(
@@ -45,10 +52,14 @@ class RecordingControl:
         self.session = ""
         """The name of the session that is recorded, that of its first take."""
         self._next_sample = 0
+        self._lost, self._lost_s = 0, -TOLD_S
+        self._why, self._again_s = "", 0.0
         self._logged: ShowState | None = None
         self._effects: set[str] = set()
         self.running = False
-        self.trouble = ""
+        """Whether there is something to hand in to."""
+        self.session = ""
+        """The name of the session that is recorded, that of its first take; "" for none."""
         self.sessions: list[SessionSummary] = []
 
     @property
@@ -56,12 +67,33 @@ class RecordingControl:
         """What the operator sees."""
         return self._recorder.status
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a folder that is recorded into."""
+        return self.status.path is not None
+
+    @property
+    def finishing(self) -> bool:
+        """Whether a session that was ended is still being written."""
+        return self._recorder.finishing
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is recorded, or not all, in a line; "" where all is well, or nobody wishes for it."""
+        if self._why:
+            return f"no recording: {self._why}; it is tried again every {RETRY_S:.0f} s"
+        if self._recorder.stalled:
+            return "a recording waits for its disk, which does not answer"
+        if self._clock.now() - self._lost_s < TOLD_S:
+            return f"a recording cannot keep up: {self._lost} pictures left out"
+        return ""
+
     def follow(self, state: ShowState) -> None:
         """Begin or end as `state.recording` asks, and log the state when it changed."""
-        if state.recording and not self.running:
-            self._start(state)
-        elif self.running and not state.recording:
+        if not state.recording:
             self.stop()
+        elif not self.running and self._clock.now() >= self._again_s:
+            self._start()
         if self.running and state is not self._logged:
             self._log_effects(state)
             self._recorder.log_state(self._clock.now(), state)
@@ -80,7 +112,8 @@ class RecordingControl:
         self._recorder.log_frame(frame)
 
     def sound(self) -> None:
-        """Hand in all sound that came since the last call, and notice a recording that broke off."""
+        """Hand in all sound that came since the last call, and notice what has become of recordings."""
+        self.sessions += self._recorder.ended()
         if not self.running:
             return
         samples, start = self._capture.raw(self._next_sample)
@@ -88,18 +121,23 @@ class RecordingControl:
             self._next_sample = start + len(samples)
             stems = self._capture.stems(start, len(samples))
             self._recorder.audio(samples, start, self._capture.time_of(self._next_sample), stems)
-        if self._recorder.status.state is RecorderState.FAILED:
-            self._break_off(self._recorder.status.error)
+        status = self._recorder.status
+        if status.state is RecorderState.FAILED:
+            self._break_off(status.error)
+        elif self.begun:
+            self._why = ""
+        if status.counters.lost > self._lost:
+            self._lost, self._lost_s = status.counters.lost, self._clock.now()
 
     def stop(self) -> None:
-        """Finish the recording in hand, if any."""
-        if not self.running:
-            return
-        self.running, self.session = False, ""
-        summary = self._recorder.stop()
-        if summary is not None:
-            self.sessions.append(summary)
-            self.trouble = summary.error or self.trouble
+        """End the recording in hand, if any; it is finished by itself."""
+        self._release()
+        self.session, self._why, self._again_s = "", "", 0.0
+
+    def close(self) -> None:
+        """End it, and wait until all are finished, though not for a disk that does not answer."""
+        self.stop()
+        self.sessions += self._recorder.stop()
 
     def _log_effects(self, state: ShowState) -> None:
         """Keep what users' effects are, once each, so that the recording plays whatever becomes of their files."""
@@ -108,22 +146,25 @@ class RecordingControl:
             if not known and self._recorder.log(self._clock.now(), "isf", msgspec.to_builtins(file)):
                 self._effects.add(file.digest)
 
-    def _start(self, state: ShowState) -> None:
+    def _start(self) -> None:
         self._effects.clear()
         self._next_sample = self._capture.counters().samples
-        self._logged = None
+        self._logged, self._lost = None, 0
         try:
-            folder = self._recorder.start(self.session or None, self._described)
+            self.session = self._recorder.start(self.session or None, self._described)
         except TposError as error:
             self._break_off(str(error))
-            return
-        self.running, self.trouble, self.session = True, "", self.session or folder.name
+        else:
+            self.running = True
 
     def _described(self) -> About:
         preset = self._show.looks.current
         return replace(self._about(), preset=presets.dump(preset) if preset else "")
 
+    def _release(self) -> None:
+        self._recorder.release()
+        self.running = False
+
     def _break_off(self, why: str) -> None:
-        self.stop()
-        self.trouble = why
-        self._show.set(recording=False)
+        self._release()
+        self._why, self._again_s = why, self._clock.now() + RETRY_S

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.recording.run_folder import state_home
-from export.media.writing import writing
+from export.media.writing import sync_folder, writing
 from tpos_models.errors import InputError, StorageError
 
 _NAME = re.compile(r"[^\W_][\w .+-]{0,79}")
@@ -53,17 +53,24 @@ def safe_name(name: str) -> str:
     return name
 
 
+def session_name(name: str | None = None) -> str:
+    """`name` as `safe_name`, or the time now."""
+    return safe_name(name) if name is not None else datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+
+
 def new_folder(root: Path, name: str | None = None) -> Path:
-    """Create a session's folder, `name` or the time now, made unique by a number; InputError, StorageError."""
-    stem = safe_name(name) if name is not None else datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    """Create a session's folder on the disk, `session_name` made unique by a number; InputError, StorageError."""
+    name = session_name(name)
     with writing(root):
         root.mkdir(parents=True, exist_ok=True)
+        sync_folder(root.parent)
         for number in range(1, 10_000):
-            folder = root / (stem if number == 1 else f"{stem}-{number}")
+            folder = root / (name if number == 1 else f"{name}-{number}")
             with suppress(FileExistsError):
                 folder.mkdir()
+                sync_folder(root)
                 return folder
-    raise StorageError(f"cannot name a session in {root}: {stem} is taken 9999 times; another name is accepted")
+    raise StorageError(f"cannot name a session in {root}: {name} is taken 9999 times; another name is accepted")
 
 
 def video_of(folder: Path) -> Path:

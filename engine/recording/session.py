@@ -1,6 +1,6 @@
 """A recorded session on the disk: its folder's names and files, and reading one back for the re-render.
 
-    NAME/video.mp4       (.mov in ProRes) the show with its sound; plays after a crash at any moment
+    NAME/video.mp4       (.mov in ProRes) the show with its sound; plays after a crash or a power cut at any moment
     NAME/audio.flac      the input as it was heard, 24 bits
     NAME/stems.flac      its stems beside it, where there were any: a channel each, in the state's order
     NAME/control.jsonl   one JSON object a line: {"time_s", "kind", "data"}, seconds on the sound's clock
@@ -14,9 +14,8 @@ are remembered, so that their sessions are found by name too.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -30,14 +29,15 @@ import psutil
 from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 from engine.core.stems import Stem
-from engine.recording.folders import known_roots, safe_name
+from engine.recording.folders import known_roots, safe_name, video_of
 from export.media.reading import read_sound
-from export.media.writing import writing
-from tpos_models.errors import MediaError, MissingFileError, StorageError
+from export.media.writing import write_synced
+from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.image import read_picture
 
 VIDEO, AUDIO, LOG, PRESET, RECORD = "video.mp4", "audio.flac", "control.jsonl", "preset.toml", "session.json"
 START, STEMS = "start.png", "stems.flac"
+_MISSING_S = 1.0  # sound and picture of a whole session end together
 
 
 class SessionState(StrEnum):
@@ -175,9 +175,16 @@ class Session:
         path = self.info.path / START
         return read_picture(path) if path.is_file() else None
 
-    def sound(self) -> tuple[np.ndarray, int]:
-        """The raw input, float32 (samples, channels), and its rate; sample 0 is time 0."""
-        return read_sound(self.info.path / AUDIO)
+    def sound(self, tell: Callable[[str], object] = lambda _: None) -> tuple[np.ndarray, int]:
+        """The raw input, float32 (samples, channels), and its rate; sample 0 is time 0.
+
+        Where it is damaged, that of the film, which is told. MissingFileError, MediaError where there is none either.
+        """
+        try:
+            return read_sound(self.info.path / AUDIO, max(self.record.duration_s - _MISSING_S, 0.0))
+        except (MediaError, MissingFileError) as error:
+            tell(f"{error}; the film's own sound is taken")
+            return read_sound(video_of(self.info.path))
 
     def stems(self, samples: int) -> np.ndarray:
         """Beside so many samples of the sound the stems, float32 (samples, MAX_STEMS); (samples, 0) without any."""
@@ -218,15 +225,8 @@ def _as_text(value: Any) -> Any:
 
 
 def write_record(folder: Path, record: SessionRecord) -> None:
-    """Write session.json whole or not at all; StorageError."""
-    part = folder / f".{RECORD}.part"
-    try:
-        with writing(folder):
-            part.write_bytes(msgspec.json.format(to_json(record), indent=2))
-            os.replace(part, folder / RECORD)
-    except StorageError:
-        part.unlink(missing_ok=True)
-        raise
+    """Write session.json onto the disk, whole or not at all; StorageError."""
+    write_synced(folder / RECORD, msgspec.json.format(to_json(record), indent=2))
 
 
 def list_sessions(root: Path | None = None) -> list[SessionInfo]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from engine.recording.av_sync import FrameGrid, Placed, SoundAxis
 from engine.recording.session import AUDIO, LOG, PRESET, STEMS, VIDEO, Counters, SessionRecord, write_record
 from export.media.formats import VideoFormat
 from export.media.video import VideoWriter
-from export.media.writing import SoundWriter, writing
+from export.media.writing import Sink, SoundWriter, sync_folder, write_synced, writing
 from tpos_models.errors import StorageError, TposError
 
 _SETTLE_S = 0.5  # pictures may come this much after their time and still get their own place
@@ -25,7 +25,7 @@ _MIB = 2**20
 
 
 class SessionWriter:
-    """Writes one session folder; owned by one thread, the recorder's.
+    """Writes one session folder; owned by one thread, the recorder's. What `sync` saw outlives a power cut.
 
     `origin_s` is the moment, on the show's clock, that becomes time 0; recording breaks off when fewer than
     `spare_bytes` are left on the disk. Raises StorageError and MediaError.
@@ -50,17 +50,17 @@ class SessionWriter:
         self._grid = FrameGrid(record.fps)
         self._device_lost = False
         self._progress_s = origin_s
-        self._log_bytes = 0
         write_record(folder, record)
         sound = (record.sample_rate, record.channels)
+        write_synced(folder / PRESET, preset.encode())
         with writing(folder), ExitStack() as opened:
-            (folder / PRESET).write_text(preset, "utf-8")
             film = (folder / VIDEO).with_suffix(form.suffix if form else ".mp4")
             video = VideoWriter(film, record.size, record.fps, *sound, live=True, form=form)
             self._video = opened.enter_context(video)
             self._sound = opened.enter_context(SoundWriter(folder / AUDIO, *sound))
             self._stems: SoundWriter | None = None
-            self._log = opened.enter_context(open(folder / LOG, "ab", buffering=0))
+            self._log = opened.enter_context(closing(Sink(folder / LOG, synced=True)))
+            sync_folder(folder)
             opened.pop_all()
 
     @property
@@ -70,9 +70,9 @@ class SessionWriter:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on the disk so far."""
+        """Bytes written so far."""
         stems = self._stems.size_bytes if self._stems else 0
-        return self._video.size_bytes + self._sound.size_bytes + stems + self._log_bytes
+        return self._video.size_bytes + self._sound.size_bytes + stems + self._log.size_bytes
 
     def picture(self, image: np.ndarray, time_s: float) -> None:
         """Put a picture where its time lies in the sound."""
@@ -85,14 +85,14 @@ class SessionWriter:
         late = max(0, self._sound.position - start)
         self._write_sound(_with_channels(samples, self.record.channels), start)
         if stems is not None:
-            self._stems = self._stems or SoundWriter(self.folder / STEMS, self.record.sample_rate, MAX_STEMS)
+            self._stems = self._stems or self._new_stems()
             self._stems.write(stems[late:], start + late)
 
     def line(self, time_s: float, kind: str, data: msgspec.Raw) -> None:
         """Append a line to the control log."""
         entry = {"time_s": round(max(0.0, self._axis.seconds(time_s)), 6), "kind": kind, "data": data}
         with writing(self.folder / LOG):
-            self._log_bytes += self._log.write(msgspec.json.encode(entry) + b"\n")
+            self._log.write(msgspec.json.encode(entry) + b"\n")
         self.counters = replace(self.counters, log_lines=self.counters.log_lines + 1)
 
     def keep_up(self, now_s: float) -> None:
@@ -114,6 +114,14 @@ class SessionWriter:
         so_far = {"frames": self._video.frames, "size_bytes": self.size_bytes}
         self.line(now_s, "progress", msgspec.Raw(msgspec.json.encode(so_far)))
 
+    def sync(self) -> None:
+        """Wait until what was written is on the disk; from any thread. StorageError."""
+        for file in (self._video, self._sound, self._stems):
+            if file:
+                file.sync()
+        with writing(self.folder / LOG):
+            self._log.sync()
+
     def finish(self, now_s: float) -> None:
         """Bring picture and sound to the same end and close the files; StorageError, MediaError."""
         end = self._axis.seconds(now_s)
@@ -124,14 +132,21 @@ class SessionWriter:
         self._sound.close()
         if self._stems:
             self._stems.close()
-        self._log.close()
+        with writing(self.folder / LOG):
+            self._log.close()
 
     def abandon(self) -> None:
         """Close what is still open after trouble, as far as the disk allows; never raises."""
         for file in (self._video, self._sound, self._stems, self._log):
-            with suppress(TposError):
+            with suppress(TposError, OSError):
                 if file:
                     file.close()
+
+    def _new_stems(self) -> SoundWriter:
+        stems = SoundWriter(self.folder / STEMS, self.record.sample_rate, MAX_STEMS)
+        with writing(self.folder):
+            sync_folder(self.folder)
+        return stems
 
     @property
     def _sound_s(self) -> float:

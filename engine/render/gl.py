@@ -265,6 +265,11 @@ class Canvas:
         gl.glBindVertexArray(self._vertices)
         gl.glDrawArrays(gl.GL_TRIANGLE_STRIP, 0, 4)
 
+    def cells(self, count: int) -> None:
+        """So many cells of two triangles each."""
+        gl.glBindVertexArray(self._vertices)
+        gl.glDrawArrays(gl.GL_TRIANGLES, 0, 6 * count)
+
 
 def use_screen(size: Size) -> None:
     """Draw into the window (or the pbuffer) from now on."""

@@ -24,10 +24,11 @@ HELP: tuple[tuple[str, str], ...] = (
     ("T", "tap the tempo"),
     ("1 ... 9", "cue"),
     ("Left  Right", "cue back, next cue"),
-    ("PgUp  PgDn", "preset back, next preset of the set"),
+    ("PgUp  PgDn", "preset back, next of the set"),
     ("P", "safe look, and back"),
     ("L  K", "MIDI learn: next, back"),
     ("W", "save the MIDI map"),
+    ("G", "map this window (--venue)"),
     ("Q  Esc", "quit, press twice"),
 )
 """(keys, what they do): all of them, as the help overlay lists them."""

@@ -12,9 +12,11 @@ from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render import gl
 from engine.render.compositor import Compositor
 from engine.render.field_pass import FieldPass
+from engine.render.mapping.map_pass import MapPass
+from engine.render.mapping.mapping import Mapped
 from engine.render.picture import Context, FieldTiming, Redrawn
 from engine.render.views.light import LightPass
-from engine.render.views.view import View
+from engine.render.views.view import Pass, View
 from tpos_models.errors import RunError
 from tpos_models.pocket.field_texels import FieldPacker
 
@@ -55,9 +57,11 @@ class Renderer:
         """Make its context the current one."""
         self._context.switch_to()
 
-    def view(self, light: bool = False) -> View:
-        """An output's own view of the picture; `light`: black is transparent."""
-        return View(self, [LightPass(self._compositor.canvas)] if light else [])
+    def view(self, light: bool = False, mapped: Callable[[], Mapped | None] | None = None) -> View:
+        """An output's own view of the picture, `mapped` where that gives a mapping; `light`: black is transparent."""
+        canvas = self._compositor.canvas
+        passes: list[Pass] = [MapPass(canvas, mapped)] if mapped else []
+        return View(self, [*passes, LightPass(canvas)] if light else passes)
 
     @property
     def size(self) -> gl.Size:

@@ -35,6 +35,8 @@ SOFTWARE_HZ = 36.0
 """Redraw rate where the CPU draws: above the 30 that look smooth, below what would starve the model."""
 LARGEST_HZ = 240.0
 SMALLEST = (320, 180)
+Grab = Callable[[str, bool, tuple[int, int]], bool]
+"""Takes pyglet's name of a key, whether Shift is held, and the window's size."""
 
 
 class Role(Enum):
@@ -138,6 +140,8 @@ class ShowWindow:
         from engine.render.hud import Help, Hud
 
         self.closed = False
+        self.grab: Grab | None = None
+        """Told of a key before the show is; true where it was meant for that."""
         self._window = window
         self._role, self._leave = role, leave
         self._hud_shown = {False: True, True: role is Role.OPERATOR}
@@ -223,11 +227,11 @@ class ShowWindow:
         self.close_soon()
         return True
 
-    def _on_key_press(self, symbol: int, _modifiers: int) -> bool:
-        from pyglet.window.key import symbol_string
+    def _on_key_press(self, symbol: int, modifiers: int) -> bool:
+        from pyglet.window.key import MOD_SHIFT, symbol_string
 
         key = symbol_string(symbol)
-        if self._closes_help(key):
+        if self._closes_help(key) or (self.grab and self.grab(key, bool(modifiers & MOD_SHIFT), self.size)):
             return True
         said = show_command(key, self._state())
         if said is not None:

@@ -125,18 +125,26 @@ def _last(frames: Iterator[av.VideoFrame]) -> av.VideoFrame | None:
     return newest[0] if newest else None
 
 
-def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
-    """The sound as float32 (samples, channels) and its rate, up to the end or the damage; sample 0 is time 0."""
+def read_sound(path: str | Path, least_s: float | None = None) -> tuple[np.ndarray, int]:
+    """The sound as float32 (samples, channels) and its rate, up to the end or the damage; sample 0 is time 0.
+
+    Raises MissingFileError, MediaError; with `least_s` also where it ends earlier, or a part before its end is damaged.
+    """
     with _opened(path) as container:
         if not container.streams.audio:
             raise MediaError(f"no sound in {path}: a file with an audio stream is accepted")
         stream = container.streams.audio[0]
         to_float = AudioResampler(format="fltp")
-        blocks, start_s = [], None
+        blocks, start_s, count = [], None, 0
         for decoded in _until_damage(container.decode(stream)):
+            if least_s is not None and round((decoded.time or 0) * decoded.sample_rate) != count:
+                raise MediaError(f"{path} is damaged {count / decoded.sample_rate:.1f} s from its start")
+            count += decoded.samples
             start_s = float(decoded.time or 0) if start_s is None else start_s
             blocks += [frame.to_ndarray() for frame in to_float.resample(decoded)]
         rate = stream.codec_context.sample_rate
+        if least_s is not None and count < least_s * rate:
+            raise MediaError(f"{path} ends after {count / rate:.1f} s")
         samples = np.concatenate(blocks, axis=1).T if blocks else np.zeros((0, stream.codec_context.channels))
         lead = round((start_s or 0.0) * rate)
         samples = np.pad(samples, ((max(lead, 0), 0), (0, 0)))[max(-lead, 0) :]

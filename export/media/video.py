@@ -1,9 +1,9 @@
 """Shows to video files, through FFmpeg (PyAV).
 
 Both kinds are MP4 with H.264 and AAC, or what `export.media.formats` has besides. A *live* one is written as fragments
-of half a second, so that what is on the disk plays after a crash at any moment; closing it hides the fragments and
-leaves a plain file. A *finished* one (offline renders, exports) is written beside its name and moved there when
-complete.
+of half a second, so that what is written plays after a crash at any moment, and what `sync` saw after a power cut;
+closing it hides the fragments and leaves a plain file. A *finished* one (offline renders, exports) is written beside
+its name and moved there when complete.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class VideoWriter:
             self.path if live else self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         )
         with writing(self.path):
-            self._sink = Sink(self._part)
+            self._sink = Sink(self._part, synced=live)
         self._container = _open_container(self._sink, live, self._form.suffix[1:])
         self._stream = self._add_stream(self._form)
         self._track = AudioTrack(self._container, "aac", sample_rate, channels) if sample_rate else None
@@ -93,7 +93,7 @@ class VideoWriter:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on the disk."""
+        """Bytes written."""
         return self._sink.size_bytes
 
     @property
@@ -125,6 +125,11 @@ class VideoWriter:
             raise InputError(f"{self.path.name} was opened without audio: give it a sample rate")
         with self._writing():
             self._track.write(samples, start_sample)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk; any thread may call it. StorageError."""
+        with writing(self.path):
+            self._sink.sync()
 
     def _to_yuv(self, image: np.ndarray) -> av.VideoFrame:
         height, width = image.shape[:2]

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from small_networks import Small, small
 
 from export import onnx_export, onnx_runner
+from export.cache import intact
 from export.onnx_session import open_session
 from tpos_models.diffusion.step import step_network
 from tpos_models.errors import InputError, ModelError, StorageError
@@ -134,7 +135,7 @@ def test_weights_beside_the_graph_and_what_is_missing_is_built_anew(tmp_path, mo
     want = runner(small())(*example)
     graph = onnx_export.cached_path(small(), tmp_path)
     beside = graph.with_suffix(".data")
-    assert sorted(graph.parent.iterdir()) == [beside, graph]
+    assert {file.name for file in graph.parent.iterdir()} == {beside.name, graph.name, f"{graph.name}.sha256"}
     assert onnx_export.export(small(), tmp_path / "again.onnx").path.stat().st_size < 4000
     for harm in (beside.unlink, lambda: beside.write_bytes(b"cut")):
         harm()
@@ -154,9 +155,14 @@ def test_the_cache_is_used_and_a_damaged_file_is_rebuilt(tmp_path, monkeypatch):
     assert len(built) == 1
     runner(small())
     assert len(built) == 1
-    built[0].write_bytes(built[0].read_bytes()[:200])
-    assert max_relative_error(runner(small())(*example), want) < 1e-6
-    assert len(built) == 2
+    graph = built[0].read_bytes()
+    weights = onnx.load(built[0]).graph.initializer[0].raw_data
+    at = graph.index(weights) + 3  # a float's sign and exponent: it loads, and answers otherwise
+    flipped = graph[:at] + bytes([graph[at] ^ 0x40]) + graph[at + 1 :]
+    for times, harmed in enumerate((graph[:200], flipped), 2):
+        built[0].write_bytes(harmed)
+        assert max_relative_error(runner(small())(*example), want) < 1e-6
+        assert len(built) == times
     assert not list(built[0].parent.glob(".building-*"))
 
 
@@ -201,7 +207,9 @@ def test_two_processes_that_build_at_once_both_play(tmp_path):
     for process in both:
         _, trouble = process.communicate(timeout=300)
         assert process.returncode == 0, trouble
-    assert [path.name for path in (tmp_path / "onnx").iterdir()] == [onnx_export.cached_path(small()).name]
+    graph = onnx_export.cached_path(small(), tmp_path)
+    assert sorted(graph.parent.iterdir()) == [graph, graph.with_name(f"{graph.name}.sha256")]
+    assert intact(graph)
 
 
 def test_a_foreign_file_is_refused(exported):

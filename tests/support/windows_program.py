@@ -19,6 +19,7 @@ from engine.outputs.output import Output
 from engine.outputs.registry import OutputSettings
 from engine.outputs.screens import Screen, open_screen
 from engine.outputs.spec import parse_outputs
+from engine.outputs.venue.mapper import Mapper
 
 PLAIN = ShowState(shader=ShaderAmounts(0, 0, 0, 0, 0, 0), flash_limiter=False)
 INFO = HudInfo(24.0, 40.0, heard=(Heard("rain", 0.7),), prompt="a lighthouse", message="a line for the operator")
@@ -51,7 +52,7 @@ def play(screen: Screen, count: int = REDRAWS) -> None:
 
 def main(folder: str) -> None:
     specs = parse_outputs(["window:size=320x180", "operator:size=480x270"])
-    settings = OutputSettings((640, 360), state=lambda: PLAIN)
+    settings = OutputSettings((640, 360), state=lambda: PLAIN, mapper=Mapper(f"{folder}/hall.toml"))
     image = np.zeros((36, 64, 4), np.uint8)
     image[:18], image[18:] = (200, 90, 30, 255), (40, 90, 160, 255)
     told: dict[str, Any] = {}
@@ -79,6 +80,15 @@ def main(folder: str) -> None:
         told["on again"] = screen.outlets.switch("window", True)
         play(screen)
         told["outputs"] = len(screen.outlets.outputs)
+        first = window_of(screen.first)._window
+        for symbol in (key.G, key._3, *[key.LEFT] * 16, *[key.UP] * 9, key.T):
+            first.dispatch_event("on_key_press", symbol, key.MOD_SHIFT)
+        play(screen)
+        for symbol in (key.S, key.ESCAPE):
+            first.dispatch_event("on_key_press", symbol, 0)
+        play(screen)
+        mapped: Any = {name: seen[name] for name in ("first window", "operator")}
+        np.savez(f"{folder}/mapped.npz", **mapped)
         for _ in range(2):
             operator._window.dispatch_event("on_key_press", key.Q, 0)
         screen.dispatch()

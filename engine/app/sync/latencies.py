@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from engine.control.presets import MAX_FILE_BYTES, user_directory
-from engine.control.schema import decode_toml, read_bounded
-from tpos_models.errors import StorageError
+from engine.control.schema import decode_toml, read_bounded, write_toml
 
 LARGEST_MS = 510.0
 """Half of the test's period, and a little."""
@@ -49,12 +47,5 @@ def read_latencies() -> Latencies:
 def keep(**measured_ms: float) -> Latencies:
     """Keep what was measured beside what is known; all that is known now. Raises PresetError, StorageError."""
     known = msgspec.structs.replace(read_latencies(), **{name: round(ms, 1) for name, ms in measured_ms.items()})
-    path = latencies_file()
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(msgspec.toml.encode(known))
-        os.replace(part, path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+    write_toml(latencies_file(), known)
     return known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -17,7 +16,7 @@ from engine.control.arguments import CommandError
 from engine.control.midi.targets import Target
 from engine.control.preset_keys import Text
 from engine.control.presets import MAX_FILE_BYTES, user_directory
-from engine.control.schema import decode_toml, near, read_bounded
+from engine.control.schema import decode_toml, near, read_bounded, write_toml
 from tpos_models.errors import InputError, PresetError
 
 MAX_CONTROLS = 1024
@@ -229,13 +228,7 @@ def for_port(port: str) -> MidiMap:
 
 
 def save(midi_map: MidiMap) -> MidiMap:
-    """Write a map into the user's folder under its name; the map as it lies there. Raises PresetError."""
+    """Write a map into the user's folder under its name; the map as it lies there. Raises StorageError."""
     path = user_maps() / f"{midi_map.name}.toml"
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(msgspec.toml.encode(midi_map.file))
-        os.replace(part, path)
-    except OSError as error:
-        raise PresetError(f"{path}: cannot be written: {error.strerror}") from error
+    write_toml(path, midi_map.file)
     return replace(midi_map, path=path, unsaved=False)

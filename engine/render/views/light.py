@@ -12,8 +12,20 @@ class LightPass:
         self._canvas = canvas
         self._program = gl.program("cover.vert", "light.frag")
 
-    def draw(self, picture: gl.Texture) -> None:
+    def begin(self) -> bool:
+        """As `Pass.begin`."""
+        return True
+
+    def source(self, size: gl.Size, shape: gl.Size) -> gl.Size:
+        """As `Pass.source`."""
+        return size
+
+    def draw(self, picture: gl.Texture, size: gl.Size) -> None:
         """As `Pass.draw`."""
         self._program.use()
         picture.bind(0)
         self._canvas.cover()
+
+    def delete(self) -> None:
+        """As `Pass.delete`."""
+        self._program.delete()

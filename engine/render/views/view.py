@@ -14,8 +14,20 @@ from engine.render.views.fence import Fence
 class Pass(Protocol):
     """What is done to the picture for one output alone, such as making black transparent or fitting it to a wall."""
 
-    def draw(self, picture: gl.Texture) -> None:
-        """Draw `picture` into the current target, all of it and as large; the first row of both is row 0."""
+    def begin(self) -> bool:
+        """Take up what is to be done this time; whether that is anything at all."""
+        ...
+
+    def source(self, size: gl.Size, shape: gl.Size) -> gl.Size:
+        """The size of the picture that it makes one of `size` from, `shape` being that of what is recorded."""
+        ...
+
+    def draw(self, picture: gl.Texture, size: gl.Size) -> None:
+        """Draw `picture`, of `source`, into the current target, all of it; the first row of both is row 0."""
+        ...
+
+    def delete(self) -> None:
+        """Free what the GPU holds."""
         ...
 
 
@@ -57,16 +69,16 @@ class View:
 
     def paint(self, screen: gl.Size) -> None:
         """As `Picture.paint`."""
-        if not self.passes:
+        self._picture.switch_to()
+        if not (passes := self._begun()):
             self._picture.paint(screen)
             return
-        target = self._target(screen)
-        target.show()
+        self._target(screen, passes).show()
         gl.use_screen(screen)
 
     def ask(self, size: gl.Size, bgra: bool = False) -> None:
         """As `Picture.ask`."""
-        target = self._target(size)
+        target = self._target(size, self._begun())
         if self._buffer is None or (self._buffer.size, self._buffer.bgra) != (size, bgra):
             if self._buffer is not None:
                 self._buffer.delete()
@@ -91,7 +103,7 @@ class View:
 
     def texture(self, size: gl.Size) -> int:
         """As `Picture.texture`."""
-        name = self._target(size).texture.name
+        name = self._target(size, self._begun()).texture.name
         self._mark()
         return name
 
@@ -103,7 +115,7 @@ class View:
     def close(self) -> None:
         """As `Picture.close`."""
         self._picture.switch_to()
-        for thing in (self._buffer, self._asked, *self._own):
+        for thing in (self._buffer, self._asked, *self._own, *self.passes):
             if thing is not None:
                 thing.delete()
         self._buffer, self._asked, self._own = None, None, []
@@ -113,15 +125,22 @@ class View:
             self._asked.delete()
         self._asked = Fence()
 
-    def _target(self, size: gl.Size) -> gl.Target:
+    def _begun(self) -> list[Pass]:
+        """Those passes that have something to do."""
+        return [one for one in self.passes if one.begin()]
+
+    def _target(self, size: gl.Size, passes: Sequence[Pass]) -> gl.Target:
         """What this output is to show at `size`: everybody's picture, or what the last pass made of it."""
-        target = self._picture.drawn(size)
-        if self.passes and (not self._own or self._own[0].size != size):
+        sizes = [size]
+        for one in reversed(passes):
+            sizes.insert(0, one.source(sizes[0], self._picture.size))
+        target = self._picture.drawn(sizes[0])
+        if [own.size for own in self._own] != sizes[1:]:
             for own in self._own:
                 own.delete()
-            self._own = [gl.Target(size) for _ in self.passes]
-        for own, one in zip(self._own, self.passes, strict=True):
+            self._own = [gl.Target(its) for its in sizes[1:]]
+        for own, one in zip(self._own, passes, strict=True):
             own.begin()
-            one.draw(target.texture)
+            one.draw(target.texture, own.size)
             target = own
         return target

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> dict:
         done = subprocess.run(arguments, env=on(display), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    for name in ("windows", "asked"):
+    told["venue"] = (folder / "hall.toml").read_text()
+    for name in ("windows", "asked", "mapped"):
         with np.load(folder / f"{name}.npz") as seen:
             told[name] = dict(seen)
     return told
@@ -60,3 +62,13 @@ def test_a_closed_window_goes_alone_and_comes_again_and_the_operators_keys_end_t
     assert evening["on again"] == "output window on"
     assert evening["outputs"] == 2
     assert evening["quit"] is True
+
+
+def test_keys_pin_the_windows_picture_and_no_other_and_the_venue_keeps_it(evening):
+    """The lower right corner by 160 pixels to the left and 90 up: to three quarters of either side."""
+    assert tomllib.loads(evening["venue"])["outputs"]["first"]["corners"][2] == pytest.approx([0.75, 0.75], abs=1e-5)
+    pinned = evening["mapped"]["first window"]
+    assert pinned[2, 2].tolist() == list(COLOURS[0])
+    assert pinned[270, 200].tolist() == pinned[255, 460].tolist() == list(COLOURS[1])
+    assert not pinned[300, 500:].any()
+    assert np.array_equal(evening["mapped"]["operator"][:20, 300:], evening["windows"]["operator"][:20, 300:])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from engine.recording.recorder import Recorder
 from engine.recording.session import About, SessionRecord, list_sessions, open_session
 from engine.recording.session_writer import SessionWriter
 from export.media.reading import read_frames, read_sound, read_video_info
-from tpos_models.errors import InputError, RunError, StorageError
+from tpos_models.errors import InputError, RunError
 
 pytestmark = pytest.mark.realtime
 
@@ -134,7 +135,7 @@ def test_a_whole_session(tmp_path: Path) -> None:
     assert recorder.status.state == "idle"
     assert not recorder.offer(flat(0), 1000.0)
     about = About("tpos 0.1", "pocket", {"scale": 8}, preset="schema = 1\n", input="synth")
-    folder = recorder.start("my set", lambda: about)
+    assert recorder.start("my set", lambda: about) == "my set"
     assert recorder.log_state(clock.now(), ShowState(seed=11))
     with pytest.raises(RunError, match="already recording my set"):
         recorder.start()
@@ -142,10 +143,10 @@ def test_a_whole_session(tmp_path: Path) -> None:
     recorder.log_state(clock.now(), ShowState(seed=12))
     recorder.log_frame(Frame(5, np.zeros((1, 1, 4), np.uint8), 1002.5, 1002.6, 1, "", (), 12, 1))
     assert recorder.status.state == "recording"
-    summary = recorder.stop()
-    assert recorder.stop() is None
-    assert summary is not None
-    assert (summary.path, summary.error) == (folder, "")
+    [summary] = recorder.stop()
+    assert recorder.stop() == []
+    assert (summary.path, summary.error) == (tmp_path / "my set", "")
+    folder = summary.path
     info = read_video_info(folder / "video.mp4")
     assert (info.frames, info.sample_rate, info.channels) == (
         summary.counters.written + summary.counters.repeated,
@@ -175,8 +176,7 @@ def test_a_flood_is_refused_and_counted(tmp_path: Path) -> None:
     recorder.start()
     start_s = WallClock().now()
     taken = sum(recorder.offer(flat(k % 256), start_s + k / FPS) for k in range(3000))
-    summary = recorder.stop()
-    assert summary is not None
+    [summary] = recorder.stop()
     counters = summary.counters
     assert counters.offered == 3000
     assert counters.dropped["queue"] == 3000 - taken > 0
@@ -192,8 +192,7 @@ def test_due_spares_the_pictures_that_would_not_be_shown(tmp_path: Path) -> None
         time_s = 5.0 + k / 60
         if recorder.due(time_s):
             recorder.offer(flat(k), time_s)
-    summary = recorder.stop()
-    assert summary is not None
+    [summary] = recorder.stop()
     assert summary.counters.offered == pytest.approx(30, abs=1)
     assert not summary.counters.dropped
 
@@ -205,8 +204,7 @@ def test_names_that_are_no_text_are_kept_as_far_as_they_are(tmp_path: Path) -> N
     recorder.start("set", lambda: About(input=f"{latin}.wav", options={"lora": [latin]}))
     recorder.offer(flat(9), WallClock().now())
     assert recorder.log_state(WallClock().now(), ShowState(prompts=(Prompt(latin),), seed=3))
-    summary = recorder.stop()
-    assert summary is not None
+    [summary] = recorder.stop()
     assert not summary.error
     session = open_session("set", tmp_path)
     assert (session.record.input, session.record.options) == ("caf?.wav", {"lora": ["caf?"]})
@@ -220,8 +218,7 @@ def test_a_broken_picture_ends_the_recording_not_the_show(tmp_path: Path) -> Non
     recorder.offer(flat(9), now_s)
     recorder.offer(np.zeros((4, 4), np.float32), now_s + 1.0)
     recorder.offer(flat(9), now_s + 2.0)
-    summary = recorder.stop()
-    assert summary is not None
+    [summary] = recorder.stop()
     assert "(4, 4) float32" in summary.error
     assert summary.counters.offered == 3 == summary.counters.written + sum(summary.counters.dropped.values())
     assert list_sessions(tmp_path)[0].state == "failed"
@@ -231,17 +228,25 @@ def test_a_broken_picture_ends_the_recording_not_the_show(tmp_path: Path) -> Non
 def test_where_nothing_can_be_recorded(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root in [tmp_path / "file"] + [Path("/proc/tpos")] * (sys.platform == "linux"):
-        with pytest.raises(StorageError, match="cannot write"):
-            Recorder(root, SIZE, FPS, RATE, 1, WallClock()).start()
+        assert "cannot write" in refused(Recorder(root, SIZE, FPS, RATE, 1, WallClock()))
     recorder = Recorder(tmp_path / "root", SIZE, FPS, RATE, 1, WallClock(), min_free_mib=2**40)
-    with pytest.raises(StorageError, match="disk nearly full"):
-        recorder.start()
     with pytest.raises(InputError, match="session name"):
         recorder.start("../../x")
-    with pytest.raises(InputError, match="Hz audio in aac"):
-        Recorder(tmp_path / "root", SIZE, FPS, 12_345, 1, WallClock(), min_free_mib=1).start()
+    assert "disk nearly full" in refused(recorder)
+    assert "Hz audio in aac" in refused(Recorder(tmp_path / "root", SIZE, FPS, 12_345, 1, WallClock(), min_free_mib=1))
     assert not list((tmp_path / "root").iterdir())
     assert recorder.status.state == "idle"
+
+
+def refused(recorder: Recorder) -> str:
+    """Why a recording cannot begin."""
+    recorder.start()
+    while not recorder.status.error:
+        time.sleep(0.01)
+    why = recorder.status.error
+    assert recorder.status.path is None
+    assert recorder.stop() == []
+    return why
 
 
 SHOW = """
@@ -265,7 +270,7 @@ while (elapsed_s := clock.now() - start_s) < float(sys.argv[2]):
     index, k = index + count, k + 1
     print(f"{elapsed_s:.3f} {recorder.status.state} {recorder.status.error}", flush=True)
     time.sleep(1 / 60)
-summary = recorder.stop()
+[summary] = recorder.stop()
 print("ended", summary.error, "|", summary.counters)
 c = summary.counters
 assert c.offered == c.written + sum(c.dropped.values()), c

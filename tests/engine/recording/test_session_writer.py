@@ -7,6 +7,7 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import pytest
 
 from engine.core.clock import VirtualClock
 from engine.recording.recorder import Recorder
-from engine.recording.session import SessionRecord, open_session
+from engine.recording.session import SessionRecord, SessionState, open_session, write_record
 from engine.recording.session_writer import SessionWriter
 from export.media.reading import read_frames, read_sound, read_video_info
 from tpos_models.errors import StorageError
@@ -132,8 +133,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_its_reason(tmp_path: Path,
         while recorder.status.state == "recording" and recorder.status.counters.log_lines <= k:
             time.sleep(0.0005)
         clock.sleep(1 / FPS)
-    summary = recorder.stop()
-    assert summary is not None
+    [summary] = recorder.stop()
     assert summary.error.startswith("disk nearly full: 99 MiB free")
     session = open_session("set", tmp_path)
     assert session.info.state == "failed"
@@ -191,3 +191,39 @@ def test_a_finished_film_is_a_plain_mp4(writer: SessionWriter) -> None:
     assert "moof" not in names
     assert b"mvex" not in (writer.folder / "video.mp4").read_bytes().split(b"moov")[-1]
     assert read_video_info(writer.folder / "video.mp4").duration_s == pytest.approx(3.0, abs=1 / FPS)
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut", "no head", "gone"])
+def test_a_damaged_sound_gives_way_to_that_of_the_film(writer: SessionWriter, harm: str) -> None:
+    """Noise that rises: what is missing in the middle would move the rest."""
+    rising = np.linspace(0.03, 0.2, 4 * RATE, dtype=np.float32)
+    noise = np.random.default_rng(0).standard_normal(4 * RATE, np.float32) * rising
+    for k in range(4 * FPS):
+        part = slice(k * RATE // FPS, (k + 1) * RATE // FPS)
+        writer.sound(noise[part], part.start, (k + 1) / FPS)
+        writer.picture(GREY, k / FPS)
+    writer.finish(4.0)
+    write_record(writer.folder, replace(writer.record, state=SessionState.COMPLETE, duration_s=4.0))
+    path, told = writer.folder / "audio.flac", list[str]()
+    samples, rate = open_session(writer.folder).sound(told.append)
+    assert (len(samples), rate, told) == (4 * RATE, RATE, [])
+    whole = path.read_bytes()
+    middle = len(whole) // 2 + 30
+    path.write_bytes(
+        {
+            "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],  # it decodes, to a click
+            "cut": whole[:middle],
+            "no head": bytes(64) + whole[64:],
+            "gone": whole,
+        }[harm]
+    )
+    if harm == "gone":
+        path.unlink()
+    samples, rate = open_session(writer.folder).sound(told.append)
+    assert rate == RATE
+    assert len(samples) / RATE == pytest.approx(4.0, abs=0.15)
+    levels = np.sqrt((samples[: 4 * RATE - RATE // 4, 0].reshape(-1, RATE // 4) ** 2).mean(1))
+    assert levels == pytest.approx(rising[RATE // 8 :: RATE // 4][: len(levels)], abs=0.04), "AAC's, in its place"
+    assert len(told) == 1
+    assert "audio.flac" in told[0]
+    assert "film's own sound" in told[0]

@@ -1,0 +1,1 @@
+"""What is kept of a venue: how each output is mapped there."""
