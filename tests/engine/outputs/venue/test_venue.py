@@ -248,7 +248,8 @@ def test_a_venue_that_is_new_begins_empty_and_without_one_a_key_says_so(monkeypa
     mapper = Mapper("new")
     told: list[tuple[str, bool]] = []
     mapper.tell = lambda line, trouble: told.append((line, trouble))
-    assert mapper.new
+    with mapper:
+        assert told == [(f"venue new is new: {find('new')}; G in a window begins", False)]
     press(mapper, "G", "RIGHT", "S")
     assert read(find("new")).outputs["first"].mapping.corners[0] == (0.001, 0.0)
     nowhere = Mapper()
