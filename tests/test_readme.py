@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from engine.cli.commands import app
 from engine.control.midi import maps
 from engine.control.presets import available, parse
+from engine.outputs.venue import venue
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -31,10 +32,12 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_presets_and_midi_maps_in_it_are_valid(page):
+def test_presets_midi_maps_and_venues_in_it_are_valid(page):
     for text in re.findall(r"```toml\n(.*?)```", PAGES[page], re.DOTALL):
         if page == "docs/midi.md":
             maps.parse(text, page)
+        elif "[outputs." in text:
+            venue.parse(text, page)
         else:
             parse(text, page, folder=ROOT / "examples")
 

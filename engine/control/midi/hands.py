@@ -23,7 +23,7 @@ from engine.core.beat_grid import ClockSource
 from engine.core.clock import Clock
 from engine.core.messages import ShowState
 from engine.core.own_thread import OwnThread
-from tpos_models.errors import InputError
+from tpos_models.errors import InputError, TposError
 
 LOOK_S = 1.0
 """How often ports and maps are looked for."""
@@ -199,7 +199,7 @@ class MidiHands(OwnThread):
                         device.map = maps.save(device.map)
                         self._told(f"saved {device.map.path}", False)
                     self._signatures.clear()
-        except (CommandError, InputError) as error:
+        except (CommandError, TposError) as error:
             self._told(str(error), True)
 
     def _show_view(self) -> None:

@@ -34,17 +34,18 @@ class Mapper(FileWatcher):
         self.venue: Venue | None = None
         self._hand: Hand | None = None
         self._shown: tuple[Mapped | None, Hand, Mapped] | None = None
-        self.new = False
-        """Whether its file was not there."""
         if name:
             path = find(name)
-            self.new = not path.exists()
-            self.venue = Venue(path) if self.new else read(path)
+            self.venue = read(path) if path.exists() else Venue(path)
         super().__init__("tpos-venue")
 
     def start(self) -> Self:
         """Watch its files, if there are any to be watched."""
-        return super().start() if self.venue else self
+        if self.venue is None:
+            return self
+        if not self.venue.path.exists():
+            self.tell(f"venue {self.venue.name} is new: {self.venue.path}; G in a window begins", False)
+        return super().start()
 
     def mapped(self, name: str) -> Mapped | None:
         """The mapping of an output at this moment, the same object until it changes; None where it has none."""

@@ -67,9 +67,14 @@ def find(name: str) -> Path:
 
 def read(path: Path) -> Venue:
     """The venue in a file. Raises PresetError, MissingFileError."""
-    said = decode_toml(read_bounded(path, MAX_FILE_BYTES, "venue file"), VenueFile, str(path)).outputs
-    mappings = {name: _mapping(data, name, f"{path}: outputs.{name:.60}") for name, data in said.items()}
+    mappings = parse(read_bounded(path, MAX_FILE_BYTES, "venue file"), str(path))
     return Venue(path, {name: Mapped(one, _mask(path, one.mask)) for name, one in mappings.items() if one != PLAIN})
+
+
+def parse(source: str | bytes, where: str) -> dict[str, Mapping]:
+    """Every output's mapping from TOML text, masks unread. Raises PresetError."""
+    said = decode_toml(source, VenueFile, where).outputs
+    return {name: _mapping(data, name, f"{where}: outputs.{name:.60}") for name, data in said.items()}
 
 
 def _mapping(data: object, name: str, where: str) -> Mapping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,7 @@ def test_what_is_saved_is_read_as_it_was(place):
     assert {name: one.mapping for name, one in again.outputs.items()} == {
         name: one.mapping for name, one in venue.outputs.items()
     }
-    assert [path.name for path in place.parent.iterdir()] == ["stage.png", "hall.toml"] or not list(
-        place.parent.glob("*.part")
-    )
+    assert not list(place.parent.glob("*.part"))
 
 
 def test_a_venue_lies_in_the_users_folder(monkeypatch, tmp_path):
@@ -180,8 +179,6 @@ def test_a_mask_that_changes_is_read_anew(place):
 
 
 def test_while_the_show_plays_the_file_is_watched_by_a_thread_of_its_own(place):
-    import time
-
     with hall(place)[0] as mapper:
         written(place, "schema = 1\n[outputs.first]\ngamma = 3")
         until_s = time.monotonic() + 10
@@ -248,7 +245,8 @@ def test_a_venue_that_is_new_begins_empty_and_without_one_a_key_says_so(monkeypa
     mapper = Mapper("new")
     told: list[tuple[str, bool]] = []
     mapper.tell = lambda line, trouble: told.append((line, trouble))
-    assert mapper.new
+    with mapper:
+        assert told == [(f"venue new is new: {find('new')}; G in a window begins", False)]
     press(mapper, "G", "RIGHT", "S")
     assert read(find("new")).outputs["first"].mapping.corners[0] == (0.001, 0.0)
     nowhere = Mapper()
