@@ -265,6 +265,7 @@ def test_status_goes_to_the_last_sender() -> None:
         del seen["/tpos/status/heartbeat"]
     assert seen == {
         "/tpos/status/fps": (19.5,),
+        "/tpos/status/outputs": ("", "off", 0.0, 0),
         "/tpos/status/cues": ("calm", "storm"),
         "/tpos/status/follow": (2.5,),
         "/tpos/status/waits": ("next drop",),

@@ -101,10 +101,10 @@ def test_a_virtual_sound_card_hears_itself(
 
 
 def test_an_input_that_hears_nothing_is_said(
-    virtual_mixer: VirtualMixer, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    virtual_mixer: VirtualMixer, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with virtual_mixer.desk():  # another sink, whose monitor is listened to
-        monkeypatch.setenv("PULSE_SINK", "mixer")
+    with virtual_mixer.desk(), pytest.MonkeyPatch.context() as patch:  # another sink, whose monitor is listened to
+        patch.setenv("PULSE_SINK", "mixer")
         assert sync("--headless", "--input", "default", "--seconds", "2.6") == 1
     said = capsys.readouterr().err
     assert "none of 2 clicks was heard; an input that hears the output would be accepted" in said
