@@ -122,7 +122,7 @@ def test_the_fastest_is_measured_once_and_remembered_without_a_second_copy(tmp_p
     assert len(asked) == 1
     notes = list((tmp_path / "onnx").glob("*.txt"))
     assert [note.read_text() for note in notes] == [taken]
-    assert len(list((tmp_path / "onnx").iterdir())) == 3, "both graphs and the note"
+    assert len(list((tmp_path / "onnx").iterdir())) == 5, "both graphs, their sums and the note"
     notes[0].write_text("auto")
     assert onnx_runner.fastest([network], tmp_path) is taken
     monkeypatch.setattr(onnx_runner, "_processor", lambda: "another")

@@ -211,7 +211,7 @@ def test_two_processes_that_build_at_once_both_have_an_engine(rtx, tmp_path):
     for process in both:
         _, trouble = process.communicate(timeout=300)
         assert process.returncode == 0, trouble
-    assert len(list(tmp_path.rglob("*"))) == 4  # two folders, a graph, an engine
+    assert len(list(tmp_path.rglob("*"))) == 5  # two folders, a graph and its sum, an engine
 
 
 def test_a_library_that_is_absent_or_does_not_load_is_told(tmp_path, monkeypatch):

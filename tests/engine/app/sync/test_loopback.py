@@ -95,7 +95,7 @@ def test_a_virtual_sound_card_hears_itself(
     report = json.loads(capsys.readouterr().out)
     assert report["flashes"] == 7
     assert report["loopback"]["count"] >= 5
-    assert report["loopback"]["spread_s"] < 0.005
+    assert report["loopback"]["spread_s"] < 0.02
     assert -0.02 < report["loopback"]["late_s"] < 0.08  # the sink holds 50 ms, and says so
     assert f"loopback_ms = {report['loopback_ms']}" in (folder / "latencies.toml").read_text()
 

@@ -211,20 +211,24 @@ def test_an_address_where_nobody_answers_is_refused_soon() -> None:
     assert time.monotonic() - begun_s < 10
 
 
-def test_on_ray_with_a_worker_killed_it_is_the_same_film(session: Path, plain: bytes, tmp_path: Path) -> None:
-    """The command, on a cluster of two workers; one is killed while it draws."""
+def test_on_ray_with_a_worker_killed_it_is_the_same_film(session: Path, tmp_path: Path) -> None:
+    """The command by itself, and on a cluster of two workers, of which one is killed while it draws."""
     pytest.importorskip("ray", reason="Ray is not installed")
-    path = tmp_path / "film.mp4"
-    words = ["sessions", "export", session, "-o", path, "--fps", FPS, "--precision", "fp32", "--json"]
+    alone, path = tmp_path / "alone.mp4", tmp_path / "film.mp4"
+    words = ["sessions", "export", str(session), "--fps", str(FPS), "--precision", "fp32", "--json", "-o"]
     program = "from engine.inference.farm import chunks; chunks.CHUNK_FRAMES = 4; from engine.cli import main; main()"
-    command = [sys.executable, "-c", program, *map(str, words), "--on", "ray", "--workers", "2"]
-    hurried = os.environ | {"RAY_worker_niceness": "0"}  # Ray's workers step back else, behind all other tests
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=hurried) as running:
+    command = [sys.executable, "-c", program, *words]
+    # Ray's workers step back else, behind all other tests; and a sum is of as many parts wherever it is made
+    environment = os.environ | {"RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(alone)], env=environment, check=True, capture_output=True)
+    on_ray = [*command, str(path), "--on", "ray", "--workers", "2"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(on_ray, stdout=pipe, stderr=pipe, text=True, env=environment) as running:
         killed = killed_one(running)
         out, err = running.communicate(timeout=500)
     assert running.returncode == 0, err
     told = json.loads(out)
-    assert path.read_bytes() == plain
+    assert path.read_bytes() == alone.read_bytes()
     assert told["drawn"] == FRAMES - FROZEN
     assert killed
     assert told["workers_lost"] == 1
