@@ -273,11 +273,10 @@ def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:
         _patiently(lambda: turned(eye.since(asked_s - 1.0)))  # noqa: B023
         time.sleep(SEEN_S)
         changed_s = turned(eye.since(asked_s - 1.0))
-        if changed_s is None:
-            raise RunError(f"cue {n + 1} of {count} was never seen")
-        bars = (changed_s + lead_s - began_s) / bar_s
+        bars = 0.5 if changed_s is None else (changed_s + lead_s - began_s) / bar_s  # unseen is as late as can be
         late.append((bars - round(bars)) * bar_s)
-        notify(f"cue {n + 1} of {count}: {1000 * late[-1]:+.0f} ms from the bar line")
+        what = "never seen" if changed_s is None else f"{1000 * late[-1]:+.0f} ms from the bar line"
+        notify(f"cue {n + 1} of {count}: {what}")
         time.sleep(float(rng.uniform(0, bar_s)))
     redraw_ms, late_ms = 1000 * eye.redraw_s(), 1000 * np.array(late)
     live.show.set(quantise=Quantise.NOW)
