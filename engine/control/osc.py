@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pythonosc.osc_message_builder import build_msg
@@ -31,6 +33,7 @@ STATUS_PERIOD_S = 0.1
 FRAME_PERIOD_S = 0.01
 """How often it is looked for a new frame, where frames say where the sound is drawn."""
 REPLIES_PER_S, STRANGERS_REPLIES_PER_S, MAX_SENDERS = 10.0, 50.0, 64
+LOOK_S = 10.0
 EXPIRES_S = 30.0
 """A sender that says nothing for so long is told nothing more."""
 MAX_BUTTONS = 256
@@ -100,7 +103,13 @@ class _Allowance:
 def _is_here(sender: Sender) -> bool:
     """Whether a sender is on this machine."""
     host = str(sender[0])
-    return is_local(host) or host in own_addresses()
+    return is_local(host) or host in _addresses(int(time.monotonic() / LOOK_S))
+
+
+@lru_cache(1)
+def _addresses(look: int) -> frozenset[str]:
+    """This machine's, looked up once in each LOOK_S: a flood of datagrams asks for every one."""
+    return frozenset(own_addresses())
 
 
 class _Buttons:

@@ -63,10 +63,6 @@ def cells_across(width: int, height: int) -> int:
     return CELLS + 8 * max(0, math.ceil((CELLS * width / height - CELLS) / 8))
 
 
-Blur = Callable[[float, torch.Tensor, int], torch.Tensor]
-"""Sigma, points (n,) and how many cells there are, both in cells, to the matrix (n, cells) that blurs and samples."""
-
-
 def gaussian(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
     """Rows that sample a wrapped Gaussian blur of so many values at `points` (cells); unit norm keeps unit variance."""
     distance = points[:, None] - torch.arange(cells, dtype=torch.float64)[None, :]
@@ -91,7 +87,7 @@ def between_samples(points: torch.Tensor, sampled: Callable[[torch.Tensor], torc
 
 
 def interpolated(sigma: float, points: torch.Tensor, cells: int) -> torch.Tensor:
-    """The blur of a field, a `Blur`."""
+    """The same, linear between samples."""
     return between_samples(points, lambda samples: gaussian(sigma, samples, cells))
 
 
