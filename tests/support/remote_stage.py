@@ -51,6 +51,7 @@ class Stage:
     announced: bool = False
     show: Show = field(default_factory=lambda: Show(presets.load("beach_fire_waves"), presets.library()[0]))
     status: Callable[[], Status] = lambda: STATUS
+    wall: Preview | None = None
     carry_out: Callable[[Effect], object] = lambda effect: None
 
     def __enter__(self) -> Self:
@@ -61,8 +62,8 @@ class Stage:
             board = Board(self.show, self.status, HostInfo("TPoS test", *self.osc.address), WallClock().now)
             self.server = stack.enter_context(
                 RemoteServer(
-                    board, self.preview, Place("127.0.0.1", 0), self.tokens, osc_is_open=self.osc_is_open,
-                    trouble=self.troubles.append, announced=self.announced,
+                    board, self.preview, Place("127.0.0.1", 0), self.tokens, wall=self.wall,
+                    osc_is_open=self.osc_is_open, trouble=self.troubles.append, announced=self.announced,
                 )
             )  # fmt: skip
             self.over = threading.Event()

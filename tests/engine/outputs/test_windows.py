@@ -75,7 +75,7 @@ def test_keys_pin_the_windows_picture_and_no_other_and_the_venue_keeps_it(evenin
 
 
 def test_the_mouse_drags_a_corner_and_a_point_of_the_mesh_by_what_it_moves(evening):
-    """A corner of 640x360 by 64 and 36 pixels; then the middle of the mesh, which a pin puts where its diagonals meet."""
+    """Of 640x360 by 64 and 36 pixels; then the mesh's middle, which a pin puts where the diagonals meet."""
     points, chosen = evening["dragged"]
     assert points[:4] == [pytest.approx(corner, abs=1e-5) for corner in [(0.1, 0.1), (1, 0), (0.75, 0.75), (0, 1)]]
     assert chosen == 4 + 5

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from map_geometry import direct_linear_transform, through
 from PIL import Image
 
 from engine.outputs.venue.mapper import Mapper
@@ -219,20 +219,6 @@ def test_keys_move_a_corner_by_a_pixel_or_ten_and_save(place):
     assert press(mapper, "LEFT", "ESCAPE") == [False] * 2
 
 
-def homography(corners: tuple) -> np.ndarray:
-    """From the unit square, by the eight equations with h33 = 1 (Hartley & Zisserman 2004, 4.1)."""
-    rows, sums = [], []
-    for (x, y), (u, v) in zip(SQUARE, corners, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        sums += [u, v]
-    return np.append(np.linalg.solve(rows, sums), 1.0).reshape(3, 3)
-
-
-def carried(matrix: np.ndarray, place: tuple) -> np.ndarray:
-    x, y, w = matrix @ (*place, 1.0)
-    return np.array([x / w, y / w])
-
-
 def test_tab_goes_through_the_corners_then_the_mesh(place):
     mapper, _ = hall(place)
     press(mapper, "G", *["TAB"] * 5, "DOWN", name="window:1")
@@ -240,8 +226,8 @@ def test_tab_goes_through_the_corners_then_the_mesh(place):
     assert moved is not None
     assert moved.mapping.mesh is not None
     assert moved.chosen == (0.5, 0.0)
-    pin = homography(moved.mapping.corners)
-    before, after = (carried(pin, place) for place in ((0.5, 0.1), moved.mapping.mesh.points[1]))
+    pin = direct_linear_transform(np.array(SQUARE), np.array(moved.mapping.corners))
+    before, after = through(pin, np.array([(0.5, 0.1), moved.mapping.mesh.points[1]]) - 0.5)
     assert np.allclose(after - before, (0, 1 / 500), atol=1e-5), "by a pixel of the output, however it is pinned"
     assert moved.mask is not None
     press(mapper, "TAB", name="window:1", shift=True)
