@@ -33,7 +33,7 @@ from engine.render.renderer import Renderer
 pytestmark = pytest.mark.realtime
 
 SIZE = WIDTH, HEIGHT = 640, 360
-GRID = np.array([(x, y) for y in np.linspace(40, 320, 5) for x in np.linspace(40, 600, 7)])
+GRID = np.array([(x / 8, y / 8) for y in range(1, 8) for x in range(1, 8)]) * SIZE - 0.5
 """Centres of dots, in pixels."""
 
 
@@ -191,8 +191,6 @@ def test_a_finger_drags_a_point_of_a_mesh_and_what_lies_around_goes_along(browse
     hall.seen(lambda: hall.is_at(4 + 4, 0.5 + moved))
     assert np.array_equal(hall.points[:4], SQUARE)
     middles = np.array([(0.25, 0.25), (0.75, 0.25), (0.5, 0.5), (0.25, 0.75), (0.75, 0.75)]) * SIZE - 0.5
-    hall.screen.show(frame(dots(middles, SIZE)))
-    hall.seen(lambda: True)
     wanted = middles + np.array([0.25, 0.25, 1.0, 0.25, 0.25])[:, None] * moved * SIZE
     assert np.abs(found(hall.projector.shown, wanted, 9) - wanted).max() <= 1.0
 
