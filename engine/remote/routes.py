@@ -58,10 +58,8 @@ def routes(board: Board, pictures: Mapping[str, Pictures]) -> Starlette:
         return Response(json.dumps(said) if status == 200 else "", status, media_type="application/json")
 
     async def picture(request: Request) -> Response:
-        name, known = request.path_params["name"], request.query_params.get("after", "0")
-        if name not in pictures:
-            return Response(status_code=404)
-        newest = await pictures[name].newer(int(known) if known.isdecimal() else 0)
+        shown, known = pictures.get(request.path_params["name"]), request.query_params.get("after", "0")
+        newest = await shown.newer(int(known) if known.isdecimal() else 0) if shown else None
         if newest is None:
             return Response(status_code=204)
         number, jpeg = newest

@@ -57,6 +57,22 @@ def drag(window: Any, x: int, y: int, right: int, down: int) -> None:
     window.dispatch_event("on_mouse_motion", x, y, 0, 0)
 
 
+def drag_points(screen: Screen, window: Any, mapper: Mapper) -> tuple[tuple, int]:
+    """Drag a corner, the middle of a mesh, and where no point is; where the points are then, and which is chosen."""
+    from pyglet.window import key
+
+    drag(window, 0, 0, 50, 50)
+    window.dispatch_event("on_key_press", key.G, 0)
+    drag(window, 5, 4, 64, 36)
+    screen.dispatch()
+    mapper.carry_out("/tpos/mapping/mesh", 3, 3, "smooth")
+    drag(window, 323, 178, 40, -20)
+    drag(window, 200, 250, 40, -20)
+    screen.dispatch()
+    assert mapper.view
+    return mapper.view.points, mapper.view.point
+
+
 def play(screen: Screen, count: int = REDRAWS) -> None:
     for _ in range(count):
         screen.dispatch()
@@ -102,16 +118,7 @@ def main(folder: str) -> None:
         play(screen)
         mapped: Any = {name: seen[name] for name in ("first window", "operator")}
         np.savez(f"{folder}/mapped.npz", **mapped)
-        drag(first, 0, 0, 50, 50)
-        first.dispatch_event("on_key_press", key.G, 0)
-        drag(first, 5, 4, 64, 36)
-        screen.dispatch()
-        settings.mapper.carry_out("/tpos/mapping/mesh", 3, 3, "smooth")
-        drag(first, 323, 178, 40, -20)
-        drag(first, 200, 250, 40, -20)
-        screen.dispatch()
-        view = settings.mapper.view
-        told["dragged"] = view and (view.points, view.point)
+        told["dragged"] = drag_points(screen, first, settings.mapper)
         for _ in range(2):
             operator._window.dispatch_event("on_key_press", key.Q, 0)
         screen.dispatch()

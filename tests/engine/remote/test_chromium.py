@@ -12,8 +12,7 @@ import mido
 import numpy as np
 import pytest
 import socket_midi
-from chromium_page import SIZES, opened, touched
-from remote_stage import STATUS, Stage
+from remote_stage import SIZES, STATUS, Stage, opened, touched
 
 from engine.app.hands import Hands
 from engine.app.notices import Notices

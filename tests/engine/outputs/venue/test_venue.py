@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from map_geometry import direct_linear_transform, through
 from PIL import Image
+from render_scenes import direct_linear_transform, through
 
 from engine.outputs.venue.mapper import Mapper
 from engine.outputs.venue.venue import Venue, find, read, save

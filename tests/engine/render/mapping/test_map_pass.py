@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from map_geometry import direct_linear_transform, dots, found, through
-from render_scenes import CONTEXT, STILL, flat, frame, picture
+from render_scenes import CONTEXT, STILL, direct_linear_transform, dots, flat, found, frame, picture, through
 
 from engine.core.messages import SILENCE
 from engine.render import gl
