@@ -21,7 +21,7 @@ from engine.recording.take import RecorderState, RecorderStatus, SessionSummary
 from export.media.formats import VideoFormat
 from tpos_models.errors import TposError
 
-RETRY_S = 5.0
+RETRY_S = 3.0
 """So often a recording that broke off, or could not begin, is tried again while it is wished for."""
 TOLD_S = 5.0
 """So long it is told that pictures were left out."""

@@ -146,10 +146,26 @@ def test_a_disk_that_does_not_answer_at_the_end_keeps_nobody_waiting(tmp_path: P
     unfinished, second = recorder.stop(patience_s=1.0)
     assert player.clock.now() - asked_s < 1.0 + 2 * AT_ONCE_S
     assert (unfinished.path.name, "does not answer" in unfinished.error) == ("first", True)
+    counters = unfinished.counters
+    assert counters.offered == counters.written + sum(counters.dropped.values()) > 0
     assert (second.path.name, second.error) == ("second", "")
     assert {info.name: info.state for info in list_sessions(tmp_path / "sets")} == {
         "first": "recording", "second": "complete"}  # fmt: skip
     os.close(os.open(fifo, os.O_RDONLY))
+
+
+def test_whatever_ends_the_thread_that_waits_for_the_disk_ends_the_take(tmp_path, recorder, monkeypatch) -> None:
+    def broken(descriptor: int) -> None:
+        if threading.current_thread().name == "tpos-recorder-disk":
+            raise RuntimeError("nobody thought of this")
+
+    recorder.start("show")
+    player = Player(recorder)
+    player.until(lambda: recorder.status.path is not None)
+    monkeypatch.setattr(os, "fsync", broken)
+    player.until(lambda: recorder.status.state == "failed", 10.0)
+    assert "nobody thought of this" in recorder.status.error
+    recorder.stop()
 
 
 def test_no_more_than_a_few_wait_for_a_disk_that_does_not_answer(tmp_path, recorder, monkeypatch) -> None:

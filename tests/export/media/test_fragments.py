@@ -14,6 +14,7 @@ import pytest
 
 from export.media.formats import FORMATS, VideoFormat
 from export.media.fragments import FragmentIndex
+from export.media.reading import read_video_info
 from export.media.video import VideoWriter
 from export.media.writing import Sink
 
@@ -85,11 +86,9 @@ def test_a_closed_film_is_a_plain_one_with_every_packet_that_its_fragments_had(
     assert len(found["video"]) == 4 * FPS - 2
     assert len({packet[0] for packet in found["video"]}) == 4 * FPS - 2
     assert found == told
-    with av.open(str(closed)) as film:
-        assert float(film.duration) / av.time_base == pytest.approx(4.0, abs=0.03)
-        for stream in film.streams:
-            assert float(stream.duration * stream.time_base) == pytest.approx(4.0, abs=0.03)
-        assert film.streams.video[0].frames == 4 * FPS - 2
+    info = read_video_info(closed)
+    assert info.frames == 4 * FPS - 2
+    assert (info.duration_s, info.audio_duration_s) == pytest.approx((4.0, 4.0), abs=0.03)
 
 
 def test_keyframes_are_found_by_the_index(tmp_path) -> None:
@@ -97,10 +96,10 @@ def test_keyframes_are_found_by_the_index(tmp_path) -> None:
     write(tmp_path / "film.mp4", None).close()
     with av.open(str(tmp_path / "film.mp4")) as film:
         stream = film.streams.video[0]
-        film.seek(round(2.5 / stream.time_base), stream=stream)
+        film.seek(round(2.5 * av.time_base))
         packet = next(film.demux(stream))
-    assert packet.is_keyframe
-    assert float(packet.pts * stream.time_base) == pytest.approx(62 / FPS)
+        assert packet.is_keyframe
+        assert float((packet.pts or 0) * (stream.time_base or 0)) == pytest.approx(62 / FPS)
 
 
 def test_a_show_of_hours_keeps_less_than_five_megabytes_of_each(tmp_path) -> None:
@@ -128,9 +127,9 @@ def test_more_than_four_gigabytes_and_durations_that_need_64_bits_are_indexed(tm
     with av.open(str(path)) as film:
         video = film.streams.video[0]
         first = next(packet for packet in film.demux(video) if packet.size)
-        assert first.pos > far
+        assert (first.pos or 0) > far
         assert bytes(first) in whole
-        assert video.duration > 2**32
+        assert (video.duration or 0) > 2**32
 
 
 class _Appended(Sink):
