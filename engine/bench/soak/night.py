@@ -35,7 +35,7 @@ from engine.recording.session_writer import SessionWriter
 from engine.render.pacing import RedrawTimes
 
 SIZE, FPS, SAMPLED_HZ = (32, 32), 30, 10
-WARM_UP_S = 120.0
+WARM_UP_S = 3600.0
 """Until then everything that has a bound has reached it."""
 NEW_LOOK_S, TROUBLE_S = 20.0, 45.0
 PICTURES = np.random.default_rng(0).integers(0, 255, (7, *SIZE[::-1], 3), np.uint8)
@@ -105,7 +105,7 @@ class Night:
 def run_night(
     hours: float, notify: Notify | None = None, warm_up_s: float = WARM_UP_S
 ) -> tuple[dict[str, Any], list[str]]:
-    """So many hours, after some minutes in which what is bounded fills up."""
+    """So many hours, after one in which what is bounded fills up."""
     notify = notify or (lambda line: None)
     process = psutil.Process()
     held = process.num_handles if sys.platform == "win32" else process.num_fds

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 GAP_S, SAID_S, BACK_S, EXIT_S, LOST_S, MEMORY_MB_H = 0.5, 2.0, 5.0, 10.0, 1.0, 5.0
-"""The bars: between redraws; until the state says so; back after the end; gone after SIGTERM; lost of a take; MiB an hour."""
+"""The bars: between redraws; until it is said; back after the end; gone after SIGTERM; lost of a take; MiB an hour."""
 
 
 @dataclass(frozen=True)

@@ -176,62 +176,6 @@ def test_a_frame_that_hangs_is_given_up_with_its_thread_and_never_shown(at_once)
     assert "inference" not in {thread.name.split("-")[0] for thread in threading.enumerate()}
 
 
-def test_a_process_that_was_stopped_has_no_hung_frame():
-    """Time passes for the clock, as it does where a laptop sleeps, and for no thread."""
-
-    class Jumping(WallClock):
-        ahead_s = 0.0
-
-        def now(self) -> float:
-            return super().now() + self.ahead_s
-
-    class Slow(Stage):
-        patience_s = 5.0
-
-        def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
-            drawing.set()
-            time.sleep(1.0)
-            return super().draw(index, revision, audio_time_s)
-
-    clock, drawing, frames = Jumping(), threading.Event(), Kept()
-    inference = Inference(lambda: Slow([], 1), Ear(), ShowState, frames, clock)
-    inference.start()
-    try:
-        assert drawing.wait(20)
-        clock.ahead_s = 60.0
-        assert frames.wait_newer(2, 20)
-        assert inference.restarts == 0
-    finally:
-        inference.stop()
-
-
-@pytest.mark.realtime
-def test_one_slow_frame_does_not_make_a_late_one_usual():
-    """The first frame of a model takes long, while all is made ready; what stalls later is said as soon as ever."""
-    released = threading.Event()
-
-    class Stalling(Stage):
-        def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
-            if index == 1:
-                time.sleep(2.0)
-            if index >= 20:
-                released.wait()
-            return super().draw(index, revision, audio_time_s)
-
-    frames = Kept()
-    inference = Inference(lambda: Stalling([], 1), Ear(), ShowState, frames, WallClock())
-    inference.start()
-    try:
-        assert frames.wait_newer(18, 20)
-        until_s = time.monotonic() + 6.0
-        while not inference.stall and time.monotonic() < until_s:
-            time.sleep(0.02)
-        assert inference.stall
-    finally:
-        released.set()
-        inference.stop()
-
-
 def test_the_rate_can_be_capped():
     begun_s: list[float] = []
 
