@@ -149,7 +149,7 @@ class RecordingControl:
     def _start(self) -> None:
         self._effects.clear()
         self._next_sample = self._capture.counters().samples
-        self._logged, self._lost = None, 0
+        self._logged, self._lost, self._lost_s = None, 0, -TOLD_S
         try:
             self.session = self._recorder.start(self.session or None, self._described)
         except TposError as error:

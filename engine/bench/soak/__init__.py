@@ -260,13 +260,14 @@ def _ended(soak: Soak) -> float:
 
 
 def _held(sizes: Sequence[Size], begun_s: float) -> list[Bar]:
-    """What grew, from the first tenth to the last; memory by its slope."""
+    """What grew, from the first tenth to the last; memory by the slope of the second half, when all is loaded."""
     kept = [one for one in sizes if one.time_s >= begun_s]
     if len(kept) < 2:
         return []
     tenth = max(1, len(kept) // 10)
     hours = (np.array([one.time_s for one in kept]) - begun_s) / 3600
-    slope = float(np.polyfit(hours, [one.rss / 2**20 for one in kept], 1)[0])
+    held = np.array([one.rss for one in kept]) / 2**20
+    slope = float(np.polyfit(hours[len(kept) // 2 :], held[len(kept) // 2 :], 1)[0])
     grown = {
         what: min(getattr(one, what) for one in kept[-tenth:]) - min(getattr(one, what) for one in kept[:tenth])
         for what in ("threads", "handles")

@@ -112,7 +112,7 @@ class Reporter(OwnThread):
             redraws=self._probe.redraws,
             gap_s=self._probe.gap_s(),
             hop_s=features.time_s if features.state is not SoundState.LOST else 0.0,
-            film_s=film.seconds if not live.recording.trouble else 0.0,
+            film_s=0.0 if film.error or film.stalled else film.seconds,
             film=str(film.path or ""),
             ladder=live.status().ladder,
             restarts=live.engine.worker.restarts,

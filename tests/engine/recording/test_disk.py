@@ -218,3 +218,22 @@ def test_a_recording_whose_folder_is_gone_goes_on_when_it_can(tmp_path: Path, mo
     first, second = list_sessions(sets)
     assert (first.name, second.name, second.state) == (name, f"{name}-2", "complete")
     assert [read_video_info(one.path / "video.mp4").duration_s > 0.3 for one in (first, second)] == [True, True]
+
+
+def test_what_one_recording_left_out_is_not_said_of_the_next(tmp_path: Path) -> None:
+    clock, show = WallClock(), Show()
+    with Capture(SynthSource(clock), clock) as capture:
+        recording = RecordingControl(tmp_path / "sets", SIZE, FPS, capture, show, clock, About)
+        show.set(recording=True)
+        recording.follow(show.state)
+        for number in range(1000):
+            recording.picture(NOISE, clock.now() + number)
+        recording.sound()
+        assert "pictures left out" in recording.trouble
+        show.set(recording=False)
+        recording.follow(show.state)
+        show.set(recording=True)
+        recording.follow(show.state)
+        recording.sound()
+        assert recording.trouble == ""
+        recording.close()
