@@ -34,6 +34,8 @@ CLICKS_S = 60.0
 PATIENCE_S = 30.0
 """So long at most it is waited for what does not come back."""
 QUIET_S, REST_S = 12.0, 1.0
+LONGEST_S = 3600.0
+"""Of longer takes it is not examined how sound and picture lie: their sound would fill the memory."""
 LAST = ("picture hangs", "disk stalls")
 """Under way when the show is asked to end."""
 
@@ -102,8 +104,8 @@ class Soak:
     outside: Outside
     notify: Notify
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    broken_s: list[tuple[float, float]] = field(default_factory=list)
-    """When the film could not go on."""
+    broken_s: list[float] = field(default_factory=list)
+    """Since when the film could not go on."""
 
     def run(self) -> None:
         """Throw everything, as long as there is time."""
@@ -139,25 +141,26 @@ class Soak:
         finally:
             self.witness.end(name)
 
-    def _throw(self, fault: Fault, after_s: float = 0.0) -> tuple[Fault, float, float, float]:
-        """Throw it, and wait until it is borne: since when, until it was said and it was over, in seconds."""
+    def _throw(self, fault: Fault, after_s: float = 0.0) -> tuple[Fault, float]:
+        """Throw it; since when, once it is over."""
         time.sleep(after_s)
-        witness = self.witness
-        begun_s, restarts = time.monotonic(), witness.newest.restarts
+        begun_s, restarts = time.monotonic(), self.witness.newest.restarts
         with self.under_way(fault.name):
             until_s = begun_s + fault.seconds
-            while time.monotonic() < until_s and not (fault.until_restart and witness.newest.restarts > restarts):
+            while time.monotonic() < until_s:
+                if fault.until_restart and self.witness.newest.restarts > restarts:
+                    break
                 time.sleep(0.02)
-        over_s, before = time.monotonic(), (witness.newest, witness.heartbeat, self.outside.receiver.pictures)
+        return fault, begun_s
+
+    def _back_s(self) -> float:
+        """How long it takes from now until everything lives."""
+        over_s, before = time.monotonic(), (self.witness.newest, self.witness.heartbeat, self.outside.receiver.pictures)
         while (missing := self._missing(*before)) and time.monotonic() - over_s < PATIENCE_S:
             time.sleep(0.02)
-        back_s = time.monotonic() - over_s
         if missing:
-            self.notify(f"{fault.name}: no {', '.join(missing)} within {PATIENCE_S:.0f} s")
-        if fault.breaks_off:
-            self.broken_s.append((begun_s, over_s + back_s))
-        said_s = (witness.said(fault.said, begun_s) or begun_s + PATIENCE_S) - begun_s if fault.said else 0.0
-        return fault, begun_s, said_s, back_s
+            self.notify(f"no {', '.join(missing)} within {PATIENCE_S:.0f} s")
+        return time.monotonic() - over_s
 
     def _missing(self, then: Vitals, heartbeat: int, received: int) -> list[str]:
         """What does not live again."""
@@ -172,19 +175,23 @@ class Soak:
         }
         return [part for part, lives in alive.items() if not lives]
 
-    def _settle(self, thrown: Sequence[tuple[Fault, float, float, float]]) -> None:
-        """Wait until the state says that all is well, and note how the faults were borne."""
+    def _settle(self, thrown: Sequence[tuple[Fault, float]]) -> None:
+        """Wait until all is well, and the state says so, and note how the faults were borne."""
+        witness, back_s = self.witness, self._back_s()
         time.sleep(REST_S)
         until_s = time.monotonic() + QUIET_S
-        while not self.witness.quiet and time.monotonic() < until_s:
+        while not witness.quiet and time.monotonic() < until_s:
             time.sleep(0.05)
-        stuck = "" if self.witness.state in QUIET else self.witness.state
-        stopped_s = sum(fault.seconds for fault, *_ in thrown if fault.stops)
-        for fault, begun_s, said_s, back_s in thrown:
-            gap_s = max(0.0, self.witness.gap_s(begun_s) - stopped_s)
-            self.outcomes.setdefault(fault.name, Outcome(fault)).add(gap_s, said_s, back_s, stuck)
+        stuck = "" if witness.state in QUIET else witness.state
         if stuck:
             self.notify(f"the state still says: {stuck}")
+        stopped_s = sum(fault.seconds for fault, _ in thrown if fault.stops)
+        for fault, begun_s in thrown:
+            if fault.breaks_off:
+                self.broken_s.append(begun_s)
+            said_s = (witness.said(fault.said, begun_s) or begun_s + PATIENCE_S) - begun_s if fault.said else 0.0
+            gap_s = max(0.0, witness.gap_s(begun_s) - stopped_s)
+            self.outcomes.setdefault(fault.name, Outcome(fault)).add(gap_s, said_s, back_s, stuck)
 
 
 def run_soak(options: SoakOptions, notify: Notify | None = None) -> tuple[dict[str, Any], list[str]]:
@@ -282,20 +289,23 @@ def _films(soak: Soak, ended_s: float) -> list[Bar]:
     """What the takes lack of when they were recorded, how far sound and picture slipped, and what is unaccounted."""
     lost, offsets = [0.0], []
     for name, (first_s, last_s) in soak.witness.takes.items():
-        broken_s = [begun_s for begun_s, _ in soak.broken_s if first_s < begun_s < last_s]
+        broken_s = [begun_s for begun_s in soak.broken_s if first_s < begun_s < last_s]
         until_s = min([last_s, ended_s, *broken_s])
         film = video_of(Path(name))
         try:
-            lost.append(until_s - first_s - read_video_info(film).duration_s)
-            offsets.append(av_offsets_ms(film))
+            lasts_s = read_video_info(film).duration_s
+            lost.append(until_s - first_s - lasts_s)
+            if lasts_s < LONGEST_S:
+                offsets.append(av_offsets_ms(film))
         except MediaError as error:
             soak.notify(str(error))
             lost.append(until_s - first_s)
     recordings = soak.witness.summary.get("recordings", [])
     counters = [one["counters"] for one in recordings]
     unaccounted = sum(one["offered"] - one["written"] - sum(one["dropped"].values()) for one in counters)
+    slipped = [Bar("picture against sound, slipped", slipped_ms(np.concatenate([*offsets, []])), "most", 40.0, "ms")]
     return [
         Bar(f"the most that one of {len(lost) - 1} takes lost", max(lost), "most", LOST_S, "s"),
-        Bar("picture against sound, slipped", slipped_ms(np.concatenate([*offsets, []])), "most", 40.0, "ms"),
+        *(slipped if offsets else []),
         Bar("recorded pictures unaccounted for", unaccounted, "most", 0, ""),
     ]

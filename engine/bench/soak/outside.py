@@ -95,7 +95,7 @@ class Receiver(OwnThread):
 
 
 class Outside:
-    """The faults around a show, by name. `process` and `osc` say who and where it is; `excused_s` grows with stops."""
+    """The faults around a show, by name. `pid` and `osc` say which process it is, and where it listens."""
 
     def __init__(self, folder: Path, receiver: Receiver, seed: int) -> None:
         self.recordings, self.presets = folder / "sets", folder / "config" / "tpos" / "presets"

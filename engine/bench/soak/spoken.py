@@ -37,8 +37,6 @@ class Vitals(msgspec.Struct, frozen=True):
     film_s: float
     film: str
     """The folder that is recorded into, "" for none."""
-    ladder: tuple[int, int]
     restarts: int
     state: str
-    threads: tuple[str, ...]
     osc_port: int

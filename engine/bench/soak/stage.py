@@ -114,10 +114,8 @@ class Reporter(OwnThread):
             hop_s=features.time_s if features.state is not SoundState.LOST else 0.0,
             film_s=0.0 if film.error or film.stalled else film.seconds,
             film=str(film.path or ""),
-            ladder=live.status().ladder,
             restarts=live.engine.worker.restarts,
             state=live.status().state,
-            threads=tuple(sorted(thread.name for thread in threading.enumerate())),
             osc_port=live.engine.osc.address[1],
         )
 
