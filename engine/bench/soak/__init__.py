@@ -303,9 +303,10 @@ def _films(soak: Soak, ended_s: float) -> list[Bar]:
     recordings = soak.witness.summary.get("recordings", [])
     counters = [one["counters"] for one in recordings]
     unaccounted = sum(one["offered"] - one["written"] - sum(one["dropped"].values()) for one in counters)
-    slipped = [Bar("picture against sound, slipped", slipped_ms(np.concatenate([*offsets, []])), "most", 40.0, "ms")]
+    seen_ms = np.concatenate([*offsets, []])
+    slipped = [Bar("picture against sound, slipped", slipped_ms(seen_ms), "most", 40.0, "ms")]
     return [
         Bar(f"the most that one of {len(lost) - 1} takes lost", max(lost), "most", LOST_S, "s"),
-        *(slipped if offsets else []),
+        *(slipped if len(seen_ms) else []),
         Bar("recorded pictures unaccounted for", unaccounted, "most", 0, ""),
     ]
