@@ -54,17 +54,29 @@ def cores() -> int:
     return max(1, min(8, here, psutil.cpu_count(logical=False) or here))
 
 
+_films = False
+
+
+def draw_films() -> None:
+    """From now on in this process no network is shared by threads, and each core has a frame of its own.
+
+    Threads that share a convolution add up its parts in an order that depends on how many they are.
+    """
+    global _films
+    _films = True
+
+
 def frames_at_once(beside_display: bool) -> int:
     """Frames that are best computed side by side: two on a CPU, unless a core must be left to the display for it.
 
     A network's operations are so short that threads which share them mostly wait for each other.
     """
-    return 1 if len(providers()) > 1 else max(1, min(2, cores() - beside_display))
+    return 1 if len(providers()) > 1 else max(1, min(cores() if _films else 2, cores() - beside_display))
 
 
 def threads() -> int:
     """Threads for each network of two frames at once; a core's worth is left to the display and the sound."""
-    return max(1, (cores() - 1) // 2)
+    return 1 if _films else max(1, (cores() - 1) // 2)
 
 
 def threads_alone() -> int:

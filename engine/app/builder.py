@@ -27,7 +27,8 @@ from engine.outputs.spec import OutputSpec
 from engine.remote.address import Place
 from export.media.formats import VideoFormat
 
-STOP_S = 10.0
+STOP_S = 4.0
+"""So long the frame in hand is waited for at the end."""
 
 
 def open_sound(name: str, channels: tuple[int, ...] | None, loop: bool, show: Show, clock: Clock) -> Source:

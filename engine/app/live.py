@@ -98,7 +98,9 @@ class Live:
             options.record, screen.film_size, FILM_FPS, self.engine.capture, show, clock, self._about, options.form
         )
         shown = preview or Preview()
-        self.remote = Remote(options.remote, show, self.status, shown, self.engine.osc.address, self.notices, clock)
+        osc, self.mapper = self.engine.osc.address, screen.outlets.mapper
+        wall = self.mapper.preview
+        self.remote = Remote(options.remote, show, self.status, shown, osc, self.notices, clock, wall)
         self.keeper = Keeper(show, shown, lambda: self.recording.session)
         self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
         self._shown: Frame | None = None
@@ -190,6 +192,7 @@ class Live:
             message=self.notices.message(self.clock.now()),
             midi=self.hands.midi,
             outlets=self.screen.outlets.states,
+            mapping=self.mapper.view,
         )  # fmt: skip
 
     def _pace(self) -> tuple[float, float]:
@@ -259,6 +262,8 @@ class Live:
                 self.notices.note(f"preset {effect.text}")
             elif effect.kind is EffectKind.OUTPUT:
                 self.notices.attempt(partial(self.screen.outlets.switch, effect.text, effect.on))
+            elif effect.kind is EffectKind.MAP:
+                self.mapper.carry_out(effect.text, *effect.given)
             elif effect.kind is EffectKind.PROBLEM:
                 self.notices.trouble(effect.text)
             else:

@@ -1,7 +1,7 @@
 """The live show on a virtual clock: the same stages, fed from a file, one video frame after the other.
 
-Same sound, same look, same seed, same precision: the same pictures, bit for bit on one machine, whatever its speed,
-as long as as many threads share a network (`export.onnx_session.threads`).
+Same sound, same look, same seed, same precision: the same pictures, bit for bit on one machine, whatever its speed and
+however many cores it may use; of models that torch draws on a CPU, as long as they are as many.
 """
 
 from __future__ import annotations
@@ -81,7 +81,6 @@ class OfflineShow:
         beside: int = 0,
         chunks: Chunks | None = None,
     ) -> None:
-        same_every_time()
         self.clock, self.chunks = VirtualClock(), chunks
         plan = choose_plan(model, reference_steps)
         self.pipeline = FramePipeline(model, self.clock, plan, picture=picture, elsewhere=chunks)
@@ -235,6 +234,7 @@ def open_film_model(options: ModelOptions) -> Model:
     """The model for a film, whose precision is never what this machine is fastest in."""
     asked = choose_precision(options.precision, options.name)
     precision = None if asked is Precision.AUTO else asked  # nothing here may depend on how fast the machine is
+    same_every_time()
     return open_model(options.name, options.size_px, options.additions, precision)
 
 

@@ -50,7 +50,6 @@ class BenchOptions:
     sweep: bool = False
     compare: str | None = None
     plot: Path | None = None
-    soak_minutes: float | None = None
     sections: Path | None = None
     beats: tuple[Path, ...] = ()
     looks: Path | None = None
@@ -104,8 +103,6 @@ class Bench:
 def run_bench(options: BenchOptions, notify: Notify | None = None) -> tuple[dict[str, Any], list[str]]:
     """Measure what `options` ask for: what `--json` prints, and the same for people."""
     notify = notify or (lambda line: None)
-    if options.soak_minutes is not None:
-        return _soak(options, notify)
     if options.sections is not None:
         return _sections(options.sections, notify)
     if options.beats:
@@ -145,14 +142,6 @@ def _open(options: BenchOptions, profiler: NetworkProfiler, notify: Notify, prec
 
     backends = backends_on(runners(options.model), registry.resizable(options.model))
     return FallbackChain(backends, open_backend, notify).model
-
-
-def _soak(options: BenchOptions, notify: Notify) -> tuple[dict[str, Any], list[str]]:
-    from engine.bench.soak import run_soak
-
-    bars = run_soak(options.soak_minutes or 0.0, options.model, options.precision, notify)
-    report = {"hardware": hardware(), "model": options.model, **peak_memory(), "bars": as_dicts(bars)}
-    return report, [hardware(), *(bar.line() for bar in bars)]
 
 
 def _sections(folder: Path, notify: Notify) -> tuple[dict[str, Any], list[str]]:

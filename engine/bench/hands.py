@@ -52,8 +52,10 @@ grain = 0.0
 beat_pulse = 0.0
 [[cue]]
 prompts = ["a beach at noon"]
+fade_s = 0.0
 [[cue]]
 prompts = ["a city at night"]
+fade_s = 0.0
 """
 MAP = f"""
 schema = 1

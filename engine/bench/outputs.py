@@ -21,8 +21,7 @@ from engine.app.live import Live, LiveOptions, open_live
 from engine.app.options import LookOptions
 from engine.bench.hands import perform
 from engine.bench.ndi_receiver import DARK, look_here, receive
-from engine.bench.report import Bar, Notify
-from engine.bench.soak import growth, memory
+from engine.bench.report import Bar, Notify, growth, memory
 from engine.core.hud_info import Health, HudInfo
 from engine.outputs import ndi
 from engine.outputs.output import Picture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import psutil
 import torch
 
 Notify = Callable[[str], None]
+WARM_UP_S, SAMPLE_S = 60.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,35 @@ def _host_peak_bytes() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else 1024 * peak)
+
+
+def growth(taken: list[tuple[float, float]]) -> float:
+    """Per cent from the end of the first minute (the first third of a short soak) to the largest later value."""
+    warm_s = min(WARM_UP_S, taken[-1][0] / 3)
+    base = next(rss for at, rss in taken if at >= warm_s)
+    return 100 * (max(rss for at, rss in taken if at >= warm_s) / base - 1)
+
+
+@contextmanager
+def memory() -> Iterator[list[tuple[float, float]]]:
+    """Resident memory of this process, sampled while the body runs: (seconds, bytes)."""
+    taken: list[tuple[float, float]] = []
+    done = threading.Event()
+    process = psutil.Process()
+
+    def watch() -> None:
+        at = 0.0
+        while not done.wait(SAMPLE_S):
+            at += SAMPLE_S
+            taken.append((at, float(process.memory_info().rss)))
+
+    thread = threading.Thread(target=watch, name="memory-watch", daemon=True)
+    thread.start()
+    try:
+        yield taken
+    finally:
+        done.set()
+        thread.join()
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

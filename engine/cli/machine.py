@@ -1,4 +1,4 @@
-"""Commands that look at this machine: `devices`, `outputs`, `presets`, `doctor`, `bench`."""
+"""Commands that look at this machine: `devices`, `outputs`, `presets`, `doctor`, `bench`, `soak`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import LookOptions, option, positive
-from engine.cli.app import Json, Model, OscPort, app
+from engine.app.options import LookOptions, option, parse_size, positive
+from engine.cli.app import Json, Model, OscPort, Size, app
 from engine.core import console
 from tpos_models.errors import InputError
 
@@ -106,7 +106,6 @@ def bench(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a chart of the stages, .png.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")] = None,
-    soak: Annotated[float | None, typer.Option(help="Play and record for this many minutes instead.")] = None,
     sections: Annotated[
         Path | None, typer.Option(help="Play this folder's music and say which sections are found instead.")
     ] = None,
@@ -134,7 +133,6 @@ def bench(
         sweep=sweep,
         compare=compare,
         plot=plot,
-        soak_minutes=positive("soak", soak) if soak is not None else None,
         sections=sections,
         beats=tuple(beats or ()),
         looks=looks,
@@ -142,4 +140,33 @@ def bench(
         outputs=outputs,
     )
     report, lines = run_bench(options, None if json else console.notify)
+    console.result(report, json, lines)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[
+        float | None, typer.Option(help="So long, two faults at once after each was thrown; without: each once.")
+    ] = None,
+    faults: Annotated[str, typer.Option(help="Names between commas, all or none.")] = "all",
+    seed: Annotated[int, typer.Option(help="Of what is thrown at random.")] = 0,
+    hours: Annotated[
+        float | None, typer.Option(help="So many hours of a show on a virtual clock instead, as fast as they go.")
+    ] = None,
+    model: Model = "pocket",
+    size: Size = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")] = None,
+    json: Json = False,
+) -> None:
+    """Play a show, throw faults at it, and say how it bore them: through the night, before the night."""
+    from engine.bench.soak import SoakOptions, named, run_soak
+    from engine.bench.soak.night import run_night
+
+    notify = None if json else console.notify
+    if hours is not None:
+        report, lines = run_night(positive("hours", hours), notify)
+    else:
+        lasting = positive("minutes", minutes) if minutes is not None else None
+        options = SoakOptions(model, precision, parse_size(size or "256x256"), lasting, named(faults), seed)
+        report, lines = run_soak(options, notify)
     console.result(report, json, lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from engine.control import changes
@@ -19,24 +19,37 @@ from engine.control.preset_keys import MAX_PROMPTS, MAX_SET
 from engine.control.queue import Command, Sender
 from engine.control.schema import near
 from engine.core.beat_grid import MAX_FADE_S
+from engine.core.hud_info import MOST_KNOTS, MOST_POINTS
 from engine.core.isf_header import UNBOUNDED
 from engine.core.messages import MAX_LORA
 from engine.core.parameters import Kind, Parameter, Value
 
 EVENT = "event"
+MAPPING = "/tpos/mapping"
 MOST_SNAPSHOTS = 32
 """In one burst."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One row of the table: `path` with N for a number 1..16, `applies` names the part of the state it changes."""
+    """One row of the table: `path` with N for a number from 1, `applies` names the part of the state it changes."""
 
     path: str
     arguments: tuple[Argument, ...]
     doc: str
     applies: str
     change: Change | None = None
+    most: int = MAX_PROMPTS
+    """The last N."""
+
+    @property
+    def numbers(self) -> range:
+        """Every N; 0 alone where there is none."""
+        return range(1, self.most + 1) if _N.search(self.path) else range(1)
+
+    def at(self, n: int) -> str:
+        """The address with its N."""
+        return _N.sub(str(n), self.path)
 
     @property
     def is_button(self) -> bool:
@@ -51,6 +64,7 @@ class Address:
         return Command(address, args, time_s, event=self.applies == EVENT or None in args, sender=sender)
 
 
+_N = re.compile(r"(?<=/)N(?=/|$)")
 _TEXT = Argument("text", Kind.TEXT)
 _FADE = Argument("fade", Kind.FLOAT, high=MAX_FADE_S, optional=True, fallback=0.0, span=True)
 _WEIGHT = Argument("value", Kind.FLOAT)
@@ -59,6 +73,8 @@ _PRESS = Argument("pressed", Kind.SWITCH, optional=True, fallback=True)
 _CUE = Argument("cue", Kind.INT, high=99)
 _SAID = Argument("value", Kind.TEXT, optional=True, fallback="")
 _NAME = Argument("name", Kind.TEXT)
+_KNOTS = Argument("columns", Kind.INT, 0, MOST_KNOTS, optional=True, fallback=0)
+_CURVE = Argument("curve", Kind.TEXT, optional=True, fallback="smooth", choices=("smooth", "straight"))
 _BURST = Argument("count", Kind.INT, 1, MOST_SNAPSHOTS, optional=True, fallback=8)
 
 _ROWS = (
@@ -137,6 +153,44 @@ _ROWS = (
         EVENT,
     ),
     Address("/tpos/midi/save", (_PRESS,), "Save the MIDI maps in use into your folder.", EVENT),
+    Address(
+        MAPPING,
+        (Argument("output", Kind.TEXT, optional=True, fallback=""),),
+        "Set up how an output lies on the wall, by its name: `first`, `window:1`, `ndi:Wall`; none ends that.",
+        EVENT,
+    ),
+    Address(
+        f"{MAPPING}/point/N",
+        (Argument("x", Kind.FLOAT, -1.0, 2.0), Argument("y", Kind.FLOAT, -1.0, 2.0)),
+        "Put its point N there, in fractions of the output from its top left: 1..4 are its corners, clockwise, the "
+        "others its mesh's, row by row.",
+        "mapping",
+        most=MOST_POINTS,
+    ),
+    Address(
+        f"{MAPPING}/choose", (Argument("point", Kind.INT, 1, MOST_POINTS),), "Choose the point that is nudged.", EVENT
+    ),
+    Address(
+        f"{MAPPING}/nudge",
+        (Argument("right", Kind.FLOAT, -100, 100), Argument("down", Kind.FLOAT, -100, 100)),
+        "Move the chosen point by so many pixels of the output.",
+        EVENT,
+    ),
+    Address(
+        f"{MAPPING}/mesh",
+        (_KNOTS, replace(_KNOTS, name="rows"), _CURVE),
+        "Bend it by a mesh of so many points a side, which keeps the shape it had; fewer than 2: not at all. Between "
+        "them it is smooth (Catmull-Rom) or straight (bilinear).",
+        EVENT,
+    ),
+    Address(f"{MAPPING}/pattern", (_SWITCH,), "A test pattern in place of the picture. No argument toggles.", EVENT),
+    Address(
+        f"{MAPPING}/reset",
+        (_PRESS,),
+        "Its corners are its own again, or where the mesh has the chosen point, that is even.",
+        EVENT,
+    ),
+    Address(f"{MAPPING}/save", (_PRESS,), "Save the venue.", EVENT),
 )
 _CHANGES: dict[str, tuple[Change, tuple[Argument, ...]]] = {
     "blackout": (changes.blackout, (_SWITCH, _FADE)),
@@ -157,9 +211,8 @@ ADDRESSES: tuple[Address, ...] = (*_ROWS, *map(_row, PARAMETERS.values()))
 
 def _exact() -> Iterator[tuple[str, tuple[Address, int]]]:
     for row in ADDRESSES:
-        numbers = range(1, MAX_PROMPTS + 1) if "/N/" in row.path else (0,)
-        for n in numbers:
-            yield row.path.replace("/N/", f"/{n}/"), (row, n)
+        for n in row.numbers:
+            yield row.at(n), (row, n)
 
 
 _EXACT = dict(_exact())
@@ -204,9 +257,10 @@ def find(address: str) -> tuple[Address, int]:
 
 @lru_cache(256)  # a patch that floods a wrong address must not cost the show its processor
 def _near_addresses(address: str) -> str:
-    paths = [row.path for row in ADDRESSES]
-    guesses = near(re.sub(r"(?<=/)\d+(?=/|$)", "N", address), paths)
-    return f"{', '.join(guesses or paths[:3])}; N is 1..{MAX_PROMPTS}"
+    rows = {row.path: row for row in ADDRESSES}
+    guesses = near(re.sub(r"(?<=/)\d+(?=/|$)", "N", address), rows) or [*rows][:3]
+    most = max((rows[path].most for path in guesses if _N.search(path)), default=MAX_PROMPTS)
+    return f"{', '.join(guesses)}; N is 1..{most}"
 
 
 def signature(row: Address) -> str:

@@ -43,6 +43,7 @@ class FileWatcher(OwnThread):
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
+            self._thread.turn()
             self.poll()
 
     def _files(self) -> Iterable[Path]:

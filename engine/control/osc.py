@@ -177,6 +177,7 @@ class OscServer(OwnThread):
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._thread.turn()
             masked = self._reported is not None and self._reported.mask is not None
             self._socket.settimeout(FRAME_PERIOD_S if masked else STATUS_PERIOD_S / 2)
             if arrived := self._wait():

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.control.cue_stack import NOWHERE, Stack
 from engine.control.midi.view import MidiView
-from engine.core.hud_info import Outlet
+from engine.core.hud_info import MappingView, Outlet
 from engine.core.messages import SILENCE, AudioFeatures, Heard
 
 SHOWN_TEXT = 500
@@ -42,6 +42,8 @@ class Status:
     midi: MidiView | None = None
     """Controllers, for those who teach them from afar; None where nobody listens to any."""
     outlets: tuple[Outlet, ...] = ()
+    mapping: MappingView | None = None
+    """For those who map outputs from afar; None where there is no venue."""
 
 
 STATUS: tuple[tuple[str, str, str], ...] = (

@@ -88,9 +88,9 @@ def sent_table() -> str:
     """
     lines = [["par", "address", "type", "min", "max", "default", "choices", "group", "doc"]]
     for row in ADDRESSES:
-        if "NAME" in row.path:
+        if "NAME" in row.path or sum(not argument.optional for argument in row.arguments) > 1:
             continue
-        path, argument = row.path.replace("/N/", "/1/"), row.arguments[0]
+        path, argument = row.at(1), row.arguments[0]
         parameter = _BY_ADDRESS.get(row.path)
         default = "" if parameter is None else to_control(parameter, parameter.default)
         bounds = [f"{argument.low:g}", f"{argument.high:.12g}"] if argument.kind in (Kind.FLOAT, Kind.INT) else ["", ""]

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any
 
 from engine.control import presets
-from engine.control.addresses import find, parse
+from engine.control.addresses import MAPPING, find, parse
 from engine.control.arguments import CommandError
 from engine.control.bar_line import BarLine, Made
 from engine.control.changes import ISF, Given, Looks, cue_names
@@ -27,6 +27,7 @@ from engine.control.queue import Command, CommandQueue
 from engine.core.beat_grid import BeatGrid, ClockSource, Quantise
 from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
+from engine.core.parameters import Value
 
 
 class EffectKind(Enum):
@@ -39,6 +40,7 @@ class EffectKind(Enum):
     LEARN = auto()
     FORGET = auto()
     SAVE_MAP = auto()
+    MAP = auto()
 
 
 _GO = Command("/tpos/cue/go", (True,), event=True)
@@ -50,7 +52,7 @@ _TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
 @dataclass(frozen=True, slots=True)
 class Effect:
     """Something to do once; `text` is the preset's or the output's name, what is to be learned or forgotten, how many
-    snapshots, or the problem.
+    snapshots, the problem, or what is said to a mapping: an address, `given` its arguments.
 
     `value` is what a button is to say; `on` whether an output is to be, None toggles.
     """
@@ -59,6 +61,7 @@ class Effect:
     text: str = ""
     value: str = ""
     on: bool | None = None
+    given: tuple[Value, ...] = ()
 
 
 def apply(state: ShowState, command: Command, looks: Looks | None = None) -> ShowState:
@@ -237,6 +240,8 @@ class Show:
         if command.address == "/tpos/output":
             name, on = command.args
             effects.append(Effect(EffectKind.OUTPUT, str(name), on=None if on is None else bool(on)))
+        if command.address.startswith(MAPPING):
+            effects.append(Effect(EffectKind.MAP, command.address, given=command.args))
         if command.address in _PRESSED and command.args != (False,):
             effects.append(Effect(_PRESSED[command.address]))
         if command.address == BURST:

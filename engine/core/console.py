@@ -113,7 +113,13 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(Text(str(cell)) for cell in row))
-    (out if out.is_terminal else piped).print(grid)
+    if out.is_terminal:
+        out.print(grid)
+        return
+    with piped.capture() as printed:
+        piped.print(grid)
+    for line in printed.get().splitlines():
+        out.print(line.rstrip(), markup=False)
 
 
 @contextmanager

@@ -41,6 +41,33 @@ class Outlet:
         return self.health.trouble or ("unwatched" if self.health.watchers == 0 else "ok")
 
 
+MOST_KNOTS = 8
+"""Points of a mapping's mesh, a side."""
+MOST_POINTS = 4 + MOST_KNOTS**2
+
+
+@dataclass(frozen=True, slots=True)
+class MappingView:
+    """How outputs lie on the wall, for those who set that up from afar."""
+
+    venue: str
+    outputs: tuple[tuple[str, int, int], ...]
+    """Those that can be mapped: name, width and height in pixels."""
+    unsaved: bool = False
+    """Something was moved that the venue's file has not."""
+    output: str = ""
+    """The one that is set up, "" for none; the rest is of it."""
+    point: int = 1
+    """The chosen one of `points`."""
+    pattern: bool = False
+    points: tuple[tuple[float, float], ...] = ()
+    """Where they are on it, from its top left: its corners clockwise, then its mesh's, row by row."""
+    columns: int = 0
+    """Of the mesh; 0: there is none."""
+    rows: int = 0
+    curve: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class HudInfo:
     """One moment of the show in the operator's words. `level` and `beat_phase` as in `AudioFeatures`."""

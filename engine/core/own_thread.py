@@ -17,6 +17,8 @@ JOIN_S = 2.0
 """How long the end of a thread is waited for: one that hangs is left behind, and dies with the process."""
 TOLD_S = 5.0
 """How long it is told that a thread had failed."""
+HANGS_S = 1.8
+"""A thread that comes round by itself, and has not for so long, hangs."""
 
 
 class Supervised:
@@ -25,6 +27,7 @@ class Supervised:
     def __init__(self, name: str, run: Callable[[], None], stop: threading.Event) -> None:
         self.name, self._run, self._stop = name, run, stop
         self._failed_s, self._why = -TOLD_S, ""
+        self._turned_s = float("inf")
         self.restarts = 0
         self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
 
@@ -41,8 +44,14 @@ class Supervised:
 
     @property
     def trouble(self) -> str:
-        """Why it was run again a moment ago, in a line; "" while all is well."""
+        """Why it was run again a moment ago, or that it hangs, in a line; "" while all is well."""
+        if self._thread.is_alive() and time.monotonic() - self._turned_s > HANGS_S:
+            return f"{self.name} hangs"
         return self._why if time.monotonic() - self._failed_s < TOLD_S else ""
+
+    def turn(self) -> None:
+        """For the thread: it comes round, several times a second from now on."""
+        self._turned_s = time.monotonic()
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for its end; False where it hangs."""
@@ -61,7 +70,7 @@ class Supervised:
                 if self._stop.is_set():
                     return
                 log.exception("%s failed", self.name)
-                self._failed_s = time.monotonic()
+                self._failed_s, self._turned_s = time.monotonic(), float("inf")
                 self._why = f"{self.name} failed ({first_line(error)}) and was started again"
                 self.restarts += 1
                 failures = failures + 1 if self._failed_s - begun_s < TOLD_S else 1

@@ -30,6 +30,8 @@ POLL_S = 0.02
 """How often the thread looks for new sound and new rules."""
 HOLD_S, FADE_S = 2.0, 2.0
 """An encoder owes an answer for so long before the last one fades, and takes so long to fade."""
+LATE_S, LATE = 1.5, 4.0
+"""It is told that there is none after so long, or so many times what the last one took."""
 CLOSE_S = 2.0
 """How long a call under way is waited for at the end; the thread of one that hangs is left."""
 
@@ -73,6 +75,7 @@ class Hearing:
         self._error = ""
         self._asked_s: float | None = None
         """Since when an answer is owed."""
+        self._took_s = 0.0
 
     def __enter__(self) -> Hearing:
         """Begin; a thread's first answer is waited for, so that no frame comes too early for the sound."""
@@ -108,8 +111,8 @@ class Hearing:
     @property
     def trouble(self) -> str:
         """What is wrong, in a line; "" while all is well."""
-        hangs = self._late_s() >= HOLD_S + FADE_S
-        return self._error or (f"hearing hangs: no answer in {HOLD_S + FADE_S:g} s" if hangs else "")
+        hangs = self._late_s() > max(LATE_S, LATE * self._took_s)
+        return self._error or (f"hearing hangs: no answer in {LATE_S:g} s" if hangs else "")
 
     def _late_s(self) -> float:
         """For how long an answer is owed."""
@@ -140,6 +143,7 @@ class Hearing:
         if new and self._thread is not None and (heard := self._ears.heard):
             tensors = (heard.embedding.tokens, heard.embedding.joint, *(term.tokens for term in heard.shows))
             self._box.put(replace(heard, take=handed_over(tensors)))
+        self._took_s = self._late_s()
         self._asked_s, self._failures, self._error = None, 0, ""
 
     def _fail(self, error: Exception) -> None:

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from statistics import median
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.messages import AudioFeatures, Frame, Heard, ShowState
-from engine.core.own_thread import pause_s
+from engine.core.own_thread import Supervised, pause_s
 from engine.inference.fallback import HungError
 from engine.inference.hearing import HeardSound, SoundSource
 from engine.inference.hearing_thread import Ears, Hearing
@@ -27,9 +28,11 @@ log = logging.getLogger(__name__)
 
 HUNG_S, MANY = 20.0, 20.0
 LATE_S, LATE = 1.5, 4.0
-"""A picture is late after so long, or so many times what the slowest of late took."""
+"""A picture is late after so long, or so many times what one usually takes."""
 WATCH_S = 0.25
 """How often it is looked whether a frame hangs."""
+ASLEEP_S = 2.0
+"""If that took so much longer, the whole process was stopped, or its machine asleep."""
 
 
 class Pipeline(Protocol):
@@ -62,13 +65,14 @@ class _Turn:
     begun_s: deque[float] = field(default_factory=deque)
     """When each frame under way was begun, oldest first."""
     patience_s: float = float("inf")
-
+    awake_s: float = float("-inf")
+    """Since when the process runs on, where it was stopped."""
     taken_s: deque[float] = field(default_factory=lambda: deque(maxlen=64))
     """How long the newest frames took."""
 
     def waited_s(self, now_s: float) -> float:
         """How long the oldest frame under way takes so far."""
-        return now_s - next(iter(self.begun_s.copy()), now_s)
+        return now_s - max(next(iter(self.begun_s.copy()), now_s), self.awake_s)
 
     @property
     def allowed_s(self) -> float:
@@ -112,7 +116,7 @@ class Inference:
         self._stop = threading.Event()
         self._turn = _Turn()
         self._thread = self._new_thread(None)
-        self._watchdog = threading.Thread(target=self._watch, name="inference-watchdog", daemon=True)
+        self._watchdog = Supervised("inference-watchdog", self._watch, self._stop)
         self.trouble: str | None = None
         self.hearing_trouble = ""
         self.heard: tuple[Heard, ...] = ()
@@ -126,8 +130,8 @@ class Inference:
     def stall(self) -> str:
         """That no picture came for longer than usual, in a line; "" where one did."""
         turn = self._turn
-        usual_s = max([LATE_S, *(LATE * took_s for took_s in turn.taken_s.copy())])
-        late = turn.waited_s(self._clock.now()) > usual_s
+        usual_s = LATE * median(turn.taken_s.copy() or (0.0,))
+        late = turn.waited_s(self._clock.now()) > max(LATE_S, usual_s)
         return "no new picture: the model takes longer than it did" if late else ""
 
     @property
@@ -143,18 +147,21 @@ class Inference:
     def stop(self, timeout_s: float = 10.0) -> None:
         """Finish the frame in hand; idempotent."""
         self._stop.set()
-        for thread in (self._watchdog, self._thread):
-            if thread.is_alive():
-                thread.join(timeout_s)
+        self._watchdog.join()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
 
     def _new_thread(self, hung: HungError | None) -> threading.Thread:
         return threading.Thread(target=self._supervise, args=(self._turn, hung), name="inference", daemon=True)
 
     def _watch(self) -> None:
-        """Give a thread up whose frame hangs."""
+        """Give a thread up whose frame hangs; what stops the whole process is no hang."""
+        now_s = self._clock.now()
         while not self._stop.wait(WATCH_S):
-            turn = self._turn
-            if turn.waited_s(self._clock.now()) <= turn.allowed_s:
+            turn, looked_s, now_s = self._turn, now_s, self._clock.now()
+            if now_s - looked_s > WATCH_S + ASLEEP_S:
+                turn.awake_s = now_s
+            if turn.waited_s(now_s) <= turn.allowed_s:
                 continue
             turn.given_up.set()
             self._turn = _Turn()

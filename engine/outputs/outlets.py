@@ -9,7 +9,9 @@ from functools import partial
 from engine.core.hud_info import Health, HudInfo, Outlet
 from engine.outputs.output import Drawing, Output, Picture
 from engine.outputs.spec import OutputSpec
-from engine.render.mapping.mapping import Mappings, unmapped
+from engine.outputs.venue.mapper import Mapper
+from engine.outputs.venue.venue import MAPPED
+from engine.render.picture import Size
 from tpos_models.errors import InputError
 
 COUNTED_S = 1.0
@@ -19,7 +21,7 @@ COUNTED_S = 1.0
 class Outlets:
     """Outputs beside the one that brings the context, each with its own view of what is drawn there.
 
-    `specs` are those of `--output`, opened by `opener` unless they are to be off at first, `mappings` theirs.
+    `specs` are those of `--output`, opened by `opener` unless they are to be off at first, mapped by `mapper`.
     `states` may be read by any thread; the rest is the main thread's.
     """
 
@@ -29,9 +31,9 @@ class Outlets:
         specs: Sequence[OutputSpec] = (),
         opener: Callable[[OutputSpec], Output] | None = None,
         opened: Sequence[Output] = (),
-        mappings: Mappings = unmapped,
+        mapper: Mapper | None = None,
     ) -> None:
-        self.mappings = mappings
+        self.mapper = mapper or Mapper()
         self._drawing, self._opener = drawing, opener
         self._specs = {spec.name: spec for spec in specs}
         self._open: dict[str, tuple[Output, Picture]] = {}
@@ -45,7 +47,7 @@ class Outlets:
 
     def add(self, output: Output) -> None:
         """Send to an open output that the operator did not ask for and is not told of, too; it is closed with them."""
-        self._open[output.name] = output, self._drawing.view(output.light, partial(self.mappings, output.name))
+        self._open[output.name] = output, self._drawing.view(output.light, partial(self.mapper.mapped, output.name))
 
     def open(self) -> None:
         """Open what is to be on from the start. Raises what the outputs raise."""
@@ -58,6 +60,11 @@ class Outlets:
     def outputs(self) -> tuple[Output, ...]:
         """Those that are open."""
         return tuple(output for output, _ in self._open.values())
+
+    @property
+    def mapped_px(self) -> dict[str, Size]:
+        """Width and height of those that can be mapped."""
+        return {one.name: one.size for one in self.outputs if one.name.partition(":")[0] in MAPPED}
 
     @property
     def trouble(self) -> str:

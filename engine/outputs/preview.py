@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.core.hud_info import Health, HudInfo
 from engine.core.preview import LONGEST_PX, RATE_HZ, Preview
 from engine.outputs.output import Picture
@@ -9,18 +11,23 @@ from engine.render.picture import Size, within
 
 
 class PreviewOutput:
-    """Hands small pictures to `preview`, and what it does not take it drops. See `Output`."""
+    """Hands small pictures to `preview`, and what it does not take it drops. See `Output`.
 
-    name, light, context, closed = "preview", False, None, False
+    They have the shape of the picture, or of `shape` where that gives one.
+    """
+
+    light, context, closed = False, None, False
     rate_hz = RATE_HZ
 
-    def __init__(self, preview: Preview) -> None:
-        self._preview = preview
+    def __init__(
+        self, preview: Preview, name: str = "preview", shape: Callable[[], Size | None] = lambda: None
+    ) -> None:
+        self.name, self._preview, self._shape = name, preview, shape
         self._sent = 0
 
     @property
     def size(self) -> Size:
-        """At most, and of the picture's own shape."""
+        """At most."""
         return LONGEST_PX, LONGEST_PX
 
     @property
@@ -37,7 +44,7 @@ class PreviewOutput:
             self._preview.put(small)
             self._sent += 1
         if self._preview.due:
-            picture.ask(within(picture.size, LONGEST_PX))
+            picture.ask(within(self._shape() or picture.size, LONGEST_PX))
 
     def close(self) -> None:
         """It holds nothing."""

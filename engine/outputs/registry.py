@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import pyglet
 
@@ -62,7 +61,7 @@ def _open_window(settings: OutputSettings, clean: bool) -> Output:
     size, role = settings.size or WINDOW_PX, Role.AUDIENCE if clean else Role.ONLY
     state, command = settings.state, settings.command
     window = open_window(command, state, size, settings.fullscreen, settings.display, role)
-    window.grab = partial(settings.mapper.press, venue.FIRST)
+    settings.mapper.reach(window, venue.FIRST)
     return WindowOutput(window)
 
 
@@ -106,7 +105,7 @@ def _window(role: Role) -> Opener:
         size, leave = spec.size or OPERATOR_PX, settings.leaving.set
         window = open_window(settings.command, settings.state, size, fullscreen, display, role, leave)
         if role is Role.AUDIENCE:
-            window.grab = partial(settings.mapper.press, spec.name)
+            settings.mapper.reach(window, spec.name)
         return FurtherWindow(spec.name, window)
 
     return open_further

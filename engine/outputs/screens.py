@@ -20,6 +20,7 @@ from engine.outputs.output import Drawing, Features, Output
 from engine.outputs.preview import PreviewOutput
 from engine.outputs.registry import FILM_PX, OutputSettings, open_first, open_further
 from engine.outputs.spec import OutputSpec
+from engine.outputs.venue.mapper import PREVIEW
 from engine.outputs.venue.venue import FIRST
 from engine.render.picture import FieldTiming, Redrawn, Size
 from tpos_models.errors import MissingPart, PresetError
@@ -55,7 +56,7 @@ class Screen:
         self.first, self.outlets = first, outlets or Outlets(drawing)
         self.film_size, self._refused = film_size, refused
         self._drawing = drawing
-        self._view = drawing.view(first.light, partial(self.outlets.mappings, FIRST))
+        self._view = drawing.view(first.light, partial(self.outlets.mapper.mapped, FIRST))
         self._leaving = leaving or threading.Event()
         self._asked_s = 0.0
         self._has_screen = first.context is not None and first.context.size is not None
@@ -74,6 +75,8 @@ class Screen:
         """Handle the events that wait."""
         self.first.dispatch()
         self.outlets.dispatch()
+        seen = {FIRST: self.first.size} if self._has_screen else {}
+        self.outlets.mapper.follow(seen | self.outlets.mapped_px)
 
     def draw_field(self, packer: FieldPacker, within_s: float, at_any_price: bool = False) -> FieldTiming:
         """Draw frames that are a field's numbers from now on. Raises RunError where that cannot be."""
@@ -146,10 +149,12 @@ def _opened(
         stack.callback(first.close)
         film_size = settings.size or first.size
         drawing = _drawing(first, film_size)
-        if first.context is None and settings.mapper.venue:
-            raise MissingPart(f"--venue {settings.mapper.venue.name}: mapping needs OpenGL")
+        mapper = settings.mapper
+        if first.context is None and mapper.venue:
+            raise MissingPart(f"--venue {mapper.venue.name}: mapping needs OpenGL")
         watched = [PreviewOutput(settings.preview)] if settings.preview else []
-        outlets = Outlets(drawing, specs, partial(open_further, settings), watched, settings.mapper.mapped)
+        watched += [PreviewOutput(mapper.preview, PREVIEW, lambda: mapper.size)] if mapper.venue else []
+        outlets = Outlets(drawing, specs, partial(open_further, settings), watched, mapper)
         stack.callback(outlets.close)
         outlets.open()
         yield Screen(first, drawing, film_size, outlets, refused, settings.leaving)

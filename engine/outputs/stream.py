@@ -12,13 +12,14 @@ import numpy as np
 
 from engine.core.hud_info import Health, HudInfo
 from engine.core.mailbox import Mailbox
+from engine.core.own_thread import JOIN_S
 from engine.outputs.output import Picture
 from engine.outputs.pace import Pace
 from engine.render.picture import Size
 from tpos_models.errors import TposError
 
 RETRY_S = 1.0
-HANGS_S = 2.0
+HANGS_S = 1.0
 """A picture that is on its way for longer than this is a hang."""
 _POLL_S = 0.2
 
@@ -100,7 +101,7 @@ class StreamOutput:
     def close(self) -> None:
         """End the thread, unless it hangs; twice is harmless."""
         self._stop.set()
-        self._thread.join(HANGS_S)
+        self._thread.join(JOIN_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -21,7 +21,7 @@ from engine.recording.take import RecorderState, RecorderStatus, SessionSummary
 from export.media.formats import VideoFormat
 from tpos_models.errors import TposError
 
-RETRY_S = 5.0
+RETRY_S = 3.0
 """So often a recording that broke off, or could not begin, is tried again while it is wished for."""
 TOLD_S = 5.0
 """So long it is told that pictures were left out."""
@@ -149,7 +149,7 @@ class RecordingControl:
     def _start(self) -> None:
         self._effects.clear()
         self._next_sample = self._capture.counters().samples
-        self._logged, self._lost = None, 0
+        self._logged, self._lost, self._lost_s = None, 0, -TOLD_S
         try:
             self.session = self._recorder.start(self.session or None, self._described)
         except TposError as error:

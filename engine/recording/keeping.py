@@ -93,6 +93,7 @@ class Keeper(OwnThread):
             return
         picture_s = 0.0
         while True:
+            self._thread.turn()
             self._keep(self._folder)
             if time.monotonic() - picture_s >= PICTURE_S:
                 picture_s = time.monotonic()

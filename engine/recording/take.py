@@ -83,7 +83,7 @@ class Take:
         self._writer: SessionWriter | None = None
         self._offered_slot = -1
         self._error = ""
-        self._unsynced: StorageError | None = None
+        self._unsynced: Exception | None = None
         self._written = threading.Event()
         self._turned_s = self._synced_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="tpos-recorder", daemon=True)
@@ -132,7 +132,7 @@ class Take:
         if writer is None:
             return None
         error = self._error or ("" if self.ended else f"{writer.folder}: its disk does not answer")
-        return SessionSummary(writer.folder, writer.seconds, writer.size_bytes, self._counters(), error)
+        return SessionSummary(writer.folder, writer.seconds, writer.size_bytes, self._counters(not self.ended), error)
 
     def release(self) -> None:
         """Accept no more; what was handed in is written, and the session ends by itself."""
@@ -189,13 +189,12 @@ class Take:
 
     def _sync(self, writer: SessionWriter) -> None:
         """The disk's thread: however slow it is, encoding goes on."""
-        while not self._written.wait(SYNC_S):
-            try:
+        try:
+            while not self._written.wait(SYNC_S):
                 writer.sync()
-            except StorageError as error:
-                self._unsynced = error
-                break
-            self._synced_s = time.monotonic()
+                self._synced_s = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - supervised: the other thread ends the take with it
+            self._unsynced = error
         self._synced_s = float("inf")
 
     def _give_up(self) -> None:
@@ -222,11 +221,11 @@ class Take:
         with suppress(StorageError):  # a disk full to the last byte: the session will be listed as cut short
             write_record(writer.folder, done)
 
-    def _counters(self) -> Counters:
-        """The writer's counters, and what never reached it."""
+    def _counters(self, left: bool = False) -> Counters:
+        """The writer's counters, and what never reached it; with what waits for it, where it is `left` to itself."""
         done, inbox = self._writer.counters if self._writer else Counters(), self._inbox
         dropped = {**done.dropped, "queue": round(inbox.refused["picture"])}
-        if self._error:
+        if self._error or left:
             dropped["failed"] = round(inbox.offered["picture"]) - done.written - sum(dropped.values())
         return replace(
             done,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
 
-from engine.control.addresses import ADDRESSES, Address
+from engine.control.addresses import ADDRESSES, MAPPING, Address
 from engine.control.arguments import Argument
 from engine.control.changes import ISF, Looks, cue_names
 from engine.control.osc_status import PREFIX, STATUS, Status, status_values
@@ -96,7 +96,8 @@ def shape(view: View) -> tuple[object, ...]:
     state, looks = view.state, view.looks
     effects = tuple(layer.file.digest for layer in state.isf)
     loras = tuple(lora.name for lora in state.loras)
-    return len(state.prompts), loras, effects, tuple(looks.library), cue_names(looks.current), looks.order
+    points = len(view.status.mapping.points) if view.status.mapping else 0
+    return len(state.prompts), points, loras, effects, tuple(looks.library), cue_names(looks.current), looks.order
 
 
 def _of_row(row: Address, view: View) -> Iterator[Node]:
@@ -105,11 +106,15 @@ def _of_row(row: Address, view: View) -> Iterator[Node]:
     elif row.path.startswith(ISF):
         for layer in view.state.isf:
             yield from _of_effect(row, layer)
-    elif "/N/" in row.path:
+    elif row.path.startswith(MAPPING):
+        known = len(view.status.mapping.points) if view.status.mapping else 0
+        for n in row.numbers[:known] if row.numbers.start else row.numbers:
+            yield Node(row.at(n), row.doc, row.arguments, None, group="show")
+    elif row.numbers.start:
         what = row.path.split("/")[2]
         known = min(MAX_PROMPTS, len(view.state.prompts) + 1) if what == "prompt" else len(view.state.loras)
-        for n in range(1, known + 1):
-            yield Node(row.path.replace("/N/", f"/{n}/"), row.doc, row.arguments, _numbered(row.path, n), group=what)
+        for n in row.numbers[:known]:
+            yield Node(row.at(n), row.doc, row.arguments, _numbered(row.path, n), group=what)
     else:
         yield _of_look(row, view)
 

@@ -22,9 +22,9 @@ class PageSession(Client):
     """One page, JSON both ways.
 
     It is sent `values`, those that changed, by address; `scene`, which presets, cues and set there are; `midi`, what
-    controllers move, null where nobody listens to any; `nodes`, a number that changes when the addresses do; and
-    `refused` for what it asked and cannot have. It sends `send`, a list of an address and its arguments each; a
-    viewer's are refused.
+    controllers move, and `mapping`, how outputs lie on the wall, each null where there is none; `nodes`, a number that
+    changes when the addresses do; and `refused` for what it asked and cannot have. It sends `send`, a list of an
+    address and its arguments each; a viewer's are refused.
     """
 
     def __init__(self, board: Board, role: Role, thumbnails: Thumbnails) -> None:
@@ -65,8 +65,9 @@ class PageSession(Client):
         if changed:
             news["values"] = changed
             self._told = values
-        midi = view.status.midi
-        for part, said in {"scene": self._described(view), "midi": midi and asdict(midi)}.items():
+        midi, mapping = view.status.midi, view.status.mapping
+        parts = {"scene": self._described(view), "midi": midi and asdict(midi), "mapping": mapping and asdict(mapping)}
+        for part, said in parts.items():
             if part not in self._parts or said != self._parts[part]:
                 self._parts[part] = news[part] = said
         if self._board.nodes is not self._nodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -37,8 +38,8 @@ def _part(name: str) -> Response:
     return Response(_parts()[name], media_type=TYPES[name.rpartition(".")[2]])
 
 
-def routes(board: Board, pictures: Pictures) -> Starlette:
-    """The application behind the guard."""
+def routes(board: Board, pictures: Mapping[str, Pictures]) -> Starlette:
+    """The application behind the guard; `pictures` by their names."""
     thumbnails = Thumbnails()
 
     async def root(request: Request) -> Response:
@@ -56,9 +57,9 @@ def routes(board: Board, pictures: Pictures) -> Starlette:
         status, said = oscquery.answer(board, request.url.path, request.url.query)
         return Response(json.dumps(said) if status == 200 else "", status, media_type="application/json")
 
-    async def preview(request: Request) -> Response:
-        known = request.query_params.get("after", "0")
-        newest = await pictures.newer(int(known) if known.isdecimal() else 0)
+    async def picture(request: Request) -> Response:
+        shown, known = pictures.get(request.path_params["name"]), request.query_params.get("after", "0")
+        newest = await shown.newer(int(known) if known.isdecimal() else 0) if shown else None
         if newest is None:
             return Response(status_code=204)
         number, jpeg = newest
@@ -81,7 +82,7 @@ def routes(board: Board, pictures: Pictures) -> Starlette:
             Route("/", root),
             WebSocketRoute("/", listener),
             WebSocketRoute("/remote/socket", page_socket),
-            Route("/remote/preview.jpg", preview),
+            Route("/remote/{name}.jpg", picture),
             Route("/remote/thumbnail/{file}", thumbnail),
             Route("/page/{name}", part),
             Route("/{path:path}", nodes),

@@ -27,9 +27,9 @@ MOST_BYTES = 1 << 20
 class RemoteServer:
     """Bound when made, serving between `start` and `close`; also a context manager.
 
-    `board` is what it shows and where commands go, `preview` where pictures come from; with `tokens` only who has one
-    comes in. What goes wrong is told to `trouble`, in a line. Raises RunError for a port in use, InputError for an
-    address that is not this machine's.
+    `board` is what it shows and where commands go, `preview` where pictures come from, `wall` those of the output that
+    is mapped; with `tokens` only who has one comes in. What goes wrong is told to `trouble`, in a line. Raises RunError
+    for a port in use, InputError for an address that is not this machine's.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class RemoteServer:
         place: Place,
         tokens: Tokens | None = None,
         *,
+        wall: Preview | None = None,
         osc_is_open: bool = False,
         trouble: Callable[[str], None] = lambda line: None,
         announced: bool = True,
@@ -47,7 +48,8 @@ class RemoteServer:
         self.place = Place(place.host, self._socket.getsockname()[1])
         self.pictures = Pictures(preview)
         self._trouble = trouble
-        guard = Guard(routes(board, self.pictures), tokens, osc_is_open)
+        shown = {"preview": self.pictures, "mapping": Pictures(wall or Preview())}
+        guard = Guard(routes(board, shown), tokens, osc_is_open)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 guard, log_config=None, log_level="critical", access_log=False, lifespan="off", server_header=False,

@@ -35,8 +35,10 @@ SOFTWARE_HZ = 36.0
 """Redraw rate where the CPU draws: above the 30 that look smooth, below what would starve the model."""
 LARGEST_HZ = 240.0
 SMALLEST = (320, 180)
-Grab = Callable[[str, bool, tuple[int, int]], bool]
-"""Takes pyglet's name of a key, whether Shift is held, and the window's size."""
+Grab = Callable[[str, bool], bool]
+"""Takes pyglet's name of a key, and whether Shift is held."""
+Drag = Callable[[tuple[float, float], bool | None], bool]
+"""Takes where the mouse is, 0..1 from the top left, and whether its button was pressed just now; None: it is up."""
 
 
 class Role(Enum):
@@ -142,6 +144,8 @@ class ShowWindow:
         self.closed = False
         self.grab: Grab | None = None
         """Told of a key before the show is; true where it was meant for that."""
+        self.drag: Drag | None = None
+        """Told of the mouse; true where it was meant for that, and it is to be seen."""
         self._window = window
         self._role, self._leave = role, leave
         self._hud_shown = {False: True, True: role is Role.OPERATOR}
@@ -153,7 +157,12 @@ class ShowWindow:
         canvas = Canvas()
         self._hud, self._help = Hud(canvas), Help(canvas)
         window.push_handlers(
-            on_key_press=self._on_key_press, on_key_release=self._on_key_release, on_close=self._on_close
+            on_key_press=self._on_key_press,
+            on_key_release=self._on_key_release,
+            on_close=self._on_close,
+            on_mouse_press=self._on_mouse_press,
+            on_mouse_drag=self._on_mouse_drag,
+            on_mouse_motion=self._on_mouse_motion,
         )
         window.set_minimum_size(*SMALLEST)
         window.set_icon(_icon())
@@ -231,7 +240,7 @@ class ShowWindow:
         from pyglet.window.key import MOD_SHIFT, symbol_string
 
         key = symbol_string(symbol)
-        if self._closes_help(key) or (self.grab and self.grab(key, bool(modifiers & MOD_SHIFT), self.size)):
+        if self._closes_help(key) or (self.grab and self.grab(key, bool(modifiers & MOD_SHIFT))):
             return True
         said = show_command(key, self._state())
         if said is not None:
@@ -245,6 +254,21 @@ class ShowWindow:
         from pyglet.window.key import QUESTION
 
         getattr(self._window, "pressed_keys", set()).discard(QUESTION)
+
+    def _on_mouse_press(self, x: int, y: int, _button: int, _modifiers: int) -> None:
+        self._mouse(x, y, True)
+
+    def _on_mouse_drag(self, x: int, y: int, _dx: int, _dy: int, _buttons: int, _modifiers: int) -> None:
+        self._mouse(x, y, False)
+
+    def _on_mouse_motion(self, x: int, y: int, _dx: int, _dy: int) -> None:
+        self._mouse(x, y, None)
+
+    def _mouse(self, x: int, y: int, pressed: bool | None) -> None:
+        """pyglet counts pixels from the lower left one."""
+        width, height = self.size
+        wanted = self.drag is not None and self.drag(((x + 0.5) / width, 1.0 - (y + 0.5) / height), pressed)
+        self._window.set_mouse_visible(wanted or not self._window.fullscreen)
 
     def _closes_help(self, key: str) -> bool:
         """Any key closes the list of keys and does what it does, but for those that would open it or quit."""

@@ -2,8 +2,8 @@
 
 Both kinds are MP4 with H.264 and AAC, or what `export.media.formats` has besides. A *live* one is written as fragments
 of half a second, so that what is written plays after a crash at any moment, and what `sync` saw after a power cut;
-closing it hides the fragments and leaves a plain file. A *finished* one (offline renders, exports) is written beside
-its name and moved there when complete.
+closing it hides the fragments and leaves a plain file (`export.media.fragments`). A *finished* one (offline renders,
+exports) is written beside its name and moved there when complete.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from export.media.formats import VideoFormat, choose_format, light
+from export.media.fragments import FragmentIndex
 from export.media.writing import AudioTrack, Sink, abandon, check_sound, writing
 from tpos_models.errors import InputError
 
 _BT709 = 1  # H.273's code for the matrix, the primaries and the transfer function alike
-_LIVE_MP4 = {"movflags": "hybrid_fragmented+delay_moov+frag_keyframe", "frag_duration": "500000", "flush_packets": "1"}
+_LIVE_MP4 = {"movflags": "delay_moov+frag_keyframe+skip_trailer", "frag_duration": "500000", "flush_packets": "1"}
 _FINISHED_MP4 = {"movflags": "faststart"}
 _INTERLEAVE_US = "500000"  # a stalled sound stream holds back at most this much picture
 _ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}  # older ones know no other number
@@ -70,6 +71,7 @@ class VideoWriter:
         )
         with writing(self.path):
             self._sink = Sink(self._part, synced=live)
+            self._index = FragmentIndex(self._part, self._sink) if live else None
         self._container = _open_container(self._sink, live, self._form.suffix[1:])
         self._stream = self._add_stream(self._form)
         self._track = AudioTrack(self._container, "aac", sample_rate, channels) if sample_rate else None
@@ -155,6 +157,8 @@ class VideoWriter:
         self._last_slot = picture.pts = slot
         picture.time_base = 1 / self.fps
         self._container.mux(self._stream.encode(picture))
+        if self._index:
+            self._index.follow()
         self.frames += 1
 
     @contextmanager
@@ -180,6 +184,9 @@ class VideoWriter:
             if self._track:
                 self._track.flush()
             self._container.close()
+            if self._index:
+                self._index.finish()
+                self._index.close()
             self._sink.close()
             os.replace(self._part, self.path)
         self._open = False
@@ -190,6 +197,8 @@ class VideoWriter:
             return
         self._open = False
         abandon(self._container, self._sink)
+        if self._index:
+            self._index.close()
         if not (self._live and self.frames):
             self._part.unlink(missing_ok=True)
 

@@ -24,7 +24,8 @@ LIST = Path("tests/faults.toml")
 _LONGEST_S = 300.0
 _NO_CACHE = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 """Compiled files are told apart by second and size: too coarse for faults that come and go."""
-_PLAIN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")  # which takes longer to start than most tests to run
+_PLAIN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:rerunfailures")
+"""No second try, and nothing that takes longer to start than most tests to run."""
 _TESTS_FAILED = 1  # pytest's exit codes; others are about the run, not about the code
 _ALL_PASSED = 0
 

@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -26,6 +26,7 @@ from engine.remote.board import Board, HostInfo
 from engine.remote.server import RemoteServer
 
 PATIENCE_S = 20.0
+SIZES = {"small phone": (360, 640), "phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
 STATUS = Status(
     fps=19.5, sound=SILENCE, heard=(Heard("rain", 0.75), Heard("fire", 0.25)), prompt="a beach", model="cpu fp32"
 )
@@ -51,6 +52,7 @@ class Stage:
     announced: bool = False
     show: Show = field(default_factory=lambda: Show(presets.load("beach_fire_waves"), presets.library()[0]))
     status: Callable[[], Status] = lambda: STATUS
+    wall: Preview | None = None
     carry_out: Callable[[Effect], object] = lambda effect: None
 
     def __enter__(self) -> Self:
@@ -61,8 +63,8 @@ class Stage:
             board = Board(self.show, self.status, HostInfo("TPoS test", *self.osc.address), WallClock().now)
             self.server = stack.enter_context(
                 RemoteServer(
-                    board, self.preview, Place("127.0.0.1", 0), self.tokens, osc_is_open=self.osc_is_open,
-                    trouble=self.troubles.append, announced=self.announced,
+                    board, self.preview, Place("127.0.0.1", 0), self.tokens, wall=self.wall,
+                    osc_is_open=self.osc_is_open, trouble=self.troubles.append, announced=self.announced,
                 )
             )  # fmt: skip
             self.over = threading.Event()
@@ -132,3 +134,25 @@ def drained(socket: ClientConnection) -> int:
             socket.recv(timeout=0)
             count += 1
     return count
+
+
+def opened(
+    browser: Any, stage: Stage, size: tuple[int, int], touch: bool = True, token: str = ""
+) -> tuple[Any, list[str]]:
+    """The page filled by the show, and the list to which its troubles go."""
+    page = browser.new_context(viewport=dict(zip(("width", "height"), size, strict=True)), has_touch=touch).new_page()
+    troubles: list[str] = []
+    page.on("console", lambda said: troubles.append(said.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.goto(f"http://{stage.host}/{token and f'?token={token}'}")
+    page.wait_for_selector("#faders .fader", state="attached")
+    return page, troubles
+
+
+def touched(page: Any, way: Iterable[tuple[float, float]]) -> None:
+    """A finger put down, moved along a way of places on the screen, and lifted."""
+    touches, kind = page.context.new_cdp_session(page), "touchStart"
+    for x, y in way:
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        kind = "touchMove"
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})

@@ -44,6 +44,35 @@ def watched(output: Output, seen: dict[str, np.ndarray]) -> None:
     window.flip = capture
 
 
+def further(screen: Screen) -> list[FurtherWindow]:
+    return [output for output in screen.outlets.outputs if isinstance(output, FurtherWindow)]
+
+
+def drag(window: Any, x: int, y: int, right: int, down: int) -> None:
+    """Press the mouse on a pixel, from the top left, drag it in two steps and let go."""
+    y = window.height - 1 - y
+    window.dispatch_event("on_mouse_press", x, y, 1, 0)
+    for part in (2, 1):
+        window.dispatch_event("on_mouse_drag", x + right // part, y - down // part, 0, 0, 1, 0)
+    window.dispatch_event("on_mouse_motion", x, y, 0, 0)
+
+
+def drag_points(screen: Screen, window: Any, mapper: Mapper) -> tuple[tuple, int]:
+    """Drag a corner, the middle of a mesh, and where no point is; where the points are then, and which is chosen."""
+    from pyglet.window import key
+
+    drag(window, 0, 0, 50, 50)
+    window.dispatch_event("on_key_press", key.G, 0)
+    drag(window, 5, 4, 64, 36)
+    screen.dispatch()
+    mapper.carry_out("/tpos/mapping/mesh", 3, 3, "smooth")
+    drag(window, 323, 178, 40, -20)
+    drag(window, 200, 250, 40, -20)
+    screen.dispatch()
+    assert mapper.view
+    return mapper.view.points, mapper.view.point
+
+
 def play(screen: Screen, count: int = REDRAWS) -> None:
     for _ in range(count):
         screen.dispatch()
@@ -61,14 +90,14 @@ def main(folder: str) -> None:
 
         screen.show(Frame(0, image, 0.0, 0.0, 0, "", (), 0, 1))
         seen: dict[str, np.ndarray] = {}
-        for output in (screen.first, *screen.outlets.outputs):
+        for output in (screen.first, *further(screen)):
             watched(output, seen)
         play(screen)
         time.sleep(1.1)  # a placeholder fades for a second
         play(screen)
         np.savez(f"{folder}/windows.npz", **seen)  # type: ignore[arg-type]
-        told["sent"] = [output.health.sent for output in screen.outlets.outputs]
-        second, operator = map(window_of, screen.outlets.outputs)
+        told["sent"] = [output.health.sent for output in further(screen)]
+        second, operator = map(window_of, further(screen))
         for window in (window_of(screen.first), second):
             for symbol in (key.H, key.H, key.QUESTION):
                 window._window.dispatch_event("on_key_press", symbol, 0)
@@ -79,7 +108,7 @@ def main(folder: str) -> None:
         told["closed one"] = screen.closed, [(one.name, one.state) for one in screen.outlets.states]
         told["on again"] = screen.outlets.switch("window", True)
         play(screen)
-        told["outputs"] = len(screen.outlets.outputs)
+        told["outputs"] = len(further(screen))
         first = window_of(screen.first)._window
         for symbol in (key.G, key._3, *[key.LEFT] * 16, *[key.UP] * 9, key.T):
             first.dispatch_event("on_key_press", symbol, key.MOD_SHIFT)
@@ -89,6 +118,7 @@ def main(folder: str) -> None:
         play(screen)
         mapped: Any = {name: seen[name] for name in ("first window", "operator")}
         np.savez(f"{folder}/mapped.npz", **mapped)
+        told["dragged"] = drag_points(screen, first, settings.mapper)
         for _ in range(2):
             operator._window.dispatch_event("on_key_press", key.Q, 0)
         screen.dispatch()

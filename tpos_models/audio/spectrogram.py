@@ -78,7 +78,9 @@ def in_rows(db: np.ndarray, window: AudioWindow) -> np.ndarray:
     if window.scale == "linear":
         return resize(db, window.rows)
     bands = slaney_bands(window) if window.scale == "slaney" else mel_bands(window.rows, db.shape[0])
-    return 10 * np.log10(np.maximum(bands @ np.exp(db * np.float32(np.log(10) / 10)), 10 ** (FLOOR_DB / 10)))
+    power = np.exp(db * np.float32(np.log(10) / 10))
+    summed = np.einsum("rb,bc->rc", bands, power)  # in one order: that of @ depends on how many threads NumPy has
+    return 10 * np.log10(np.maximum(summed, 10 ** (FLOOR_DB / 10)))
 
 
 @cache

@@ -35,8 +35,8 @@ from tpos_models.pocket.scene import CONDITION
 if TYPE_CHECKING:
     from tpos_models.pocket.field_kernel import Network, Sums
 
-COARSEST = 2
-"""So far apart are the pixels that are drawn whatever there is."""
+COARSEST = 1 / 4
+"""Of a cell, at most so far apart are the pixels that are drawn whatever there is."""
 FLAT = 6 / 255
 """Neighbours that differ by no more have nothing between them."""
 
@@ -66,6 +66,7 @@ class FieldPainter:
         self._whole = None if device.type == "cpu" else View(plane, cells).to(device)
         if self._whole:
             return
+        self._coarsest = 2 ** int(math.log2(max(1.0, COARSEST * size[1] / CELLS)))
         (y, *where_y), (x, *where_x) = _axis(plane.y * CELLS), _axis(plane.x * CELLS + shift)
         around = View(plane, CELLS).around[[k - MAPS for k in BY_PIXEL]].flatten(1).T
         self._where = _kernel().Where(*map(_array, (*where_y, *where_x, around)), len(x), cells // BLOCK)
@@ -89,7 +90,7 @@ class FieldPainter:
         weights, picture = self._field.weights(prompt, max(1, shown)), np.empty((3, height, width), np.float32)
         rows = SHAPE.hidden_width + shown * SHAPE.condition[0]
         given = self._where, self._sums(z, weights, rows), _network(weights, shown)
-        _kernel().paint(picture, 1 if everywhere else COARSEST, FLAT, *given)
+        _kernel().paint(picture, 1 if everywhere else self._coarsest, FLAT, *given)
         return torch.from_numpy(picture)[None]
 
     def _sums(self, z: torch.Tensor, weights: Weights, rows: int) -> Sums:

@@ -23,7 +23,8 @@ class Remote:
     """The server at `place`, from `__enter__` to `__exit__`; where that is None, nothing.
 
     A port that is taken, or an address of another machine, is a line of trouble, and the show goes on without the page.
-    Raises MissingPart where the packages are missing. `osc` is where OSC is listened to.
+    Raises MissingPart where the packages are missing. `osc` is where OSC is listened to; pictures come from `preview`,
+    those of the output that is mapped from `wall`.
     """
 
     def __init__(
@@ -35,8 +36,9 @@ class Remote:
         osc: tuple[str, int],
         notices: Notices,
         clock: Clock,
+        wall: Preview | None = None,
     ) -> None:
-        self._place, self._preview, self._notices = place, preview, notices
+        self._place, self._preview, self._wall, self._notices = place, preview, wall, notices
         self._osc_is_open = not is_local(osc[0])
         self._board = Board(show, status, HostInfo(f"TPoS Live on {platform.node()}", *osc), clock.now)
         self._running = ExitStack()
@@ -61,7 +63,9 @@ class Remote:
 
         tokens = None if place.is_local else Tokens.new()
         post = self._notices.post
-        server = RemoteServer(self._board, self._preview, place, tokens, osc_is_open=self._osc_is_open, trouble=post)
+        server = RemoteServer(
+            self._board, self._preview, place, tokens, wall=self._wall, osc_is_open=self._osc_is_open, trouble=post
+        )
         self._running.enter_context(server)
         library = self._board.library
         self._running.enter_context(ThumbnailMaker(library, lambda line: post(line, False)))

@@ -101,6 +101,7 @@ class MidiHands(OwnThread):
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._thread.turn()
             now_s = self._clock.now()
             if now_s >= self._due_s:
                 self._due_s = now_s + LOOK_S

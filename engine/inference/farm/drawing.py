@@ -23,7 +23,7 @@ from engine.inference.fallback import NotFiniteError
 from engine.inference.loading import open_model
 from engine.inference.plan import choose_plan
 from export.cuda_graphs import to_device
-from export.onnx_session import threads, threads_alone
+from export.onnx_session import draw_films, threads, threads_alone
 from tpos_models.diffusion.conditioning import Conditions
 from tpos_models.diffusion.sampler import SampleRequest
 from tpos_models.errors import MediaError, RunError
@@ -112,7 +112,11 @@ class Drawer:
 
 
 def same_every_time() -> None:
-    """Convolutions that were chosen by timing them would be others on the next run."""
+    """For models that are opened from now on: the same bits on the next run, and beside other numbers of cores.
+
+    Convolutions that were chosen by timing them would be others then.
+    """
+    draw_films()
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
 
 

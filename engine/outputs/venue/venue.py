@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +50,17 @@ class Venue:
         masks = [one.mapping.mask for one in self.outputs.values() if one.mapping.mask]
         return self.path, *(self.path.parent / mask for mask in masks)
 
+    @property
+    def mappings(self) -> dict[str, Mapping]:
+        """Those that change anything."""
+        return {name: one.mapping for name, one in self.outputs.items() if one.mapping != PLAIN}
+
+    def masked(self, masks: Table[str, np.ndarray | None]) -> Venue:
+        """With other masks where there are any."""
+        return Venue(
+            self.path, {name: replace(one, mask=masks.get(name, one.mask)) for name, one in self.outputs.items()}
+        )
+
     def moved(self, name: str, mapping: Mapping) -> Venue:
         """With one output mapped otherwise."""
         mask = self.outputs[name].mask if name in self.outputs else None
@@ -88,8 +99,7 @@ def _mapping(data: object, name: str, where: str) -> Mapping:
 
 def save(venue: Venue) -> None:
     """Write a venue into its file. Raises StorageError."""
-    kept = {name: one.mapping for name, one in venue.outputs.items() if one.mapping != PLAIN}
-    write_toml(venue.path, VenueFile(outputs=kept))
+    write_toml(venue.path, VenueFile(outputs=venue.mappings))
 
 
 def _mask(venue: Path, name: str) -> np.ndarray | None:

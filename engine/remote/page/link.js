@@ -62,7 +62,7 @@ function take({ data }) {
   const news = JSON.parse(data);
   if (news.scene) say("scene", news.scene);
   if (news.nodes) say("nodes", news.nodes);
-  if (news.midi !== undefined) say("midi", news.midi);
+  for (const part of ["midi", "mapping"]) if (news[part] !== undefined) say(part, news[part]);
   for (const refused of news.refused ?? []) say("refused", refused);
   for (const [address, given] of Object.entries(news.values ?? {})) {
     values.set(address, given);

@@ -2,6 +2,7 @@
 
 import { connect, events, follow, gather, press } from "/page/link.js";
 import { mark, teaching } from "/page/learn.js";
+import { wall } from "/page/mapping.js";
 import { faders, health, leaves, scene } from "/page/panels.js";
 import { stage } from "/page/stage.js";
 
@@ -69,5 +70,6 @@ for (const one of document.querySelectorAll("nav button")) one.onclick = () => t
 tab("scene");
 stage();
 health();
+wall();
 teaching();
 connect();

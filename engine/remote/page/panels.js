@@ -18,7 +18,7 @@ export function leaves(node, found = []) {
 
 const closed = new Set();
 
-function panel(title, tab, ...children) {
+export function panel(title, tab, ...children) {
   const made = make("details", { open: !closed.has(title), className: "panel", data: { of: tab } },
     make("summary", { textContent: title }), make("div", { className: "body" }, ...children));
   made.ontoggle = () => { if (made.open) closed.delete(title); else closed.add(title); };

@@ -2,6 +2,7 @@
 
 import { events, follow } from "/page/link.js";
 import { make } from "/page/controls.js";
+import { shown } from "/page/mapping.js";
 
 const by = id => document.getElementById(id);
 const sleep = ms => new Promise(done => setTimeout(done, ms));
@@ -9,11 +10,13 @@ const sleep = ms => new Promise(done => setTimeout(done, ms));
 // One picture after the other: each is asked for when the one before is seen, so that none waits in a queue.
 async function watch() {
   const canvas = by("preview"), pen = canvas.getContext("2d");
-  let known = 0;
+  let known = 0, seen = "";
   for (;;) {
     if (document.hidden) { await sleep(300); continue; }
+    if (seen !== shown()) [seen, known] = [shown(), 0];
     try {
-      const answer = await fetch(`/remote/preview.jpg?after=${known}`);
+      const answer = await fetch(`/remote/${seen}.jpg?after=${known}`);
+      if (seen !== shown()) continue;
       if (answer.status === 200) {
         known = answer.headers.get("X-Number");
         const picture = await createImageBitmap(await answer.blob());

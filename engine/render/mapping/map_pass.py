@@ -16,7 +16,7 @@ from engine.render.mapping.pattern import drawn_pattern
 FINE = 12
 """Cells a side that stand for a patch of a mesh."""
 SPOT = 1 / 50
-"""Radius of the spot on a point that is being moved, of the shorter side."""
+"""Radius of the spot on a point that is being moved, and of the others' rings, of the shorter side."""
 _NOTHING = np.zeros((1, 1, 1), np.uint8)
 
 
@@ -93,6 +93,7 @@ class MapPass:
         p["part"], p["gain"], p["power"] = mapping.part, mapping.colour, 1.0 / mapping.gamma
         p["soft"], p["light"] = (soft.left, soft.top, soft.right, soft.bottom), soft.gamma
         p["pixels"] = width, height
+        p["spans"] = tuple(map(float, mapped.spans))
         p["chosen"] = (*(mapped.chosen or (0.0, 0.0)), SPOT * min(size) if mapped.chosen else 0.0)
 
 

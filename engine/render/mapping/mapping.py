@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +10,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-MOST_KNOTS = 8
+from engine.core.hud_info import MOST_KNOTS
+
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Place = Annotated[tuple[Annotated[float, Meta(ge=-1, le=2)], ...], Meta(min_length=2, max_length=2)]
 """x and y of the output; it may lie beside it."""
@@ -100,14 +100,8 @@ class Mapped:
     """The output's name, written into the test pattern that is shown in place of the picture."""
     chosen: Place | None = None
     """The place of the picture, 0..1, whose point is being moved."""
-
-
-Mappings = Callable[[str], Mapped | None]
-"""The mapping of the output of a name at this moment, the same object until it changes; None where it has none."""
-
-
-def unmapped(name: str) -> None:
-    """No output has a mapping."""
+    spans: tuple[int, int] = (0, 0)
+    """Columns and rows between points that can be moved, which have rings; 0: none are shown."""
 
 
 def fault(mapping: Mapping) -> str:

@@ -72,7 +72,8 @@ def test_a_recorded_set_plays_its_effects_again_with_what_was_set(tmp_path: Path
     again = levels(tmp_path / "again.mp4")
     for film in (live_levels, again):
         assert film[:, 1].max() <= 4, "one grey all over"
-        assert film[3, 0] == pytest.approx(51, abs=3)
+        before = film[: np.argmax(film[:, 0] > 128), 0]  # black until the effect's first picture, on a busy machine
+        assert before[before > 0][:-1] == pytest.approx(51, abs=3)
         assert film[-1, 0] == pytest.approx(204, abs=3)
     turned = [int(np.argmax(film[:, 0] > 128)) for film in (live_levels, again)]
     assert abs(turned[0] - turned[1]) <= 4, "frames, of 30 a second"

@@ -185,6 +185,7 @@ def test_clock_start_and_position_arrive_as_a_grid_and_leave_with_it(stage: Stag
     for n in range(60):
         time.sleep(max(0.0, began_s + n / 48 - time.monotonic()))
         device.send(mido.Message("clock"))
+    _wait_for(lambda: stage.show.state.grids, 0.2)
     (grid,) = stage.show.state.grids
     assert grid.bpm == pytest.approx(120, abs=4)
     assert (grid.at(time.monotonic()) - 59 / 24) * 0.5 == pytest.approx(0.0, abs=0.030)

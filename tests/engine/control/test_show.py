@@ -56,7 +56,7 @@ def test_every_address_is_understood_with_plain_arguments(show: Show) -> None:
     samples = {"s": "other", "f": 0.5, "b": True}
     show.set(loras=(LoraStrength("one"), LoraStrength("two"), LoraStrength("three")), isf=(EFFECT,))
     for row in ADDRESSES:
-        address = row.path.replace("/N/", "/3/")
+        address = "/".join("3" if part == "N" else part for part in row.path.split("/"))
         command, clamped = parse(
             address, [(a.choices or a.words or (samples.get(a.kind, int(a.low)),))[0] for a in row.arguments]
         )

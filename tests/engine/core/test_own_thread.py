@@ -58,3 +58,26 @@ def test_the_end_is_not_waited_for_where_a_thread_hangs(monkeypatch: pytest.Monk
     thread.close()
     released.set()
     assert time.monotonic() - begun_s < own_thread.JOIN_S + 10
+
+
+def test_a_thread_that_no_longer_comes_round_is_said_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_thread, "HANGS_S", 0.3)
+    held = threading.Event()
+
+    class Turning(OwnThread):
+        def _run(self) -> None:
+            while not self._stop.wait(0.01):
+                self._thread.turn()
+                held.wait()
+
+    def said(lines: list[str]) -> bool:
+        until_s = time.monotonic() + 20
+        while own_thread.troubles() != lines and time.monotonic() < until_s:
+            time.sleep(0.01)
+        return own_thread.troubles() == lines
+
+    with Turning("tpos-turning"):
+        assert said(["tpos-turning hangs"])
+        held.set()
+        assert said([])
+    assert own_thread.troubles() == []

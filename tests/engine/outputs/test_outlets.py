@@ -97,6 +97,7 @@ def test_one_that_was_closed_is_sent_no_more_and_is_off():
     assert [output.health.sent for output in (first, *two.outputs)] == [0, 1]
 
 
+@pytest.mark.realtime
 def test_its_rate_is_counted():
     one = outlets([], "ndi")
     began_s = time.monotonic()

@@ -72,3 +72,12 @@ def test_keys_pin_the_windows_picture_and_no_other_and_the_venue_keeps_it(evenin
     assert pinned[270, 200].tolist() == pinned[255, 460].tolist() == list(COLOURS[1])
     assert not pinned[300, 500:].any()
     assert np.array_equal(evening["mapped"]["operator"][:20, 300:], evening["windows"]["operator"][:20, 300:])
+
+
+def test_the_mouse_drags_a_corner_and_a_point_of_the_mesh_by_what_it_moves(evening):
+    """Of 640x360 by 64 and 36 pixels; then the mesh's middle, which a pin puts where the diagonals meet."""
+    points, chosen = evening["dragged"]
+    assert points[:4] == [pytest.approx(corner, abs=1e-5) for corner in [(0.1, 0.1), (1, 0), (0.75, 0.75), (0, 1)]]
+    assert chosen == 4 + 5
+    assert points[4 + 4] == pytest.approx([0.5 + 40 / 640, 0.5 - 20 / 360], abs=1e-5)
+    assert points[4] == pytest.approx(points[0], abs=1e-5), "the others lie where they lay"

@@ -24,6 +24,7 @@ from engine.recording.control import RecordingControl
 from engine.recording.recorder import Recorder
 from engine.recording.session import About, list_sessions, open_session
 from export.media.reading import read_frames, read_sound, read_video_info
+from export.media.writing import Sink
 
 pytestmark = [
     pytest.mark.realtime,
@@ -152,6 +153,40 @@ def test_a_disk_that_does_not_answer_at_the_end_keeps_nobody_waiting(tmp_path: P
     os.close(os.open(fifo, os.O_RDONLY))
 
 
+def test_pictures_that_wait_for_the_disk_at_the_end_are_accounted_for(recorder: Recorder, monkeypatch) -> None:
+    answers, write = threading.Event(), Sink.write
+
+    def stalled(sink: Sink, data: bytes) -> int:
+        answers.wait()
+        return write(sink, data)
+
+    recorder.start("show")
+    player = Player(recorder)
+    player.play(1.0)
+    monkeypatch.setattr(Sink, "write", stalled)
+    player.play(1.0)
+    [summary] = recorder.stop(patience_s=0.5)
+    answers.set()
+    counters = summary.counters
+    assert "does not answer" in summary.error
+    assert counters.offered == counters.written + sum(counters.dropped.values())
+    assert counters.dropped["failed"] > FPS / 2
+
+
+def test_whatever_ends_the_thread_that_waits_for_the_disk_ends_the_take(tmp_path, recorder, monkeypatch) -> None:
+    def broken(descriptor: int) -> None:
+        if threading.current_thread().name == "tpos-recorder-disk":
+            raise RuntimeError("nobody thought of this")
+
+    recorder.start("show")
+    player = Player(recorder)
+    player.until(lambda: recorder.status.path is not None)
+    monkeypatch.setattr(os, "fsync", broken)
+    player.until(lambda: recorder.status.state == "failed", 10.0)
+    assert "nobody thought of this" in recorder.status.error
+    recorder.stop()
+
+
 def test_no_more_than_a_few_wait_for_a_disk_that_does_not_answer(tmp_path, recorder, monkeypatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     (tmp_path / "tpos").mkdir()
@@ -202,3 +237,22 @@ def test_a_recording_whose_folder_is_gone_goes_on_when_it_can(tmp_path: Path, mo
     first, second = list_sessions(sets)
     assert (first.name, second.name, second.state) == (name, f"{name}-2", "complete")
     assert [read_video_info(one.path / "video.mp4").duration_s > 0.3 for one in (first, second)] == [True, True]
+
+
+def test_what_one_recording_left_out_is_not_said_of_the_next(tmp_path: Path) -> None:
+    clock, show = WallClock(), Show()
+    with Capture(SynthSource(clock), clock) as capture:
+        recording = RecordingControl(tmp_path / "sets", SIZE, FPS, capture, show, clock, About)
+        show.set(recording=True)
+        recording.follow(show.state)
+        for number in range(1000):
+            recording.picture(NOISE, clock.now() + number)
+        recording.sound()
+        assert "pictures left out" in recording.trouble
+        show.set(recording=False)
+        recording.follow(show.state)
+        show.set(recording=True)
+        recording.follow(show.state)
+        recording.sound()
+        assert recording.trouble == ""
+        recording.close()

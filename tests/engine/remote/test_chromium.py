@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,13 +12,12 @@ import mido
 import numpy as np
 import pytest
 import socket_midi
-from remote_stage import STATUS, Stage
+from remote_stage import SIZES, STATUS, Stage, opened, touched
 
 from engine.app.hands import Hands
 from engine.app.notices import Notices
 from engine.app.options import HandsOptions
 from engine.app.stats import Tally
-from engine.bench.remote import open_chromium
 from engine.control import presets
 from engine.control.parameters import PARAMETERS
 from engine.control.show import Show
@@ -27,11 +25,9 @@ from engine.core.beat_grid import ClockSource
 from engine.core.clock import WallClock
 from engine.core.parameters import Kind
 from engine.remote.thumbnails import Thumbnails
-from tpos_models.errors import MissingPart
 
 pytestmark = pytest.mark.realtime
 
-SIZES = {"small phone": (360, 640), "phone": (390, 844), "tablet": (820, 1180), "desktop": (1440, 900)}
 TABS = ("scene", "move", "sound", "effects", "more")
 
 
@@ -47,27 +43,6 @@ class Told(Stage):
 def stage() -> Iterator[Told]:
     with Told() as stage:
         yield stage
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with ExitStack() as stack:
-        try:
-            browser = stack.enter_context(open_chromium())
-        except MissingPart as error:
-            pytest.fail(str(error)) if os.environ.get("CI") == "true" else pytest.skip(str(error))
-        yield browser
-
-
-def opened(browser: Any, stage: Stage, size: tuple[int, int], touch: bool = True) -> tuple[Any, list[str]]:
-    """The page filled by the show, and the list to which its troubles go."""
-    page = browser.new_context(viewport=dict(zip(("width", "height"), size, strict=True)), has_touch=touch).new_page()
-    troubles: list[str] = []
-    page.on("console", lambda said: troubles.append(said.text))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.goto(f"http://{stage.host}/")
-    page.wait_for_selector("#faders .fader", state="attached")
-    return page, troubles
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
@@ -109,11 +84,7 @@ def test_a_finger_moves_a_fader_from_where_it_is_and_the_picture_is_seen(browser
     stage.until(lambda: page.get_by_role("slider", name="motion").get_attribute("aria-valuenow") == "0.250")
     box = page.get_by_role("slider", name="motion").bounding_box()
     y, start = box["y"] + box["height"] / 2, box["x"] + box["width"] * 0.4
-    touches = page.context.new_cdp_session(page)
-    for kind, far in (("touchStart", 0.0), *(("touchMove", k / 10) for k in range(1, 6))):
-        points = [{"x": start + far * box["width"], "y": y}]
-        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    touched(page, [(start + k / 10 * box["width"], y) for k in range(6)])
     stage.until(lambda: stage.show.state.motion == pytest.approx(0.75, abs=0.03))
     stage.until(lambda: page.evaluate("document.querySelector('#preview').width") == 160)
     assert not troubles

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from typing import Literal
 
 import numpy as np
@@ -114,6 +117,25 @@ def test_mel_rows_are_means_over_the_bins_in_rising_order() -> None:
     assert (np.diff(bands @ np.arange(513)) > 0).all()
     db = in_rows(np.full((513, 2), -30, np.float32), AudioWindow(rows=64, scale="mel"))
     np.testing.assert_allclose(db, np.full((64, 2), -30), atol=1e-3)
+
+
+MEL = """
+import sys, numpy as np
+from tpos_models.audio.spectrogram import columns_db, in_rows
+from tpos_models.contracts import AudioWindow
+samples = np.random.default_rng(1).standard_normal(44_100).astype(np.float32)
+window = AudioWindow(rows=64, scale="mel")
+sys.stdout.buffer.write(in_rows(columns_db(samples, window), window).tobytes())
+"""
+
+
+def test_mel_rows_do_not_depend_on_how_many_threads_numpy_has() -> None:
+    one, two = (
+        subprocess.run([sys.executable, "-c", MEL], env=os.environ | {"OPENBLAS_NUM_THREADS": n}, stdout=-1, check=True)
+        for n in "12"
+    )
+    assert len(one.stdout) > 1000
+    assert one.stdout == two.stdout
 
 
 def test_a_relative_picture_knows_no_level_but_silence_is_dark() -> None:

@@ -12,6 +12,7 @@ uniform float power;      // of every colour
 uniform vec4 soft;        // widths at the left, top, right and bottom
 uniform float light;      // power that makes a code a projector's light
 uniform vec3 chosen;      // a place of the area, and the radius of a spot there in pixels, 0: none
+uniform vec2 spans;       // columns and rows between points that have rings, 0: none
 uniform vec2 pixels;      // of the area
 
 // Rises from 0 to 1 so that it and its mirror image add up to 1.
@@ -27,6 +28,10 @@ void main() {
     float lit = rising(area.x, soft.x) * rising(area.y, soft.y) * rising(1.0 - area.x, soft.z) * rising(1.0 - area.y, soft.w);
     seen *= pow(lit, 1.0 / light);
     if (textureSize(mask, 0).x > 1) seen *= texelFetch(mask, ivec2(gl_FragCoord.xy), 0).r;
+    if (spans.x > 0.0) {
+        float off = length((area - round(area * spans) / spans) * pixels) / chosen.z;
+        if (off < 0.8) seen = mix(vec3(0.35, 0.84, 0.9), seen, step(off, 0.5));
+    }
     float far = length((area - chosen.xy) * pixels) / max(chosen.z, 1e-3);
     colour = vec4(far < 1.0 ? mix(vec3(1.0, 0.3, 0.1), seen, step(far, 0.3)) : seen, 1.0);
 }

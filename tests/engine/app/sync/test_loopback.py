@@ -88,6 +88,7 @@ def sync(*words: str) -> object:
     return done.value.code
 
 
+@pytest.mark.realtime
 def test_a_virtual_sound_card_hears_itself(
     virtual_mixer: VirtualMixer, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +101,7 @@ def test_a_virtual_sound_card_hears_itself(
     assert f"loopback_ms = {report['loopback_ms']}" in (folder / "latencies.toml").read_text()
 
 
+@pytest.mark.realtime
 def test_an_input_that_hears_nothing_is_said(
     virtual_mixer: VirtualMixer, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,7 +29,7 @@ from engine.core.effects import EffectAmounts
 from engine.core.messages import GuidanceTier, LoraStrength, Prompt, Rule, ShaderAmounts, ShowState
 from engine.inference.farm import chunks
 from engine.inference.farm.chunks import SUFFIX, Worker, WorkerLost
-from engine.inference.farm.drawing import Asked, Drawer, Drawing
+from engine.inference.farm.drawing import Asked, Drawer, Drawing, digest
 from engine.inference.farm.places import Here, open_farm
 from engine.recording.session import SessionRecord, open_session, state_to_json, write_record
 from export.media.reading import read_frames
@@ -79,10 +79,14 @@ def write_log(folder: Path, states: Sequence[tuple[float, ShowState]]) -> None:
 
 
 def exported(
-    session: Path, path: Path, farm: Here | None = None, progress: Callable[[float], None] = lambda share: None
+    session: Path,
+    path: Path,
+    farm: Here | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+    size: str | None = None,
 ) -> dict[str, Any]:
-    film = FilmOptions(path, None, FPS)
-    return render_session(open_session(session), film, ModelOptions(precision="fp32"), progress, farm)
+    film, options = FilmOptions(path, None, FPS), ModelOptions(model_size=size, precision="fp32")
+    return render_session(open_session(session), film, options, progress, farm)
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +138,39 @@ def test_in_chunks_it_is_the_same_film(session: Path, plain: bytes, tmp_path: Pa
     assert (told["drawn"], told["kept"], told["workers_lost"]) == (FRAMES - FROZEN, 0, 0)
     assert told["worker_s"] > 0
     assert os.listdir(tmp_path) == ["film.mp4"]
+
+
+class Watched(Here):
+    """A farm that remembers what it drew, to the last bit, by what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[str, str] = {}
+
+    def start(self, drawing: Drawing) -> Worker:
+        return Remembering(self, super().start(drawing))
+
+
+class Remembering:
+    def __init__(self, farm: Watched, worker: Worker) -> None:
+        self._farm, self._worker = farm, worker
+
+    def draw(self, chunk: Sequence[Asked]) -> tuple[bytes, float]:
+        packed, seconds = self._worker.draw(chunk)
+        self._farm.drawn[digest(chunk)] = digest(packed)
+        return packed, seconds
+
+
+@pytest.mark.parametrize("size", [None, "96x48"])
+def test_pictures_do_not_depend_on_how_many_cores_there_are(
+    session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str | None
+) -> None:
+    farms = []
+    for cores in ("1", "8"):
+        monkeypatch.setenv("OMP_NUM_THREADS", cores)
+        farms.append(Watched())
+        exported(session, tmp_path / "film.mp4", farms[-1], size=size)
+    assert farms[0].drawn == farms[1].drawn
 
 
 def test_with_workers_lost_it_is_the_same_film(session: Path, plain: bytes, tmp_path: Path) -> None:
@@ -211,24 +248,22 @@ def test_an_address_where_nobody_answers_is_refused_soon() -> None:
     assert time.monotonic() - begun_s < 10
 
 
-def test_on_ray_with_a_worker_killed_it_is_the_same_film(session: Path, tmp_path: Path) -> None:
-    """The command by itself, and on a cluster of two workers, of which one is killed while it draws."""
+def test_on_ray_with_a_worker_killed_it_is_the_same_film(session: Path, plain: bytes, tmp_path: Path) -> None:
+    """The command as if it had eight cores, on a cluster of two workers; one is killed while it draws."""
     pytest.importorskip("ray", reason="Ray is not installed")
-    alone, path = tmp_path / "alone.mp4", tmp_path / "film.mp4"
-    words = ["sessions", "export", str(session), "--fps", str(FPS), "--precision", "fp32", "--json", "-o"]
+    path = tmp_path / "film.mp4"
+    words = ["sessions", "export", session, "-o", path, "--fps", FPS, "--precision", "fp32", "--json"]
     program = "from engine.inference.farm import chunks; chunks.CHUNK_FRAMES = 4; from engine.cli import main; main()"
-    command = [sys.executable, "-c", program, *words]
-    # Ray's workers step back else, behind all other tests; and a sum is of as many parts wherever it is made
-    environment = os.environ | {"RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(alone)], env=environment, check=True, capture_output=True)
-    on_ray = [*command, str(path), "--on", "ray", "--workers", "2"]
+    command = [sys.executable, "-c", program, *map(str, words), "--on", "ray", "--workers", "2"]
+    # Ray's workers step back else, behind all other tests
+    environment = os.environ | {"RAY_worker_niceness": "0", "OMP_NUM_THREADS": "8"}
     pipe = subprocess.PIPE
-    with subprocess.Popen(on_ray, stdout=pipe, stderr=pipe, text=True, env=environment) as running:
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as running:
         killed = killed_one(running)
         out, err = running.communicate(timeout=500)
     assert running.returncode == 0, err
     told = json.loads(out)
-    assert path.read_bytes() == alone.read_bytes()
+    assert path.read_bytes() == plain
     assert told["drawn"] == FRAMES - FROZEN
     assert killed
     assert told["workers_lost"] == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from render_scenes import direct_linear_transform, through
 
 from engine.outputs.venue.mapper import Mapper
 from engine.outputs.venue.venue import Venue, find, read, save
@@ -100,6 +100,7 @@ def test_a_venue_lies_in_the_users_folder(monkeypatch, tmp_path):
             find(name)
 
 
+SIZES = {"first": (1000, 500), "window:1": (1000, 500)}
 PIN = "[outputs.first]\ncorners = "
 
 
@@ -141,6 +142,7 @@ def test_what_is_no_venue_is_refused_in_a_line_that_says_what_would_be(place, te
 def hall(path: Path, text: str = FULL) -> tuple[Mapper, list[tuple[str, bool]]]:
     mapper, told = Mapper(str(written(path, text))), []
     mapper.tell = lambda line, trouble: told.append((line, trouble))
+    mapper.follow(SIZES)
     return mapper, told
 
 
@@ -188,7 +190,7 @@ def test_while_the_show_plays_the_file_is_watched_by_a_thread_of_its_own(place):
 
 
 def press(mapper: Mapper, *keys: str, name: str = "first", shift: bool = False) -> list[bool]:
-    return [mapper.press(name, key, shift, (1000, 500)) for key in keys]
+    return [mapper.press(name, key, shift) for key in keys]
 
 
 def corners(mapper: Mapper, name: str = "first") -> tuple:
@@ -224,7 +226,9 @@ def test_tab_goes_through_the_corners_then_the_mesh(place):
     assert moved is not None
     assert moved.mapping.mesh is not None
     assert moved.chosen == (0.5, 0.0)
-    assert math.isclose(moved.mapping.mesh.points[1][1], 0.1 + 1 / 500)
+    pin = direct_linear_transform(np.array(SQUARE), np.array(moved.mapping.corners))
+    before, after = through(pin, np.array([(0.5, 0.1), moved.mapping.mesh.points[1]]) - 0.5)
+    assert np.allclose(after - before, (0, 1 / 500), atol=1e-5), "by a pixel of the output, however it is pinned"
     assert moved.mask is not None
     press(mapper, "TAB", name="window:1", shift=True)
     again = mapper.mapped("window:1")
@@ -245,6 +249,7 @@ def test_a_venue_that_is_new_begins_empty_and_without_one_a_key_says_so(monkeypa
     mapper = Mapper("new")
     told: list[tuple[str, bool]] = []
     mapper.tell = lambda line, trouble: told.append((line, trouble))
+    mapper.follow(SIZES)
     with mapper:
         assert told == [(f"venue new is new: {find('new')}; G in a window begins", False)]
     press(mapper, "G", "RIGHT", "S")
@@ -260,6 +265,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     mapper = Mapper(str(tmp_path / "file" / "hall.toml"))
     told: list[tuple[str, bool]] = []
     mapper.tell = lambda line, trouble: told.append((line, trouble))
+    mapper.follow(SIZES)
     press(mapper, "G", "S")
     assert told[-1][1]
     assert "cannot be written" in told[-1][0]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
-from render_scenes import CONTEXT, STILL, flat, frame, picture
+from render_scenes import CONTEXT, STILL, direct_linear_transform, dots, flat, found, frame, picture, through
 
 from engine.core.messages import SILENCE
 from engine.render import gl
@@ -41,33 +40,6 @@ def seen(renderer: Renderer, mapping: Mapping | Mapped | None, size: gl.Size = S
     return pixels
 
 
-def dots(places: np.ndarray, radius: int = 5) -> np.ndarray:
-    """White dots on black at places in pixels, 1280x720."""
-    image = Image.new("L", SIZE)
-    for x, y in places:
-        ImageDraw.Draw(image).ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    return np.repeat(np.asarray(image)[..., None], 3, -1)
-
-
-def found(image: np.ndarray, near: np.ndarray, reach: int = 14) -> np.ndarray:
-    """The centre of light within `reach` pixels of each place."""
-    centres = []
-    for x, y in np.round(near).astype(int):
-        left, top = max(x - reach, 0), max(y - reach, 0)
-        light = image[top : y + reach + 1, left : x + reach + 1, 0].astype(float)
-        rows, columns = np.mgrid[top : top + light.shape[0], left : left + light.shape[1]]
-        centres.append([(columns * light).sum() / light.sum(), (rows * light).sum() / light.sum()])
-    return np.array(centres)
-
-
-def direct_linear_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The homography of four pairs of points (Hartley & Zisserman 2004, 4.1): the null vector of its equations."""
-    rows = []
-    for (x, y), (u, v) in zip(source, target, strict=True):
-        rows += [[-x, -y, -1, 0, 0, 0, u * x, u * y, u], [0, 0, 0, -x, -y, -1, v * x, v * y, v]]
-    return np.linalg.svd(np.array(rows, float))[2][-1].reshape(3, 3)
-
-
 GRID = np.array([(x, y) for y in np.linspace(60, 660, 6) for x in np.linspace(80, 1200, 8)])
 """Centres of dots, in pixels."""
 
@@ -76,9 +48,8 @@ GRID = np.array([(x, y) for y in np.linspace(60, 660, 6) for x in np.linspace(80
 def test_a_grid_through_a_corner_pin_is_where_the_homography_puts_it(corners):
     pixels = np.array([WIDTH, HEIGHT])
     matrix = direct_linear_transform(np.array(SQUARE) * pixels, np.array(corners) * pixels)
-    to = np.column_stack([GRID + 0.5, np.ones(len(GRID))]) @ matrix.T
-    wanted = to[:, :2] / to[:, 2:] - 0.5
-    read = found(seen(drawing(dots(GRID)), Mapping(corners=corners)), wanted, 9)
+    wanted = through(matrix, GRID)
+    read = found(seen(drawing(dots(GRID, SIZE)), Mapping(corners=corners)), wanted, 9)
     assert np.abs(read - wanted).max() <= 1.0
 
 
@@ -94,7 +65,7 @@ def mesh(columns: int, rows: int, curve: Curve, moved: float) -> Mesh:
 def test_a_mesh_goes_through_its_points(curve, columns, rows):
     bent = mesh(columns, rows, curve, 0.01)
     knots = [(c, r) for r in range(1, rows - 1) for c in range(1, columns - 1)]
-    image = dots(np.array([(c / (columns - 1) * WIDTH, r / (rows - 1) * HEIGHT) for c, r in knots]) - 0.5, 2)
+    image = dots(np.array([(c / (columns - 1) * WIDTH, r / (rows - 1) * HEIGHT) for c, r in knots]) - 0.5, SIZE, 2)
     wanted = np.array([bent.points[r * columns + c] for c, r in knots]) * (WIDTH, HEIGHT) - 0.5
     assert np.abs(found(seen(drawing(image), Mapping(mesh=bent)), wanted, 8) - wanted).max() <= 1.0
 
@@ -104,7 +75,7 @@ def test_a_mesh_of_four_points_is_bilinear(curve):
     """Its middle goes to their mean, which is not where a corner pin puts it."""
     bent = Mesh(columns=2, rows=2, points=(*PINS[1][:2], *PINS[1][:1:-1]), curve=curve)
     wanted = np.mean(PINS[1], 0, keepdims=True) * SIZE - 0.5
-    image = dots(np.array([(WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)]))
+    image = dots(np.array([(WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5)]), SIZE)
     assert np.abs(found(seen(drawing(image), Mapping(mesh=bent)), wanted) - wanted).max() <= 1.0
 
 
@@ -116,7 +87,7 @@ def test_between_points_a_smooth_mesh_is_a_catmull_rom_curve():
         y = (0.5 + np.dot(weights, heights) / 16) * HEIGHT - 0.5
         wanted = np.array([[WIDTH / 2 - 0.5, y]])
         bent = Mesh(columns=4, rows=2, points=points, curve=curve)
-        image = dots(np.array([[WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5]]))
+        image = dots(np.array([[WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5]]), SIZE)
         assert np.abs(found(seen(drawing(image), Mapping(mesh=bent)), wanted) - wanted).max() <= 1.0
 
 
@@ -231,3 +202,18 @@ def test_the_point_that_is_moved_has_a_spot():
     x, y = round(0.08 * WIDTH), round(0.11 * HEIGHT)
     assert chosen[y : y + 12, x : x + 12, 0].max() == 255
     assert not chosen[y + 60 :].any()
+
+
+def test_points_that_can_be_moved_have_rings():
+    """A 3x3 mesh that is even: eight rings beside the spot in its middle, where the points are and nowhere else."""
+    even = tuple((x / 2, y / 2) for y in range(3) for x in range(3))
+    mapping = Mapping(mesh=Mesh(columns=3, rows=3, points=even))
+    shown = seen(drawing(flat(0)), Mapped(mapping, chosen=(0.5, 0.5), spans=(2, 2)))
+    reach = 15
+    for x, y in ((x * WIDTH // 2, y * HEIGHT // 2) for y in range(3) for x in range(3)):
+        around = shown[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
+        assert around.any()
+        is_spot = (x, y) == (WIDTH // 2, HEIGHT // 2)
+        assert (around[..., 0] > around[..., 2]).any() == is_spot
+        around[:] = 0
+    assert not shown.any()
