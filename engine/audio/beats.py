@@ -39,8 +39,8 @@ _RECENT = math.exp(-HOP_S / 1.5)
 _OVERRULED = 2.5
 """Log odds by which the network must find beats likelier elsewhere than where a loop began."""
 _EXACT = 0.06
-"""What the beginning of a loop is exact to, in beats."""
-_ASTRAY, _LOOSELY = 0.12, 1 / 64
+"""What a loop's beginning and the filter's phase are exact to, in beats."""
+_LOOSELY = 1 / 8
 """A loop's tempo is exact: the filter's phase is followed slowly, and not at all where it leaves the loop's."""
 _ALIKE, _CLOSE = 0.08, 0.025
 """Tempi are one and the same up to this part; the filter's is taken where the oscillator's differs more than this."""
@@ -231,7 +231,7 @@ class BeatTracker:
             self._follow_tempo(pointer, trust)
             alike = self._period and abs(pointer.interval_hops / self._period - 1) < _ALIKE
             if alike and self._pin(pointer):
-                if abs(_apart(pointer.phase + self._aside, self._phase)) > _ASTRAY:
+                if abs(_apart(pointer.phase + self._aside, self._phase)) > _EXACT:
                     self._aside = _apart(self._phase, pointer.phase)
                 self._period = pointer.interval_hops
                 self._follow_phase((pointer.phase + self._aside) % 1, _LOOSELY * trust)
@@ -263,8 +263,8 @@ class BeatTracker:
         self._pinned = interval if likelier < _OVERRULED else -interval
         self._opening.believed = self._pinned > 0
         if self._pinned > 0:
-            if abs(_apart(since, self._phase)) > _EXACT:
-                self._phase = since % 1
+            apart = _apart(since, self._phase)  # near each other, both are as exact
+            self._phase = (self._phase + (apart if abs(apart) > _EXACT else 0.5 * apart)) % 1
             self._aside = _apart(self._phase, pointer.phase)
             self._bars.begin(round(since - self._phase))
         return self._pinned > 0

@@ -50,7 +50,7 @@ class Opening:
         self.began = loud and (self._quiet_hops >= _QUIET_HOPS or swells)
         if self.began:
             self.believed, self._since_hops, self._power, self._beside = True, 0.5, power, 0.0
-            self._began_hops = 0.5
+            self._began_hops = 1.0  # half a hop ago, and half a hop until a beat is announced
         self._quiet_hops = 0 if loud else self._quiet_hops + 1
 
     def since(self, period: float) -> float | None:
