@@ -14,6 +14,7 @@ from tpos_models.beats.meter import BarFilter
 from tpos_models.beats.network import DELAY_HOPS, Activations, load_network
 from tpos_models.beats.opening import Opening
 from tpos_models.beats.pointer import LATE_HOPS, Pointer, PointerFilter
+from tpos_models.beats.repetition import Repetition
 
 _FRAMES = 768  # 8.9 s of activations
 _WEIGH_HOPS = DELAY_HOPS + 2
@@ -35,6 +36,12 @@ _WEAK, _CLEAR = 0.1, 0.35
 """Beats of the last seconds that are less likely than this are not followed at all, from that on fully."""
 _LEAST = 1e-4
 _RECENT = math.exp(-HOP_S / 1.5)
+_OVERRULED = 2.5
+"""Log odds by which the network must find beats likelier elsewhere than where a loop began."""
+_EXACT = 0.06
+"""What a loop's beginning and the filter's phase are exact to, in beats."""
+_LOOSELY = 1 / 8
+"""A loop's tempo is exact: the filter's phase is followed slowly, and not at all where it leaves the loop's."""
 _ALIKE, _CLOSE = 0.08, 0.025
 """Tempi are one and the same up to this part; the filter's is taken where the oscillator's differs more than this."""
 
@@ -69,6 +76,7 @@ class BeatTracker:
     def __init__(self) -> None:
         self._network, self._filter, self._bars = load_network(), PointerFilter(), BarFilter()
         self._opening, self._beat_odds = Opening(), 0.0
+        self._repetition, self._pinned, self._aside = Repetition(), 0.0, 0.0
         self._heard, self._flux = np.zeros((_FRAMES, 2)), np.zeros(_FRAMES)
         self._is_struck = False
         self._count = 0
@@ -89,8 +97,9 @@ class BeatTracker:
         self._flux[self._count % _FRAMES] = flux
         self._heard[self._count % _FRAMES] = _probability(heard.beat), _probability(heard.downbeat)
         self._count += 1
-        self._filter.push(heard)
         self._opening.push(float(magnitudes @ magnitudes))
+        self._repeat()
+        self._filter.push(heard)
         self._choose(asked, time_s)
         self._advance(1.0)
         self._obey(asked.tempo_bpm, asked.taps_s, time_s)
@@ -98,6 +107,13 @@ class BeatTracker:
         self._follow(self._filter.pointer(), heard)
         self._weigh()
         return self._tempo()
+
+    def _repeat(self) -> None:
+        """What a loop says of tempo and phase."""
+        if self._opening.began:
+            self._repetition.begin()
+        self._repetition.push(self._network.logs)
+        self._filter.expect(self._repetition.lag_hops)
 
     def _choose(self, asked: ShowState, time_s: float) -> None:
         """Who leads."""
@@ -195,7 +211,7 @@ class BeatTracker:
         if self._since_beat == _WEIGH_HOPS:
             self._bars.weigh(beat, downbeat)
             self._beat_odds = odds
-        else:
+        elif not self._pinned:
             self._opening.weigh(odds - self._beat_odds)
 
     def _follow(self, pointer: Pointer, heard: Activations) -> None:
@@ -213,7 +229,13 @@ class BeatTracker:
             return
         if pointer.presence * pointer.focus > _UNSURE:
             self._follow_tempo(pointer, trust)
-            if self._period and abs(pointer.interval_hops / self._period - 1) < _ALIKE:
+            alike = self._period and abs(pointer.interval_hops / self._period - 1) < _ALIKE
+            if alike and self._pin(pointer):
+                if abs(_apart(pointer.phase + self._aside, self._phase)) > _EXACT:
+                    self._aside = _apart(self._phase, pointer.phase)
+                self._period = pointer.interval_hops
+                self._follow_phase((pointer.phase + self._aside) % 1, _LOOSELY * trust)
+            elif alike:
                 beside = self._opening.believed and abs(_apart(pointer.phase, self._phase)) > 0.3
                 self._follow_phase((pointer.phase + 0.5 * beside) % 1, trust)
             if trust:
@@ -222,6 +244,39 @@ class BeatTracker:
         self._absent_s += HOP_S
         if self._absent_s > (_HOLD_S if _probability(heard.rhythm) > 0.3 else _QUIET_HOLD_S):
             self._period = 0.0
+
+    def _pin(self, pointer: Pointer) -> bool:
+        """Whether the loop that is heard since its beginning is taken to have begun on a beat.
+
+        Decided once: what it says again says nothing new.
+        """
+        if not self._repetition.whole:
+            self._pinned = 0.0
+            return False
+        interval = pointer.interval_hops
+        if self._pinned and abs(interval / abs(self._pinned) - 1) < _ALIKE:
+            return self._pinned > 0
+        since = self._opening.since(interval)
+        if since is None:
+            return False
+        likelier = self._odds(pointer.phase, interval) - self._odds(since, interval)
+        self._pinned = interval if likelier < _OVERRULED else -interval
+        self._opening.believed = self._pinned > 0
+        if self._pinned > 0:
+            apart = _apart(since, self._phase)  # near each other, both are as exact
+            self._phase = (self._phase + (apart if abs(apart) > _EXACT else 0.5 * apart)) % 1
+            self._aside = _apart(self._phase, pointer.phase)
+            self._bars.begin(round(since - self._phase))
+        return self._pinned > 0
+
+    def _odds(self, phase: float, period: float) -> float:
+        """Mean log odds of beats where the last ones, or hops beside them, were if the newest hop has that phase."""
+        recent = self._recent()
+        ago = np.arange(phase % 1, (len(recent) - 2) / period - 1, 1.0) * period
+        at = len(recent) - 1 - np.round(ago - LATE_HOPS).astype(int)
+        at = at[at < len(recent) - 1]
+        beats = recent[at[:, None] + np.arange(-1, 2)].max(1).clip(_LEAST, 1 - _LEAST)
+        return float(np.log(beats / (1 - beats)).mean())
 
     def _follow_tempo(self, pointer: Pointer, trust: float) -> None:
         """Take a tempo that is sure, bend with it, or change it where another has been surer for a while."""

@@ -72,7 +72,8 @@ class BeatNetwork:
 
     def __init__(self, arrays: Arrays) -> None:
         self._bank = filter_bank()
-        self._before = log_powers(np.zeros(BANDS, np.float32))
+        self.logs = log_powers(np.zeros(BANDS, np.float32))
+        """(BANDS,) log powers of the newest hop."""
         self._first, self._first_bias = arrays["first.weight"][:, :, 0], arrays["first.bias"]
         self._last, self._last_bias = arrays["last.weight"][:, :, 0], arrays["last.bias"]
         self._blocks = [_Block(arrays, index) for index in range(BLOCKS)]
@@ -80,8 +81,8 @@ class BeatNetwork:
     def push(self, magnitudes: np.ndarray) -> Activations:
         """(513,) magnitudes of one hop's spectrum (see `bands.band_powers` for the scale)."""
         logs = log_powers(self._bank @ np.square(magnitudes, dtype=np.float32))
-        x = self._first @ np.concatenate([logs, np.maximum(logs - self._before, 0)]) + self._first_bias
-        self._before = logs
+        x = self._first @ np.concatenate([logs, np.maximum(logs - self.logs, 0)]) + self._first_bias
+        self.logs = logs
         for block in self._blocks:
             x = block.push(x)
         out = self._last @ np.maximum(x, 0) + self._last_bias

@@ -20,6 +20,8 @@ _NEAR = 0.15
 _OVERRULED = 2.5
 """Log odds by which the network must find beats likelier half a beat beside."""
 _NEWEST = 1 / 8
+_RECKONED_HOPS = round(60 / HOP_S)
+"""For so long beats are counted from the beginning by a tempo that is as exact as a loop's."""
 _ANY_TEMPO = 24
 """So many beats after the beginning is a beat, and the first of a bar, at half or twice the tempo, too."""
 
@@ -32,18 +34,28 @@ class Opening:
 
     def __init__(self) -> None:
         self.believed = False
+        self.began = False
+        """In this hop."""
         self._quiet_hops = _QUIET_HOPS
-        self._since_hops, self._power = math.inf, 0.0
+        self._since_hops = self._began_hops = math.inf
+        self._power = 0.0
         self._beats, self._beside = 0, 0.0
 
     def push(self, power: float) -> None:
         """A hop whose squared magnitudes sum to `power`; silence comes before the first."""
         self._since_hops += 1
+        self._began_hops += 1
         loud = power > _QUIET_POWER
         swells = self._since_hops < _ATTACK_HOPS and power > _RISE * self._power
-        if loud and (self._quiet_hops >= _QUIET_HOPS or swells):
+        self.began = loud and (self._quiet_hops >= _QUIET_HOPS or swells)
+        if self.began:
             self.believed, self._since_hops, self._power, self._beside = True, 0.5, power, 0.0
+            self._began_hops = 1.0  # half a hop ago, and half a hop until a beat is announced
         self._quiet_hops = 0 if loud else self._quiet_hops + 1
+
+    def since(self, period: float) -> float | None:
+        """How many beats of `period` hops ago the sound began; None: too long ago to be reckoned."""
+        return self._began_hops / period if self._began_hops < _RECKONED_HOPS else None
 
     def place(self, phase: float, period: float) -> tuple[float, int | None]:
         """`phase`, or half a beat beside it, whichever has a beat where a bar began; and how many beats ago.

@@ -39,6 +39,11 @@ LATE_HOPS = DELAY_HOPS + 0.5 - (_BEAT_HOPS - 0.5) / 2 - 0.17
 _WEIGH_TEMPI_EVERY = 8
 _FINEST = 1.012
 """Neighbouring tempi are at least so far apart."""
+_TWOS = 2.0 ** np.arange(-2, 7)
+_PARTS = np.concatenate([_TWOS, 3 * _TWOS])
+"""So many beats may a loop last."""
+_NO_PART = 0.3
+"""Every `_WEIGH_TEMPI_EVERY` hops, how probable a tempo stays that is no part of the loop that is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,14 @@ class PointerFilter:
         self._none = 1.0
         self._tempi = np.zeros(TEMPI)
         self._count = 0
+        self._loop_hops, self._possible = 0.0, np.ones(1, np.float32)
+
+    def expect(self, loop_hops: float) -> None:
+        """What is heard is a loop of `loop_hops`: it lasts 2, 4, 8... beats, or 3, 6, 12; 0: it is none."""
+        if loop_hops != self._loop_hops:
+            self._loop_hops = loop_hops
+            off = np.abs(self._intervals / (_STEPS * loop_hops / _PARTS[:, None]) - 1) if loop_hops else np.zeros(1)
+            self._possible = np.where((off < _NEAR).any(0), 1, _NO_PART).astype(np.float32)
 
     def push(self, heard: Activations) -> None:
         """Move on by one hop, then weigh what the network made of it."""
@@ -96,7 +109,7 @@ class PointerFilter:
         self._tempi += _TEMPO_TRUST * heard.tempi
         self._count += 1
         if self._count % _WEIGH_TEMPI_EVERY == 0:
-            tempi = np.exp(self._tempi - self._tempi.mean())[self._class]
+            tempi = self._possible * np.exp(self._tempi - self._tempi.mean())[self._class]
             states *= np.repeat((tempi / tempi.mean()).astype(np.float32), self._intervals)
             self._tempi[:] = 0
         total = float(states.sum()) + self._none
@@ -114,6 +127,10 @@ class PointerFilter:
         inside = slice(self._first[near[0]], self._last[near[-1]] + 1)
         cosine, sine = (self._states[inside] @ self._circle[inside]).tolist()
         interval = float(weights @ self._intervals[near]) / (float(weights.sum()) + 1e-12) / _STEPS
+        if self._loop_hops:
+            parts = self._loop_hops / _PARTS
+            part = float(parts[np.abs(parts / interval - 1).argmin()])
+            interval = part if abs(part / interval - 1) < _NEAR else interval
         phase = (math.atan2(sine, cosine) / (2 * math.pi) + LATE_HOPS / interval) % 1
         return Pointer(presence, interval, phase, math.hypot(cosine, sine) / max(presence, 1e-12))
 

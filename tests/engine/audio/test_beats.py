@@ -128,21 +128,35 @@ def test_bars_begin_where_they_begin(pattern: str, beats_per_bar: int) -> None:
             assert now.bar_beat == round(now.time_s * bpm / 60) % beats_per_bar
 
 
-def test_a_bass_line_that_begins_out_of_silence_begins_with_a_beat_and_a_bar() -> None:
-    """Alone it fits a grid half a beat later as well: l and h are notes an octave apart, four places a beat."""
-    bpm, pattern = 140.0, "l.hl.hl.l.hl.hhh"
+def bass_line(bpm: float, pattern: str, begins_s: float, ends_s: float) -> np.ndarray:
+    """Four places a beat: l and h are notes of a saw an octave apart."""
     t, orders = np.arange(round(0.12 * SAMPLE_RATE)) / SAMPLE_RATE, np.arange(1, 25)[:, None]
-    sound, begins_s = np.zeros(22 * SAMPLE_RATE), 1.3
-    for step, time_s in enumerate(np.arange(begins_s, 21, 15 / bpm)):
+    sound = np.zeros(round((ends_s + 1) * SAMPLE_RATE))
+    for step, time_s in enumerate(np.arange(begins_s, ends_s, 15 / bpm)):
         if (hz := {"l": 55.0, "h": 110.0}.get(pattern[step % len(pattern)])) is not None:
             saw = (np.sin(2 * np.pi * hz * orders * t) / orders).sum(0)
             at = round(float(time_s) * SAMPLE_RATE)
             sound[at : at + len(t)] += 0.4 * saw * np.minimum(1, t / 0.003) * np.exp(-t / 0.08)
-    features = hear(sound.astype(np.float32))
+    return sound.astype(np.float32)
+
+
+def test_a_bass_line_that_begins_out_of_silence_begins_with_a_beat_and_a_bar() -> None:
+    """Alone it fits a grid half a beat later as well."""
+    bpm, begins_s = 140.0, 1.3
+    features = hear(bass_line(bpm, "l.hl.hl.l.hl.hhh", begins_s, 21.0))
     assert np.abs(lateness_s(features, bpm, begins_s)).max() < 0.04
     for before, now in itertools.pairwise(features):
         if now.beat != before.beat:
             assert now.bar_beat == round((now.time_s - begins_s) * bpm / 60) % 4
+
+
+@pytest.mark.parametrize("pattern", ["l.hll.hll.hll.hl", "l..h..h.l..h..h."])
+def test_a_loop_is_heard_in_the_beats_it_lasts_and_from_its_first_note_on(pattern: str) -> None:
+    """The first has its weight on every second half beat, the second is threes: alike in every bar, both last four."""
+    bpm, begins_s = 125.0, 1.3
+    features = [each for each in hear(bass_line(bpm, pattern, begins_s, 21.0)) if each.time_s > 12]
+    assert np.abs(np.array([each.bpm for each in features]) / bpm - 1).max() < 0.01
+    assert np.abs(lateness_s(features, bpm, begins_s)).max() < 0.04
 
 
 def test_a_breakdown_without_drums_keeps_the_beat_and_silence_does_not() -> None:

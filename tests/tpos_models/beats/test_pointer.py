@@ -97,3 +97,16 @@ def test_the_tempo_class_decides_between_octaves(bpm: float) -> None:
 def test_where_nothing_beats_there_is_no_beat() -> None:
     odds = np.random.default_rng(0).normal(-6, 1, 1000)
     assert max(p.presence * p.focus for p in follow(odds)) < 0.3
+
+
+def test_a_loop_lasts_whole_beats_and_says_how_long_they_are() -> None:
+    """Peaks at 141 BPM, of a rhythm of threes in a loop of eight beats at 125: only tempi that divide it are left."""
+    odds = activations(np.arange(0, 16, 60 / 141), 16)
+    pointers = PointerFilter()
+    loop_hops = 8 * 60 / 125 / HOP_S
+    for odd in odds:
+        pointers.expect(loop_hops)
+        pointers.push(Activations(float(odd), 0.0, 0.0, UNKNOWN))
+    beats = loop_hops / pointers.pointer().interval_hops
+    assert beats == pytest.approx(round(beats), abs=1e-6)
+    assert round(beats) in (4, 6, 8, 12)
