@@ -56,3 +56,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
         if "TPOS_PRECISION" not in os.environ:
             patch.setenv("TPOS_PRECISION", "fp32")
         yield
+
+
+@pytest.fixture(autouse=True)
+def shows_after_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has drawn films goes on drawing as they need it, to its end; a test's own end is one."""
+    from export import onnx_session
+
+    monkeypatch.setattr(onnx_session, "_films", False)

@@ -19,7 +19,6 @@ from export import onnx_session
 )
 def test_a_core_is_left_to_the_display(monkeypatch, cores, frames, beside_display, threads, alone):
     monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
-    monkeypatch.setattr(onnx_session, "_films", False)
     assert onnx_session.frames_at_once(beside_display=False) == frames
     assert onnx_session.frames_at_once(beside_display=True) == beside_display
     assert onnx_session.threads() == threads
@@ -28,7 +27,6 @@ def test_a_core_is_left_to_the_display(monkeypatch, cores, frames, beside_displa
 
 def test_each_core_has_a_films_frame_of_its_own(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    monkeypatch.setattr(onnx_session, "_films", False)
     onnx_session.draw_films()
     assert (onnx_session.frames_at_once(beside_display=False), onnx_session.threads()) == (8, 1)
 
