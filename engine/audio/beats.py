@@ -22,8 +22,7 @@ _WEIGH_HOPS = DELAY_HOPS + 2
 _SURE, _UNSURE = 0.6, 0.3
 _HOLD_S, _QUIET_HOLD_S = 30.0, 3.0
 """How long a tempo outlives its beats: where music goes on, and where there is nothing that could have a beat."""
-_DOUBT_S = 1.5
-_PATIENCE_S = 1.5
+_DOUBT_S, _PATIENCE_S = 1.5, 1.5
 _FOLLOW, _BEND = 0.04, 0.004
 """Shares of the phase's error by which phase and period are put right in a hop."""
 _GLIDE_S = 3.0
@@ -34,8 +33,7 @@ _FAINT = 0.06
 """What the strongest hundredth of the flux passes with drums, and not with a voice or a tone that trembles."""
 _WEAK, _CLEAR = 0.1, 0.35
 """Beats of the last seconds that are less likely than this are not followed at all, from that on fully."""
-_LEAST = 1e-4
-_RECENT = math.exp(-HOP_S / 1.5)
+_LEAST, _RECENT = 1e-4, math.exp(-HOP_S / 1.5)
 _OVERRULED = 2.5
 """Log odds by which the network must find beats likelier elsewhere than where a loop began."""
 _EXACT = 0.06
@@ -257,14 +255,17 @@ class BeatTracker:
         if self._pinned and abs(interval / abs(self._pinned) - 1) < _ALIKE:
             return self._pinned > 0
         since = self._opening.since(interval)
-        if since is None:
+        if since is None or self._glide_s > 0:
             return False
         likelier = self._odds(pointer.phase, interval) - self._odds(since, interval)
         self._pinned = interval if likelier < _OVERRULED else -interval
         self._opening.believed = self._pinned > 0
         if self._pinned > 0:
-            apart = _apart(since, self._phase)  # near each other, both are as exact
-            self._phase = (self._phase + (apart if abs(apart) > _EXACT else 0.5 * apart)) % 1
+            apart = _apart(since, self._phase)
+            if abs(apart) > _EXACT:
+                self._phase = since % 1
+            else:
+                self._turn(0.5 * apart, interval)  # near each other, both are as exact
             self._aside = _apart(self._phase, pointer.phase)
             self._bars.begin(round(since - self._phase))
         return self._pinned > 0
