@@ -20,12 +20,14 @@ test: setup-test ## Set up everything, then lint, types and every test
 	@$(MAKE) --no-print-directory -j 2 tests lint
 
 # coverage in `make test` where Python counts lines by itself (3.12): traced, it costs a third more time
-tests: setup-test ## Every test
-	@cov=$$($(VENV)/python -c 'import sys; print("--cov --cov-report=term:skip-covered" * (sys.version_info >= (3, 12)))'); \
-	COVERAGE_CORE=sysmon $(VENV)/python -m pytest -n 2 --dist worksteal -rs $$cov
+COV = $$($(VENV)/python -c 'import sys; print("--cov" * (sys.version_info >= (3, 12)))')
+tests: setup-test ## Every test; those that a clock hurries last, one by one
+	@cov=$(COV); export COVERAGE_CORE=sysmon; \
+	$(VENV)/python -m pytest -m "not realtime" -n 2 --dist worksteal -rs $$cov $${cov:+--cov-report=}; others=$$?; \
+	$(VENV)/python -m pytest -m realtime -rs $$cov $${cov:+--cov-append --cov-report=term:skip-covered} && exit $$others
 
-coverage: setup-test ## Every test, with coverage, on any Python
-	$(VENV)/python -m pytest -n 2 --dist worksteal -rs --cov --cov-report=term:skip-covered
+coverage: ## Every test, with coverage, on any Python
+	@$(MAKE) --no-print-directory tests COV=--cov
 
 lint: setup-test ## Lint, format and types, without changing anything
 	$(VENV)/ruff check .

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import suppress
 
 import pytest
 from virtual_audio import virtual_mixer
@@ -14,12 +12,11 @@ __all__ = ["virtual_mixer"]
 
 TRIES = 3
 """How often a test that a clock hurries may be tried: a shared machine stops a process for longer than a beat."""
-BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_configure() -> None:
     """Beside other test processes each keeps to a core of its own."""
-    if BESIDE_OTHERS:
+    if "PYTEST_XDIST_WORKER" in os.environ:
         import torch  # which the process that only deals out the tests does not need
 
         torch.set_num_threads(1)
@@ -30,15 +27,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("realtime"):
                 item.add_marker(pytest.mark.flaky(reruns=TRIES - 1, reruns_delay=1.0))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Beside other test processes those tests that a clock hurries go first, where this user may say so."""
-    if BESIDE_OTHERS and hasattr(os, "setpriority"):
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, -10 if item.get_closest_marker("realtime") else 0)
-    return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)

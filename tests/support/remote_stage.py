@@ -150,9 +150,10 @@ def opened(
 
 
 def touched(page: Any, way: Iterable[tuple[float, float]]) -> None:
-    """A finger put down, moved along a way of places on the screen, and lifted."""
+    """A finger put down, moved along a way of places on the screen, where it rests, and lifted: no fling."""
     touches, kind = page.context.new_cdp_session(page), "touchStart"
     for x, y in way:
         touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
         kind = "touchMove"
+    time.sleep(0.1)
     touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
