@@ -49,8 +49,6 @@ class RecordingControl:
     ) -> None:
         self._recorder = Recorder(root, size, fps, SAMPLE_RATE, capture.channels, clock, form=form)
         self._capture, self._show, self._clock, self._about = capture, show, clock, about
-        self.session = ""
-        """The name of the session that is recorded, that of its first take."""
         self._next_sample = 0
         self._lost, self._lost_s = 0, -TOLD_S
         self._why, self._again_s = "", 0.0

@@ -18,7 +18,7 @@ from engine.core.clock import Clock
 from engine.recording.inbox import Inbox
 from engine.recording.session import About, Counters, SessionState, to_json, write_record
 from engine.recording.session_writer import SessionWriter
-from tpos_models.errors import StorageError, TposError
+from tpos_models.errors import RunError, StorageError, TposError
 
 SYNC_S = 0.5
 """So often what was written is put onto the disk. With what waits for its place, half a second, and for the end of its
@@ -83,7 +83,7 @@ class Take:
         self._writer: SessionWriter | None = None
         self._offered_slot = -1
         self._error = ""
-        self._unsynced: Exception | None = None
+        self._unsynced = ""
         self._written = threading.Event()
         self._turned_s = self._synced_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="tpos-recorder", daemon=True)
@@ -163,7 +163,7 @@ class Take:
             self._writer = self._open_writer()
             self._write(self._writer)
         except Exception as error:  # noqa: BLE001 - supervised: whatever breaks here, the show goes on
-            self._error = str(error) if isinstance(error, TposError) else f"recording broke: {error!r}"
+            self._error = _said(error)
             self._give_up()
         if self._writer:
             self._write_record(self._writer)
@@ -182,7 +182,7 @@ class Take:
                 writer.report(self._now_s)
                 self._turned_s = time.monotonic()
                 if self._unsynced:
-                    raise self._unsynced
+                    raise RunError(self._unsynced)
         finally:
             self._written.set()
         writer.finish(self._now_s)
@@ -194,7 +194,7 @@ class Take:
                 writer.sync()
                 self._synced_s = time.monotonic()
         except Exception as error:  # noqa: BLE001 - supervised: the other thread ends the take with it
-            self._unsynced = error
+            self._unsynced = _said(error)  # the error itself would hold the take, and the take it
         self._synced_s = float("inf")
 
     def _give_up(self) -> None:
@@ -234,3 +234,7 @@ class Take:
             audio_dropped_s=inbox.refused["sound"],
             log_dropped=round(inbox.refused["line"]),
         )
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, TposError) else f"recording broke: {error!r}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 import shutil
 import sys
@@ -10,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from engine.recording.control import RecordingControl
 from engine.recording.recorder import Recorder
 from engine.recording.session import About, list_sessions, open_session
 from export.media.reading import read_frames, read_sound, read_video_info
+from export.media.video import VideoWriter
 from export.media.writing import Sink
 
 pytestmark = [
@@ -185,6 +189,39 @@ def test_whatever_ends_the_thread_that_waits_for_the_disk_ends_the_take(tmp_path
     player.until(lambda: recorder.status.state == "failed", 10.0)
     assert "nobody thought of this" in recorder.status.error
     recorder.stop()
+
+
+@pytest.mark.parametrize("thread", ["tpos-recorder", "tpos-recorder-disk"])
+def test_a_take_that_breaks_off_leaves_no_encoder_behind(tmp_path, recorder, monkeypatch, thread) -> None:
+    """Not even until Python looks for circles of objects, which it seldom does in a process as large as a show."""
+
+    def full(one: Callable[..., Any]) -> Callable[..., Any]:
+        def or_full(*given: Any) -> Any:
+            if threading.current_thread().name == thread:
+                raise OSError(errno.ENOSPC, "No space left")
+            return one(*given)
+
+        return or_full
+
+    gc.collect()
+    gc.disable()
+    try:
+        recorder.start("show")
+        player = Player(recorder)
+        player.until(lambda: recorder.status.seconds > 0.5)
+        assert encoders() == 1
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full(os.fsync))
+            patch.setattr(Sink, "write", full(Sink.write))
+            player.until(lambda: recorder.status.state == "failed", 10.0)
+        recorder.stop()
+        assert encoders() == 0
+    finally:
+        gc.enable()
+
+
+def encoders() -> int:
+    return sum(type(one) is VideoWriter for one in gc.get_objects())
 
 
 def test_no_more_than_a_few_wait_for_a_disk_that_does_not_answer(tmp_path, recorder, monkeypatch) -> None:
