@@ -1,7 +1,10 @@
-"""The show lock: while a show plays, what a cache lacks is not built."""
+"""While a show plays, what a cache lacks is not built, and what was loaded is not looked through for garbage."""
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,11 +53,13 @@ def test_engines_are_not_built_in_mid_show(locked: Path):
         loading._building("denoiser")
 
 
-def test_the_lock_is_on_from_a_show_s_first_frame_to_its_end():
-    model = open_on(Backend("torch"), "pocket", precision=Precision.FP32)
+@contextmanager
+def playing() -> Iterator[None]:
+    """A show that has drawn its first frame."""
     clock = WallClock()
 
     def opened() -> FramePipeline:
+        model = open_on(Backend("torch"), "pocket", precision=Precision.FP32)
         loading._unlocked("the first frame's network")
         return FramePipeline(model, clock, eager_plan(model))
 
@@ -62,6 +67,18 @@ def test_the_lock_is_on_from_a_show_s_first_frame_to_its_end():
         deadline_s = clock.now() + 60.0
         while not one.frames.count and clock.now() < deadline_s:
             clock.sleep(0.02)
-        with pytest.raises(RunError, match="mid-show"):
-            loading._unlocked("this")
+        assert one.frames.count
+        yield
+
+
+def test_the_lock_is_on_from_a_show_s_first_frame_to_its_end():
+    with playing(), pytest.raises(RunError, match="mid-show"):
+        loading._unlocked("this")
     loading._unlocked("this")
+
+
+def test_what_was_loaded_is_not_looked_through_for_garbage():
+    """Through all of it Python takes a tenth of a second and more, in which nothing is drawn."""
+    with playing():
+        assert len(gc.get_objects()) < gc.get_freeze_count() / 10
+    gc.unfreeze()
