@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from pythonosc.osc_message import OscMessage
+from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.udp_client import SimpleUDPClient
 
 from engine.app.builder import OscOptions
@@ -118,7 +120,7 @@ def measure_hands(seconds: float, model: str, precision: str | None, notify: Not
             def measure() -> None:
                 if controller is not None:
                     bars.extend(knobs(live, eye, controller, notify, round(KNOBS_PER_S * seconds)))
-                bars.extend(floods(live, controller, seconds / TURNS / 2, notify))
+                bars.extend(floods(live, controller, seconds / TURNS, notify))
                 bars.extend(cues(live, eye, notify, round(CUES_PER_S * seconds)))
 
             perform(live, measure)
@@ -216,12 +218,19 @@ def first_other(seen: list[tuple[float, np.ndarray]], sent_s: float) -> float | 
 def floods(live: Live, controller: Controller | None, turn_s: float, notify: Notify) -> list[Bar]:
     """Frames a second while a thousand changes a second come over OSC, and over MIDI, to without, turn by turn."""
     live.show.set(motion=0.5)
+    sent = [_zoom(n) for n in range(128)]  # what they are made of is not the show's work
     with closing(SimpleUDPClient(*live.engine.osc.address)) as client:
-        bars = _flooded(live, "OSC", lambda n: client.send_message("/tpos/shader/zoom", n / 127), turn_s, notify)
+        bars = _flooded(live, "OSC", lambda n: client.send(sent[n]), turn_s, notify)
     if controller is not None:
         bars += _flooded(live, "MIDI", lambda n: controller.turn(2, n), turn_s, notify)
     live.show.put({"shader.zoom": 0.0})
     return bars
+
+
+def _zoom(n: int) -> OscMessage:
+    message = OscMessageBuilder("/tpos/shader/zoom")
+    message.add_arg(n / 127)
+    return message.build()
 
 
 def _flooded(live: Live, name: str, turn: Callable[[int], None], turn_s: float, notify: Notify) -> list[Bar]:
@@ -265,7 +274,7 @@ def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:
     """When composed pictures are half-way to another look, against the bar lines of a clock, for cues at any time."""
     bar_s = BEATS_PER_BAR * 60 / BPM
     began_s = time.monotonic()
-    live.show.keep_time(ClockSource.MIDI, BeatGrid(ClockSource.MIDI, began_s, 0.0, BPM, BEATS_PER_BAR))
+    live.show.keep_time(ClockSource.LINK, BeatGrid(ClockSource.LINK, began_s, 0.0, BPM, BEATS_PER_BAR))
     live.show.set(motion=0.1, quantise=Quantise.BAR)
     time.sleep(SETTLED_S)
     rng, late, lead_s = np.random.default_rng(6), [], read_latencies().lead_s(heard=False)
@@ -283,7 +292,7 @@ def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:
     redraw_ms, late_ms = 1000 * eye.redraw_s(), 1000 * np.array(late)
     live.show.set(quantise=Quantise.NOW)
     return [
-        Bar("cue on the bar: off the line, median", float(abs(np.median(late_ms))), "most", redraw_ms, "ms"),
+        Bar("cue on the bar: off the line, median", float(np.median(np.abs(late_ms))), "most", redraw_ms, "ms"),
         Bar("cue on the bar: off the line, worst", float(np.abs(late_ms).max()), "most", 50.0, "ms"),
     ]
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from pythonosc.osc_message_builder import build_msg
@@ -39,6 +40,8 @@ EXPIRES_S = 30.0
 MAX_BUTTONS = 256
 HELD_S = 0.3
 """A button that says it is pressed again within this is still held; surfaces that never say "released" wait longer."""
+CALM_S, FLOOD_S, MOST_AT_ONCE = 0.001, 0.005, 256
+"""What comes sooner after another is part of a flood, and is gathered for so long, so many datagrams at once."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes the system holds while this thread is not scheduled: seconds of a 1000/s flood."""
 
@@ -180,8 +183,8 @@ class OscServer(OwnThread):
             self._thread.turn()
             masked = self._reported is not None and self._reported.mask is not None
             self._socket.settimeout(FRAME_PERIOD_S if masked else STATUS_PERIOD_S / 2)
-            if arrived := self._wait():
-                self._receive(*arrived)
+            for data, sender in self._gather():
+                self._receive(data, sender)
             for sender, error in self._queue.take_failures():
                 self._answer(sender, error)
             if peer := self._target or self._listening():
@@ -192,10 +195,23 @@ class OscServer(OwnThread):
         """Who on this machine sent last, and not too long ago; a stranger is told nothing that nobody configured."""
         return self._sender if self._clock.now() - self._sent_s < EXPIRES_S else None
 
-    def _wait(self) -> tuple[bytes, Sender] | None:
+    def _gather(self) -> list[tuple[bytes, Sender]]:
+        """What came, once something has, or nothing for a while; a flood is not answered datagram by datagram."""
+        since_s = time.monotonic()
+        if (first := self._arrived()) is None:
+            return []
+        if time.monotonic() - since_s > CALM_S:
+            return [first]
+        self._stop.wait(FLOOD_S)
+        self._socket.setblocking(False)
+        others = iter(self._arrived, None)
+        return [first, *islice(others, MOST_AT_ONCE)]
+
+    def _arrived(self) -> tuple[bytes, Sender] | None:
+        """The next datagram; None where there is none in time."""
         try:
             return self._socket.recvfrom(MAX_DATAGRAM)
-        except (TimeoutError, ConnectionError):  # Windows reports a listener gone as a reset of our own socket
+        except (TimeoutError, BlockingIOError, ConnectionError):  # Windows: a listener gone resets our socket
             return None
 
     def _receive(self, data: bytes, sender: Sender) -> None:

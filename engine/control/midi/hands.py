@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -29,8 +30,8 @@ LOOK_S = 1.0
 """How often ports and maps are looked for."""
 TURN_S = 0.02
 """How often lights and clocks are seen to."""
-GATHER_S = 0.001
-"""So long what comes is gathered: a flood is not answered message by message."""
+GATHER_S, FLOOD_S = 0.001, 0.008
+"""So long what comes is gathered, and in a flood: it is not answered message by message."""
 
 Arrived = tuple[str, mido.Message, float]
 """A port's name, what came there, and when."""
@@ -110,11 +111,12 @@ class MidiHands(OwnThread):
 
     def _gather(self) -> list[Arrived]:
         """What came, once something has, or nothing for a while."""
+        since_s = time.monotonic()
         try:
             arrived = [self._arrived.get(timeout=TURN_S)]
         except queue.Empty:
             return []
-        self._stop.wait(GATHER_S)
+        self._stop.wait(FLOOD_S if time.monotonic() - since_s < GATHER_S else GATHER_S)
         while not self._arrived.empty():
             arrived.append(self._arrived.get_nowait())
         return arrived
