@@ -26,6 +26,8 @@ class Preview:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._pictures: Mailbox[np.ndarray] = Mailbox()
+        self.rate_hz = RATE_HZ
+        """Pictures a second while somebody looks; whoever hands them out may ask for fewer."""
         self._looked_s = self._put_s = float("-inf")
         self._glanced = False
 
@@ -37,7 +39,7 @@ class Preview:
     @property
     def due(self) -> bool:
         """Whether somebody waits for a picture."""
-        return self._glanced or (self.watched and self._now() - self._put_s >= 1.0 / RATE_HZ)
+        return self._glanced or (self.watched and self._now() - self._put_s >= 1.0 / self.rate_hz)
 
     def put(self, picture: np.ndarray) -> None:
         """The newest picture."""

@@ -9,11 +9,13 @@ import time
 import numpy as np
 from PIL import Image
 
-from engine.core.preview import Preview
+from engine.core.preview import RATE_HZ, Preview
 from engine.render.picture import within
 
 QUALITY = 78
 LOOK_S = 0.02
+MOST_PER_S = 60.0
+"""Pictures a second to all who look: the more they are, the fewer each gets, and the show pays for no more."""
 
 
 class Pictures:
@@ -23,16 +25,22 @@ class Pictures:
         self._preview = preview
         self._lock = asyncio.Lock()
         self._number, self._jpeg = 0, b""
+        self._waiting = 0
         self.encoded = 0
 
     async def newer(self, known: int, patience_s: float = 2.0) -> tuple[int, bytes] | None:
         """The newest picture and its number once it is another than `known`; None after `patience_s`."""
         due_s = time.monotonic() + patience_s
-        while time.monotonic() < due_s:
-            count, picture = self._preview.look()
-            if picture is not None and count != known:
-                return await self._encoded(count, picture)
-            await asyncio.sleep(LOOK_S)
+        self._waiting += 1
+        self._preview.rate_hz = min(RATE_HZ, MOST_PER_S / self._waiting)
+        try:
+            while time.monotonic() < due_s:
+                count, picture = self._preview.look()
+                if picture is not None and count != known:
+                    return await self._encoded(count, picture)
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._waiting -= 1
         return None
 
     async def _encoded(self, count: int, picture: np.ndarray) -> tuple[int, bytes]:

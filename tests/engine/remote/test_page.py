@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -22,6 +23,7 @@ from remote_stage import PATIENCE_S, Stage, drained, received
 
 from engine.control import presets
 from engine.core.preview import RATE_HZ, WATCHED_S, Preview
+from engine.remote.pictures import Pictures
 from engine.remote.thumbnails import Thumbnails
 
 pytestmark = pytest.mark.realtime
@@ -174,6 +176,32 @@ def test_a_slow_page_skips_pictures_and_gets_the_newest(stage: Stage) -> None:
     newest = stage.preview.look()[0]
     assert newest > first + 3
     assert int(stage.get(f"/remote/preview.jpg?after={first}").headers["x-number"]) >= newest
+
+
+def test_the_more_look_the_fewer_pictures_each_gets() -> None:
+    """However many they are, at most sixty pictures a second go out to all of them together."""
+
+    async def drawn(watchers: int, seconds: float) -> int:
+        preview, over = Preview(), time.monotonic() + seconds
+        pictures = Pictures(preview)
+
+        async def watch() -> None:
+            known = 0
+            while time.monotonic() < over:
+                known, _ = await pictures.newer(known, seconds) or (known, b"")
+
+        async def draw() -> None:
+            while time.monotonic() < over:
+                if preview.due:
+                    preview.put(np.zeros((9, 16, 3), np.uint8))
+                await asyncio.sleep(0.005)
+
+        await asyncio.gather(draw(), *(watch() for _ in range(watchers)))
+        return pictures.encoded
+
+    few, many = (asyncio.run(drawn(watchers, 2.0)) for watchers in (2, 12))
+    assert few > 1.5 * RATE_HZ
+    assert 4 <= many <= 2 * 60 / 12 + 2
 
 
 def test_nothing_is_drawn_or_encoded_while_nobody_looks() -> None:
