@@ -189,7 +189,8 @@ class Soak:
         for fault, begun_s in thrown:
             if fault.breaks_off:
                 self.broken_s.append(begun_s)
-            said_s = (witness.said(fault.said, begun_s) or begun_s + PATIENCE_S) - begun_s if fault.said else 0.0
+            tells = fault.said and not stopped_s  # nobody does who is stopped, and what fell into that never was
+            said_s = (witness.said(fault.said, begun_s) or begun_s + PATIENCE_S) - begun_s if tells else 0.0
             gap_s = max(0.0, witness.gap_s(begun_s) - stopped_s)
             self.outcomes.setdefault(fault.name, Outcome(fault)).add(gap_s, said_s, back_s, stuck)
 
