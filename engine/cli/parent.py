@@ -76,7 +76,7 @@ class _Parent:
 
     def __init__(self, command: list[str], folder: Path) -> None:
         self._command, self._folder = command, folder
-        self._env = {**os.environ, run_folder.FOLDER: str(folder), _TURN: "1"}
+        self._env = {**run_folder.environment(folder), _TURN: "1"}
         self._spare: subprocess.Popen[str] | None = None
         self._spare_s = -SPARE_AGAIN_S
         self._asked_s: float | None = None

@@ -5,7 +5,6 @@ First every fault by itself, then, as long as there is time, two at once at rand
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import tempfile
@@ -25,8 +24,8 @@ from engine.bench.soak.outside import Outside, Receiver
 from engine.bench.soak.spoken import Asked, Vitals
 from engine.bench.soak.table import BACK_S, EXIT_S, FAULTS, GAP_S, LOST_S, MEMORY_MB_H, SAID_S, Fault
 from engine.bench.soak.witness import QUIET, Size, Witness
+from engine.recording import run_folder
 from engine.recording.folders import video_of
-from engine.recording.run_folder import FOLDER
 from export.media.reading import read_video_info
 from tpos_models.errors import InputError, MediaError
 
@@ -255,8 +254,8 @@ def _environment(folder: Path) -> dict[str, str]:
     """No folder of the user's is touched; the keeper has one to keep into."""
     run = folder / "run"
     run.mkdir()
-    own = {"XDG_CONFIG_HOME": folder / "config", "XDG_STATE_HOME": folder / "state", FOLDER: run}
-    return {**os.environ, **{name: str(path) for name, path in own.items()}}
+    own = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_STATE_HOME": str(folder / "state")}
+    return run_folder.environment(run) | own
 
 
 def _ended(soak: Soak) -> float:

@@ -46,7 +46,7 @@ def raising(error: Exception, times: int = 1_000_000) -> Wrap:
     def wrap(was: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
             for _ in left:
-                raise error
+                raise type(error)(*error.args)  # one alone would hold on to all that it went through
             return was(*args, **named)
 
         return call
@@ -141,7 +141,6 @@ class Inside:
 
     def __init__(self, live: Live, networks: Networks, clock: JumpingClock) -> None:
         ring = live.engine.capture.source.ring
-        full = OSError(28, "No space left on device")
         self.faults: dict[str, Callable[[], AbstractContextManager[None]]] = {
             "picture raises": lambda: networks.calling("denoiser", raising(RuntimeError("a kernel failed"))),
             "picture out of memory": lambda: networks.calling("denoiser", raising(MemoryError("no memory left"))),
@@ -156,7 +155,7 @@ class Inside:
             "presets hang": lambda: hanging(partial(instead, hot_reload, "signature")),
             "keeper hangs": lambda: hanging(partial(instead, keeping, "replace_file")),
             "redraw raises": lambda: instead(live.screen, "redraw", raising(RuntimeError("a texture is gone"), 3)),
-            "disk full": lambda: instead(Sink, "write", raising(full)),
+            "disk full": lambda: instead(Sink, "write", raising(OSError(28, "No space left on device"))),
             "disk stalls": lambda: hanging(partial(instead, Sink, "write")),
             "disk never syncs": lambda: hanging(partial(instead, Sink, "sync")),
             "clock jumps": lambda: _jumped(clock),
