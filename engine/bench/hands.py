@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-from pythonosc.osc_message import OscMessage
-from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.osc_message_builder import build_msg
 from pythonosc.udp_client import SimpleUDPClient
 
 from engine.app.builder import OscOptions
@@ -218,19 +217,13 @@ def first_other(seen: list[tuple[float, np.ndarray]], sent_s: float) -> float | 
 def floods(live: Live, controller: Controller | None, turn_s: float, notify: Notify) -> list[Bar]:
     """Frames a second while a thousand changes a second come over OSC, and over MIDI, to without, turn by turn."""
     live.show.set(motion=0.5)
-    sent = [_zoom(n) for n in range(128)]  # what they are made of is not the show's work
+    sent = [build_msg("/tpos/shader/zoom", n / 127) for n in range(128)]  # what they are made of is not the show's work
     with closing(SimpleUDPClient(*live.engine.osc.address)) as client:
         bars = _flooded(live, "OSC", lambda n: client.send(sent[n]), turn_s, notify)
     if controller is not None:
         bars += _flooded(live, "MIDI", lambda n: controller.turn(2, n), turn_s, notify)
     live.show.put({"shader.zoom": 0.0})
     return bars
-
-
-def _zoom(n: int) -> OscMessage:
-    message = OscMessageBuilder("/tpos/shader/zoom")
-    message.add_arg(n / 127)
-    return message.build()
 
 
 def _flooded(live: Live, name: str, turn: Callable[[int], None], turn_s: float, notify: Notify) -> list[Bar]:
