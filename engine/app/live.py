@@ -19,7 +19,7 @@ import engine
 from engine.app.builder import Engine, LiveOptions, open_sound
 from engine.app.field_choice import NUMBERS_HZ, open_field
 from engine.app.hands import Hands
-from engine.app.notices import Notices, greet
+from engine.app.notices import Notices, greet, state_line
 from engine.app.options import FieldChoice
 from engine.app.prompt_check import PromptCheck
 from engine.app.remote.beside import Remote
@@ -184,7 +184,7 @@ class Live:
         return Status(
             fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
             prompt=frame.prompt if frame else "", stack=self.show.stack, recording=self.recording.begun,
-            state="; ".join(filter(None, self._troubles().values())) or held or features.state,
+            state=state_line(self._troubles().values(), held, features.state),
             model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
             ladder=self._chain.place,
             restarts=self.engine.worker.restarts,

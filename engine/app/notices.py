@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from engine.app.stats import Tally
 from engine.core import console
 from engine.core.clock import Clock
-from engine.core.messages import ShowState
+from engine.core.messages import ShowState, SoundState
 from engine.core.stems import patched
 from tpos_models.errors import TposError
 
@@ -94,6 +94,14 @@ class Notices:
     def message(self, now_s: float) -> str:
         """The line to be read now, "" for none."""
         return self._message if now_s < self._until_s else ""
+
+
+def state_line(troubles: Iterable[str], held: str, sound: SoundState) -> str:
+    """What OSC's state says: every trouble, and beside it that the sound is lost; else `held`, else how it stands."""
+    wrong = [trouble for trouble in troubles if trouble]
+    if wrong and sound is SoundState.LOST:
+        wrong.append(sound)
+    return "; ".join(wrong) or held or sound
 
 
 def greet(source: str, state: ShowState, osc: tuple[str, int], model: str, headless: bool, late: int) -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-from pythonosc.osc_message_builder import build_msg
-from pythonosc.udp_client import SimpleUDPClient
 
 from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
@@ -21,9 +19,10 @@ from engine.app.options import HandsOptions, LookOptions
 from engine.app.stats import LiveSummary
 from engine.app.sync.latencies import read_latencies
 from engine.audio import SAMPLE_RATE
-from engine.bench.midi_wire import NAME, Controller, jack_controller
+from engine.bench.midi_wire import NAME, jack_controller
 from engine.bench.report import Bar, Notify
 from engine.bench.running import measure_fps
+from engine.bench.sender import PER_S, Sender
 from engine.core.beat_grid import BeatGrid, ClockSource, Quantise
 from engine.core.hud_info import Health, HudInfo
 from engine.outputs.output import Picture
@@ -32,7 +31,8 @@ from tpos_models.errors import MissingPart, RunError
 SIZE_PX = (320, 180)
 BPM, BEATS_PER_BAR = 120.0, 4
 TURNS = 5
-CHANGES_PER_S, MOST_AT_ONCE = 1000, 20
+KNOB, FLOODED = "1", "2"
+"""Controllers that the map below knows."""
 KNOBS_PER_S, CUES_PER_S = 3, 2
 """So many of each for a second of the measurement's length: 20 cues in the usual ten."""
 SETTLED_S = 6.0
@@ -63,10 +63,10 @@ schema = 1
 device = "{NAME}"
 takeover = "jump"
 [[control]]
-cc = 1
+cc = {KNOB}
 target = "effects.halftone"
 [[control]]
-cc = 2
+cc = {FLOODED}
 target = "shader.zoom"
 """
 
@@ -110,7 +110,7 @@ def measure_hands(seconds: float, model: str, precision: str | None, notify: Not
     bars: list[Bar] = []
     with ExitStack() as stack:
         try:
-            controller: Controller | None = stack.enter_context(jack_controller())
+            controller: Sender | None = stack.enter_context(jack_controller())
         except MissingPart as error:
             notify(f"MIDI is not measured: {error}")
             controller = None
@@ -170,7 +170,7 @@ def perform(live: Live, part: Callable[[], None]) -> LiveSummary:
     return summary
 
 
-def knobs(live: Live, eye: Eye, controller: Controller, notify: Notify, count: int) -> list[Bar]:
+def knobs(live: Live, eye: Eye, controller: Sender, notify: Notify, count: int) -> list[Bar]:
     """From a knob's message to the first composed picture that shows it, read back."""
     notify("a knob turned to a picture")
     rng, waits = np.random.default_rng(5), []
@@ -180,7 +180,7 @@ def knobs(live: Live, eye: Eye, controller: Controller, notify: Notify, count: i
     for n in range(count):
         time.sleep(0.2 + float(rng.uniform(0, 0.05)))
         sent_s = time.monotonic()
-        controller.turn(1, 0 if n % 2 else 127)
+        controller.turn(KNOB, 0 if n % 2 else 127)
         wait_s = _patiently(lambda: first_other(eye.since(sent_s - 1.0), sent_s))  # noqa: B023
         if wait_s is None:
             raise RunError(f"turn {n + 1} of {count} of a knob was never seen")
@@ -189,10 +189,10 @@ def knobs(live: Live, eye: Eye, controller: Controller, notify: Notify, count: i
     return [Bar("MIDI in to a picture drawn with it, median", 1000 * float(np.median(waits)), "most", most_ms, "ms")]
 
 
-def _is_open(live: Live, controller: Controller) -> float | None:
+def _is_open(live: Live, controller: Sender) -> float | None:
     """Whether knobs come through by now; leaves them at 0."""
     for value in (127, 0):
-        controller.turn(1, value)
+        controller.turn(KNOB, value)
         time.sleep(0.2)
         if live.show.state.effects.halftone != value / 127:
             return None
@@ -214,35 +214,31 @@ def first_other(seen: list[tuple[float, np.ndarray]], sent_s: float) -> float | 
     return next((at_s - sent_s for at_s in others), None)
 
 
-def floods(live: Live, controller: Controller | None, turn_s: float, notify: Notify) -> list[Bar]:
+def floods(live: Live, controller: Sender | None, turn_s: float, notify: Notify) -> list[Bar]:
     """Frames a second while a thousand changes a second come over OSC, and over MIDI, to without, turn by turn."""
     live.show.set(motion=0.5)
-    sent = [build_msg("/tpos/shader/zoom", n / 127) for n in range(128)]  # what they are made of is not the show's work
-    with closing(SimpleUDPClient(*live.engine.osc.address)) as client:
-        bars = _flooded(live, "OSC", lambda n: client.send(sent[n]), turn_s, notify)
+    host, port = live.engine.osc.address
+    with closing(Sender("osc", f"{host}:{port}")) as client:
+        bars = _flooded(live, "OSC", client, "/tpos/shader/zoom", turn_s, notify)
     if controller is not None:
-        bars += _flooded(live, "MIDI", lambda n: controller.turn(2, n), turn_s, notify)
+        bars += _flooded(live, "MIDI", controller, FLOODED, turn_s, notify)
     live.show.put({"shader.zoom": 0.0})
     return bars
 
 
-def _flooded(live: Live, name: str, turn: Callable[[int], None], turn_s: float, notify: Notify) -> list[Bar]:
-    notify(f"{CHANGES_PER_S} changes a second over {name}")
+def _flooded(live: Live, name: str, sender: Sender, what: str, turn_s: float, notify: Notify) -> list[Bar]:
+    notify(f"{PER_S} changes a second over {name}")
     ratios, landed = [], 0
     for last in range(1, TURNS + 1):
         without = measure_fps(live.engine, turn_s)[0]
-        stop = threading.Event()
-        sender = threading.Thread(target=_flood, args=(turn, stop), daemon=True)
-        sender.start()
+        sender.flood(what)
         ratios.append(measure_fps(live.engine, turn_s)[0] / without)
-        stop.set()
-        sender.join()
-        turn(last)
+        sender.turn(what, last)
         landed += _patiently(lambda: _stands_at(live, last / 127)) is not None  # noqa: B023
-    what, ratio = f"{CHANGES_PER_S}/s over {name}", float(np.median(ratios))
+    way, ratio = f"{PER_S}/s over {name}", float(np.median(ratios))
     return [
-        Bar(f"{what}: last values that landed", landed, "least", TURNS, ""),
-        Bar(f"{what}: frames a second over without", ratio, "least", 0.9, ""),
+        Bar(f"{way}: last values that landed", landed, "least", TURNS, ""),
+        Bar(f"{way}: frames a second over without", ratio, "least", 0.9, ""),
     ]
 
 
@@ -250,17 +246,6 @@ def _stands_at(live: Live, value: float) -> float | None:
     """The parameter that is flooded, where it has this value."""
     zoom = live.show.state.shader.zoom
     return zoom if abs(zoom - value) < 1e-3 else None
-
-
-def _flood(turn: Callable[[int], None], stop: threading.Event) -> None:
-    """Turn `CHANGES_PER_S` times a second, some at a time, as drivers hand them on; what was held up is left out."""
-    began_s, sent = time.monotonic(), 0
-    while not stop.is_set():
-        due = int((time.monotonic() - began_s) * CHANGES_PER_S)
-        for n in range(max(sent, due - MOST_AT_ONCE), due):
-            turn(n % 128)
-        sent = due
-        time.sleep(0.002)
 
 
 def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:

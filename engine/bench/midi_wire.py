@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import closing, contextmanager
 
+from engine.bench.sender import Sender
 from tpos_models.errors import MissingPart
 
 NAME = "tpos-bench"
@@ -20,31 +20,8 @@ _WAIT_S = 10.0
 _JACK = ("jackd", "--no-realtime", "-S", "-t", "5000", "-n", SERVER, "-d", "dummy", "-p", "256")
 
 
-class Controller(Protocol):
-    """Turns a knob."""
-
-    def turn(self, cc: int, value: int) -> None:
-        """Send one control change, `value` 0..127."""
-        ...
-
-
-class _JackController:
-    def __init__(self) -> None:
-        import rtmidi
-
-        self._out = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name=NAME)
-        self._out.open_virtual_port("knobs")
-
-    def turn(self, cc: int, value: int) -> None:
-        self._out.send_message([0xB0, cc, value])
-
-    def close(self) -> None:
-        time.sleep(0.2)  # RtMidi waits a minute for what it has not sent yet
-        self._out.delete()
-
-
 @contextmanager
-def jack_controller() -> Iterator[Controller]:
+def jack_controller() -> Iterator[Sender]:
     """A controller named `NAME` on a JACK server of its own, to which mido is pointed.
 
     Raises MissingPart where there is no jackd or no python-rtmidi that knows it.
@@ -61,11 +38,8 @@ def jack_controller() -> Iterator[Controller]:
     server = subprocess.Popen(_JACK, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(server)
-        controller = _JackController()
-        try:
+        with closing(Sender("midi", NAME)) as controller:
             yield controller
-        finally:
-            controller.close()
     finally:
         server.terminate()
         server.wait()

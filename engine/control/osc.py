@@ -21,7 +21,7 @@ from pythonosc.osc_message_builder import build_msg
 from engine.control.addresses import find, parse, signature
 from engine.control.arguments import CommandError
 from engine.control.osc_status import ERROR, MASK, PREFIX, Status, is_own, mask_values, shown, status_values
-from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, one_by_one, read_datagram
+from engine.control.osc_wire import MAX_DATAGRAM, TYPE_TAGS, MalformedError, newest, one_by_one, read_datagram
 from engine.control.queue import Command, CommandQueue, Sender
 from engine.core.clock import Clock, WallClock
 from engine.core.hosts import is_local, own_addresses
@@ -40,7 +40,7 @@ EXPIRES_S = 30.0
 MAX_BUTTONS = 256
 HELD_S = 0.3
 """A button that says it is pressed again within this is still held; surfaces that never say "released" wait longer."""
-CALM_S, FLOOD_S, MOST_AT_ONCE = 0.001, 0.005, 256
+CALM_S, FLOOD_S, MOST_AT_ONCE = 0.001, 0.012, 256
 """What comes sooner after another is part of a flood, and is gathered for so long, so many datagrams at once."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes the system holds while this thread is not scheduled: seconds of a 1000/s flood."""
@@ -183,7 +183,11 @@ class OscServer(OwnThread):
             self._thread.turn()
             masked = self._reported is not None and self._reported.mask is not None
             self._socket.settimeout(FRAME_PERIOD_S if masked else STATUS_PERIOD_S / 2)
-            for data, sender in self._gather():
+            came = self._gather()
+            told = newest(came)
+            self._queue.replaced(gone := len(came) - len(told))
+            self._count(datagrams=gone, commands=gone)
+            for data, sender in told:
                 self._receive(data, sender)
             for sender, error in self._queue.take_failures():
                 self._answer(sender, error)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pythonosc import osc_message
 
+from engine.control.addresses import EVENT, find
+from engine.control.arguments import CommandError
+from engine.control.queue import Sender
+from engine.core.parameters import Kind
+
 MAX_DATAGRAM, MAX_NESTING, MAX_ARGUMENTS = 65_536, 8, 64
 TYPE_TAGS = b"ifsdhbTFN[]"
+NUMBERS = {b",f\0\0": 4, b",i\0\0": 4, b",d\0\0": 8}
+"""Tags of messages of one number, and its bytes."""
 
 
 class MalformedError(ValueError):
@@ -34,6 +42,30 @@ def read_datagram(data: bytes) -> list[osc_message.OscMessage]:
 def one_by_one(values: Iterable[Any]) -> list[Any]:
     """A message's arguments, those of its arrays among them: a colour may come as one."""
     return [one for value in values for one in (one_by_one(value) if isinstance(value, list) else [value])]
+
+
+def newest(came: Sequence[tuple[bytes, Sender]]) -> Sequence[tuple[bytes, Sender]]:
+    """Datagrams in order, but of each number that a sender says again the last: as `CommandQueue` would have it."""
+    if len(came) < 2:
+        return came
+    last = {(sender, _said_to(data) or n): n for n, (data, sender) in enumerate(came)}
+    return [came[n] for n in sorted(last.values())]
+
+
+def _said_to(data: bytes) -> bytes:
+    """The address of a message that says one number where only the last counts; b"" of all others."""
+    end = data.find(b",")
+    whole = len(data) - end - 4 == NUMBERS.get(data[end : end + 4])
+    return data[:end] if whole and _puts(data[:end].rstrip(b"\0")) else b""
+
+
+@lru_cache(1024)
+def _puts(address: bytes) -> bool:
+    try:
+        row, _ = find(address.decode("ascii"))
+    except (CommandError, UnicodeDecodeError):
+        return False
+    return row.applies != EVENT and not row.is_button and row.arguments[0].kind in (Kind.FLOAT, Kind.INT)
 
 
 def _read(data: bytes, messages: list[osc_message.OscMessage], depth: int) -> None:

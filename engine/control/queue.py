@@ -66,6 +66,12 @@ class CommandQueue:
         with self._lock:
             return sum(not self._add(command) for command in commands)
 
+    def replaced(self, count: int) -> None:
+        """So many that set a value came and were never put, because others that were put came after them."""
+        with self._lock:
+            counts = self._counts
+            self._counts = replace(counts, received=counts.received + count, coalesced=counts.coalesced + count)
+
     def take_all(self) -> list[Command]:
         """Every waiting command in order, leaving the queue empty; never waits."""
         with self._lock:

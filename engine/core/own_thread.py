@@ -17,7 +17,7 @@ JOIN_S = 2.0
 """How long the end of a thread is waited for: one that hangs is left behind, and dies with the process."""
 TOLD_S = 5.0
 """How long it is told that a thread had failed."""
-HANGS_S = 1.8
+HANGS_S = 1.4
 """A thread that comes round by itself, and has not for so long, hangs."""
 
 

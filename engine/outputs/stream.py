@@ -19,7 +19,7 @@ from engine.render.picture import Size
 from tpos_models.errors import TposError
 
 RETRY_S = 1.0
-HANGS_S = 1.0
+HANGS_S = 0.7
 """A picture that is on its way for longer than this is a hang."""
 _POLL_S = 0.2
 

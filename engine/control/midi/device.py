@@ -56,6 +56,13 @@ class Device:
         found = (n for n, one in enumerate(self.map.file.controls) if concerns(one, message))
         return [command for n in found if (command := self._command(n, message, state, time_s))]
 
+    def counts(self, message: mido.Message) -> bool:
+        """Whether each such message counts: of buttons, encoders, fine knobs, and while something is being learned."""
+        if self._lesson is not None:
+            return True
+        its = (one for one in self.map.file.controls if concerns(one, message))
+        return any(one.is_button or one.fine or one.encoder is not UNSET for one in its)
+
     def settle(self, state: ShowState) -> None:
         """What was said is done: so stand the parameters of the knobs that were moved."""
         for n in self._moved:

@@ -30,7 +30,7 @@ LOOK_S = 1.0
 """How often ports and maps are looked for."""
 TURN_S = 0.02
 """How often lights and clocks are seen to."""
-GATHER_S, FLOOD_S = 0.001, 0.008
+GATHER_S, FLOOD_S = 0.001, 0.016
 """So long what comes is gathered, and in a flood: it is not answered message by message."""
 
 Arrived = tuple[str, mido.Message, float]
@@ -150,7 +150,7 @@ class MidiHands(OwnThread):
         while not self._asks.empty():
             self._answer(*self._asks.get_nowait())
         state = self._show.current()
-        for name, message, time_s in arrived:
+        for name, message, time_s in arrived if self._learning else self._ends(arrived):
             if device := self._devices.get(name):
                 self._take(device, message, time_s)
         state = self._show.current() if arrived else state
@@ -159,6 +159,22 @@ class MidiHands(OwnThread):
         if (now_s := self._clock.now()) >= self._tended_s:
             self._tended_s = now_s + TURN_S
             self._tend(state, now_s)
+
+    def _ends(self, arrived: list[Arrived]) -> list[Arrived]:
+        """What came, but of a knob that says only where it stands, no more than the first and the last."""
+        if len(arrived) < 3:
+            return arrived
+        keys = [(name, self._knob(name, message) or n) for n, (name, message, _) in enumerate(arrived)]
+        last = {key: n for n, key in enumerate(keys)}
+        first = {key: n for n, key in reversed([*enumerate(keys)])}
+        return [one for n, (one, key) in enumerate(zip(arrived, keys, strict=True)) if n in (first[key], last[key])]
+
+    def _knob(self, name: str, message: mido.Message) -> tuple[int, int] | None:
+        """Which knob of its device a message is of, where it says only where that stands."""
+        device = self._devices.get(name)
+        if device is None or message.type != "control_change" or device.counts(message):
+            return None
+        return message.channel, message.control
 
     def _tend(self, state: ShowState, now_s: float) -> None:
         """See to lights and clocks, which need no hurry."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.app.notices import MOST_A_MINUTE, Notices
+from engine.app.notices import MOST_A_MINUTE, Notices, state_line
 from engine.app.stats import Tally
+from engine.core.messages import SoundState
 
 
 class Clock:
@@ -52,3 +53,11 @@ def test_a_flood_of_trouble_is_counted(capsys: pytest.CaptureFixture[str]) -> No
     clock.s = 100.0
     notices.trouble("the last")
     assert capsys.readouterr().err == f"tpos: the last ({1000 - MOST_A_MINUTE} other lines of trouble were not shown)\n"
+
+
+def test_the_state_says_every_trouble_and_that_the_sound_is_lost_beside_it() -> None:
+    both = state_line(["", "the disk is full", "tpos-osc hangs"], "", SoundState.LOST)
+    assert both == "the disk is full; tpos-osc hangs; lost"
+    assert state_line(["the disk is full"], "blackout", SoundState.OK) == "the disk is full"
+    assert state_line(["", ""], "blackout", SoundState.LOST) == "blackout"
+    assert state_line([], "", SoundState.LOST) == "lost"

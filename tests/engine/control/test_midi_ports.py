@@ -159,6 +159,32 @@ def test_of_a_thousand_changes_a_second_the_last_one_lands(stage: Stage) -> None
     assert stage.show.state.revision - before < 1100
 
 
+def test_in_a_burst_an_encoder_counts_each_step_and_a_fader_meets_what_it_passes(stage: Stage, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        """
+        schema = 1
+        [[control]]
+        cc = 16
+        encoder = "twos complement"
+        step = 0.01
+        target = "amount"
+        [[control]]
+        cc = 17
+        target = "motion"
+        """
+    )
+    device, hands = stage.plug(), stage.hands(midi_map=str(own))
+    assert hands.ports
+    stage.show.set(amount=0.0, motion=0.5)
+    before = stage.show.queue.counts.received
+    for n in range(64):
+        device.send(turn(16, 1), turn(17, n + 32))  # the fader begins below its parameter, and passes it
+    _wait_for(lambda: stage.show.state.amount == pytest.approx(0.64))
+    _wait_for(lambda: stage.show.state.motion == pytest.approx(95 / 127, abs=1e-4))
+    assert stage.show.queue.counts.received - before < 64 + 48, "of the fader's way not every step is carried out"
+
+
 def test_one_that_is_pulled_out_is_found_again_and_each_is_said_once(stage: Stage) -> None:
     device, hands = stage.plug(20), stage.hands()
     device.send(turn(2, 5))

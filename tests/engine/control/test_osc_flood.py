@@ -1,0 +1,78 @@
+"""What need not be read of datagrams that came together: the show ends up where reading each of them would take it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import build_msg
+
+from engine.control.addresses import find, parse
+from engine.control.arguments import CommandError
+from engine.control.osc_wire import MalformedError, newest, read_datagram
+from engine.control.queue import CommandQueue, Sender
+
+ONE, OTHER = ("127.0.0.1", 5000), ("127.0.0.1", 5001)
+FADERS = [build_msg(address, value).dgram for address in ("/tpos/motion", "/tpos/seed") for value in (0.25, 0.5, 1)]
+EACH = [
+    build_msg("/tpos/cue/go", 1.0).dgram,  # a button
+    build_msg("/tpos/cue/go", []).dgram,
+    build_msg("/tpos/freeze", []).dgram,  # a toggle
+    build_msg("/tpos/snapshot/burst", 3).dgram,
+    build_msg("/tpos/prompt", "a beach").dgram,
+    build_msg("/tpos/nonsense", 1.0).dgram,
+    build_msg("/tpos/motion", "fast").dgram,
+    build_msg("/tpos/motion", 0.5).dgram[:-2],
+    b"",
+    b",f\0\0\0\0\0\0",
+    b"/tpos/motion\0\0\0\0,f\0\0",
+]
+
+
+def bundle() -> bytes:
+    builder = OscBundleBuilder(IMMEDIATELY)
+    builder.add_content(build_msg("/tpos/motion", 0.125))
+    return builder.build().dgram
+
+
+def test_of_a_fader_the_last_position_is_left() -> None:
+    came = [(data, ONE) for data in (*FADERS, FADERS[0])]
+    assert newest(came) == [(FADERS[5], ONE), (FADERS[0], ONE)]
+
+
+@pytest.mark.parametrize("data", [*EACH, bundle()], ids=repr)
+def test_what_counts_each_time_or_is_answered_each_time_is_left(data: bytes) -> None:
+    assert newest([(data, ONE), (FADERS[0], ONE), (data, ONE)]) == [(data, ONE), (FADERS[0], ONE), (data, ONE)]
+
+
+def test_two_senders_do_not_speak_for_each_other() -> None:
+    came = [(FADERS[0], ONE), (FADERS[1], OTHER)]
+    assert newest(came) == came
+
+
+def carried_out(came: list[tuple[bytes, Sender]]) -> list[tuple[str, tuple[object, ...], bool]]:
+    """What waits for the show, by the queue's own rule, when all of them were read."""
+    queue = CommandQueue(1000)
+    for data, sender in came:
+        try:
+            for message in read_datagram(data):
+                queue.put(parse(message.address, message.params, 0.0, sender)[0])
+        except (MalformedError, CommandError):
+            continue
+    return [(command.address, command.args, command.event) for command in queue.take_all()]
+
+
+def test_whatever_comes_the_queue_holds_the_same() -> None:
+    rng, palette = np.random.default_rng(3), [*FADERS, *FADERS, *EACH, bundle()]
+    fewer = 0
+    for _ in range(300):
+        came: list[tuple[bytes, Sender]] = [(palette[n], ONE) for n in rng.integers(0, len(palette), 12)]
+        left = list(newest(came))
+        assert sorted(carried_out(left), key=repr) == sorted(carried_out(came), key=repr)
+        fewer += len(came) - len(left)
+    assert fewer > 500
+
+
+def test_addresses_in_the_test_are_of_the_kinds_that_it_names() -> None:
+    assert find("/tpos/cue/go")[0].is_button
+    assert all(find(address) for address in ("/tpos/motion", "/tpos/seed", "/tpos/snapshot/burst"))
