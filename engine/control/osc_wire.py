@@ -65,7 +65,7 @@ def _puts(address: bytes) -> bool:
         row, _ = find(address.decode("ascii"))
     except (CommandError, UnicodeDecodeError):
         return False
-    return row.applies != EVENT and not row.is_button and row.arguments[0].kind in (Kind.FLOAT, Kind.INT)
+    return row.applies != EVENT and row.arguments[0].kind in (Kind.FLOAT, Kind.INT)
 
 
 def _read(data: bytes, messages: list[osc_message.OscMessage], depth: int) -> None:

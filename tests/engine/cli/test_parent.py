@@ -119,6 +119,36 @@ def test_a_show_is_out_of_its_terminal_s_reach(tmp_path: Path):
     assert shows == [shows[0], shows[0]], "its session has its own number"
 
 
+HEAPS = """
+import ctypes, threading
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+libc.free.argtypes, libc.malloc_info.argtypes = [ctypes.c_void_p], [ctypes.c_int, ctypes.c_void_p]
+libc.fclose.argtypes = [ctypes.c_void_p]
+together = threading.Barrier(8)
+def take():
+    together.wait()
+    for _ in range(2000):
+        libc.free(libc.malloc(50_000))
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+heaps = folder / "heaps.xml"
+file = libc.fopen(bytes(heaps), b"w")
+libc.malloc_info(0, file)
+libc.fclose(file)
+open(sys.argv[1], "a").write(str(heaps.read_text().count("<heap nr=")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="these heaps are glibc's")
+def test_a_show_has_two_heaps_however_many_threads_take_memory(tmp_path: Path):
+    code, shows, _ = run_under_parent(tmp_path, UP % HEAPS)
+    assert code == 0
+    assert shows[1] <= 2
+
+
 def test_a_show_that_does_not_end_is_ended(tmp_path: Path):
     begun_s = time.monotonic()
     code, _, _ = run_under_parent(
