@@ -15,6 +15,8 @@ from engine.core.clock import Clock
 from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render.audio_reactive import carried
 
+SOON, LONGEST_S = 0.1, 0.1
+"""How much of what is known of redraws each one changes, and a gap that says nothing of their rate."""
 DRAWN = ("shader", "effects", "isf", "motion")
 """What of the state is seen at the next redraw, not with a frame."""
 
@@ -23,20 +25,22 @@ class Landing:
     """Between a show and whoever draws it. Owned by the main thread, but for `coming`, which any thread may ask.
 
     A change that waits for a line is made so early that its first frame is there before the line, whenever in the
-    frames' own turn it comes; that frame is kept back until it can be half faded in on the line, and what redraws show
-    by themselves until the line. Raises PresetError for latencies that are none.
+    frames' own turn it comes; that frame is kept back until it can be half faded in on the line, as near to it as
+    redraws come, and what these show by themselves until the line. Raises PresetError for latencies that are none.
     """
 
     def __init__(self, show: Show, capture: Capture, tally: Tally, clock: Clock) -> None:
         self._show, self._capture, self._tally, self._clock = show, capture, tally, clock
         self._latencies = read_latencies()
+        self._drawn_s, self._redraw_s = clock.now(), 0.0
+        """When it was drawn last, and the time from redraw to redraw."""
         self._aloud = isinstance(capture.source, PacedSource)
         show.bar_line.coming = self.coming
 
     def coming(self) -> Coming:
         """The music at the moment when what is begun now is surely seen."""
         features = self._capture.latest()
-        ahead_s = self._tally.lookahead_s + self._frame_s + self._lead_s(features)
+        ahead_s = self._tally.lookahead_s + self._frame_s + self._redraw_s / 2 + self._lead_s(features)
         return Coming(features, self._clock.now() - features.time_s + ahead_s)
 
     def sound(self) -> AudioFeatures:
@@ -46,6 +50,8 @@ class Landing:
 
     def drawn(self, state: ShowState, now_s: float) -> ShowState:
         """The state to draw: of a change whose line is not there yet as it was before; faders moved since count."""
+        apart_s, self._drawn_s = min(now_s - self._drawn_s, LONGEST_S), now_s
+        self._redraw_s += SOON * (apart_s - self._redraw_s)
         made = self._show.bar_line.made
         if made is None or now_s >= self._line_s(made.line_s):
             return state
@@ -57,7 +63,7 @@ class Landing:
         made = self._show.bar_line.made
         if made is None or frame.revision < made.after.revision:
             return False
-        return now_s < self._line_s(made.line_s) - self._frame_s / 2
+        return now_s < self._line_s(made.line_s) - (self._frame_s + self._redraw_s) / 2
 
     @property
     def _frame_s(self) -> float:

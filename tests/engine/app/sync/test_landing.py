@@ -114,8 +114,8 @@ def test_twenty_cues_are_half_seen_on_their_line(
     stage.play(stage.clock.now() + 2 * BAR_S)
     late = np.array([to_the_bar(at_s + frame_s / 2) for at_s in turns(stage.frames)])  # faded in from frame to frame
     assert len(late) == 20
-    assert abs(np.median(late)) <= redraw_s
-    assert np.abs(late).max() <= 0.050
+    assert abs(np.median(late)) <= redraw_s / 4  # as often before it as after it
+    assert np.abs(late).max() <= redraw_s
     effects = np.array([to_the_bar(at_s) for at_s in turns(stage.mirrors)])
     assert len(effects) == 20
     assert (effects >= -STEP_S).all()  # no sooner than their line
