@@ -38,14 +38,18 @@ _ROUNDS = 12
 class Recipe:
     """What is rounded: these operators, and whether the channels that the first convolution reads are equalised.
 
-    It may read features as they are, whose scales differ so much that one range does not suit them all.
+    It may read features as they are, whose scales differ so much that one range does not suit them all. Weights may be
+    `narrow`, of seven bits: processors without VNNI add two products in sixteen bits, which do not hold those of eight.
     """
 
     operators: tuple[str, ...]
     equalise: bool = False
+    narrow: bool = False
 
 
-RECIPES = (Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",), equalise=True))
+RECIPES = (
+    Recipe(("Conv", "Add", "Relu")), Recipe(("Conv",), equalise=True), Recipe(("Conv",), equalise=True, narrow=True)
+)  # fmt: skip
 """From the fastest to the most faithful. A network takes the first that reaches `LEAST_SIGNAL_DB`: which does not
 depend on how fast this machine is, or how busy."""
 
@@ -121,6 +125,7 @@ def quantise(plain: Path, path: Path, names: Sequence[str], real: Inputs, recipe
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
+            reduce_range=recipe.narrow,
         )
     finally:
         logger.setLevel(level)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 HUNG_S, MANY = 20.0, 20.0
 LATE_S, LATE = 1.5, 4.0
 """A picture is late after so long, or so many times what one usually takes."""
+USUAL = 3
+"""So many pictures say what is usual; the first ones take their time."""
 WATCH_S = 0.25
 """How often it is looked whether a frame hangs."""
 ASLEEP_S = 2.0
@@ -130,8 +132,8 @@ class Inference:
     def stall(self) -> str:
         """That no picture came for longer than usual, in a line; "" where one did."""
         turn = self._turn
-        usual_s = LATE * median(turn.taken_s.copy() or (0.0,))
-        late = turn.waited_s(self._clock.now()) > max(LATE_S, usual_s)
+        taken_s = turn.taken_s.copy()
+        late = len(taken_s) >= USUAL and turn.waited_s(self._clock.now()) > max(LATE_S, LATE * median(taken_s))
         return "no new picture: the model takes longer than it did" if late else ""
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from small_networks import Small, powers_db, real_inputs, small
 
 from export import int8, onnx_runner
@@ -92,6 +93,21 @@ def test_a_convolution_that_reads_mixed_scales_has_its_channels_equalised(tmp_pa
     assert found[equalised] > 30
     run = onnx_runner.runner(Precision.INT8, tmp_path)(network)
     assert powers_db(run, reference, real[999]) > 25
+
+
+def test_narrow_weights_are_of_seven_bits(tmp_path):
+    network = with_real_inputs()
+    plain = tmp_path / "plain.onnx"
+    onnx_runner.export(network, plain)
+    largest = {}
+    for narrow in (False, True):
+        path = tmp_path / f"{narrow}.onnx"
+        int8.quantise(plain, path, network.inputs, real_inputs(network), int8.Recipe(("Conv",), narrow=narrow))
+        weights = [numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer]
+        largest[narrow] = max(
+            np.abs(one.astype(int)).max() for one in weights if one.dtype == np.int8 and one.ndim == 4
+        )
+    assert largest == {False: 127, True: 64}
 
 
 def test_a_step_far_from_the_first_counts_in_the_ranges(tmp_path):

@@ -15,7 +15,7 @@ from engine.app import offline
 from engine.app.builder import OscOptions
 from engine.app.live import LiveOptions, open_live
 from engine.app.options import LookOptions, ModelOptions
-from engine.cli.app import app
+from engine.cli.commands import app
 from engine.inference.loading import choose_precision, open_chain, precisions
 from engine.recording.session import open_session
 from export import int8, onnx_runner

@@ -173,20 +173,13 @@ def test_a_breakdown_without_drums_keeps_the_beat_and_silence_does_not() -> None
     assert features[-1].bpm == 0
 
 
-def test_a_hop_takes_less_than_a_tenth_of_its_time_and_no_torch() -> None:
-    """In a process of its own, whose modules are those that the analysis needs."""
+def test_the_analysis_needs_no_torch() -> None:
+    """In a process of its own, whose modules are those that the analysis needs; `tpos bench` says how long it takes."""
     program = (
-        "import sys, time, numpy as np\n"
+        "import sys, numpy as np\n"
         "from engine.audio.analysis import Analyser\n"
-        "analyser, hop = Analyser(), np.random.default_rng(0).uniform(-.1, .1, 512).astype(np.float32)\n"
-        "took = []\n"
-        "for number in range(400):\n"
-        "    started = time.process_time()\n"
-        "    analyser.process(hop, number * 512 / 44100)\n"
-        "    took.append(time.process_time() - started)\n"
-        "print(np.median(took), 'torch' in sys.modules)\n"
+        "Analyser().process(np.random.default_rng(0).uniform(-.1, .1, 44100).astype(np.float32), 1.0)\n"
+        "print('torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    median_s, has_torch = done.stdout.split()
-    assert has_torch == "False"
-    assert float(median_s) < HOP_S / 10
+    assert done.stdout.strip() == "False"

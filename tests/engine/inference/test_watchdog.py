@@ -10,7 +10,7 @@ from inference_stages import Ear, Kept, Stage
 
 from engine.core.clock import WallClock
 from engine.core.messages import Frame, ShowState
-from engine.inference.worker import Inference
+from engine.inference.worker import LATE_S, Inference
 
 pytestmark = pytest.mark.realtime
 
@@ -65,6 +65,31 @@ def test_one_slow_frame_does_not_make_a_late_one_usual():
         while not inference.stall and time.monotonic() < until_s:
             time.sleep(0.02)
         assert inference.stall
+    finally:
+        released.set()
+        inference.stop()
+
+
+def test_a_first_frame_that_takes_long_is_not_later_than_usual():
+    """What is usual is not known yet: it is read and compiled then, and a busy machine takes its time."""
+    begun, released = threading.Event(), threading.Event()
+
+    class Waking(Stage):
+        def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
+            if index == 1:
+                begun.set()
+                released.wait(20)
+            return super().draw(index, revision, audio_time_s)
+
+    frames = Kept()
+    inference = Inference(lambda: Waking([], 1), Ear(), ShowState, frames, WallClock())
+    inference.start()
+    try:
+        assert begun.wait(20)
+        time.sleep(1.1 * LATE_S)
+        assert not inference.stall
+        released.set()
+        assert frames.wait_newer(4, 20)
     finally:
         released.set()
         inference.stop()
