@@ -26,6 +26,7 @@ class Notices:
         self._tally, self._clock = tally, clock
         self._posted: deque[tuple[str, bool]] = deque()
         self._message, self._until_s = "", 0.0
+        self._stands, self._stands_until_s = "", 0.0
         self._standing: dict[str, tuple[str, float]] = {}
         """Of each source of trouble what it said last, and when."""
         self._lines_s: deque[float] = deque(maxlen=MOST_A_MINUTE)
@@ -60,7 +61,7 @@ class Notices:
                 if self._tally.trouble(line):
                     self._say(line)
         if shown := "; ".join(filter(None, troubles.values())):
-            self.note(shown)
+            self._stands, self._stands_until_s = shown, now_s + MESSAGE_S
         return shown
 
     def _say(self, line: str) -> None:
@@ -92,8 +93,10 @@ class Notices:
             self.trouble(str(error))
 
     def message(self, now_s: float) -> str:
-        """The line to be read now, "" for none."""
-        return self._message if now_s < self._until_s else ""
+        """The line to be read now, "" for none: what was told last, and what stands beside it."""
+        said = self._message if now_s < self._until_s else ""
+        stands = self._stands if now_s < self._stands_until_s else ""
+        return "; ".join(dict.fromkeys(filter(None, (said, stands))))
 
 
 def state_line(troubles: Iterable[str], held: str, sound: SoundState) -> str:

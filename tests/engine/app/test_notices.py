@@ -61,3 +61,19 @@ def test_the_state_says_every_trouble_and_that_the_sound_is_lost_beside_it() -> 
     assert state_line(["the disk is full"], "blackout", SoundState.OK) == "the disk is full"
     assert state_line(["", ""], "blackout", SoundState.LOST) == "blackout"
     assert state_line([], "", SoundState.LOST) == "lost"
+
+
+def test_what_is_told_is_read_beside_what_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    notices = Notices(Tally(), clock)
+    for redraw in range(60):
+        clock.s = redraw / 60
+        if redraw == 30:
+            notices.trouble("look.toml: no such key")
+        notices.standing({"disk": "the disk is full"})
+    assert notices.message(clock.s) == "look.toml: no such key; the disk is full"
+    clock.s = 5.6
+    assert notices.message(clock.s) == "the disk is full"
+    clock.s = 6.1
+    assert not notices.message(clock.s)
+    assert len(capsys.readouterr().err.splitlines()) == 2
