@@ -105,6 +105,7 @@ def test_a_session_with_stems_is_the_film_of_its_sound(tmp_path: Path, look: Pat
     np.testing.assert_array_equal(frames, film(tmp_path, sound, look))
 
 
+@pytest.mark.realtime
 def test_a_live_show_hears_its_stems_and_records_them_beside_the_main_mix(
     tpos: Callable[..., dict[str, Any]], tmp_path: Path, look: Path, sound: np.ndarray
 ) -> None:
