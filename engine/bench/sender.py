@@ -1,7 +1,7 @@
 """What turns knobs, in a process of its own: what sending costs is not the show's.
 
 `python sender.py osc HOST:PORT` or `python sender.py midi NAME`, a JACK client. It takes lines: "turn WHAT VALUE" sends
-one change, to an address or a control, of a value 0..127; "flood WHAT" sends RATE a second; the next line ends them.
+one change, to an address or a control, of a value 0..127; "flood WHAT" sends PER_S a second; the next line ends them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 
+from tpos_models.errors import RunError
+
 Send = Callable[[str, int], object]
 
 PER_S, MOST_AT_ONCE = 1000, 20
@@ -24,7 +26,7 @@ TURN_S = 0.005
 
 
 class Sender:
-    """Such a process, between making and `close`. Raises OSError where it cannot send."""
+    """Such a process, between making and `close`. Raises RunError where it cannot send."""
 
     def __init__(self, way: str, to: str) -> None:
         command = [sys.executable, "-P", __file__, way, to]  # -P: beside this file lie modules of other names
@@ -34,7 +36,7 @@ class Sender:
         self._lines, self._told = self._process.stdin, self._process.stdout
         if not self._told.readline():
             self.close()
-            raise OSError(f"what was to send over {way} did not start")
+            raise RunError(f"what was to send over {way} did not start")
 
     def turn(self, what: str, value: int) -> None:
         """Send one change; it ends a flood."""

@@ -183,10 +183,10 @@ class OscServer(OwnThread):
             self._thread.turn()
             masked = self._reported is not None and self._reported.mask is not None
             self._socket.settimeout(FRAME_PERIOD_S if masked else STATUS_PERIOD_S / 2)
-            came = self._gather()
-            told = newest(came)
-            self._queue.replaced(gone := len(came) - len(told))
-            self._count(datagrams=gone, commands=gone)
+            told = newest(came := self._gather())
+            if gone := len(came) - len(told):
+                self._queue.replaced(gone)
+                self._count(datagrams=gone, commands=gone)
             for data, sender in told:
                 self._receive(data, sender)
             for sender, error in self._queue.take_failures():

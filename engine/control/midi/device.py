@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import mido
 from msgspec import UNSET, UnsetType, structs
 
-from engine.control.addresses import parse
+from engine.control.addresses import EVENT, parse
 from engine.control.arguments import CommandError
 from engine.control.midi.knobs import Knob, concerns, is_endless, may_be_endless, nearest_encoder, turned
 from engine.control.midi.maps import Control, MidiMap, Takeover
@@ -57,11 +57,14 @@ class Device:
         return [command for n in found if (command := self._command(n, message, state, time_s))]
 
     def counts(self, message: mido.Message) -> bool:
-        """Whether each such message counts: of buttons, encoders, fine knobs, and while something is being learned."""
+        """Whether each such message counts, of buttons, encoders, fine knobs, events; all while a knob is learned."""
         if self._lesson is not None:
             return True
-        its = (one for one in self.map.file.controls if concerns(one, message))
-        return any(one.is_button or one.fine or one.encoder is not UNSET for one in its)
+        return any(
+            one.is_button or one.fine or one.encoder is not UNSET or target.row.applies == EVENT
+            for one, target in zip(self.map.file.controls, self.map.targets, strict=True)
+            if concerns(one, message)
+        )
 
     def settle(self, state: ShowState) -> None:
         """What was said is done: so stand the parameters of the knobs that were moved."""
