@@ -42,8 +42,7 @@ class FileWatcher(OwnThread):
         return {path: signature(path) for path in self._files()}
 
     def _run(self) -> None:
-        while not self._stop.wait(PERIOD_S):
-            self._thread.turn()
+        while not self._thread.pause(PERIOD_S):
             self.poll()
 
     def _files(self) -> Iterable[Path]:

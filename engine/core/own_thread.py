@@ -17,8 +17,10 @@ JOIN_S = 2.0
 """How long the end of a thread is waited for: one that hangs is left behind, and dies with the process."""
 TOLD_S = 5.0
 """How long it is told that a thread had failed."""
-HANGS_S = 1.4
-"""A thread that comes round by itself, and has not for so long, hangs."""
+HANGS_S = 0.9
+"""A thread that is at work for so long, between two pauses, hangs."""
+LOOK_S = 0.25
+"""Of a stretch in which nobody asked for `awake_s`, so much counts."""
 
 
 class Supervised:
@@ -45,13 +47,20 @@ class Supervised:
     @property
     def trouble(self) -> str:
         """Why it was run again a moment ago, or that it hangs, in a line; "" while all is well."""
-        if self._thread.is_alive() and time.monotonic() - self._turned_s > HANGS_S:
+        if self._thread.is_alive() and awake_s() - self._turned_s > HANGS_S:
             return f"{self.name} hangs"
         return self._why if time.monotonic() - self._failed_s < TOLD_S else ""
 
     def turn(self) -> None:
         """For the thread: it comes round, several times a second from now on."""
-        self._turned_s = time.monotonic()
+        self._turned_s = awake_s()
+
+    def pause(self, seconds: float) -> bool:
+        """For the thread: wait, and turn; True where it is to end."""
+        self._turned_s = float("inf")
+        over = self._stop.wait(seconds)
+        self.turn()
+        return over
 
     def join(self, timeout_s: float = JOIN_S) -> bool:
         """Wait for its end; False where it hangs."""
@@ -109,6 +118,14 @@ def pause_s(failures: int) -> float:
     return RESTART_S[min(failures, len(RESTART_S)) - 1]
 
 
+def awake_s() -> float:
+    """For how many seconds the process ran, near enough: what stops all of it makes none of its threads hang.
+
+    Who waits for something to hang asks several times a second.
+    """
+    return _AWAKE.seconds()
+
+
 def troubles() -> list[str]:
     """What is told of all threads that failed a moment ago, a line each."""
     return sorted(thread.trouble for thread in [*_SUPERVISED] if thread.trouble)
@@ -119,4 +136,18 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
 
 
+class _Awake:
+    """Counts in steps of at most LOOK_S."""
+
+    def __init__(self) -> None:
+        self._lock, self._asked_s, self._seconds = threading.Lock(), time.monotonic(), 0.0
+
+    def seconds(self) -> float:
+        with self._lock:
+            asked_s, self._asked_s = self._asked_s, time.monotonic()
+            self._seconds += min(self._asked_s - asked_s, LOOK_S)
+            return self._seconds
+
+
+_AWAKE = _Awake()
 _SUPERVISED: WeakSet[Supervised] = WeakSet()

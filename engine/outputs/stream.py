@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +11,7 @@ import numpy as np
 
 from engine.core.hud_info import Health, HudInfo
 from engine.core.mailbox import Mailbox
-from engine.core.own_thread import JOIN_S
+from engine.core.own_thread import JOIN_S, awake_s
 from engine.outputs.output import Picture
 from engine.outputs.pace import Pace
 from engine.render.picture import Size
@@ -78,7 +77,7 @@ class StreamOutput:
     def health(self) -> Health:
         """As the thread that sends left it; one that hangs cannot say so itself."""
         since_s = self._busy_since_s
-        hangs = since_s is not None and time.monotonic() - since_s > HANGS_S
+        hangs = since_s is not None and awake_s() - since_s > HANGS_S
         return Health(self._sent, self._dropped, "hangs" if hangs else self._trouble, self._watchers)
 
     def dispatch(self) -> None:
@@ -125,7 +124,7 @@ class StreamOutput:
                     continue
                 self._dropped += newest.number - taken - 1
                 taken = newest.number
-                self._busy_since_s = time.monotonic()
+                self._busy_since_s = awake_s()
                 sink.send(newest.pixels, newest.time_s)
                 self._busy_since_s = None
                 self._sent += 1

@@ -92,14 +92,11 @@ class Keeper(OwnThread):
         if self._folder is None:
             return
         picture_s = 0.0
-        while True:
-            self._thread.turn()
+        while not self._thread.pause(KEPT_S):
             self._keep(self._folder)
             if time.monotonic() - picture_s >= PICTURE_S:
                 picture_s = time.monotonic()
                 self._keep_picture(self._folder)
-            if self._stop.wait(KEPT_S):
-                return
 
     def _keep(self, folder: Path) -> None:
         now = Kept(self._show.state, self._session(), os.getpid())

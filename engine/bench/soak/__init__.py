@@ -86,12 +86,19 @@ class Outcome:
         self.gap_s, self.said_s = max(self.gap_s, gap_s), max(self.said_s, said_s)
         self.back_s, self.stuck = max(self.back_s, back_s), self.stuck or stuck
 
+    @property
+    def missed(self) -> int:
+        """How many of the bars."""
+        return sum((self.gap_s >= GAP_S, self.said_s > SAID_S, self.back_s > BACK_S, bool(self.stuck)))
+
+    def line(self) -> str:
+        """The worst, in a line."""
+        said = f"said {self.said_s:.1f}" if self.fault.said else "-"
+        return f"{self.fault.name}: gap {self.gap_s:.2f}, {said}, back {self.back_s:.1f} s, x{self.times}"
+
     def bar(self) -> Bar:
         """How many of the bars it missed."""
-        missed = [self.gap_s >= GAP_S, self.said_s > SAID_S, self.back_s > BACK_S, bool(self.stuck)]
-        said = f"said {self.said_s:.1f}" if self.fault.said else "-"
-        what = f"{self.fault.name}: gap {self.gap_s:.2f}, {said}, back {self.back_s:.1f} s, x{self.times}"
-        return Bar(what, float(sum(missed)), "most", 0, "missed")
+        return Bar(self.line(), float(self.missed), "most", 0, "missed")
 
 
 @dataclass
@@ -191,7 +198,11 @@ class Soak:
             tells = fault.said and not stopped_s  # nobody does who is stopped, and what fell into that never was
             said_s = (witness.said(fault.said, begun_s) or begun_s + PATIENCE_S) - begun_s if tells else 0.0
             gap_s = max(0.0, witness.gap_s(begun_s) - stopped_s)
-            self.outcomes.setdefault(fault.name, Outcome(fault)).add(gap_s, said_s, back_s, stuck)
+            once = Outcome(fault)
+            for outcome in (once, self.outcomes.setdefault(fault.name, Outcome(fault))):
+                outcome.add(gap_s, said_s, back_s, stuck)
+            if once.missed:
+                self.notify(once.line())
 
 
 def run_soak(options: SoakOptions, notify: Notify | None = None) -> tuple[dict[str, Any], list[str]]:

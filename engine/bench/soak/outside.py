@@ -14,7 +14,7 @@ from pathlib import Path
 from pythonosc.osc_message_builder import build_msg
 
 from engine.bench.latency import HARDLY
-from engine.bench.soak.spoken import PRESET, SENT_BYTES
+from engine.bench.soak.spoken import BUFFER_BYTES, PRESET, SENT_BYTES
 from engine.core.own_thread import OwnThread
 
 FLOOD_HZ = 1000.0
@@ -53,7 +53,7 @@ class Receiver(OwnThread):
         """Be there from now on; the port."""
         server = socket.socket()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SENT_BYTES)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         server.settimeout(0.1)
         server.bind(("127.0.0.1", port))
         server.listen(1)

@@ -7,6 +7,8 @@ import msgspec
 PRESET = "soak"
 SENT_PX, SENT_HZ = (64, 36), 10.0
 SENT_BYTES = SENT_PX[0] * SENT_PX[1] * 4
+BUFFER_BYTES = SENT_BYTES // 4
+"""So that little of what a deaf receiver was sent lies in between, and looks as if it had come."""
 
 
 class Asked(msgspec.Struct, frozen=True):

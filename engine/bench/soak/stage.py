@@ -20,7 +20,7 @@ from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
 from engine.app.options import LookOptions
 from engine.bench.soak.seams import Inside, JumpingClock, Networks
-from engine.bench.soak.spoken import PRESET, SENT_BYTES, SENT_HZ, SENT_PX, Asked, Vitals
+from engine.bench.soak.spoken import BUFFER_BYTES, PRESET, SENT_HZ, SENT_PX, Asked, Vitals
 from engine.core import console
 from engine.core.hud_info import Health, HudInfo
 from engine.core.messages import SoundState
@@ -44,7 +44,7 @@ class Wire:
 
     def __init__(self, port: int) -> None:
         self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_BYTES)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         self._socket.connect(("127.0.0.1", port))
 
     def watchers(self) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,6 +12,30 @@ import pytest
 
 from engine.core import own_thread
 from engine.core.own_thread import OwnThread
+
+STOPPED = """
+import threading, time
+from engine.core import own_thread
+own_thread.HANGS_S, own_thread.LOOK_S = 1.0, 0.1
+class Turning(own_thread.OwnThread):
+    def _run(self):
+        self._thread.turn()
+        while not self._stop.wait(0.2):
+            self._thread.turn()
+class Pausing(own_thread.OwnThread):
+    def _run(self):
+        while not self._thread.pause(3.0):
+            pass
+with Turning("tpos-turning"), Pausing("tpos-pausing"):
+    for _ in range(4):
+        seen = set()
+        until_s = time.monotonic() + 0.5
+        while time.monotonic() < until_s:
+            seen.update(own_thread.troubles())
+            time.sleep(0.02)
+        print(sorted(seen), flush=True)
+"""
+"""Says four times what was told: of one that turns often, and of one whose pauses are longer than a hang."""
 
 
 class Failing(OwnThread):
@@ -58,6 +85,21 @@ def test_the_end_is_not_waited_for_where_a_thread_hangs(monkeypatch: pytest.Monk
     thread.close()
     released.set()
     assert time.monotonic() - begun_s < own_thread.JOIN_S + 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_no_thread_hangs_where_the_whole_process_was_stopped():
+    """Nobody ran, the one who asks as little as the others; and pauses, however long, are no hang."""
+    child = subprocess.Popen([sys.executable, "-c", STOPPED], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    with child.stdout as told:
+        for _ in range(2):
+            assert told.readline() == "[]\n"
+            child.send_signal(signal.SIGSTOP)
+            time.sleep(1.5)
+            child.send_signal(signal.SIGCONT)
+        assert told.read() == "[]\n" * 2
+    assert child.wait(20) == 0
 
 
 def test_a_thread_that_no_longer_comes_round_is_said_to_hang(monkeypatch: pytest.MonkeyPatch) -> None:
