@@ -24,8 +24,8 @@ class Turning(own_thread.OwnThread):
             self._thread.turn()
 class Pausing(own_thread.OwnThread):
     def _run(self):
-        while not self._thread.pause(3.0):
-            pass
+        self._thread.turn()
+        self._thread.pause(60.0)
 with Turning("tpos-turning"), Pausing("tpos-pausing"):
     for _ in range(4):
         seen = set()
