@@ -203,7 +203,6 @@ def _differs(backend: Backend, failed: Backend, steps: int) -> bool:
 
 def _release(gpu_is_lost: bool) -> None:
     """Give memory back; a GPU that is lost is asked for nothing more, it would raise or wait."""
-    gc.unfreeze()
     gc.collect()
     if torch.cuda.is_available() and not gpu_is_lost:
         with suppress(RuntimeError):

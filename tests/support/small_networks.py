@@ -1,13 +1,14 @@
-"""Small networks that the runners' tests build."""
+"""Small networks that the runners' tests build, and networks that fail."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from tpos_models.network import Network, Run, Tensors
+from tpos_models.network import Network, Run, Runner, Tensors
 
 
 class Small(torch.nn.Module):
@@ -45,3 +46,31 @@ def powers_db(run: Run, reference: Run, inputs) -> float:
     """10 log10 of the variance of what is wanted over the mean squared difference, in numpy."""
     want, got = (np.concatenate([one(*tensors)[0].numpy().ravel() for tensors in inputs]) for one in (reference, run))
     return float(10 * np.log10(want.var() / np.mean((want - got) ** 2)))
+
+
+class FailsAt(torch.nn.Module):
+    """A network that works until its n-th call."""
+
+    def __init__(self, inner: torch.nn.Module, calls: int, error: Exception) -> None:
+        super().__init__()
+        self.inner, self.left, self.error = inner, calls, error
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        if self.left < 0:
+            raise type(self.error)(*self.error.args)
+        return self.inner(*tensors)
+
+
+def failing(calls: int, error: Exception) -> Callable[[Runner], Runner]:
+    """A runner whose denoiser fails after so many calls."""
+
+    def profiler(runner: Runner) -> Runner:
+        def run(network: Network) -> Run:
+            if not network.name.startswith("denoiser"):
+                return runner(network)
+            return runner(replace(network, build=lambda: FailsAt(network.build(), calls, error)))
+
+        return run
+
+    return profiler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import itertools
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -59,7 +60,6 @@ def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tupl
         tokens = torch.randn(batch, SPEC.tokens, SPEC.token_size, generator=torch.Generator().manual_seed(batch))
         return latents(batch), torch.full((batch,), SPEC.timesteps[0], device=device), tokens.to(device)
 
-    evaluations = cache(lambda: _evaluations(denoiser, latents(len(PLACES))))
     denoiser = Network(
         "pocket-denoiser",
         lambda: _load_denoiser(folder).to(device),
@@ -67,8 +67,8 @@ def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tupl
         ("x_t", "t", "tokens"),
         ("prediction",),
         _fingerprint(folder, "denoiser", "pocket-denoiser"),
-        real=evaluations,
     )
+    evaluations = cache(lambda: _evaluations(denoiser, latents(len(PLACES))))
     decoder = Network(
         "pocket-decoder",
         lambda: load_codec(folder).decoder.to(device),
@@ -78,7 +78,7 @@ def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tupl
         _fingerprint(folder, "decoder", "pocket-decoder"),
         real=cache(lambda: _drawn(denoiser, evaluations())),
     )
-    return denoiser, decoder
+    return replace(denoiser, real=evaluations), decoder
 
 
 def _evaluations(denoiser: Network, noise: torch.Tensor) -> dict[int, list[Tensors]]:

@@ -10,9 +10,10 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
+from weakref import proxy
 
 import torch
 from torch import nn
@@ -70,7 +71,7 @@ class Vocabulary:
         self.entries = tuple(entries)
         self.domain = tuple(domain)
         self._rows = {word: row for row, word in enumerate(self.entries)}
-        self._fallback = lru_cache(4096)(self._unknown)
+        self._fallback = lru_cache(4096)(partial(Vocabulary._unknown, proxy(self)))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -239,12 +240,12 @@ def scenes_of(reading: Reading) -> torch.Tensor:
 
 
 class PocketText:
-    """The `TextSpace` of `pocket`, on the CPU; answers are remembered per prompt."""
+    """The `TextSpace` of `pocket`, on the CPU; answers are remembered per prompt. It goes with its last reference."""
 
     def __init__(self, net: TextNet, vocabulary: Vocabulary) -> None:
         self.net, self.vocabulary = net.eval().requires_grad_(False), vocabulary
-        self._one = lru_cache(1024)(self._encode_one)
-        self._unknown = UnknownWords(self)
+        self._one = lru_cache(1024)(partial(_read_one, self.net, vocabulary))
+        self._unknown = UnknownWords(proxy(self))
 
     @classmethod
     def load(cls, folder: Path) -> PocketText:
@@ -296,9 +297,10 @@ class PocketText:
         row = self.vocabulary.row(word)
         return None if row is None else self.net.vectors(torch.tensor(row))
 
-    @torch.no_grad()
-    def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
-        ids = self.vocabulary.batch([prompt])
-        reading = self.net(ids)
-        empty = not bool((ids != PADDING).any())
-        return torch.zeros(SCENE_SIZE) if empty else scenes_of(reading)[0], reading.joint[0]
+
+@torch.no_grad()
+def _read_one(net: TextNet, vocabulary: Vocabulary, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
+    ids = vocabulary.batch([prompt])
+    reading = net(ids)
+    empty = not bool((ids != PADDING).any())
+    return torch.zeros(SCENE_SIZE) if empty else scenes_of(reading)[0], reading.joint[0]

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -174,7 +174,7 @@ class ClapEncoder:
         self._device = device
         self.phrases = bank()
         self.joint_size = int(self._model.config.projection_dim)
-        self._one = lru_cache(4096)(self._joint_of)
+        self._one = lru_cache(4096)(partial(_joint_of, self._model, self._tokenize, device))
         self._background = self.joint([phrase.hear for phrase in self.phrases])
 
     def another(self) -> ClapEncoder:
@@ -202,12 +202,13 @@ class ClapEncoder:
         """Weights (n,) by how far each phrase stands out from the whole bank."""
         return stand_out(joint @ embedding.joint, self._background @ embedding.joint)
 
-    @torch.inference_mode()
-    def _joint_of(self, phrase: str) -> torch.Tensor:
-        inputs = self._tokenize(f"This is a sound of {phrase}.", return_tensors="pt", truncation=True, max_length=77)
-        ids, mask = inputs.input_ids.to(self._device), inputs.attention_mask.to(self._device)
-        pooled = self._model.text_projection(self._model.text_model(input_ids=ids, attention_mask=mask).pooler_output)
-        return F.normalize(pooled, dim=-1)[0].float().cpu().clone()
+
+@torch.inference_mode()
+def _joint_of(model: Any, tokenize: Any, device: torch.device, phrase: str) -> torch.Tensor:
+    inputs = tokenize(f"This is a sound of {phrase}.", return_tensors="pt", truncation=True, max_length=77)
+    ids, mask = inputs.input_ids.to(device), inputs.attention_mask.to(device)
+    pooled = model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output)
+    return F.normalize(pooled, dim=-1)[0].float().cpu().clone()
 
 
 def _read_clap(folder: Path) -> tuple[Any, Any, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import torch
@@ -39,11 +39,11 @@ class ClipText:
     def __init__(
         self, tokenizers: Sequence[Any], run: Run, device: torch.device = CPU, space: PhraseSpace | None = None
     ) -> None:
-        self._tokenizers, self._run, self._device, self._space = tokenizers, run, device, space
-        self._one = lru_cache(REMEMBERED)(self._encode_one)
+        self._tokenizers, self._space = tokenizers, space
+        self._one = lru_cache(REMEMBERED)(partial(_encode_one, tokenizers, run, device))
 
-    def compared_in(self, space: PhraseSpace) -> ClipText:
-        """The same prompts, their joint vectors in another space; both share all they have."""
+    def compared_in(self, space: PhraseSpace | None) -> ClipText:
+        """The same prompts, their joint vectors in another space, None: CLIP's own; both share all they have."""
         other = copy(self)
         other._space = space
         return other
@@ -68,16 +68,23 @@ class ClipText:
 
     def ids(self, prompt: str) -> tuple[torch.Tensor, ...]:
         """Each tokenizer's ids (1, 77), cut and padded."""
-        text = prompt.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-        return tuple(
-            torch.tensor([one(text, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids])
-            for one in self._tokenizers
-        )
+        return _ids(self._tokenizers, prompt)
 
-    def _encode_one(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens, joint = self._run(*(ids.to(self._device) for ids in self.ids(prompt)))
-        # clones: inference-mode tensors and a runner's reused buffers must not leak into what others keep
-        kept = tokens[0].clone(), joint[0].clone()
-        if self._device.type == "cuda":  # once a prompt: who reads it later need not know which stream wrote it
-            torch.cuda.current_stream(self._device).synchronize()
-        return kept
+
+def _ids(tokenizers: Sequence[Any], prompt: str) -> tuple[torch.Tensor, ...]:
+    text = prompt.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+    return tuple(
+        torch.tensor([one(text, padding="max_length", max_length=MAX_TOKENS, truncation=True).input_ids])
+        for one in tokenizers
+    )
+
+
+def _encode_one(
+    tokenizers: Sequence[Any], run: Run, device: torch.device, prompt: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens, joint = run(*(ids.to(device) for ids in _ids(tokenizers, prompt)))
+    # clones: inference-mode tensors and a runner's reused buffers must not leak into what others keep
+    kept = tokens[0].clone(), joint[0].clone()
+    if device.type == "cuda":  # once a prompt: who reads it later need not know which stream wrote it
+        torch.cuda.current_stream(device).synchronize()
+    return kept

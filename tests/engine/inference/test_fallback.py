@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_networks import failing
 
 from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
@@ -37,20 +38,6 @@ MODEL = "random:tiny-turbo"
 SIZE_PX = (128, 128)
 
 
-class FailsAt(torch.nn.Module):
-    """A network that works until its n-th call."""
-
-    def __init__(self, inner: torch.nn.Module, calls: int, error: Exception) -> None:
-        super().__init__()
-        self.inner, self.left, self.error = inner, calls, error
-
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        self.left -= 1
-        if self.left < 0:
-            raise self.error
-        return self.inner(*tensors)
-
-
 class NotFinite(torch.nn.Module):
     """A network of which one call, the n-th, answers with a NaN among its numbers."""
 
@@ -64,20 +51,6 @@ class NotFinite(torch.nn.Module):
         if self.left == 0:
             drawn.view(-1)[7] = torch.nan
         return drawn
-
-
-def failing(calls: int, error: Exception) -> Callable[[Runner], Runner]:
-    """A runner whose denoiser fails after so many calls."""
-
-    def profiler(runner: Runner) -> Runner:
-        def run(network: Network) -> Run:
-            if not network.name.startswith("denoiser"):
-                return runner(network)
-            return runner(replace(network, build=lambda: FailsAt(network.build(), calls, error)))
-
-        return run
-
-    return profiler
 
 
 def test_backends_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture():

@@ -32,8 +32,7 @@ def sounds(tmp_path):
 
 @pytest.fixture
 def clip(pipelines):
-    text = open_text(str(pipelines("sd15")[0]))
-    return type(text)(text._tokenizers, text._run)
+    return open_text(str(pipelines("sd15")[0])).compared_in(None)
 
 
 @torch.no_grad()
