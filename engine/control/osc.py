@@ -40,8 +40,8 @@ EXPIRES_S = 30.0
 MAX_BUTTONS = 256
 HELD_S = 0.3
 """A button that says it is pressed again within this is still held; surfaces that never say "released" wait longer."""
-CALM_S, FLOOD_S, MOST_AT_ONCE = 0.001, 0.012, 256
-"""What comes sooner after another is part of a flood, and is gathered for so long, so many datagrams at once."""
+CALM_S, MOST_AT_ONCE = 0.001, 256
+"""What comes sooner after another is part of a flood, and is gathered, so many datagrams at once."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes the system holds while this thread is not scheduled: seconds of a 1000/s flood."""
 
@@ -206,7 +206,7 @@ class OscServer(OwnThread):
             return []
         if time.monotonic() - since_s > CALM_S:
             return [first]
-        self._stop.wait(FLOOD_S)
+        self._queue.let_flood(self._stop)
         self._socket.setblocking(False)
         others = iter(self._arrived, None)
         return [first, *islice(others, MOST_AT_ONCE)]

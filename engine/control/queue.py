@@ -13,6 +13,8 @@ from engine.core.parameters import Value
 Sender = tuple[Any, ...]
 """Whoever a command came from, as a socket names a peer."""
 FAILURES = 64
+FLOOD_S, FLOOD_TURNS = 0.012, 3
+"""In a flood it is looked so often whether the show has taken what was put, and so many times at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ class CommandQueue:
         with self._lock:
             counts = self._counts
             self._counts = replace(counts, received=counts.received + count, coalesced=counts.coalesced + count)
+
+    def let_flood(self, stop: threading.Event) -> None:
+        """Let a flood come, until `stop`, while the show has not taken what was put: it is read once a redraw."""
+        for _ in range(FLOOD_TURNS):
+            if stop.wait(FLOOD_S) or not self._waiting:
+                return
 
     def take_all(self) -> list[Command]:
         """Every waiting command in order, leaving the queue empty; never waits."""

@@ -19,6 +19,7 @@ from engine.control.midi.song_clock import MESSAGES
 from engine.control.midi.targets import STEPS, Target
 from engine.control.midi.view import Mapped, MidiView
 from engine.control.parameters import PARAMETERS
+from engine.control.queue import FLOOD_S
 from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
 from engine.core.clock import Clock
@@ -30,8 +31,8 @@ LOOK_S = 1.0
 """How often ports and maps are looked for."""
 TURN_S = 0.02
 """How often lights and clocks are seen to."""
-GATHER_S, FLOOD_S = 0.001, 0.016
-"""So long what comes is gathered, and in a flood: it is not answered message by message."""
+GATHER_S, MANY = 0.001, 2
+"""So long what comes is gathered; what comes sooner after another, or soon after so many, is part of a flood."""
 
 Arrived = tuple[str, mido.Message, float]
 """A port's name, what came there, and when."""
@@ -67,6 +68,7 @@ class MidiHands(OwnThread):
         """What there is to see, replaced whole when it changes."""
         self._signatures: dict[str, Signature] = {}
         self._due_s = self._tended_s = 0.0
+        self._many = False
         super().__init__("tpos-midi")
 
     @property
@@ -116,9 +118,13 @@ class MidiHands(OwnThread):
             arrived = [self._arrived.get(timeout=TURN_S)]
         except queue.Empty:
             return []
-        self._stop.wait(FLOOD_S if time.monotonic() - since_s < GATHER_S else GATHER_S)
+        if time.monotonic() - since_s < (FLOOD_S if self._many else GATHER_S):
+            self._show.queue.let_flood(self._stop)
+        else:
+            self._stop.wait(GATHER_S)
         while not self._arrived.empty():
             arrived.append(self._arrived.get_nowait())
+        self._many = len(arrived) > MANY
         return arrived
 
     def _look(self) -> None:
@@ -164,17 +170,24 @@ class MidiHands(OwnThread):
         """What came, but of a knob that says only where it stands, no more than the first and the last."""
         if len(arrived) < 3:
             return arrived
-        keys = [(name, self._knob(name, message) or n) for n, (name, message, _) in enumerate(arrived)]
-        last = {key: n for n, key in enumerate(keys)}
-        first = {key: n for n, key in reversed([*enumerate(keys)])}
-        return [one for n, (one, key) in enumerate(zip(arrived, keys, strict=True)) if n in (first[key], last[key])]
+        counts: dict[tuple[str, int, int], bool] = {}
+        first: dict[tuple[object, ...], int] = {}
+        last: dict[tuple[object, ...], int] = {}
+        for n, (name, message, _) in enumerate(arrived):
+            key: tuple[object, ...] = (n,)
+            if message.type == "control_change":
+                knob = (name, message.channel, message.control)
+                if knob not in counts:
+                    counts[knob] = self._counts(name, message)
+                key = key if counts[knob] else knob
+            first.setdefault(key, n)
+            last[key] = n
+        return [arrived[n] for n in sorted({*first.values(), *last.values()})]
 
-    def _knob(self, name: str, message: mido.Message) -> tuple[int, int] | None:
-        """Which knob of its device a message is of, where it says only where that stands."""
+    def _counts(self, name: str, message: mido.Message) -> bool:
+        """Whether each such message of its device counts."""
         device = self._devices.get(name)
-        if device is None or message.type != "control_change" or device.counts(message):
-            return None
-        return message.channel, message.control
+        return device is None or device.counts(message)
 
     def _tend(self, state: ShowState, now_s: float) -> None:
         """See to lights and clocks, which need no hurry."""

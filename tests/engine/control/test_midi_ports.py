@@ -159,6 +159,19 @@ def test_of_a_thousand_changes_a_second_the_last_one_lands(stage: Stage) -> None
     assert stage.show.state.revision - before < 1100
 
 
+def test_bursts_that_follow_each_other_are_not_each_answered(stage: Stage) -> None:
+    device, hands = stage.plug(), stage.hands()
+    assert hands.ports
+    stage.show.set(motion=0.0)
+    device.send(turn(2, 0))
+    before, bursts, began_s = stage.show.state.revision, 100, time.monotonic()
+    for n in range(bursts):
+        device.send(*(turn(2, (5 * n + one) % 127) for one in range(5)))
+        time.sleep(max(0.0, began_s + 0.006 * (n + 1) - time.monotonic()))
+    _wait_for(lambda: abs(stage.show.state.motion - (5 * bursts - 1) % 127 / 127) < 1e-4)
+    assert stage.show.state.revision - before < 0.75 * bursts
+
+
 def test_in_a_burst_an_encoder_counts_each_step_and_a_fader_meets_what_it_passes(stage: Stage, tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
@@ -10,7 +12,7 @@ from pythonosc.osc_message_builder import build_msg
 from engine.control.addresses import parse
 from engine.control.arguments import CommandError
 from engine.control.osc_wire import MalformedError, newest, read_datagram
-from engine.control.queue import CommandQueue, Sender
+from engine.control.queue import FLOOD_TURNS, CommandQueue, Sender
 
 ONE, OTHER = ("127.0.0.1", 5000), ("127.0.0.1", 5001)
 FADERS = [build_msg(address, value).dgram for address in ("/tpos/motion", "/tpos/seed") for value in (0.25, 0.5, 1)]
@@ -60,6 +62,39 @@ def carried_out(came: list[tuple[bytes, Sender]]) -> list[tuple[str, tuple[objec
         except (MalformedError, CommandError):
             continue
     return [(command.address, command.args, command.event) for command in queue.take_all()]
+
+
+class Waited(threading.Event):
+    """Counts how often it was waited for; at the `taken`-th time the show takes what there is."""
+
+    def __init__(self, queue: CommandQueue, taken: int) -> None:
+        super().__init__()
+        self.queue, self.taken, self.times = queue, taken, 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout
+        self.times += 1
+        if self.times == self.taken:
+            self.queue.take_all()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(("put", "taken", "times"), [(0, 0, 1), (1, 1, 1), (1, 2, 2), (1, 0, FLOOD_TURNS)])
+def test_a_flood_is_let_come_until_the_show_has_taken_what_was_put(put: int, taken: int, times: int) -> None:
+    queue = CommandQueue()
+    queue.put(*[parse("/tpos/motion", [0.5], 0.0, ONE)[0]] * put)
+    stop = Waited(queue, taken)
+    queue.let_flood(stop)
+    assert stop.times == times
+
+
+def test_at_the_end_no_flood_is_let_come() -> None:
+    queue = CommandQueue()
+    queue.put(parse("/tpos/motion", [0.5], 0.0, ONE)[0])
+    stop = Waited(queue, 0)
+    stop.set()
+    queue.let_flood(stop)
+    assert stop.times == 1
 
 
 def test_whatever_comes_the_queue_holds_the_same() -> None:
