@@ -95,6 +95,11 @@ def load(
     )
 
 
+def built_with(name: str) -> tuple[str, ...]:
+    """Modules that are imported when a model's networks are built, and not before: seconds of them."""
+    return ("tpos_models.pocket.denoiser",) if name == POCKET else ()
+
+
 def device(name: str, asked: str = "auto") -> torch.device:
     """Where a model's modules lie: `pocket`'s on an NVIDIA GPU or the CPU, others wherever torch computes.
 

@@ -42,6 +42,7 @@ from engine.inference.fallback import FallbackChain
 from engine.inference.frame_pipeline import FramePipeline
 from engine.inference.loading import choose_precision, open_chain
 from engine.inference.plan import choose_plan
+from engine.inference.preload import Preload
 from engine.inputs.registry import open_video_in
 from engine.inputs.video_in import VideoIn, following
 from engine.outputs.registry import OutputSettings
@@ -54,6 +55,7 @@ from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
 from engine.render.pacing import redraw_loop
 from tpos_models.precision import Precision
+from tpos_models.registry import built_with
 
 PROGRAM = f"tpos-live {engine.__version__}"
 FILM_FPS = 30.0
@@ -127,6 +129,7 @@ class Live:
             stack.enter_context(self.remote)
             stack.enter_context(self.keeper)
             show, post = self.show, self.notices.post
+            stack.enter_context(Preload(built_with(self.options.look.name), lambda: self.engine.opened_s is not None))
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
             over = partial(self._over, stopping)
             gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, over, self._redraw_failed)

@@ -41,11 +41,6 @@ def _raises(thread: str, part: str) -> Fault:
 _MODEL = r"inference stopped|going on with|hearing stopped|was refused"
 _LATE = r"no new picture|hangs"
 FAULTS: tuple[Fault, ...] = (
-    Fault("picture raises", "model", 1.0, _MODEL),
-    Fault("picture is NaN", "model", 1.0, _MODEL),
-    Fault("picture hangs", "model", 6.0, _LATE),
-    Fault("ear raises", "model", 1.0, _MODEL),
-    Fault("ear hangs", "model", 8.0, r"hearing hangs|no new picture"),
     Fault("feed hangs", "sound", 4.0, r"\blost\b"),
     Fault("analysis hangs", "sound", 4.0, r"\blost\b"),
     _raises("audio-feed", "sound"),
@@ -68,12 +63,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk stalls", "disk", 5.0, r"disk"),
     Fault("disk never syncs", "disk", 5.0, r"disk"),
     Fault("disk gone", "disk", 3.0, r"recording"),
+    Fault("picture raises", "model", 1.0, _MODEL),
+    Fault("picture is NaN", "model", 1.0, _MODEL),
+    Fault("picture hangs", "model", 6.0, _LATE),
+    Fault("ear raises", "model", 1.0, _MODEL),
+    Fault("ear hangs", "model", 8.0, r"hearing hangs|no new picture"),
     Fault("clock jumps", "clock", 0.5),
     Fault("process stopped", "process", 3.0),
     Fault("picture out of memory", "model", 1.0, _MODEL),
     Fault("picture wedged", "model", 90.0, _LATE, until_restart=True),
     Fault("process stopped long", "process", 25.0),
 )
-"""In the order in which they are thrown one by one."""
+"""In the order in which they are thrown one by one; the model's when the show has settled."""
 if sys.platform == "win32":
     FAULTS = tuple(fault for fault in FAULTS if not fault.stops)
