@@ -105,6 +105,7 @@ class Live:
         self.remote = Remote(options.remote, show, self.status, shown, osc, self.notices, clock, wall)
         self.keeper = Keeper(show, shown, lambda: self.recording.session)
         self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
+        self.preload = Preload(built_with(look.name), lambda: self.engine.opened_s is not None)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
         """Why the model could not be opened at all."""
@@ -129,7 +130,7 @@ class Live:
             stack.enter_context(self.remote)
             stack.enter_context(self.keeper)
             show, post = self.show, self.notices.post
-            stack.enter_context(Preload(built_with(self.options.look.name), lambda: self.engine.opened_s is not None))
+            stack.enter_context(self.preload)
             stack.enter_context(PresetWatcher(show.edit, post, show.looks.own, lambda: show.isf, show.reload))
             over = partial(self._over, stopping)
             gaps = redraw_loop(self.screen, self.redraw, self.clock, self.screen.rate_hz, over, self._redraw_failed)

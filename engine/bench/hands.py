@@ -147,12 +147,12 @@ def _show(model: str, precision: str | None, midi: bool) -> Iterator[tuple[Live,
 
 
 def perform(live: Live, part: Callable[[], None]) -> LiveSummary:
-    """Play the show while `part` runs on a thread of its own, to its end; raises what that raised."""
+    """Play the show, once it has settled with `part` on a thread of its own, to its end; raises what that raised."""
     stopping, failures = threading.Event(), []
 
     def run() -> None:
         try:
-            while live.engine.opened_s is None or live.tally.frames < 3:
+            while live.tally.frames < 3 or not live.preload.over:
                 if stopping.wait(0.05):
                     return
             part()

@@ -6,7 +6,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from engine.core.own_thread import OwnThread
 
@@ -22,17 +22,20 @@ class Preload(OwnThread):
 
     def __init__(self, modules: Sequence[str], playing: Callable[[], bool]) -> None:
         self._modules, self._playing = modules, playing
+        self.over = False
+        """Whether that is done, and a show has settled."""
         super().__init__("tpos-preload")
 
     def _run(self) -> None:
         while not self._playing():
             if self._stop.wait(LOOK_S):
                 return
-        if self._stop.wait(SETTLED_S) or all(name in sys.modules for name in self._modules):
+        if self._stop.wait(SETTLED_S):
             return
-        with _giving_way():
+        with _giving_way(), suppress(ImportError):  # whoever steps down will say so
             for name in self._modules:
                 importlib.import_module(name)
+        self.over = True
 
 
 @contextmanager

@@ -43,8 +43,9 @@ def test_it_is_imported_once_the_show_plays_and_gives_way_meanwhile(module: str)
     with Preload([module], playing.is_set) as loading:
         time.sleep(0.1)
         assert module not in sys.modules
+        assert not loading.over
         playing.set()
-        wait_for(lambda: not loading._thread.alive)
+        wait_for(lambda: loading.over)
     thread, switch_s, looked_for_circles = sys.modules[module].found
     assert thread == "tpos-preload"
     assert switch_s < usual_s / 4
