@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import fields
 
 import numpy as np
 
@@ -24,6 +24,8 @@ _LEVEL_RANGE_DB = (-46.0, -6.0)
 _ATTACK, _RELEASE = (1 - math.exp(-HOP_S / tau_s) for tau_s in (0.015, 0.25))
 _CLIPPED, _CLIPPED_SAMPLES = 0.999, 3
 _CLIP_SHOWN_S = 1.0
+_RAMP = np.arange(1, HOP + 1, dtype=np.float32) / HOP
+_COURSE = tuple(field.name for field in fields(Course))
 
 
 class Analyser:
@@ -103,14 +105,14 @@ class Analyser:
             state=state,
             clock=tempo.clock,
             shape=SoundShape(self._spectrum.samples, magnitudes),
-            **asdict(course),
+            **{name: getattr(course, name) for name in _COURSE},
         )
 
     def _amplify(self, hop: np.ndarray, factor: float) -> np.ndarray:
         """Apply the gain as a ramp from the last hop's, so that it never steps."""
-        ramp = np.linspace(self._factor, factor, HOP + 1, dtype=np.float32)[1:]
+        ramp = self._factor + np.float32(factor - self._factor) * _RAMP
         self._factor = factor
-        return np.clip(hop * ramp, -1, 1)
+        return (hop * ramp).clip(-1, 1)
 
     def _follow_level(self, power: float, silent: bool) -> float:
         low, high = _LEVEL_RANGE_DB

@@ -67,6 +67,7 @@ class PointerFilter:
         self._intervals = _intervals(math.ceil(fastest), math.floor(slowest))
         self._first = np.concatenate([[0], np.cumsum(self._intervals)[:-1]])
         self._last = self._first + self._intervals - 1
+        self._ends = np.stack([self._last - 1, self._last])
         bpm = 60 / (self._intervals * HOP_S / _STEPS)
         octaves = np.log2(bpm / _PREFERRED_BPM)
         prior = np.exp(-0.5 * (octaves / _OCTAVES) ** 2) / self._intervals
@@ -95,9 +96,8 @@ class PointerFilter:
 
     def push(self, heard: Activations) -> None:
         """Move on by one hop, then weigh what the network made of it."""
-        states, first, last = self._states, self._first, self._last
-        ends = np.stack([states[last - 1], states[last]])
-        starts = ends @ self._turn
+        states, first = self._states, self._first
+        starts = states[self._ends] @ self._turn
         states[_STEPS:] = states[:-_STEPS].copy()
         states[first], states[first + 1] = starts
         appears = self._none * _APPEARS
