@@ -147,7 +147,7 @@ def _show(model: str, precision: str | None, midi: bool) -> Iterator[tuple[Live,
 
 
 def perform(live: Live, part: Callable[[], None]) -> LiveSummary:
-    """Play the show, once it has settled with `part` on a thread of its own, to its end; raises what that raised."""
+    """Play the show to the end of `part`, which runs beside it once it has settled; raises what that raised."""
     stopping, failures = threading.Event(), []
 
     def run() -> None:

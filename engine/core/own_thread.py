@@ -128,7 +128,7 @@ def awake_s() -> float:
 
 def troubles() -> list[str]:
     """What is told of all threads that failed a moment ago, a line each."""
-    return sorted(thread.trouble for thread in [*_SUPERVISED] if thread.trouble)
+    return sorted(filter(None, (thread.trouble for thread in [*_SUPERVISED])))
 
 
 def first_line(error: Exception) -> str:

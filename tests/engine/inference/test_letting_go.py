@@ -63,10 +63,13 @@ def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
     monkeypatch.setattr(worker, "log", logging.Logger("nobody reads it"))
     with monkeypatch.context() as patched:
+        asked: list[str] = []
         patched.setattr(gc, "collect", lambda generation=2: 0)
+        patched.setattr(gc, "unfreeze", lambda: asked.append("to look through all that is loaded"))
         gc.disable()
         yield
         gc.enable()
+        assert asked == []
     gc.unfreeze()
     gc.collect()
 
