@@ -26,6 +26,8 @@ from engine.core.own_thread import Supervised
 BLOCK_FRAMES = 256
 """Frames per block at 44.1 and 48 kHz: 5.8 ms; proportionally more at higher rates."""
 RING_S = 5.0
+HELD_UP_S = 1.0
+"""A piece that was held up for less catches up; after more it goes on from where it was, and is in time at once."""
 
 
 class SourceState(StrEnum):
@@ -116,8 +118,8 @@ class Monitor(Protocol):
 class PacedSource(Source):
     """Plays `blocks()` into the ring in real time on the given clock, and aloud where there is a `monitor`.
 
-    Its thread is the ring's writer. Where it was held up it catches up, and it waits for a reader that is seconds
-    behind instead of overwriting: a file can wait.
+    Its thread is the ring's writer. Where it was held up it catches up, for `HELD_UP_S` at most, and it waits for a
+    reader that is seconds behind instead of overwriting: a file can wait.
     """
 
     def __init__(self, name: str, sample_rate: int, channels: int, clock: Clock | None, loop: bool) -> None:
@@ -161,33 +163,37 @@ class PacedSource(Source):
     def _play(self) -> None:
         monitor = self.monitor
         lead_s = monitor.begin() if monitor else 0.0
-        heard_s: float | None = None
-        due_s = 0.0
+        due_s: float | None = None
+        ahead = 0
         for block in self._blocks:
-            if heard_s is None:  # a decoder or synthesiser may have taken its time to begin
-                heard_s = due_s = self._clock.now() + lead_s
+            if due_s is None:  # a decoder or synthesiser may have taken its time to begin
+                due_s = self._clock.now() + lead_s
                 self.state = SourceState.OK
-            heard_s += len(block) / self.sample_rate
-            if monitor:
-                monitor.push(block, heard_s)
             self._ahead.append(block)
-            while heard_s - due_s > lead_s and self._ahead:
+            ahead += len(block)
+            if monitor:
+                monitor.push(block, due_s + ahead / self.sample_rate)
+            while ahead > lead_s * self.sample_rate and self._ahead:
+                ahead -= len(self._ahead[0])
                 due_s = self._deliver(due_s)
                 if self._stopping.is_set():
                     self._blocks = chain(self._ahead, self._blocks)
                     self._ahead = deque()
                     return
-        while self._ahead and not self._stopping.is_set():
+        while due_s is not None and self._ahead and not self._stopping.is_set():
             due_s = self._deliver(due_s)
         if not self._ahead:
             self.state = SourceState.ENDED
 
     def _deliver(self, due_s: float) -> float:
-        """Write the oldest block, which begins at `due_s`, when it is over; returns that time."""
+        """Write the oldest block, which begins at `due_s`, when it is over; returns that time, or now if held up."""
         block = self._ahead.popleft()
         end_s = due_s + len(block) / self.sample_rate
         self._wait_until(end_s)
-        self.ring.write(block, end_s, self._clock.now())
+        now_s = self._clock.now()
+        if now_s - end_s > HELD_UP_S:
+            end_s = now_s
+        self.ring.write(block, end_s, now_s)
         return end_s
 
     def _wait_until(self, due_s: float) -> None:

@@ -37,8 +37,8 @@ KNOBS_PER_S, CUES_PER_S = 3, 2
 """So many of each for a second of the measurement's length: 20 cues in the usual ten."""
 SETTLED_S = 6.0
 """Until the beat has glided to the clock, and delays are known."""
-SEEN_S = 1.0
-"""Until the new look is all there."""
+SEEN_S, BEFORE_S = 1.0, 0.25
+"""Until the new look is all there; and before the next is asked for, so much that none of the change is seen again."""
 PATIENCE_S = 30.0
 PRESET = """
 schema = 1
@@ -259,9 +259,9 @@ def cues(live: Live, eye: Eye, notify: Notify, count: int) -> list[Bar]:
     for n in range(count):
         asked_s = time.monotonic()
         live.show.command("/tpos/cue", (1 + (n + 1) % 2,))
-        _patiently(lambda: turned(eye.since(asked_s - 1.0)))  # noqa: B023
+        _patiently(lambda: turned(eye.since(asked_s - BEFORE_S)))  # noqa: B023
         time.sleep(SEEN_S)
-        changed_s = turned(eye.since(asked_s - 1.0))
+        changed_s = turned(eye.since(asked_s - BEFORE_S))
         bars = 0.5 if changed_s is None else (changed_s + lead_s - began_s) / bar_s  # unseen is as late as can be
         late.append((bars - round(bars)) * bar_s)
         what = "never seen" if changed_s is None else f"{1000 * late[-1]:+.0f} ms from the bar line"

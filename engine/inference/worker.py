@@ -19,7 +19,7 @@ from engine.core.messages import AudioFeatures, Frame, Heard, ShowState
 from engine.core.own_thread import Supervised, pause_s
 from engine.inference.fallback import HungError
 from engine.inference.hearing import HeardSound, SoundSource
-from engine.inference.hearing_thread import Ears, Hearing
+from engine.inference.hearing_thread import LATE, LATE_S, Ears, Hearing
 from engine.inference.in_flight import InFlightWorkers
 from engine.inference.priority import step_back
 from tpos_models.contracts import AudioEncoder
@@ -27,8 +27,6 @@ from tpos_models.contracts import AudioEncoder
 log = logging.getLogger(__name__)
 
 HUNG_S, MANY = 20.0, 20.0
-LATE_S, LATE = 1.5, 4.0
-"""A picture is late after so long, or so many times what one usually takes."""
 USUAL = 3
 """So many pictures say what is usual; the first ones take their time."""
 WATCH_S = 0.25

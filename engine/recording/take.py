@@ -23,7 +23,7 @@ from tpos_models.errors import RunError, StorageError, TposError
 SYNC_S = 0.5
 """So often what was written is put onto the disk. With what waits for its place, half a second, and for the end of its
 fragment, another, a power cut costs less than two."""
-STALLED_S = 1.5
+STALLED_S = 1.2
 """A disk that has not answered for so long is stalled."""
 _POLL_S = 0.1
 

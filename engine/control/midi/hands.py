@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import mido
@@ -34,8 +34,9 @@ TURN_S = 0.02
 GATHER_S, MANY = 0.001, 2
 """So long what comes is gathered; what comes sooner after another, or soon after so many, is part of a flood."""
 
-Arrived = tuple[str, mido.Message, float]
-"""A port's name, what came there, and when."""
+CONTROL_CHANGE = 0xB0
+Arrived = tuple[str, Sequence[int], float]
+"""A port's name, the bytes of a message that came there, and when."""
 
 
 class MidiHands(OwnThread):
@@ -58,7 +59,7 @@ class MidiHands(OwnThread):
         self._show, self._clock, self._told = show, clock, told
         self._asked = maps.load(midi_map) if midi_map else None
         self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
-        self._ports = Ports(driver, wanted, lambda name, message: self._arrived.put((name, message, clock.now())))
+        self._ports = Ports(driver, wanted, lambda name, said: self._arrived.put((name, said, clock.now())))
         self._devices: dict[str, Device] = {}
         self._learning: Target | None = None
         self._value = ""
@@ -156,8 +157,8 @@ class MidiHands(OwnThread):
         while not self._asks.empty():
             self._answer(*self._asks.get_nowait())
         state = self._show.current()
-        for name, message, time_s in arrived if self._learning else self._ends(arrived):
-            if device := self._devices.get(name):
+        for name, said, time_s in arrived if self._learning else self._ends(arrived):
+            if (device := self._devices.get(name)) and (message := _read(said)):
                 self._take(device, message, time_s)
         state = self._show.current() if arrived else state
         for device in self._devices.values():
@@ -173,21 +174,21 @@ class MidiHands(OwnThread):
         counts: dict[tuple[str, int, int], bool] = {}
         first: dict[tuple[object, ...], int] = {}
         last: dict[tuple[object, ...], int] = {}
-        for n, (name, message, _) in enumerate(arrived):
+        for n, (name, said, _) in enumerate(arrived):
             key: tuple[object, ...] = (n,)
-            if message.type == "control_change":
-                knob = (name, message.channel, message.control)
+            if len(said) == 3 and said[0] & 0xF0 == CONTROL_CHANGE:
+                knob = (name, said[0], said[1])
                 if knob not in counts:
-                    counts[knob] = self._counts(name, message)
+                    counts[knob] = self._counts(name, said)
                 key = key if counts[knob] else knob
             first.setdefault(key, n)
             last[key] = n
         return [arrived[n] for n in sorted({*first.values(), *last.values()})]
 
-    def _counts(self, name: str, message: mido.Message) -> bool:
+    def _counts(self, name: str, said: Sequence[int]) -> bool:
         """Whether each such message of its device counts."""
-        device = self._devices.get(name)
-        return device is None or device.counts(message)
+        device, message = self._devices.get(name), _read(said)
+        return device is None or message is None or device.counts(message)
 
     def _tend(self, state: ShowState, now_s: float) -> None:
         """See to lights and clocks, which need no hurry."""
@@ -255,3 +256,11 @@ class MidiHands(OwnThread):
         now = names.index(self._learning.name) if self._learning and self._learning.name in names else None
         step = 1 if target == STEPS[0] else -1
         return Target.of(names[(now + step) % len(names) if now is not None else min(step - 1, 0)])
+
+
+def _read(said: Sequence[int]) -> mido.Message | None:
+    """The message that these bytes are, None where they are none."""
+    try:
+        return mido.Message.from_bytes(said)
+    except ValueError:
+        return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
 import mido
 from mido.backends.backend import Backend
@@ -17,15 +19,21 @@ _OWN = ("rtmidi", "midi through")
 _TROUBLE = (OSError, RuntimeError, ValueError)
 """What drivers raise, RtMidi's own errors among it."""
 
-Arrive = Callable[[str, mido.Message], object]
-"""Told a port's name and what came, on the driver's thread."""
+Arrive = Callable[[str, Sequence[int]], object]
+"""Told a port's name and the bytes of a message, on the driver's thread."""
+
+
+class Input(Protocol):
+    """A port that is listened to."""
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
     """One that is open; where the device has a way back, it is told there what it shows."""
 
-    input: mido.ports.BaseInput
+    input: Input
     output: mido.ports.BaseOutput | None
 
     def tell(self, messages: Iterable[mido.Message]) -> None:
@@ -51,15 +59,24 @@ class Port:
 class Driver:
     """mido's backend, RtMidi unless MIDO_BACKEND says otherwise.
 
-    RtMidi is asked for names through one client of our own: mido would make and end two for each look.
+    RtMidi is asked for names through one client of our own: mido would make and end two for each look. Its inputs are
+    opened without mido, which would decode each message of a flood on the driver's thread.
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         rtmidi = getattr(backend.module, "rtmidi", None)
         api = rtmidi and getattr(rtmidi, f"API_{backend.api or 'UNSPECIFIED'}")
+        self._new_input = partial(rtmidi.MidiIn, rtapi=api) if rtmidi else None
         self._ways = (rtmidi.MidiIn(rtapi=api), rtmidi.MidiOut(rtapi=api)) if rtmidi else None
-        self.open_input, self.open_output = backend.open_input, backend.open_output
+        self.open_output = backend.open_output
+
+    def open_input(self, name: str, arrive: Callable[[Sequence[int]], object]) -> Input:
+        """A port that tells the bytes of each message, on the driver's thread. Raises what drivers raise."""
+        if self._new_input:
+            return _RtMidiInput(self._new_input(), name, arrive)
+        port: Input = self._backend.open_input(name, callback=lambda message: arrive(message.bytes()))
+        return port
 
     def names(self) -> tuple[list[str], list[str]]:
         """Of the ports that can be listened to, and of those that can be told something."""
@@ -73,6 +90,21 @@ class Driver:
         for way in self._ways or ():
             way.delete()
         self._ways = None
+
+
+class _RtMidiInput:
+    """One of RtMidi's, `client` its `MidiIn`: everything but system exclusives and active sensing."""
+
+    def __init__(self, client: Any, name: str, arrive: Callable[[Sequence[int]], object]) -> None:
+        self._client = client
+        client.open_port(client.get_ports().index(name))
+        client.ignore_types(timing=False)
+        client.set_callback(lambda event, data: arrive(event[0]))
+
+    def close(self) -> None:
+        self._client.cancel_callback()  # before the port goes, whose thread may be in it
+        self._client.close_port()
+        self._client.delete()
 
 
 def open_driver() -> Driver:
@@ -144,7 +176,7 @@ class Ports:
         client = name.partition(":")[0]
         back = next((out for out in outputs if short(out) == short(name)), None)
         back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
-        source = self._driver.open_input(name, callback=lambda message: self._arrive(name, message))
+        source = self._driver.open_input(name, partial(self._arrive, name))
         return Port(source, self._driver.open_output(back) if back else None)
 
     def _once(self, line: str) -> list[str]:

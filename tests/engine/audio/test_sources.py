@@ -19,7 +19,7 @@ from engine.audio.resample import Intake, mono, read_sound
 from engine.audio.sound_file import AudioFile
 from engine.audio.sources import FileSource, SynthSource
 from engine.core import own_thread
-from engine.core.clock import VirtualClock
+from engine.core.clock import VirtualClock, WallClock
 from engine.core.messages import SoundState
 from tpos_models.errors import DeviceError, MediaError, MissingFileError
 
@@ -132,6 +132,33 @@ def test_on_a_virtual_clock_a_file_waits_for_nobody_and_loses_nothing(tmp_path: 
     capture = Capture(FileSource(wav(tmp_path, samples), VirtualClock()))
     np.testing.assert_array_equal(play_through(capture), samples)
     assert capture.counters().overruns == 0
+
+
+class HeldUp(WallClock):
+    """Of a process that was stopped for a while."""
+
+    held_s = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.held_s
+
+
+@pytest.mark.parametrize(("held_s", "later_s"), [(0.5, 0.0), (20.0, 20.0)])
+def test_a_file_that_was_held_up_catches_up_a_little_and_after_long_goes_on(
+    tmp_path: Path, held_s: float, later_s: float
+) -> None:
+    samples, clock = np.random.default_rng(0).uniform(-0.5, 0.5, (2 * SAMPLE_RATE, 1)).astype(np.float32), HeldUp()
+    capture = Capture(FileSource(wav(tmp_path, samples), clock), clock)
+    began_s = time.monotonic()
+    with capture:
+        while capture.counters().samples < SAMPLE_RATE // 2:
+            assert time.monotonic() < began_s + 20.0
+            time.sleep(0.01)
+        clock.held_s = held_s
+        heard = play_through(capture)
+    np.testing.assert_array_equal(heard, samples)
+    assert time.monotonic() - began_s > 1.9 - held_s + later_s
+    assert capture.time_of(len(samples)) - began_s == pytest.approx(2.0 + later_s, abs=0.4)
 
 
 def test_a_loop_goes_round_without_a_gap(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from engine.control.midi.ports import open_driver
 from engine.control.midi.view import Mapped
 from engine.control.show import EffectKind, Show
 from engine.core.clock import WallClock
+from engine.core.own_thread import troubles
 from tpos_models.errors import DeviceError, MissingPart
 
 pytestmark = pytest.mark.realtime
@@ -45,8 +46,11 @@ class JackController:
         self._out.open_virtual_port("own")
 
     def send(self, *messages: mido.Message) -> None:
+        self.send_bytes(*(message.bytes() for message in messages))
+
+    def send_bytes(self, *messages: list[int]) -> None:
         for message in messages:
-            self._out.send_message(message.bytes())
+            self._out.send_message(message)
 
     def unplug(self) -> None:
         if not self._out.is_deleted:
@@ -170,6 +174,18 @@ def test_bursts_that_follow_each_other_are_not_each_answered(stage: Stage) -> No
         time.sleep(max(0.0, began_s + 0.006 * (n + 1) - time.monotonic()))
     _wait_for(lambda: abs(stage.show.state.motion - (5 * bursts - 1) % 127 / 127) < 1e-4)
     assert stage.show.state.revision - before < 0.75 * bursts
+
+
+@pytest.mark.parametrize("stage", ["jack"], indirect=True)
+def test_bytes_that_are_no_message_are_passed_over(stage: Stage) -> None:
+    device, hands = stage.plug(), stage.hands()
+    assert hands.ports
+    stage.show.set(motion=0.0)
+    device.send(turn(2, 0))
+    device.send_bytes([0xB0, 0xC8, 1], [0xB0, 2], [0xF4], [0xF0, 1, 2, 0xF7], [0x20, 0x30], [0xB0, 0xC8, 2])
+    device.send(turn(2, 99))
+    _wait_for(lambda: abs(stage.show.state.motion - 99 / 127) < 1e-4)
+    assert not troubles()
 
 
 def test_in_a_burst_an_encoder_counts_each_step_and_a_fader_meets_what_it_passes(stage: Stage, tmp_path: Path) -> None:
