@@ -100,11 +100,11 @@ class Notices:
 
 
 def state_line(troubles: Iterable[str], held: str, sound: SoundState) -> str:
-    """What OSC's state says: every trouble, and beside it that the sound is lost; else `held`, else how it stands."""
-    wrong = [trouble for trouble in troubles if trouble]
-    if wrong and sound is SoundState.LOST:
-        wrong.append(sound)
-    return "; ".join(wrong) or held or sound
+    """OSC's state: every trouble, else `held`, and beside either that the sound is lost; else how that stands."""
+    said = [*filter(None, troubles)] or [*filter(None, [held])]
+    if sound is SoundState.LOST or not said:
+        said.append(sound)
+    return "; ".join(said)
 
 
 def greet(source: str, state: ShowState, osc: tuple[str, int], model: str, headless: bool, late: int) -> None:

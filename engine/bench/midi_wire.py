@@ -17,7 +17,7 @@ NAME = "tpos-bench"
 SERVER = f"tpos-{os.getpid()}"
 """Another than the client's: JACK mistakes one for the other."""
 _WAIT_S = 10.0
-_JACK = ("jackd", "--no-realtime", "-S", "-t", "5000", "-n", SERVER, "-d", "dummy", "-p", "256")
+_JACK = ("jackd", "--no-realtime", "-S", "-t", "5000", "-n", SERVER, "-d", "dummy", "-p", "128")
 
 
 @contextmanager

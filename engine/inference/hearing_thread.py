@@ -30,7 +30,7 @@ POLL_S = 0.02
 """How often the thread looks for new sound and new rules."""
 HOLD_S, FADE_S = 2.0, 2.0
 """An encoder owes an answer for so long before the last one fades, and takes so long to fade."""
-LATE_S, LATE = 1.2, 2.5
+LATE_S, LATE = 1.2, 1.6
 """It is told that there is none after so long, or so many times what one takes; and that there is no picture."""
 CLOSE_S = 2.0
 """How long a call under way is waited for at the end; the thread of one that hangs is left."""
