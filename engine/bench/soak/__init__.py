@@ -203,6 +203,8 @@ class Soak:
                 outcome.add(gap_s, said_s, back_s, stuck)
             if once.missed:
                 self.notify(once.line())
+            if once.said_s > SAID_S:
+                self.notify(f"told instead: {'; '.join(witness.lines(begun_s))}")
 
 
 def run_soak(options: SoakOptions, notify: Notify | None = None) -> tuple[dict[str, Any], list[str]]:
@@ -232,7 +234,7 @@ def run_soak(options: SoakOptions, notify: Notify | None = None) -> tuple[dict[s
     report = {
         "hardware": hardware(),
         "minutes": 60 * hours,
-        "stderr_lines_an_hour": witness.lines / hours,
+        "stderr_lines_an_hour": witness.stderr / hours,
         "faults": [{**asdict(one), "fault": name} for name, one in soak.outcomes.items()],
         "stderr": [*witness.newest_lines],
         "summary": witness.summary,
@@ -241,7 +243,7 @@ def run_soak(options: SoakOptions, notify: Notify | None = None) -> tuple[dict[s
     lines = [
         hardware(),
         *(bar.line() for bar in bars),
-        f"  {witness.lines} lines on stderr in {60 * hours:.1f} minutes",
+        f"  {witness.stderr} lines on stderr in {60 * hours:.1f} minutes",
     ]
     return report, lines
 

@@ -13,7 +13,7 @@ GAP_S, SAID_S, BACK_S, EXIT_S, LOST_S, MEMORY_MB_H = 0.5, 2.0, 5.0, 10.0, 1.0, 5
 class Fault:
     """`part` breaks for `seconds`, and the state or the message is to match `said` within SAID_S.
 
-    With `until_restart` it lasts until the model's thread was given up, `seconds` at most. `name` is one of
+    With `until_restart` it lasts until the model's thread failed or was given up, `seconds` at most. `name` is one of
     `seams.Inside`, of `outside.Outside`, or that of a thread, which then raises.
     """
 
@@ -63,14 +63,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk stalls", "disk", 5.0, r"disk"),
     Fault("disk never syncs", "disk", 5.0, r"disk"),
     Fault("disk gone", "disk", 3.0, r"recording"),
-    Fault("picture raises", "model", 1.0, _MODEL),
-    Fault("picture is NaN", "model", 1.0, _MODEL),
+    Fault("picture raises", "model", 10.0, _MODEL, until_restart=True),
+    Fault("picture is NaN", "model", 10.0, _MODEL, until_restart=True),
     Fault("picture hangs", "model", 6.0, _LATE),
     Fault("ear raises", "model", 1.0, _MODEL),
     Fault("ear hangs", "model", 8.0, r"hearing hangs|no new picture"),
     Fault("clock jumps", "clock", 0.5),
     Fault("process stopped", "process", 3.0),
-    Fault("picture out of memory", "model", 1.0, _MODEL),
+    Fault("picture out of memory", "model", 10.0, _MODEL, until_restart=True),
     Fault("picture wedged", "model", 90.0, _LATE, until_restart=True),
     Fault("process stopped long", "process", 25.0),
 )

@@ -51,7 +51,7 @@ class Witness:
         self.told: deque[tuple[float, str]] = deque(maxlen=KEPT)
         self.heartbeat, self._heard_s = 0, 0.0
         self.sizes: list[Size] = []
-        self.lines, self.newest_lines = 0, deque[str](maxlen=200)
+        self.stderr, self.newest_lines = 0, deque[str](maxlen=200)
         """How many came on stderr, and the newest."""
         self.takes: dict[str, tuple[float, float]] = {}
         """Of each folder that was recorded into when it was first seen so, and last."""
@@ -90,6 +90,14 @@ class Witness:
     def said(self, pattern: str, since_s: float) -> float | None:
         """When something was told that matches, from `since_s` on."""
         return next((at_s for at_s, line in self.told.copy() if at_s >= since_s and re.search(pattern, line)), None)
+
+    def lines(self, since_s: float) -> list[str]:
+        """All that was told since, each once, with how long after it came first."""
+        first_s: dict[str, float] = {}
+        for at_s, line in self.told.copy():
+            if at_s >= since_s:
+                first_s.setdefault(line.strip().replace("\n", " / "), at_s - since_s)
+        return [f"{after_s:.1f} s: {line}" for line, after_s in first_s.items()]
 
     @property
     def state(self) -> str:
@@ -149,7 +157,7 @@ class Witness:
     def _read_lines(self) -> None:
         assert self.process.stderr
         for line in self.process.stderr:
-            self.lines += 1
+            self.stderr += 1
             self.newest_lines.append(line.decode(errors="replace").rstrip())
 
     def _listen(self) -> None:
