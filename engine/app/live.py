@@ -165,7 +165,8 @@ class Live:
         """What is wrong now, in a line by source, "" where all is well."""
         played, worker = self.playback.trouble if self.playback else "", self.engine.worker
         return {
-            "picture": worker.trouble or worker.stall,
+            "picture": worker.trouble or "",
+            "pace": "" if worker.trouble else worker.stall,
             "ear": worker.hearing_trouble,
             "sound": self.engine.capture.trouble,
             "recording": self.recording.trouble,
