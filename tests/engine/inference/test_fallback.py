@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -233,7 +234,7 @@ def test_a_show_whose_network_fails_holds_its_frame_and_goes_on_on_the_next_back
 
 
 def test_a_nan_is_never_shown_and_the_show_goes_on_as_it_was_also_where_it_is_slow(monkeypatch):
-    monkeypatch.setattr(Inference, "stall", "no new picture")
+    monkeypatch.setattr(Inference, "stall", property(lambda self: f"no new picture at {time.monotonic()}"))
     made: list[int] = []
 
     def profiler(runner: Runner) -> Runner:
