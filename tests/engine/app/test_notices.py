@@ -60,6 +60,7 @@ def test_the_state_says_every_trouble_and_that_the_sound_is_lost_beside_it() -> 
     assert both == "the disk is full; tpos-osc hangs; lost"
     assert state_line(["the disk is full"], "blackout", SoundState.OK) == "the disk is full"
     assert state_line(["", ""], "blackout", SoundState.OK) == "blackout"
+    assert state_line(["", ""], "blackout", SoundState.LOST) == "blackout; lost"
     assert state_line(["", ""], "finishing", SoundState.LOST) == "finishing; lost"
     assert state_line([], "", SoundState.LOST) == "lost"
 

@@ -20,7 +20,7 @@ from engine.core.clock import VirtualClock, WallClock
 from engine.core.messages import SILENCE, AudioFeatures, Rule, SoundWindow
 from engine.core.own_thread import RESTART_S
 from engine.inference.hearing import HeardSound, Listener
-from engine.inference.hearing_thread import LATE_S, Hearing
+from engine.inference.hearing_thread import Hearing
 from tpos_models.contracts import AudioEmbedding, Model
 from tpos_models.network import run_in_torch
 from tpos_models.pocket.model import load
@@ -189,7 +189,7 @@ def test_what_was_heard_last_stays_two_seconds_and_is_gone_after_four(hangs):
             time.sleep(0.05)  # in which it is tried again, where its pause is over
         assert weights == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0], abs=1e-6)
         assert live.newest(()) is None
-        assert live.trouble == (f"hearing hangs: no answer in {LATE_S:g} s" if hangs else "hearing stopped: no memory")
+        assert live.trouble == ("hearing hangs: no answer in 1.2 s" if hangs else "hearing stopped: no memory")
         ears.trouble.clear()
         ears.free.set()
         clock.sleep(RESTART_S[-1])
