@@ -21,19 +21,20 @@ from tpos_models.precision import Precision
 PRECISIONS = (Precision.FP32, Precision.INT8)
 """What a CPU computes in; a graph in float16 it would only cast to float32 and back."""
 
-Notify = Callable[[], None]
+Notify = Callable[[str, Precision], None]
+"""Told a network's name, and in what it is built, before it is."""
 
 
-def silent() -> None:
+def silent(network: str, precision: Precision) -> None:
     """Nobody hears that networks are being built."""
 
 
 def runner(precision: Precision = Precision.FP32, folder: Path | None = None, notify: Notify = silent) -> Runner:
     """A runner that builds what the cache (`folder`, default `cache_folder()`) lacks, and anew what is damaged.
 
-    In int8 run the networks that have real inputs, in float32 the others. `notify` is called once, before the first
-    network that is built. A cache that cannot be written costs a build at every start, never the show, and never
-    changes the precision. Raises `ModelError` where int8 is asked for and not faithful.
+    In int8 run the networks that have real inputs, in float32 the others. A cache that cannot be written costs a build
+    at every start, never the show, and never changes the precision. Raises `ModelError` where int8 is asked for and not
+    faithful.
     """
     announce = cache(notify)
 
@@ -61,10 +62,11 @@ def _open(network: Network, precision: Precision, folder: Path | None, notify: N
             return open_session(path, network)
         except ModelError:
             path.unlink(missing_ok=True)
-    notify()
     if precision is Precision.INT8:
         _open(network, Precision.FP32, folder, notify)
+        notify(network.name, precision)
         return open_session(int8.build(graph_path(network, Precision.FP32, folder), path, network), network)
+    notify(network.name, precision)
     return open_session(export(network, path).path, network)
 
 

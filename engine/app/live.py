@@ -141,15 +141,16 @@ class Live:
         return summed_up(self.tally, self.engine, self._chain, self._played_s, gaps, sessions, snapshots)
 
     def redraw(self, now_s: float) -> None:
-        """One turn of the main loop."""
+        """One turn of the main loop: the newest state last, so that hands are seen at once."""
+        self._take_frame(now_s)
         state = self.show.current()
         self._carry_out_effects()
-        self._take_frame(now_s)
         self.words.follow(state.prompts, state.steps, self._chain.loaded)
         if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file
             self.recording.follow(state)
         drawn, hud = self.landing.drawn(state, now_s), self._hud(state, now_s)
         redrawn = self.screen.redraw(self.landing.sound, drawn, now_s, hud, self.recording.running)
+        self.landing.redrawn()
         if redrawn.trouble:
             self.notices.trouble(f"{redrawn.trouble}; the running look stays")
         if redrawn.instead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import threading
 import time
@@ -19,7 +20,7 @@ from engine.app.options import HandsOptions, LookOptions
 from engine.app.stats import LiveSummary
 from engine.app.sync.latencies import read_latencies
 from engine.audio import SAMPLE_RATE
-from engine.bench.midi_wire import NAME, jack_controller
+from engine.bench.midi_wire import NAME, jack_controllers
 from engine.bench.report import Bar, Notify
 from engine.bench.running import measure_fps
 from engine.bench.sender import PER_S, Sender
@@ -110,16 +111,16 @@ def measure_hands(seconds: float, model: str, precision: str | None, notify: Not
     bars: list[Bar] = []
     with ExitStack() as stack:
         try:
-            controller: Sender | None = stack.enter_context(jack_controller())
+            midi = stack.enter_context(jack_controllers())
         except MissingPart as error:
             notify(f"MIDI is not measured: {error}")
-            controller = None
-        with _show(model, precision, controller is not None) as (live, eye):
+            midi = None
+        with _show(model, precision, midi is not None) as (live, eye):
 
             def measure() -> None:
-                if controller is not None:
-                    bars.extend(knobs(live, eye, controller, notify, round(KNOBS_PER_S * seconds)))
-                bars.extend(floods(live, controller, seconds / TURNS, notify))
+                if midi is not None:
+                    bars.extend(knobs(live, eye, midi[0], notify, round(KNOBS_PER_S * seconds)))
+                bars.extend(floods(live, midi, seconds / TURNS, notify))
                 bars.extend(cues(live, eye, notify, round(CUES_PER_S * seconds)))
 
             perform(live, measure)
@@ -214,26 +215,42 @@ def first_other(seen: list[tuple[float, np.ndarray]], sent_s: float) -> float | 
     return next((at_s - sent_s for at_s in others), None)
 
 
-def floods(live: Live, controller: Sender | None, turn_s: float, notify: Notify) -> list[Bar]:
-    """Frames a second while a thousand changes a second come over OSC, and over MIDI, to without, turn by turn."""
+def floods(live: Live, midi: tuple[Sender, Sender] | None, turn_s: float, notify: Notify) -> list[Bar]:
+    """Frames a second while a thousand changes a second come over OSC, and over MIDI, to without, turn by turn.
+
+    Without, as many are sent to nobody: what sends them is a controller or another machine, not a part of the show.
+    """
     live.show.set(motion=0.5)
-    host, port = live.engine.osc.address
-    with closing(Sender("osc", f"{host}:{port}")) as client:
-        bars = _flooded(live, "OSC", client, "/tpos/shader/zoom", turn_s, notify)
-    if controller is not None:
-        bars += _flooded(live, "MIDI", controller, FLOODED, turn_s, notify)
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        deaf.bind(("127.0.0.1", 0))
+
+        def sender(address: tuple[str, int]) -> Sender:
+            return stack.enter_context(closing(Sender("osc", f"{address[0]}:{address[1]}")))
+
+        clients = sender(live.engine.osc.address), sender(deaf.getsockname())
+        bars = _flooded(live, "OSC", clients, "/tpos/shader/zoom", turn_s, notify)
+    if midi is not None:
+        bars += _flooded(live, "MIDI", midi, FLOODED, turn_s, notify)
     live.show.put({"shader.zoom": 0.0})
     return bars
 
 
-def _flooded(live: Live, name: str, sender: Sender, what: str, turn_s: float, notify: Notify) -> list[Bar]:
+def _flooded(
+    live: Live, name: str, senders: tuple[Sender, Sender], what: str, turn_s: float, notify: Notify
+) -> list[Bar]:
     notify(f"{PER_S} changes a second over {name}")
-    ratios, landed = [], 0
+    (sender, unheard), ratios, landed = senders, [], 0
+
+    def fps(flooding: Sender, last: int) -> float:
+        flooding.flood(what)
+        found = measure_fps(live.engine, turn_s)[0]
+        flooding.turn(what, last)
+        return found
+
     for last in range(1, TURNS + 1):
-        without = measure_fps(live.engine, turn_s)[0]
-        sender.flood(what)
-        ratios.append(measure_fps(live.engine, turn_s)[0] / without)
-        sender.turn(what, last)
+        without = fps(unheard, last)
+        ratios.append(fps(sender, last) / without)
         landed += _patiently(lambda: _stands_at(live, last / 127)) is not None  # noqa: B023
     way, ratio = f"{PER_S}/s over {name}", float(np.median(ratios))
     return [

@@ -1,4 +1,4 @@
-"""A controller for benchmarks: a real MIDI port of this machine, or of a JACK server without a sound card."""
+"""Controllers for benchmarks: ports of a JACK server without a sound card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from engine.bench.sender import Sender
 from tpos_models.errors import MissingPart
 
-NAME = "tpos-bench"
+NAME, UNHEARD = "tpos-bench", "tpos-nobody"
 SERVER = f"tpos-{os.getpid()}"
 """Another than the client's: JACK mistakes one for the other."""
 _WAIT_S = 10.0
@@ -21,8 +21,8 @@ _JACK = ("jackd", "--no-realtime", "-S", "-t", "5000", "-n", SERVER, "-d", "dumm
 
 
 @contextmanager
-def jack_controller() -> Iterator[Sender]:
-    """A controller named `NAME` on a JACK server of its own, to which mido is pointed.
+def jack_controllers() -> Iterator[tuple[Sender, Sender]]:
+    """Controllers named `NAME` and `UNHEARD` on a JACK server of their own, to which mido is pointed.
 
     Raises MissingPart where there is no jackd or no python-rtmidi that knows it.
     """
@@ -38,8 +38,8 @@ def jack_controller() -> Iterator[Sender]:
     server = subprocess.Popen(_JACK, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(server)
-        with closing(Sender("midi", NAME)) as controller:
-            yield controller
+        with closing(Sender("midi", NAME)) as controller, closing(Sender("midi", UNHEARD)) as unheard:
+            yield controller, unheard
     finally:
         server.terminate()
         server.wait()

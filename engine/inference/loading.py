@@ -101,15 +101,16 @@ def _unlocked(what: str) -> None:
         raise RunError(f"{what} would have to be built in mid-show; tpos doctor --show PRESETS does so beforehand")
 
 
-def _prepare() -> None:
+def _prepare(network: str, precision: Precision) -> None:
     _unlocked("the model's networks")
     _preparing()
+    console.notify(f"  {network} in {precision}")
 
 
 @cache
 def _preparing() -> None:
     """Once, however many networks and precisions are prepared."""
-    console.notify("preparing the model for this machine, once; under a minute")
+    console.notify("preparing the model for this machine, once; one to three minutes")
 
 
 RUNNERS: tuple[RunnerKind, ...] = (

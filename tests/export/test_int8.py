@@ -42,6 +42,18 @@ def test_int8_is_near_float32_and_takes_any_batch(tmp_path):
         assert run(*network.example(batch))[0].shape[0] == batch
 
 
+def test_what_is_built_is_told_before_and_what_lies_there_is_not(tmp_path):
+    network, told = with_real_inputs(), []
+
+    def hear(name: str, precision: Precision) -> None:
+        told.append((name, precision))
+        assert not onnx_runner.graph_path(network, precision, tmp_path).exists()
+
+    for _ in range(2):
+        onnx_runner.runner(Precision.INT8, tmp_path, hear)(network)
+    assert told == [(network.name, Precision.FP32), (network.name, Precision.INT8)]
+
+
 def test_every_timestep_is_held_to_the_bar_on_inputs_never_calibrated_with(tmp_path, monkeypatch):
     asked, checked = [], []
 

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -59,23 +56,17 @@ def get_devices(**_: Any) -> list[dict[str, Any]]:
 
 
 class Input(BaseInput):
-    """Reads in a thread of its own, as a driver does."""
+    """What came over the socket is read when it is asked for."""
 
-    def _open(self, callback: Callable[[mido.Message], object], **_: Any) -> None:
+    def _open(self, **_: Any) -> None:
         self._socket = _OPEN[self.name] = SocketPort("127.0.0.1", _PLUGGED[self.name])
-        self._thread = threading.Thread(target=self._read, args=(callback,), daemon=True)
-        self._thread.start()
 
-    def _read(self, callback: Callable[[mido.Message], object]) -> None:
+    def _receive(self, block: bool = True) -> None:
         with suppress(OSError):  # pulled out
-            while not self._socket.closed:
-                for message in self._socket.iter_pending():
-                    callback(message)
-                time.sleep(0.0005)
+            self._messages.extend(self._socket.iter_pending())
 
     def _close(self) -> None:
         self._socket.closed = True
-        self._thread.join()
         self._socket._socket.close()
 
 

@@ -16,7 +16,7 @@ from engine.core.messages import AudioFeatures, Frame, ShowState
 from engine.render.audio_reactive import carried
 
 SOON, LONGEST_S = 0.1, 0.1
-"""How much of what is known of redraws each one changes, and a gap that says nothing of their rate."""
+"""How much of what is known of redraws each one changes, and a gap that says nothing of them."""
 DRAWN = ("shader", "effects", "isf", "motion")
 """What of the state is seen at the next redraw, not with a frame."""
 
@@ -32,15 +32,15 @@ class Landing:
     def __init__(self, show: Show, capture: Capture, tally: Tally, clock: Clock) -> None:
         self._show, self._capture, self._tally, self._clock = show, capture, tally, clock
         self._latencies = read_latencies()
-        self._drawn_s, self._redraw_s = clock.now(), 0.0
-        """When it was drawn last, and the time from redraw to redraw."""
+        self._drawn_s, self._redraw_s, self._drawing_s = clock.now(), 0.0, 0.0
+        """When it was drawn last, the time from redraw to redraw, and how long drawing takes."""
         self._aloud = isinstance(capture.source, PacedSource)
         show.bar_line.coming = self.coming
 
     def coming(self) -> Coming:
         """The music at the moment when what is begun now is surely seen."""
         features = self._capture.latest()
-        ahead_s = self._tally.lookahead_s + self._frame_s + self._redraw_s / 2 + self._lead_s(features)
+        ahead_s = self._tally.lookahead_s + self._frame_s + self._redraw_s / 2 + self._sooner_s(features)
         return Coming(features, self._clock.now() - features.time_s + ahead_s)
 
     def sound(self) -> AudioFeatures:
@@ -58,6 +58,11 @@ class Landing:
         kept = {name: getattr(made.before, name) for name in DRAWN if getattr(state, name) == getattr(made.after, name)}
         return replace(state, **kept)
 
+    def redrawn(self) -> None:
+        """What was to be drawn is: from now on it may be seen."""
+        took_s = min(self._clock.now() - self._drawn_s, LONGEST_S)
+        self._drawing_s += SOON * (took_s - self._drawing_s)
+
     def early(self, frame: Frame, now_s: float) -> bool:
         """Whether a frame is of a change whose line is not near yet."""
         made = self._show.bar_line.made
@@ -72,7 +77,11 @@ class Landing:
 
     def _line_s(self, line_s: float) -> float:
         """When to draw what is to be seen on a line."""
-        return line_s - self._lead_s(self._capture.latest())
+        return line_s - self._sooner_s(self._capture.latest())
+
+    def _sooner_s(self, features: AudioFeatures) -> float:
+        """How much sooner to draw what is to be seen at a time; what was measured of a display has drawing in it."""
+        return self._lead_s(features) if self._latencies.display_ms else self._drawing_s
 
     def _lead_s(self, features: AudioFeatures) -> float:
         return self._latencies.lead_s(heard=not self._aloud and features.clock is ClockSource.EAR)

@@ -22,7 +22,7 @@ from engine.bench.report import Bar, Notify, as_dicts, hardware
 from engine.bench.soak.film import av_offsets_ms, slipped_ms, write_clicks
 from engine.bench.soak.outside import Outside, Receiver
 from engine.bench.soak.spoken import Asked, Vitals
-from engine.bench.soak.table import BACK_S, EXIT_S, FAULTS, GAP_S, LOST_S, MEMORY_MB_H, SAID_S, Fault
+from engine.bench.soak.table import BACK_S, EXIT_S, FAULTS, GAP_S, LOST_S, MEMORY_MB_H, SAID_S, Fault, pairs_of
 from engine.bench.soak.witness import QUIET, Size, Witness
 from engine.recording import run_folder
 from engine.recording.folders import video_of
@@ -122,7 +122,7 @@ class Soak:
             if time.monotonic() < end_s:
                 self.notify(f"{number} of {len(faults)}: {fault.name}")
                 self._settle([self._throw(fault)])
-        pairs = [(a, b) for a in faults for b in faults if a.part < b.part]
+        pairs = pairs_of(faults)
         while self.options.minutes and time.monotonic() < end_s:
             if not pairs:
                 time.sleep(REST_S)

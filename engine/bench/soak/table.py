@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 GAP_S, SAID_S, BACK_S, EXIT_S, LOST_S, MEMORY_MB_H = 0.5, 2.0, 5.0, 10.0, 1.0, 5.0
@@ -13,8 +14,9 @@ GAP_S, SAID_S, BACK_S, EXIT_S, LOST_S, MEMORY_MB_H = 0.5, 2.0, 5.0, 10.0, 1.0, 5
 class Fault:
     """`part` breaks for `seconds`, and the state or the message is to match `said` within SAID_S.
 
-    With `until_restart` it lasts until the model's thread failed or was given up, `seconds` at most. `name` is one of
-    `seams.Inside`, of `outside.Outside`, or that of a thread, which then raises.
+    With `until_restart` it lasts until the model's thread failed or was given up, `seconds` at most. Nobody would meet
+    it while the part that it `needs` is broken as well. `name` is one of `seams.Inside`, of `outside.Outside`, or that
+    of a thread, which then raises.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Fault:
     seconds: float
     said: str = ""
     until_restart: bool = False
+    needs: str = ""
 
     @property
     def stops(self) -> bool:
@@ -66,7 +69,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("picture raises", "model", 10.0, _MODEL, until_restart=True),
     Fault("picture is NaN", "model", 10.0, _MODEL, until_restart=True),
     Fault("picture hangs", "model", 6.0, _LATE),
-    Fault("ear raises", "model", 1.0, _MODEL),
+    Fault("ear raises", "model", 1.0, _MODEL, needs="sound"),
     Fault("ear hangs", "model", 8.0, r"hearing hangs|no new picture"),
     Fault("clock jumps", "clock", 0.5),
     Fault("process stopped", "process", 3.0),
@@ -77,3 +80,8 @@ FAULTS: tuple[Fault, ...] = (
 """In the order in which they are thrown one by one; the model's when the show has settled."""
 if sys.platform == "win32":
     FAULTS = tuple(fault for fault in FAULTS if not fault.stops)
+
+
+def pairs_of(faults: Sequence[Fault]) -> list[tuple[Fault, Fault]]:
+    """Any two that strike different parts, and of which neither keeps the other from being met."""
+    return [(a, b) for a in faults for b in faults if a.part < b.part and a.part != b.needs and b.part != a.needs]

@@ -31,8 +31,10 @@ LOOK_S = 1.0
 """How often ports and maps are looked for."""
 TURN_S = 0.02
 """How often lights and clocks are seen to."""
-GATHER_S, MANY = 0.001, 2
-"""So long what comes is gathered; what comes sooner after another, or soon after so many, is part of a flood."""
+POLL_S = 0.002
+"""How often it is looked whether something came, where a port is open."""
+AT_ONCE_S, MANY = 0.001, 2
+"""What is there so soon, or soon after more than so many, is part of a flood."""
 
 CONTROL_CHANGE = 0xB0
 Arrived = tuple[str, Sequence[int], float]
@@ -58,8 +60,7 @@ class MidiHands(OwnThread):
     ) -> None:
         self._show, self._clock, self._told = show, clock, told
         self._asked = maps.load(midi_map) if midi_map else None
-        self._arrived: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
-        self._ports = Ports(driver, wanted, lambda name, said: self._arrived.put((name, said, clock.now())))
+        self._ports = Ports(driver, wanted)
         self._devices: dict[str, Device] = {}
         self._learning: Target | None = None
         self._value = ""
@@ -115,18 +116,18 @@ class MidiHands(OwnThread):
     def _gather(self) -> list[Arrived]:
         """What came, once something has, or nothing for a while."""
         since_s = time.monotonic()
-        try:
-            arrived = [self._arrived.get(timeout=TURN_S)]
-        except queue.Empty:
-            return []
-        if time.monotonic() - since_s < (FLOOD_S if self._many else GATHER_S):
+        while not (arrived := self._taken()):
+            if time.monotonic() - since_s > TURN_S or self._stop.wait(POLL_S if self._ports.open else TURN_S):
+                return []
+        if time.monotonic() - since_s < (FLOOD_S if self._many else AT_ONCE_S):
             self._show.queue.let_flood(self._stop)
-        else:
-            self._stop.wait(GATHER_S)
-        while not self._arrived.empty():
-            arrived.append(self._arrived.get_nowait())
+            arrived += self._taken()
         self._many = len(arrived) > MANY
         return arrived
+
+    def _taken(self) -> list[Arrived]:
+        taken, now_s = self._ports.take(), self._clock.now()
+        return [(name, said, now_s - ago_s) for name, (said, ago_s) in taken]
 
     def _look(self) -> None:
         came, lines = self._ports.look()

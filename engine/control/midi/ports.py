@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -19,12 +20,19 @@ _OWN = ("rtmidi", "midi through")
 _TROUBLE = (OSError, RuntimeError, ValueError)
 """What drivers raise, RtMidi's own errors among it."""
 
-Arrive = Callable[[str, Sequence[int]], object]
-"""Told a port's name and the bytes of a message, on the driver's thread."""
+KEPT = 16384
+"""So many messages a driver keeps between two looks: sixteen seconds of a full wire."""
+
+Message = tuple[Sequence[int], float]
+"""The bytes of a message, and how many seconds ago it came."""
 
 
 class Input(Protocol):
-    """A port that is listened to."""
+    """A port that is listened to; what comes is kept by its driver."""
+
+    def take(self) -> list[Message]:
+        """What came since the last time, in order; never waits."""
+        ...
 
     def close(self) -> None: ...
 
@@ -60,23 +68,23 @@ class Driver:
     """mido's backend, RtMidi unless MIDO_BACKEND says otherwise.
 
     RtMidi is asked for names through one client of our own: mido would make and end two for each look. Its inputs are
-    opened without mido, which would decode each message of a flood on the driver's thread.
+    opened without mido, and looked into: a thread of the driver's that told of each message of a flood would take
+    Python's lock a thousand times a second.
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         rtmidi = getattr(backend.module, "rtmidi", None)
         api = rtmidi and getattr(rtmidi, f"API_{backend.api or 'UNSPECIFIED'}")
-        self._new_input = partial(rtmidi.MidiIn, rtapi=api) if rtmidi else None
+        self._new_input = partial(rtmidi.MidiIn, rtapi=api, queue_size_limit=KEPT) if rtmidi else None
         self._ways = (rtmidi.MidiIn(rtapi=api), rtmidi.MidiOut(rtapi=api)) if rtmidi else None
         self.open_output = backend.open_output
 
-    def open_input(self, name: str, arrive: Callable[[Sequence[int]], object]) -> Input:
-        """A port that tells the bytes of each message, on the driver's thread. Raises what drivers raise."""
+    def open_input(self, name: str) -> Input:
+        """Listen to a port. Raises what drivers raise."""
         if self._new_input:
-            return _RtMidiInput(self._new_input(), name, arrive)
-        port: Input = self._backend.open_input(name, callback=lambda message: arrive(message.bytes()))
-        return port
+            return _RtMidiInput(self._new_input(), name)
+        return _MidoInput(self._backend.open_input(name))
 
     def names(self) -> tuple[list[str], list[str]]:
         """Of the ports that can be listened to, and of those that can be told something."""
@@ -95,16 +103,35 @@ class Driver:
 class _RtMidiInput:
     """One of RtMidi's, `client` its `MidiIn`: everything but system exclusives and active sensing."""
 
-    def __init__(self, client: Any, name: str, arrive: Callable[[Sequence[int]], object]) -> None:
+    def __init__(self, client: Any, name: str) -> None:
         self._client = client
         client.open_port(client.get_ports().index(name))
         client.ignore_types(timing=False)
-        client.set_callback(lambda event, data: arrive(event[0]))
+
+    def take(self) -> list[Message]:
+        """What came; the newest came now, those before it as much sooner as RtMidi says."""
+        taken: list[Message] = []
+        ago_s = 0.0
+        for said, after_s in reversed(list(iter(self._client.get_message, None))):
+            taken.append((said, ago_s))
+            ago_s += after_s
+        return taken[::-1]
 
     def close(self) -> None:
-        self._client.cancel_callback()  # before the port goes, whose thread may be in it
         self._client.close_port()
         self._client.delete()
+
+
+class _MidoInput:
+    """One of another driver's."""
+
+    def __init__(self, port: mido.ports.BaseInput) -> None:
+        self._port = port
+        self.close = port.close
+
+    def take(self) -> list[Message]:
+        """What came, all of it now."""
+        return [(message.bytes(), 0.0) for message in self._port.iter_pending()]
 
 
 def open_driver() -> Driver:
@@ -127,8 +154,8 @@ def short(name: str) -> str:
 class Ports:
     """Every input port that is `wanted`: by a part of its name in any case, or all. Owned by the MIDI thread."""
 
-    def __init__(self, driver: Driver, wanted: str, arrive: Arrive) -> None:
-        self._driver, self._wanted, self._arrive = driver, wanted, arrive
+    def __init__(self, driver: Driver, wanted: str) -> None:
+        self._driver, self._wanted = driver, wanted
         self.open: dict[str, Port] = {}
         self._known: set[str] = set()
         self._trouble = ""
@@ -161,6 +188,14 @@ class Ports:
             lines = self._once(f"MIDI: no port for {self._wanted!r} yet, it is waited for; there: {there}")
         return came, lines
 
+    def take(self) -> list[tuple[str, Message]]:
+        """What came at each, by its name; of one that is gone nothing."""
+        taken: list[tuple[str, Message]] = []
+        for name, port in self.open.items():
+            with suppress(*_TROUBLE):
+                taken += ((name, message) for message in port.input.take())
+        return taken
+
     def close(self) -> None:
         """Close them all, and the driver."""
         while self.open:
@@ -176,8 +211,7 @@ class Ports:
         client = name.partition(":")[0]
         back = next((out for out in outputs if short(out) == short(name)), None)
         back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
-        source = self._driver.open_input(name, partial(self._arrive, name))
-        return Port(source, self._driver.open_output(back) if back else None)
+        return Port(self._driver.open_input(name), self._driver.open_output(back) if back else None)
 
     def _once(self, line: str) -> list[str]:
         known, self._trouble = self._trouble, line

@@ -7,7 +7,7 @@ import pytest
 from engine.bench import soak
 from engine.bench.soak import SoakOptions, named, run_soak
 from engine.bench.soak.night import run_night
-from engine.bench.soak.table import FAULTS
+from engine.bench.soak.table import FAULTS, pairs_of
 from tpos_models.errors import InputError
 
 THROWN = ("picture is NaN", "osc hangs", "tpos-recorder-disk")
@@ -51,3 +51,13 @@ def test_faults_are_called_by_their_names():
     assert named("disk full, osc flood") == ("disk full", "osc flood")
     with pytest.raises(InputError, match=r"--faults 'flod': .*osc flood.* all or none would be accepted"):
         named("flod")
+
+
+def test_two_at_once_are_of_two_parts_and_each_is_met():
+    pairs = {(a.name, b.name) for a, b in pairs_of(FAULTS)}
+    both_ways = pairs | {(b, a) for a, b in pairs}
+    assert ("feed hangs", "disk full") in both_ways
+    assert ("ear raises", "disk full") in both_ways
+    assert ("disk full", "disk stalls") not in both_ways
+    assert ("ear raises", "feed hangs") not in both_ways, "without sound nobody asks the ear"
+    assert ("ear hangs", "feed hangs") in both_ways, "it hangs for longer"

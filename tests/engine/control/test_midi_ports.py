@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,30 @@ def test_bytes_that_are_no_message_are_passed_over(stage: Stage) -> None:
     device.send(turn(2, 99))
     _wait_for(lambda: abs(stage.show.state.motion - 99 / 127) < 1e-4)
     assert not troubles()
+
+
+@pytest.mark.parametrize("stage", ["jack"], indirect=True)
+def test_what_is_looked_at_late_has_come_when_it_came(stage: Stage) -> None:
+    device, driver = stage.plug(), open_driver()
+    port = driver.open_input(device.name)
+    try:
+        device.send(turn(2, 0))
+        _wait_for(port.take)
+        sent_s = []
+        for value in range(1, 6):
+            time.sleep(0.06)
+            sent_s.append(time.monotonic())
+            device.send(turn(2, value))
+        time.sleep(0.03)
+        taken = port.take()
+        assert [said[2] for said, _ in taken] == [1, 2, 3, 4, 5]
+        apart_s = [before - after for (_, before), (_, after) in pairwise(taken)]
+        assert apart_s == pytest.approx([after - before for before, after in pairwise(sent_s)], abs=0.03)
+        assert taken[-1][1] == 0.0
+        assert not port.take()
+    finally:
+        port.close()
+        driver.close()
 
 
 def test_in_a_burst_an_encoder_counts_each_step_and_a_fader_meets_what_it_passes(stage: Stage, tmp_path: Path) -> None:
