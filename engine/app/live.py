@@ -141,9 +141,9 @@ class Live:
         return summed_up(self.tally, self.engine, self._chain, self._played_s, gaps, sessions, snapshots)
 
     def redraw(self, now_s: float) -> None:
-        """One turn of the main loop: the newest state last, so that hands are seen at once."""
+        """One turn of the main loop."""
         self._take_frame(now_s)
-        state = self.show.current()
+        state = self.show.current()  # after a frame is uploaded: what hands did meanwhile is drawn too
         self._carry_out_effects()
         self.words.follow(state.prompts, state.steps, self._chain.loaded)
         if self.engine.capture.latest().time_s > 0:  # a file waits for the model, and its film for the file

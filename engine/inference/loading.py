@@ -110,7 +110,7 @@ def _prepare(network: str, precision: Precision) -> None:
 @cache
 def _preparing() -> None:
     """Once, however many networks and precisions are prepared."""
-    console.notify("preparing the model for this machine, once; one to three minutes")
+    console.notify("preparing the model for this machine, once; up to three minutes")
 
 
 RUNNERS: tuple[RunnerKind, ...] = (

@@ -190,24 +190,25 @@ def test_bytes_that_are_no_message_are_passed_over(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", ["jack"], indirect=True)
-def test_what_is_looked_at_late_has_come_when_it_came(stage: Stage) -> None:
+def test_what_nobody_looks_at_for_seconds_is_kept_and_has_come_when_it_came(stage: Stage) -> None:
     device, driver = stage.plug(), open_driver()
     port = driver.open_input(device.name)
     try:
-        device.send(turn(2, 0))
-        _wait_for(port.take)
-        sent_s = []
-        for value in range(1, 6):
+        began_s, sent_s = time.monotonic(), []
+        for n in range(2000):
+            device.send(turn(2, n % 127))
+            time.sleep(max(0.0, began_s + n / 1000 - time.monotonic()))
+        for value in range(5):
             time.sleep(0.06)
             sent_s.append(time.monotonic())
-            device.send(turn(2, value))
-        time.sleep(0.03)
+            device.send(turn(3, value))
+        time.sleep(0.2)
         taken = port.take()
-        assert [said[2] for said, _ in taken] == [1, 2, 3, 4, 5]
-        apart_s = [before - after for (_, before), (_, after) in pairwise(taken)]
+        assert len(taken) > 1900
+        assert [said[1:] for said, _ in taken[-5:]] == [[3, value] for value in range(5)]
+        apart_s = [before - after for (_, before), (_, after) in pairwise(taken[-5:])]
         assert apart_s == pytest.approx([after - before for before, after in pairwise(sent_s)], abs=0.03)
         assert taken[-1][1] == 0.0
-        assert not port.take()
     finally:
         port.close()
         driver.close()

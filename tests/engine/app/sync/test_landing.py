@@ -84,18 +84,15 @@ class Stage:
             self.begun = self.show.current(), self.heard().time_s, now_s + took_s
 
     def _redraw(self, now_s: float) -> None:
-        new = self.newest is not self.shown and self.newest and not self.landing.early(self.newest, now_s)
-        if new and self.newest:
-            self.shown = self.newest
-            self.tally.frame(self.shown, now_s)
+        new = None if self.newest is self.shown else self.newest
+        if new and not self.landing.early(new, now_s):
+            self.shown = new
+            self.tally.frame(new, now_s)
+            self.frames.append((now_s + self.drawing_s, new.prompt))
         drawn = self.landing.drawn(self.show.current(), now_s)
-        if self.drawing_s:
-            self.clock.sleep(self.drawing_s)
+        self.clock.sleep(self.drawing_s)
         self.landing.redrawn()
-        seen_s = self.clock.now()
-        self.mirrors.append((seen_s, drawn.effects.mirror))
-        if new and self.shown:
-            self.frames.append((seen_s, self.shown.prompt))
+        self.mirrors.append((self.clock.now(), drawn.effects.mirror))
 
 
 def turns(seen: list[tuple[float, str]]) -> list[float]:
