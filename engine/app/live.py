@@ -157,6 +157,8 @@ class Live:
             self.show.reload(redrawn.instead)
         if self.recording.due(redrawn.shaped_s) or self.snapshots.wanted:
             self._read_back(redrawn.shaped_s)
+        elif not self.recording.running:
+            self.screen.forget()
         self.recording.sound()
         self.notices.collect()
         self.tally.hear(self.engine.worker.heard)

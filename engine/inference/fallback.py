@@ -50,7 +50,7 @@ def backends_on(runners: Sequence[str], resizable: bool) -> tuple[Backend, ...]:
 PLAIN = ("torch", "cpu")
 """The runners that are asked for less before the next is tried."""
 OFF_GPU = ("onnx", "cpu")
-"""The runners that go on where the GPU is lost."""
+"""The runners that go on where the GPU is lost; torch, too, where it lies on the CPU and "cpu" is none of its own."""
 
 
 AGAIN_S = 60.0
@@ -64,7 +64,7 @@ class NotFiniteError(RunError):
 
 
 class HungError(RunError):
-    """A network that does not answer: the thread that called it is given up, and the GPU with it."""
+    """A network that does not answer: the thread that called it is given up, and the GPU with it where it was there."""
 
 
 def gpu_is_lost(error: Exception) -> bool:
@@ -109,6 +109,7 @@ class FallbackChain:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backends, self._open, self._notify, self._now = backends, open, notify, now
+        self._off_gpu = OFF_GPU if any(one.runner == "cpu" for one in backends) else (*OFF_GPU, "torch")
         self._at = 0
         self._lost = False
         self._model: Model | None = None
@@ -153,8 +154,9 @@ class FallbackChain:
             before_s, self._not_finite_s = self._not_finite_s, self._now()
             if self._not_finite_s - before_s > AGAIN_S:
                 return ""
-        why, failed, lost = cause(error), self.backend, gpu_is_lost(error)
-        self._lost = self._lost or lost
+        why, failed = cause(error), self.backend
+        hung_elsewhere = isinstance(error, HungError) and failed.runner in self._off_gpu
+        self._lost = self._lost or (gpu_is_lost(error) and not hung_elsewhere)
         below = [i for i in range(self._at + 1, len(self._backends)) if self._helps(self._backends[i], failed, steps)]
         if not why or not below:
             return ""
@@ -192,7 +194,7 @@ class FallbackChain:
         self._left_s = now_s
 
     def _helps(self, backend: Backend, failed: Backend, steps: int) -> bool:
-        return _differs(backend, failed, steps) and not (self._lost and backend.runner not in OFF_GPU)
+        return _differs(backend, failed, steps) and not (self._lost and backend.runner not in self._off_gpu)
 
 
 def _differs(backend: Backend, failed: Backend, steps: int) -> bool:

@@ -58,7 +58,7 @@ class Screen:
         self._drawing = drawing
         self._view = drawing.view(first.light, partial(self.outlets.mapper.mapped, FIRST))
         self._leaving = leaving or threading.Event()
-        self._asked_s = 0.0
+        self._asked_s: float | None = None
         self._has_screen = first.context is not None and first.context.size is not None
 
     @property
@@ -101,7 +101,11 @@ class Screen:
     def picture(self, shaped_s: float) -> tuple[np.ndarray, float] | None:
         """The picture that the last call asked for, and its time; asks for the newest, shaped at `shaped_s`."""
         pixels, asked_s, self._asked_s = self._drawing.read_later(), self._asked_s, shaped_s
-        return None if pixels is None else (pixels, asked_s)
+        return None if pixels is None or asked_s is None else (pixels, asked_s)
+
+    def forget(self) -> None:
+        """Nobody wants what the last call of `picture` asked for: the next one's first answer would be as old."""
+        self._asked_s = None
 
     def render(self, features: Features, state: ShowState, now_s: float) -> np.ndarray:
         """Draw one moment at the film's size, for no output, and wait for its picture: for offline use."""

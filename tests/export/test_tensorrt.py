@@ -59,7 +59,8 @@ def every_network() -> dict[str, Network]:
 
 NAMES = (
     "text_encoder", "denoiser-64x64", "step-64x64", "decoder-64x64", "pixels-64x64", "tpos-segment", "tpos-temporal",
-    "pocket-segment", "pocket-temporal", "pocket-denoiser", "pocket-decoder", "pocket-step", "pocket-pixels",
+    "pocket-segment", "pocket-temporal", "pocket-denoiser", "pocket-decoder", "pocket-encoder", "pocket-step",
+    "pocket-pixels",
 )  # fmt: skip
 
 

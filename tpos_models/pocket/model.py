@@ -10,17 +10,16 @@ from pathlib import Path
 import torch
 
 from tpos_models import weights
-from tpos_models.contracts import Encoder, Model
+from tpos_models.contracts import Model
 from tpos_models.diffusion.lcm import LcmSampler
 from tpos_models.diffusion.schedule import NoiseSchedule
 from tpos_models.diffusion.step import pixels_network, step_network
 from tpos_models.errors import InputError
 from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
-from tpos_models.pocket.codec import load_codec
 from tpos_models.pocket.field import load_field
 from tpos_models.pocket.field_sampler import FieldSampler, stretched
-from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, picture_networks
+from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, encoder_network, picture_networks
 from tpos_models.pocket.noise_features import CELLS, cells_across
 from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.text import PocketText
@@ -46,23 +45,24 @@ def load(
     `whole_steps` loads `Model.step` and `Model.pixels`.
     """
     _check_shape(size_px)
-    text, hears = PocketText.load(folder), runner if device.type == "cpu" else run_in_torch
-    segment, temporal = (hears(network) for network in audio_encoder_networks(folder))
+    text, beside = PocketText.load(folder), runner if device.type == "cpu" else run_in_torch
+    segment, temporal = (beside(network) for network in audio_encoder_networks(folder))
     denoiser, decoder = picture_networks(folder, device)
     denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
+    encode = cache(lambda: beside(encoder_network(folder, device)))
     step = pixels = None
     if whole_steps:
         step, pixels = runner(step_network(denoiser, SPEC.guidance.quantile)), runner(pixels_network(decoder))
     else:
-        denoise()
-        decode()
+        for network in (denoise, decode, encode):
+            network()
     model = Model(
         SPEC,
         text,
         PocketAudioEncoder(_first(segment), _three(temporal), folder),
         lambda x_t, t, tokens: denoise()(x_t, t, tokens)[0],
         lambda latents: decode()(latents)[0],
-        _encoder(folder, device),
+        lambda image: encode()(image.to(device))[0],
         name,
         device,
         noise_flow=scene_flow,
@@ -102,18 +102,6 @@ def check_weights(folder: Path = WEIGHTS) -> str:
 
 def _first(run: Run) -> Callable[..., torch.Tensor]:
     return lambda *tensors: run(*tensors)[0]
-
-
-def _encoder(folder: Path, device: torch.device) -> Encoder:
-    """The codec's other half in torch, read when a show first starts from a picture."""
-    encoder = cache(lambda: load_codec(folder).encoder.to(device))
-
-    @torch.inference_mode()
-    def encode(image: torch.Tensor) -> torch.Tensor:
-        latents: torch.Tensor = encoder()(image.to(device))
-        return latents
-
-    return encode
 
 
 def _three(run: Run) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:

@@ -37,6 +37,7 @@ SHAPED_BY = {
         "pocket/scene.py",
     ),
     "pocket-decoder": ("pocket/networks.py", "pocket/codec.py", "pocket/noise_features.py"),
+    "pocket-encoder": ("pocket/networks.py", "pocket/codec.py", "pocket/noise_features.py"),
 }
 """Whose code counts in each network's fingerprint, in `PACKAGE`: what runs while it is built and evaluated. A change in
 any other file leaves compiled networks as they are."""
@@ -79,6 +80,19 @@ def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tupl
         real=cache(lambda: _drawn(denoiser, evaluations())),
     )
     return replace(denoiser, real=evaluations), decoder
+
+
+def encoder_network(folder: Path = WEIGHTS, device: torch.device = CPU) -> Network:
+    """The decoder's other half, for what starts from a picture."""
+    size_px = tuple(SPEC.scale * cells for cells in SPEC.sample_size)
+    return Network(
+        "pocket-encoder",
+        lambda: load_codec(folder).encoder.to(device),
+        lambda batch: (torch.rand(batch, 3, *size_px, generator=torch.Generator().manual_seed(batch)).to(device),),
+        ("image",),
+        ("latents",),
+        _fingerprint(folder, "encoder", "pocket-encoder"),
+    )
 
 
 def _evaluations(denoiser: Network, noise: torch.Tensor) -> dict[int, list[Tensors]]:
@@ -132,7 +146,7 @@ def audio_encoder_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 
 def networks(folder: Path = WEIGHTS) -> tuple[Network, ...]:
     """Every network that leaves as ONNX."""
-    return (*audio_encoder_networks(folder), *picture_networks(folder))
+    return (*audio_encoder_networks(folder), *picture_networks(folder), encoder_network(folder))
 
 
 def _fingerprint(folder: Path, part: str, network: str) -> str:

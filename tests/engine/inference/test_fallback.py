@@ -158,6 +158,25 @@ def test_of_a_gpu_that_is_lost_nothing_more_is_asked(monkeypatch, error):
     assert said[1].endswith("; going on with cpu")
 
 
+def test_what_hangs_on_a_processor_loses_no_gpu():
+    """ONNX Runtime on the processor hangs once: torch is there too, and so is all that may fail after it."""
+    said: list[str] = []
+    chain = FallbackChain(
+        backends_on(("onnx", "torch"), True), lambda backend: pytest.fail("not asked for"), said.append
+    )
+    for error in (HungError("a frame hangs"), MemoryError(), HungError("a frame hangs")):
+        assert chain.step_down(error, steps=4)
+    assert chain.backend == Backend("torch", 1, 1)
+    beside_gpu = FallbackChain(
+        backends_on(("cuda", "onnx", "torch", "cpu"), False), lambda backend: pytest.fail("not asked for"), said.append
+    )
+    beside_gpu.step_down(RuntimeError("a kernel failed"))
+    beside_gpu.step_down(HungError("a frame hangs"))
+    assert beside_gpu.backend == Backend("torch"), "onnx hung on the processor: the GPU answers"
+    beside_gpu.step_down(HungError("a frame hangs"))
+    assert beside_gpu.backend == Backend("cpu")
+
+
 def test_what_cannot_be_prepared_costs_the_backend_and_not_the_show(monkeypatch):
     prepared: list[int] = []
 
