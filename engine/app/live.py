@@ -187,13 +187,14 @@ class Live:
         state, features, frame = self.show.state, self.engine.capture.latest(), self._shown
         starting = "starting" if self.engine.opened_s is None else ""
         held = "blackout" if state.blackout else "frozen" if state.freeze else starting
+        precision = self._chain.precision
         held = held or ("finishing" if self.recording.finishing else "")
         fps, delay_ms = self._pace()
         return Status(
             fps=fps, delay_ms=delay_ms, sound=features, heard=self.engine.worker.heard,
             prompt=frame.prompt if frame else "", stack=self.show.stack, recording=self.recording.begun,
             state=state_line(self._troubles().values(), held, features.state),
-            model=f"{self._chain.backend} {self._chain.loaded.precision}" if self._chain.loaded else "",
+            model=f"{self._chain.backend} {precision}" if precision else "",
             ladder=self._chain.place,
             restarts=self.engine.worker.restarts,
             dropped=self.recording.status.counters.lost + self.engine.capture.counters().lost,

@@ -110,6 +110,11 @@ class OfflineShow:
         self.clock.sleep(now_s - self.clock.now())
         return self.pipeline.begin(state, self.features(now_s))
 
+    def hold(self, now_s: float) -> None:
+        """Instead of it, while the show is frozen (see `FramePipeline.hold`)."""
+        self.clock.sleep(now_s - self.clock.now())
+        self.pipeline.hold()
+
 
 def ahead_s(state: ShowState) -> float:
     """How far a film's sound is heard ahead: until half of the change to a new one is shown."""
@@ -163,8 +168,11 @@ def play(
                 show.begin(state, now_s)
                 heard.popleft()
                 continue
-            here = executor if show.chunks is None else None
-            picture = None if index and state.freeze else _drawn(show.begin(state, now_s), at_once, here)
+            here, picture = executor if show.chunks is None else None, None
+            if index and state.freeze:
+                show.hold(now_s)
+            else:
+                picture = _drawn(show.begin(state, now_s), at_once, here)
             coming.append(Moment(now_s, heard.popleft(), state, show.features(now_s), picture))
         while coming:
             yield drawn()

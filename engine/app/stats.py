@@ -67,14 +67,18 @@ class LiveSummary:
     def lines(self) -> list[str]:
         """For people."""
         heard = ", ".join(f"{phrase} {weight:.0%}" for phrase, weight in self.heard) or "nothing it knows"
+        shown = self.first_frame_s > 0
+        first = f"first frame {self.first_frame_s:.1f} s after the start" if shown else "no frame was shown"
+        model = f"model on {self.backend} in {self.precision}" if self.precision else "no model was ready"
+        delays = "sound to picture {:.0f} ms (95 % within {:.0f} ms); ".format(*self.delay_ms)
         still = f", but for {self.still_s:.0f} s of a still picture" if self.still_s >= 1 else ""
         lines = [
             f"{self.seconds:.0f} s: {self.frames} frames sampled, {self.fps:.1f} a second{still}; "
             f"{self.redraws.redraws} redraws, {self.redraws.per_s:.0f} a second",
-            f"sound to picture {self.delay_ms[0]:.0f} ms (95 % within {self.delay_ms[1]:.0f} ms); "
-            f"{self.audio.overruns} overruns, {self.audio.overflows} overflows, {self.audio.losses} losses",
+            f"{delays if self.delay_ms[0] else ''}{self.audio.overruns} overruns, "
+            f"{self.audio.overflows} overflows, {self.audio.losses} losses",
             f"heard: {heard}",
-            f"first frame {self.first_frame_s:.1f} s after the start; model on {self.backend} in {self.precision}",
+            f"{first}; {model}",
         ]
         if self.picture_delay_ms[0]:
             lines.append("video in to picture {:.0f} ms (95 % within {:.0f} ms)".format(*self.picture_delay_ms))
@@ -198,7 +202,7 @@ def summed_up(
         restarts=engine.worker.restarts,
         troubles=tuple(tally.troubles),
         first_frame_s=tally.first_frame_s,
-        precision=chain.loaded.precision if chain.loaded else "",
+        precision=chain.precision,
         backend=str(chain.backend),
         picture_delay_ms=tally.picture_delay_ms,
     )

@@ -106,9 +106,13 @@ class Argument:
             value = self._span(value).seconds
         if not isinstance(value, (bool, int, float)):
             raise ValueError(f"{self.name} came as {_described(value)}")
-        if not math.isfinite(value):
-            raise ValueError(f"{self.name} came as {value}")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # JSON has whole numbers of any length
+            number = math.inf
+        if not math.isfinite(number):
+            raise ValueError(f"{self.name} came as {number}")
+        return number
 
 
 def _described(value: object) -> str:

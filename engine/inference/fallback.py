@@ -134,6 +134,12 @@ class FallbackChain:
         return self._model
 
     @property
+    def precision(self) -> str:
+        """What that is computed in, "" where none is loaded. For any thread: one that draws may drop it meanwhile."""
+        model = self._model
+        return model.precision if model else ""
+
+    @property
     def model(self) -> Model:
         """The model, loaded when first asked for; raises what the last backend raised where none works."""
         while self._model is None:

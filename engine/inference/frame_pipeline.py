@@ -192,6 +192,10 @@ class FramePipeline:
             return self._begun(request, state)
         return None
 
+    def hold(self) -> None:
+        """While the show is frozen, instead of a frame: the noise goes on from where it stands."""
+        self._last_s = self._clock.now()
+
     def _begun(self, request: SampleRequest, state: ShowState) -> Callable[[], Frame]:
         self._request_before = request
         self._index += 1

@@ -56,6 +56,8 @@ class Pipeline(Protocol):
 
     def begin_changed(self, state: ShowState, features: AudioFeatures) -> Callable[[], Frame] | None: ...
 
+    def hold(self) -> None: ...
+
 
 @dataclass
 class _Turn:
@@ -240,7 +242,11 @@ class Inference:
         heard = hearing.newest(state.rules)
         self.hearing_trouble, self.heard = hearing.trouble, heard.phrases if heard else ()
         pipeline.follow(heard)
-        draw = None if state.freeze else pipeline.begin_changed(state, self._source.latest())
+        draw = None
+        if state.freeze:
+            pipeline.hold()
+        else:
+            draw = pipeline.begin_changed(state, self._source.latest())
         if draw is None:
             turn.begun_s.pop()
             self._still_since_s = now_s if self._still_since_s is None else self._still_since_s

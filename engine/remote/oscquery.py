@@ -90,9 +90,11 @@ class Listener(Client):
             command, path = said["COMMAND"], said["DATA"]
         except (ValueError, TypeError, KeyError):
             return ()
+        if not isinstance(path, str):
+            return ()
         if command == "LISTEN" and path in self._board.values and len(self._told) < MOST_LISTENED:
             self._told[path] = None
-        elif command == "IGNORE" and isinstance(path, str):
+        elif command == "IGNORE":
             self._told.pop(path, None)
         return ()
 

@@ -65,6 +65,9 @@ class Stage:
         self.begun += 1
         return partial(self.draw, self.begun, state.revision, features.time_s)
 
+    def hold(self) -> None:
+        pass
+
     def draw(self, index: int, revision: int, audio_time_s: float) -> Frame:
         if self.trouble:
             raise self.trouble.pop()

@@ -39,7 +39,7 @@ class StreamBatch:
         self._schedule = schedule
         self._evaluate = Evaluator(denoiser)
         self._in_flight: deque[_InFlight] = deque()
-        self._path: tuple[int, bool, float] | None = None
+        self._path: tuple[int, float | None] | None = None
 
     def __call__(self, request: SampleRequest) -> Sampled:
         """Take in a frame; the one that is finished, with its own request.
@@ -47,7 +47,7 @@ class StreamBatch:
         Frames on another path than the new one, of other steps or another start, are dropped. A line that is not full
         is filled with the new frame, so that every call gives one.
         """
-        path = request.steps, request.start is None, request.strength
+        path = request.steps, None if request.start is None else request.strength
         if path != self._path:
             self._in_flight.clear()
             self._path = path

@@ -35,6 +35,11 @@ LCM_LORA = replace(FEW_STEPS, guidance_scale=1.5)
 """LCM-LoRA models take a classifier-free scale of 1 to 2 (Luo et al. 2023b)."""
 
 _PREDICTIONS: tuple[PredictionType, ...] = ("epsilon", "v_prediction", "sample")
+_NOISE: Config = {
+    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "trained_betas": None,
+    "rescale_betas_zero_snr": False,
+}  # fmt: skip
+"""The only noise that `NoiseSchedule` has for Stable Diffusion."""
 _STEPPINGS: dict[str, Stepping] = {
     "EulerDiscreteScheduler": "euler", "EulerAncestralDiscreteScheduler": "ancestral"
 }  # fmt: skip
@@ -179,8 +184,9 @@ def _spec(name: str, recipe: Recipe) -> ModelSpec:
     where = f"{recipe.source.folder.root}/scheduler/scheduler_config.json" if recipe.source.folder else name
     if prediction not in _PREDICTIONS:
         raise ModelError(f"{where}: prediction_type is {prediction}; {', '.join(_PREDICTIONS)} would be accepted")
-    if (beta := scheduler.get("beta_schedule", "scaled_linear")) != "scaled_linear":
-        raise ModelError(f"{where}: beta_schedule is {beta}; scaled_linear would be accepted")
+    for key, accepted in _NOISE.items():
+        if (found := scheduler.get(key) or accepted) != accepted:
+            raise ModelError(f"{where}: {key} is {found!s:.40}; {accepted} would be accepted")
     return ModelSpec(
         name=name,
         latent_channels=recipe.channels,

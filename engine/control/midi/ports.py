@@ -158,15 +158,17 @@ class Ports:
         self._driver, self._wanted = driver, wanted
         self.open: dict[str, Port] = {}
         self._known: set[str] = set()
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}
+        """What was said last of each port that cannot be opened, and under "" of all."""
 
     def look(self) -> tuple[list[str], list[str]]:
         """Which ports came and which went since the last look, and what there is to say of it."""
         try:
             inputs, outputs = self._driver.names()
         except _TROUBLE as error:
-            return [], self._once(f"MIDI: {error}")
+            return [], self._once("", f"MIDI: {error}")
         inputs, others = [name for name in inputs if self._is_wanted(name)], inputs
+        self._troubles = {name: line for name, line in self._troubles.items() if not name or name in inputs}
         lines = []
         for name in [name for name in self.open if name not in inputs]:
             self.open.pop(name).close()
@@ -178,14 +180,15 @@ class Ports:
             try:
                 self.open[name] = self._opened(name, outputs)
             except _TROUBLE as error:
-                lines += self._once(f"MIDI: {short(name)} cannot be opened: {error}")
+                lines += self._once(name, f"MIDI: {short(name)} cannot be opened: {error}")
                 continue
+            self._troubles.pop(name, None)
             came.append(name)
             lines.append(f"MIDI: {short(name)} is {'back' if short(name) in self._known else 'listened to'}")
             self._known.add(short(name))
-        if not self._known and not lines:
+        if not (inputs or self._known or lines):
             there = ", ".join(map(short, others)) or "none"
-            lines = self._once(f"MIDI: no port for {self._wanted!r} yet, it is waited for; there: {there}")
+            lines = self._once("", f"MIDI: no port for {self._wanted!r} yet, it is waited for; there: {there}")
         return came, lines
 
     def take(self) -> list[tuple[str, Message]]:
@@ -213,6 +216,6 @@ class Ports:
         back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
         return Port(self._driver.open_input(name), self._driver.open_output(back) if back else None)
 
-    def _once(self, line: str) -> list[str]:
-        known, self._trouble = self._trouble, line
+    def _once(self, name: str, line: str) -> list[str]:
+        known, self._troubles[name] = self._troubles.get(name), line
         return [] if line == known else [line]

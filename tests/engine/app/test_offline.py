@@ -82,9 +82,13 @@ def pictures(folder, sound, fps=10.0, **settings) -> np.ndarray:
 
 
 class Watching:
-    """A screen that is shown nothing."""
+    """A screen that keeps what it is shown, and draws nothing."""
 
-    def show(self, frame: Frame) -> None: ...
+    def __init__(self) -> None:
+        self.shown: list[np.ndarray] = []
+
+    def show(self, frame: Frame) -> None:
+        self.shown.append(frame.image)
 
     def render(self, features: Callable[[], AudioFeatures], state: ShowState, now_s: float) -> np.ndarray:
         return np.zeros((4, 4, 3), np.uint8)
@@ -111,6 +115,23 @@ def test_what_moves_the_reactive_layer_is_the_moments_own():
     click[round(1.0 * RATE) : round(1.01 * RATE)] = 0.9
     hits = [now_s for now_s, features in played(click, lambda now_s: plain) if features.onset > 0.5]
     assert 0.95 <= hits[0] <= 1.1
+
+
+def test_what_moves_goes_on_after_a_freeze_from_where_it_stood():
+    """Ten frames, and the same ten with ten seconds of freeze in their middle."""
+
+    def shown(seconds: float, frozen: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        watching: Any = Watching()
+        show = OfflineShow(open_model("pocket", precision=Precision.FP32))
+        moving, blocks = ShowState(motion=1.0), iter([np.zeros((round(seconds * RATE), 1), np.float32)])
+        states = play(show, blocks, lambda now_s: replace(moving, freeze=frozen[0] < now_s < frozen[1]), watching, 10.0)
+        assert len([*states]) == round(10 * seconds)
+        return np.stack(watching.shown)
+
+    steady, held = shown(1.0), shown(11.0, frozen=(0.45, 10.45))
+    assert len(held) == len(steady) == 10
+    assert np.abs(np.diff(steady.astype(int), axis=0)).max((1, 2, 3)).min() > 0, "it moves"
+    np.testing.assert_array_equal(held, steady)
 
 
 def test_a_film_that_is_stopped_ends_with_what_was_drawn(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import mido
 import pytest
 from midi_stage import Stage
 
 from engine.control.midi import maps
+from engine.control.midi.ports import AUTO, Ports
 from engine.control.parameters import PARAMETERS, value_of
 from engine.core.messages import LoraStrength
 from engine.core.parameters import Kind, Parameter
@@ -238,3 +240,26 @@ def test_a_broken_map_is_refused_in_one_line(text: str, line: str) -> None:
 def test_a_map_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(PresetError, match="did you mean nanokontrol2"):
         maps.load("nanocontrol2")
+
+
+class InUse:
+    """A driver whose ports another program holds; `free` are no longer held."""
+
+    free: tuple[str, ...] = ()
+
+    def names(self) -> tuple[list[str], list[str]]:
+        return ["one", "two"], []
+
+    def open_input(self, name: str) -> object:
+        if name not in self.free:
+            raise OSError("in use")
+        return object()
+
+
+def test_ports_that_cannot_be_opened_are_said_once_each_and_again_when_they_were_open() -> None:
+    driver: Any = InUse()
+    ports = Ports(driver, AUTO)
+    said = [f"MIDI: {name} cannot be opened: in use" for name in ("one", "two")]
+    assert [ports.look()[1] for _ in range(3)] == [said, [], []]
+    driver.free = ("one",)
+    assert [ports.look()[1] for _ in range(2)] == [["MIDI: one is listened to"], []]

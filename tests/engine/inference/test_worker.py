@@ -195,14 +195,22 @@ def test_the_rate_can_be_capped():
 
 @SIDE_BY_SIDE
 def test_a_freeze_holds_the_frame_and_thaws(at_once):
-    state = [ShowState()]
-    inference, frames = start([], state, at_once)
+    held: list[float] = []
+
+    class Holding(Stage):
+        def hold(self) -> None:
+            held.append(time.monotonic())
+
+    state, frames = [ShowState()], Mailbox[Frame]()
+    inference = Inference(lambda: Holding([], at_once), Ear(), lambda: state[0], frames, WallClock())
+    inference.start()
     try:
         assert frames.wait_newer(2, 10)
         state[0] = ShowState(freeze=True)
         frames.wait_newer(frames.count, 0.2)
         count = frames.count
         assert frames.wait_newer(count, 0.3) is None
+        assert held[-1] - held[0] > 0.2, "all along, so that nothing jumps when it thaws"
         state[0] = ShowState()
         assert frames.wait_newer(count, 10)
     finally:

@@ -105,7 +105,8 @@ def command(word: str, path: str) -> str:
 def test_what_is_listened_to_comes_as_osc_when_it_changes(stage: Stage) -> None:
     osc = SimpleUDPClient(*stage.osc.address)
     with stage.connect("/") as socket, osc:
-        for word in ("what?", "[]", command("DANCE", "/tpos/motion"), command("LISTEN", "/tpos/motion")):
+        nonsense = "what?", "[]", command("DANCE", "/tpos/motion"), json.dumps({"COMMAND": "LISTEN", "DATA": []})
+        for word in (*nonsense, command("LISTEN", "/tpos/motion")):
             socket.send(word)
         first = OscMessage(received(socket, lambda told: isinstance(told, bytes)))
         assert (first.address, first.params) == ("/tpos/motion", [pytest.approx(stage.show.state.motion)])

@@ -85,10 +85,17 @@ def test_a_flood_from_the_page_is_one_change_the_newest() -> None:
 def test_what_cannot_be_done_is_answered_to_the_one_who_asked() -> None:
     with Stage() as stage, stage.connect() as page, stage.connect() as other:
         page.send(
-            json.dumps({"send": [["/tpos/motion", 7], ["/tpos/preset", "vulcano"], ["/tpos/x"], ["/tpos/seed", 3]]})
+            json.dumps(
+                {
+                    "send": [
+                        *(["/tpos/motion", 7], ["/tpos/preset", "vulcano"], ["/tpos/x"], ["/tpos/amount", 10**400]),
+                        ["/tpos/seed", 3],
+                    ]
+                }
+            )
         )
         refused = received(page, lambda told: "refused" in told)["refused"]
-        assert [line[0] for line in refused] == ["/tpos/motion", "/tpos/preset", "/tpos/x"]
+        assert [line[0] for line in refused] == ["/tpos/motion", "/tpos/preset", "/tpos/x", "/tpos/amount"]
         assert "clamped to 1" in refused[0][1]
         assert "did you mean volcano" in refused[1][1]
         for nonsense in ("", "{}", '{"send": 7}', '{"send": [7]}', "[1]", "\x00"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -66,6 +68,14 @@ def test_a_frame_costs_one_call_as_long_as_a_batch_holds_it():
     stream(moment(9, Tier.REFERENCE))
     assert max(net.batches) == MAX_BATCH
     assert sum(net.batches) == 3 + 3, "one frame of three evaluations beside three of one"
+
+
+def test_a_strength_that_means_nothing_drops_no_frame():
+    """Nothing is started from, so its fader may move."""
+    stream = StreamBatch(Net(), NoiseSchedule(SPEC))
+    sampled = [stream(replace(moment(k), strength=0.5 + 0.05 * k)) for k in range(8)]
+    assert [one.evaluations for one in sampled] == [1 + 2 + 3 + 4] + [4] * 7
+    assert [one.request.metadata for one in sampled] == [0, 0, 0, 0, 1, 2, 3, 4]
 
 
 def test_another_number_of_steps_begins_anew():

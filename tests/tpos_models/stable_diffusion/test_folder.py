@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -76,6 +77,16 @@ def test_configuration_of_another_kind(folder, joint_encoder):
 def test_unknown_schedules_and_conditions(folder, joint_encoder):
     edit(folder / "scheduler" / "scheduler_config.json", prediction_type="flow")
     refused(folder, joint_encoder, "prediction_type is flow; epsilon, v_prediction, sample would be accepted")
+    schedules = (
+        ("beta_schedule", "linear", "scaled_linear"), ("beta_start", 0.0001, "0.00085"), ("beta_end", 0.02, "0.012"),
+        ("trained_betas", [0.1], "None"), ("rescale_betas_zero_snr", True, "False"),
+    )  # fmt: skip
+    for name, other, accepted in schedules:
+        scheduler = folder / "scheduler" / "scheduler_config.json"
+        known = scheduler.read_text()
+        edit(scheduler, prediction_type="epsilon", **{name: other})
+        refused(folder, joint_encoder, re.escape(f"{name} is {other}; {accepted} would be accepted"))
+        scheduler.write_text(known)
     edit(folder / "unet" / "config.json", addition_embed_type="image_hint")
     refused(folder, joint_encoder, r"unet/config.json: addition_embed_type is image_hint; text_time \(SDXL\) or null")
 
