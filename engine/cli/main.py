@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+from contextlib import suppress
 
 from engine.cli import parent
 
@@ -19,4 +22,20 @@ def main(arguments: list[str] | None = None) -> None:
 
     from engine.cli.commands import run
 
-    run(given)
+    try:
+        run(given)
+    except SystemExit as ended:
+        if arguments is None and threading.active_count() > 1:
+            _leave(ended.code)
+        raise
+
+
+def _leave(code: object) -> None:
+    """End now, whatever other threads do, as one that builds a network or hangs in one.
+
+    Python would wait for some of them, and abort where it takes others out of the middle of a call.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -13,7 +12,7 @@ import torch
 
 from engine.core import console
 from engine.inference.fallback import Backend, FallbackChain, backends_on
-from engine.inference.priority import step_back
+from engine.inference.priority import behind
 from export import cuda_graphs, onnx_runner, tensorrt
 from export.onnx_session import threads_alone
 from tpos_models import registry
@@ -219,8 +218,7 @@ def open_on(
         torch.set_num_threads(threads_alone())
         return load()
     torch.set_num_threads(1)  # torch must keep no pool of its own spinning beside ONNX Runtime's
-    with ThreadPoolExecutor(1, initializer=step_back) as behind:  # whose threads inherit its place
-        return behind.submit(load).result()
+    return behind(load)  # whose threads inherit its place
 
 
 def _kind(runner: str) -> RunnerKind:

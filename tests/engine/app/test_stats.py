@@ -57,7 +57,8 @@ def test_what_was_not_measured_is_not_told():
     zeros: dict[str, Any] = {one.name: 0 for one in fields(AudioCounters)}
     never = LiveSummary(
         seconds=1.0, frames=2, fps=0.0, still_s=0.0, evaluations=2, delay_ms=(0.0, 0.0), heard=(),
-        redraws=RedrawTimes().stats(), audio=AudioCounters(**zeros), recordings=(), snapshots=(), restarts=0, troubles=(),
+        redraws=RedrawTimes().stats(), audio=AudioCounters(**zeros), recordings=(), snapshots=(), restarts=0,
+        troubles=(),
         first_frame_s=0.0, precision="fp32", backend="onnx", picture_delay_ms=(0.0, 0.0),
     )  # fmt: skip
     text = "\n".join(never.lines())
