@@ -86,7 +86,7 @@ def _find(source: str) -> tuple[Path, str]:
         return path, ""
     if video_of(path).is_file() and not (path / RECORD).is_file():
         return video_of(path), ""
-    if not path.exists() and path.name != source:
+    if not path.exists() and (path.name != source or path.suffix):
         raise MissingFileError(f"{path}: no such file; a video, or a session's folder or name would be accepted")
     session = open_session(path if path.is_dir() else source)
     prompts = session.states[0][1].prompts if session.states else ()

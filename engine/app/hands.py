@@ -10,6 +10,7 @@ from engine.app.options import OFF, HandsOptions
 from engine.control.midi.view import MidiView
 from engine.control.show import Effect, EffectKind, Show
 from engine.core.clock import Clock
+from tpos_models.errors import InputError
 
 if TYPE_CHECKING:
     from engine.control.link import LinkClock
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Hands:
     """What is asked for, open from `__init__` and running between `__enter__` and `__exit__`. Owned by the main thread.
 
-    Raises MissingPart, DeviceError, and what a map's file raises.
+    Raises MissingPart, DeviceError, InputError, and what a map's file raises.
     """
 
     def __init__(self, options: HandsOptions, show: Show, clock: Clock, notices: Notices) -> None:
@@ -32,6 +33,8 @@ class Hands:
 
             self._midi = MidiHands(show, clock, open_driver(), options.midi, options.midi_map, notices.post)
             self._opened.append(self._midi)
+        elif options.midi_map:
+            raise InputError(f"--midi-map {options.midi_map}: with --midi auto, or a port's name, it would be accepted")
         if options.link:
             from engine.control.link import LinkClock
 

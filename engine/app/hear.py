@@ -12,6 +12,7 @@ import soxr
 from engine.audio import SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.audio.capture import Capture
+from engine.audio.devices import check_channels
 from engine.audio.inputs import looks_like_file, open_source
 from engine.audio.resample import mono, read_sound
 from engine.audio.sound_file import AudioFile
@@ -131,7 +132,10 @@ def _samples(source: str, channels: tuple[int, ...] | None, seconds: float | Non
     if source == "synth":
         samples = soundtrack()
     elif looks_like_file(source):
-        samples = np.concatenate([mono(block) for block in read_sound(AudioFile(source))])
+        file = AudioFile(source)
+        check_channels(source, file.channels, channels or ())
+        picks = [channel - 1 for channel in channels or range(1, file.channels + 1)]
+        samples = np.concatenate([mono(block[:, picks]) for block in read_sound(file)])
     else:
         return _record(source, channels or (), seconds or LIVE_S, progress)
     return samples if seconds is None else samples[: round(seconds * SAMPLE_RATE)]

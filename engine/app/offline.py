@@ -44,6 +44,7 @@ from engine.render.picture import Size
 from export.media.formats import VideoFormat
 from export.media.video import VideoWriter
 from tpos_models.contracts import Model
+from tpos_models.errors import InputError
 from tpos_models.precision import Precision
 from tpos_models.registry import POCKET
 
@@ -55,13 +56,21 @@ HALF_HEARD_S = 0.35
 
 @dataclass(frozen=True)
 class FilmOptions:
-    """The video to write: its file, its size (None: `FILM_PX`, or a session's own), its rate, how much, and in what."""
+    """The video to write: its file, its size (None: `FILM_PX`, or a session's own), its rate, how much, and in what.
+
+    Raises InputError where there is no folder for the file.
+    """
 
     output: Path
     size: Size | None = None
     fps: float = 30.0
     seconds: float | None = None
     form: VideoFormat | None = None
+
+    def __post_init__(self) -> None:
+        folder = self.output.absolute().parent
+        if not folder.is_dir():
+            raise InputError(f"--output {self.output}: no folder {folder}; one that is there would be accepted")
 
 
 class OfflineShow:

@@ -332,10 +332,3 @@ def parse_size(text: str, option: str = "size") -> tuple[int, int]:
     if not (16 <= width <= MAX_SIDE_PX and 16 <= height <= MAX_SIDE_PX):
         raise InputError(f"--{option} {text}: 16 to {MAX_SIDE_PX} pixels a side would be accepted")
     return width, height
-
-
-def positive(name: str, value: float) -> float:
-    """`value` if it is more than 0; raises `InputError`."""
-    if not value > 0:
-        raise InputError(f"--{name} {value:g}: more than 0 would be accepted")
-    return value

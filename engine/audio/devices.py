@@ -31,7 +31,7 @@ class DeviceSource(Source):
 
     def __init__(self, device: Device, channels: tuple[int, ...] = (), reach: int = 0) -> None:
         self.device = device
-        _check_channels(device, channels)
+        check_channels(device.name, device.channels, channels)
         first = tuple(range(1, min(2, device.channels) + 1))
         opened = max(*(channels or first), min(reach, device.channels))
         picks = tuple(c - 1 for c in channels or first)
@@ -124,9 +124,10 @@ class DeviceSource(Source):
             close_stream(stream)
 
 
-def _check_channels(device: Device, channels: tuple[int, ...]) -> None:
-    if channels and not all(1 <= c <= device.channels for c in channels):
-        raise DeviceError(f"{device.name}: has channels 1..{device.channels}, not {','.join(map(str, channels))}")
+def check_channels(name: str, has: int, channels: tuple[int, ...]) -> None:
+    """Raise `DeviceError` for channels, from 1, that the input of that name does not have."""
+    if not all(1 <= c <= has for c in channels):
+        raise DeviceError(f"{name}: has channels 1..{has}, not {','.join(map(str, channels))}")
 
 
 def will_not_open(device: Device, error: Exception) -> str:

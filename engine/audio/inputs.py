@@ -6,11 +6,10 @@ from pathlib import Path
 
 import soundfile as sf
 
-from engine.audio.devices import DeviceSource
+from engine.audio.devices import DeviceSource, check_channels
 from engine.audio.portaudio import find_device
 from engine.audio.sources import FileSource, Source, SynthSource
 from engine.core.clock import Clock
-from tpos_models.errors import DeviceError
 
 _SUFFIXES = {f".{name.lower()}" for name in sf.available_formats()} | {
     *(".aif", ".aac", ".m4a", ".mp4", ".m4v", ".mov", ".mkv", ".mka", ".webm", ".opus", ".oga", ".wma", ".avi", ".txt")
@@ -30,8 +29,7 @@ def open_source(
         return SynthSource(clock)
     if looks_like_file(spec):
         source = FileSource(spec, clock, loop)
-        if channels and not all(1 <= c <= source.channels for c in channels):
-            raise DeviceError(f"{spec}: has channels 1..{source.channels}, not {','.join(map(str, channels))}")
+        check_channels(spec, source.channels, channels)
         source.picks = tuple(c - 1 for c in channels)
         return source
     return DeviceSource(find_device(spec), channels, reach)

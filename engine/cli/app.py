@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import engine
+from tpos_models.errors import InputError
 
 
 def _tree(name: str | None, words: str) -> typer.Typer:
@@ -44,15 +46,33 @@ def version(
     """Sound becomes picture, live: The Power of Sound on few-step latent-consistent diffusion."""
 
 
+def positive(option: typer.CallbackParam, value: float | None) -> float | None:
+    """What an option was given, where that is more than 0, or nothing. Raises `InputError`."""
+    if value is not None and not value > 0:
+        raise InputError(f"{option.opts[0]} {value:g}: more than 0 would be accepted")
+    return value
+
+
+def within(low: float, high: float) -> Callable[[typer.CallbackParam, float], float]:
+    """The same, of what lies between two numbers."""
+
+    def check(option: typer.CallbackParam, value: float) -> float:
+        if not low <= value <= high:
+            raise InputError(f"{option.opts[0]} {value:g}: {low:g} to {high:g} would be accepted")
+        return value
+
+    return check
+
+
 Model = Annotated[str, typer.Option(help="pocket, a Stable Diffusion name or folder, or random:ARCH.")]
 Size = Annotated[str | None, typer.Option(help="Size of the output, WIDTHxHEIGHT.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
-Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.")]
+Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.", callback=positive)]
 InputName = Annotated[
     str, typer.Option("--input", "-i", help="A device (index, part of its name, default), a file, or synth.")
 ]
 Channels = Annotated[str | None, typer.Option(help="Channels of the device from 1, such as 3,4.")]
-OscPort = Annotated[int, typer.Option(help="UDP port for OSC.")]
+OscPort = Annotated[int, typer.Option(help="UDP port for OSC.", callback=within(0, 65535))]
 Mute = Annotated[bool, typer.Option("--mute", help="Do not play a file or the soundtrack aloud.")]
 Monitor = Annotated[
     str | None, typer.Option(help="Output that plays a file or synth aloud: index, or part of its name.")
@@ -99,7 +119,7 @@ Parent = Annotated[
     bool, typer.Option("--parent/--no-parent", help="Bring the show back should its process die; not on Windows.")
 ]
 Field = Annotated[str, typer.Option(help="Who draws pocket: auto, shader (OpenGL, as finely as the screen) or cpu.")]
-Fps = Annotated[float, typer.Option(help="Frames per second of the video.")]
+Fps = Annotated[float, typer.Option(help="Frames per second of the video.", callback=positive)]
 On = Annotated[
     str | None,
     typer.Option(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import LookOptions, option, parse_size, positive
-from engine.cli.app import Json, Model, OscPort, Size, app
+from engine.app.options import LookOptions, option, parse_size
+from engine.cli.app import Json, Model, OscPort, Size, app, positive
 from engine.core import console
 from tpos_models.errors import InputError
 
@@ -68,7 +68,7 @@ def doctor(
     ] = None,
     rehearsed: Annotated[bool, typer.Option("--show", help="Go through these before the doors open, too.")] = False,
     model: Model = "pocket",
-    hours: Annotated[float, typer.Option(help="So long there is to be room to record.")] = 12.0,
+    hours: Annotated[float, typer.Option(help="So long there is to be room to record.", callback=positive)] = 12.0,
     record: Annotated[Path | None, typer.Option(help="The recordings' folder.")] = None,
     osc_port: OscPort = 9000,
     json: Json = False,
@@ -82,7 +82,7 @@ def doctor(
     if show:
         from engine.app.rehearsal import rehearse
 
-        findings += rehearse(show, model, positive("hours", hours), record)
+        findings += rehearse(show, model, hours, record)
     wrong = [finding for finding in findings if finding.state is WRONG]
     if json:
         rows = [{"part": f.part, "state": f.state, "words": f.words} for f in findings]
@@ -95,7 +95,7 @@ def doctor(
 
 @app.command()
 def bench(
-    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Seconds for each measurement.", callback=positive)] = 10.0,
     model: Model = "pocket",
     size: Annotated[str | None, typer.Option(help="Size of the model's pictures, `pocket`'s as a field.")] = None,
     guidance: Annotated[str | None, option("guidance")] = None,
@@ -129,7 +129,7 @@ def bench(
     settings = {"steps": steps} | ({"guidance": guidance} if guidance else {})
     options = BenchOptions(
         look=LookOptions(model, size, precision=precision, settings=settings),
-        seconds=positive("seconds", seconds),
+        seconds=seconds,
         sweep=sweep,
         compare=compare,
         plot=plot,
@@ -146,12 +146,14 @@ def bench(
 @app.command()
 def soak(
     minutes: Annotated[
-        float | None, typer.Option(help="So long, two faults at once after each was thrown; without: each once.")
+        float | None,
+        typer.Option(callback=positive, help="So long, two faults at once after each was thrown; without: each once."),
     ] = None,
     faults: Annotated[str, typer.Option(help="Names between commas, all or none.")] = "all",
     seed: Annotated[int, typer.Option(help="Of what is thrown at random.")] = 0,
     hours: Annotated[
-        float | None, typer.Option(help="So many hours of a show on a virtual clock instead, as fast as they go.")
+        float | None,
+        typer.Option(callback=positive, help="So many hours of a show on a virtual clock instead, as fast as they go."),
     ] = None,
     model: Model = "pocket",
     size: Size = None,
@@ -164,9 +166,8 @@ def soak(
 
     notify = None if json else console.notify
     if hours is not None:
-        report, lines = run_night(positive("hours", hours), notify)
+        report, lines = run_night(hours, notify)
     else:
-        lasting = positive("minutes", minutes) if minutes is not None else None
-        options = SoakOptions(model, precision, parse_size(size or "256x256"), lasting, named(faults), seed)
+        options = SoakOptions(model, precision, parse_size(size or "256x256"), minutes, named(faults), seed)
         report, lines = run_soak(options, notify)
     console.result(report, json, lines)

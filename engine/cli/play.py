@@ -14,7 +14,6 @@ from engine.app.options import (
     LookOptions,
     Preset,
     parse_size,
-    positive,
     with_options,
 )
 from engine.cli.app import (
@@ -38,6 +37,7 @@ from engine.cli.app import (
     StreamBatch,
     Workers,
     app,
+    within,
 )
 from engine.core import console
 from engine.core.stems import parse_channels
@@ -75,7 +75,9 @@ def live(
     hands: HandsOptions = HandsOptions(),
     remote: RemotePlace = None,
     media: MediaOptions = MediaOptions(),
-    fps: Annotated[float, typer.Option(help="Cap on sampled frames per second; 0 is none.")] = 0.0,
+    fps: Annotated[
+        float, typer.Option(help="Cap on sampled frames per second; 0 is none.", callback=within(0, 1000))
+    ] = 0.0,
     field: Field = "auto",
     seconds: Seconds = None,
     stream_batch: StreamBatch = False,
@@ -102,7 +104,7 @@ def live(
         max_fps=fps,
         field=FieldChoice.parse(field),
         stream_batch=stream_batch,
-        seconds=positive("seconds", seconds) if seconds is not None else None,
+        seconds=seconds,
     )
     summary = run_live(options, quiet=json)
     console.result(summary.as_dict(), json, summary.lines())
@@ -134,7 +136,9 @@ def render(
     if loop_bars is not None and on is not None:
         raise InputError(f"--on {on} with --loop-bars: one of them would be accepted; a loop is drawn here")
     form = choose_format(format, "format", output)
-    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), seconds, form)
+    if output.exists() and output.samefile(audio):
+        raise InputError(f"--output {output}: that is the sound itself; another file would be accepted")
+    film = FilmOptions(output, parse_size(size) if size else None, fps, seconds, form)
     with (
         open_farm(on, workers) as farm,
         console.progress("rendering", json, lambda: farm.cost if farm else "") as progress,

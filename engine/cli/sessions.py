@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import ModelOptions, parse_size, positive, with_options
+from engine.app.options import ModelOptions, parse_size, with_options
 from engine.cli.app import FilmFormat, Fps, Json, On, Root, Size, Workers, sessions_app
 from engine.core import console
 
@@ -46,7 +46,7 @@ def export_session(
     from export.media.formats import choose_format
 
     form = choose_format(format, "format", output)
-    film = FilmOptions(output, parse_size(size) if size else None, positive("fps", fps), form=form)
+    film = FilmOptions(output, parse_size(size) if size else None, fps, form=form)
     session = open_session(name, root)
     with (
         open_farm(on, workers) as farm,

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from engine.app.options import positive
 from engine.cli.app import Channels, Headless, Json, Monitor, Seconds, app
 from engine.core import console
 from engine.core.stems import parse_channels
@@ -44,7 +43,6 @@ def sync(
         report = measure_film(film)
     else:
         picked = parse_channels(channels) if channels else ()
-        limit_s = positive("seconds", seconds) if seconds is not None else None
-        options = SyncOptions(input, picked, monitor, headless, fullscreen, display, limit_s)
+        options = SyncOptions(input, picked, monitor, headless, fullscreen, display, seconds)
         report = play_test(options, (lambda line: None) if json else console.notify)
     console.result(report.values, json, report.lines)

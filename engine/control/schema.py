@@ -26,7 +26,7 @@ def read_bounded(path: Path, most_bytes: int, what: str) -> bytes:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such {what}") from error
+        raise MissingFileError(f"{path}: no such {what}; accepted: the path of one") from error
     except OSError as error:
         raise PresetError(f"{path}: cannot be read: {error.strerror}") from error
     if len(content) > most_bytes:

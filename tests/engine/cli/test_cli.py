@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +58,25 @@ BAD = [
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--guidance", "psychic"), "semantic"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--amount", "7"), "0 to 1"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--fps", "0"), "more than 0"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--seconds", "-2"), "more than 0"),
+    (("render", "{}/good.wav", "-o", "{}/x.mp4", "--seconds", "nan"), "more than 0"),
+    (("render", "{}/good.wav", "-o", "{}/good.wav"), "that is the sound itself"),
+    (("render", "{}/good.wav", "-o", "{}/nowhere/x.mp4"), "nowhere; one that is there would be accepted"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "no-such-model"), "pocket"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--preset", "beech"), "beach"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--preset", "{}/broken.toml"), "motoin"),
     (("live", "--headless", "--input", "{}/missing.wav"), "missing.wav"),
     (("live", "--headless", "--channels", "0"), "from 1"),
     (("live", "--headless", "--input", "synth", "--osc-port", "70000"), "70000"),
+    (("live", "--headless", "--input", "synth", "--fps", "-1"), "--fps -1: 0 to 1000"),
+    (("live", "--headless", "--input", "synth", "--midi-map", "faders"), "with --midi auto"),
+    (("live", "--headless", "--input", "synth", "--set", "{}/friday.toml"), "accepted: the path of one"),
+    (("demo", "--headless", "--seconds", "-1"), "more than 0"),
+    (("doctor", "--osc-port", "70000"), "--osc-port 70000: 0 to 65535"),
+    (("doctor", "--hours", "-3"), "more than 0"),
     (("hear", "{}/text.wav"), "text.wav"),
+    (("hear", "{}/good.wav", "--channels", "3,4"), "good.wav: has channels 1..1, not 3,4"),
+    (("hear", "{}/good.wav", "--seconds", "-1"), "more than 0"),
     (("hear", "{}/good.wav", "--phrases", ","), "--phrases"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--init-image", "{}/text.wav"), "not a readable picture"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--strength", "2"), "0 to 1"),
@@ -80,6 +95,7 @@ BAD = [
     (("gallery", "--out", "{}/g", "--sounds", "{}/nowhere"), "nowhere: no such folder"),
     (("gallery", "--out", "{}/g", "--seconds", "0"), "more than 0"),
     (("evaluate", "{}/missing.mp4"), "missing.mp4"),
+    (("evaluate", "missing.mp4"), "missing.mp4: no such file; a video"),
     (("evaluate", "{}/good.wav"), "no pictures"),
     (("evaluate", "{}/text.wav"), "text.wav"),
     (("train", "tpos"), "--sounds"),
@@ -100,6 +116,25 @@ def test_bad_input_is_one_line_and_exit_2(tpos, bad_files, arguments, says):
     assert len(lines) == 1
     assert says in lines[0]
     assert "Traceback" not in done.stderr
+    assert not (bad_files / "x.mp4").exists()
+
+
+@pytest.mark.parametrize("command", [("render", "{}/good.wav", "-o", "{}/x.mp4"), ("demo", "--headless", "--mute")])
+def test_ctrl_c_ends_what_is_still_being_prepared(bad_files, tmp_path, command):
+    """On a machine where nothing is prepared yet: soon, with no word of Python's."""
+    env = {**os.environ, "TPOS_CACHE": str(tmp_path), "TPOS_RECORDINGS": str(tmp_path / "sets")}
+    words = [sys.executable, "-m", "engine.cli", *(word.format(bad_files) for word in command)]
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        said = next(line for line in program.stderr if "pocket-denoiser" in line)
+        asked_s = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=60)
+    assert said.strip() == "pocket-denoiser in fp32"
+    assert time.monotonic() - asked_s < 20
+    assert program.returncode == (130 if command[0] == "render" else 0), err
+    assert not err.strip()
+    assert ("no frame was shown" in out) == (command[0] == "demo")
     assert not (bad_files / "x.mp4").exists()
 
 
