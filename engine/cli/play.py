@@ -135,9 +135,9 @@ def render(
 
     if loop_bars is not None and on is not None:
         raise InputError(f"--on {on} with --loop-bars: one of them would be accepted; a loop is drawn here")
-    form = choose_format(format, "format", output)
-    if output.exists() and output.samefile(audio):
+    if output.exists() and audio.exists() and output.samefile(audio):
         raise InputError(f"--output {output}: that is the sound itself; another file would be accepted")
+    form = choose_format(format, "format", output)
     film = FilmOptions(output, parse_size(size) if size else None, fps, seconds, form)
     with (
         open_farm(on, workers) as farm,

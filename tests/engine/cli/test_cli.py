@@ -45,6 +45,7 @@ def bad_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bad")
     (folder / "text.wav").write_text("this is a letter, not a sound\n" * 50)
     (folder / "empty.wav").write_bytes(b"")
+    (folder / "film.mp4").write_bytes(b"a film")
     (folder / "broken.toml").write_text('schema = 1\nprompts = ["a beach"]\nmotoin = 0.5\n')
     sf.write(folder / "good.wav", np.zeros(4410, np.float32), 44_100)
     return folder
@@ -60,7 +61,7 @@ BAD = [
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--fps", "0"), "more than 0"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--seconds", "-2"), "more than 0"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--seconds", "nan"), "more than 0"),
-    (("render", "{}/good.wav", "-o", "{}/good.wav"), "that is the sound itself"),
+    (("render", "{}/film.mp4", "-o", "{}/film.mp4"), "that is the sound itself"),
     (("render", "{}/good.wav", "-o", "{}/nowhere/x.mp4"), "nowhere; one that is there would be accepted"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--model", "no-such-model"), "pocket"),
     (("render", "{}/good.wav", "-o", "{}/x.mp4", "--preset", "beech"), "beach"),
