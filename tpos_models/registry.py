@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-
-from tpos_models.contracts import Model
 from tpos_models.errors import InputError
-from tpos_models.network import Network, Runner, run_in_torch
 from tpos_models.precision import Precision
+
+if TYPE_CHECKING:  # torch is imported where a model is: a command line that needs none should not wait for it
+    import torch
+
+    from tpos_models.contracts import Model
+    from tpos_models.network import Network, Runner
 
 POCKET = "pocket"
 FIELD_PX = (512, 288)
@@ -62,7 +65,7 @@ def available() -> tuple[Available, ...]:
 
 def load(
     name: str,
-    runner: Runner = run_in_torch,
+    runner: Runner | None = None,
     runner_name: str = "torch",
     size_px: tuple[int, int] | None = None,
     additions: Additions = PLAIN,
@@ -72,11 +75,14 @@ def load(
 ) -> Model:
     """Load a model: `pocket`, a Stable Diffusion name or folder, or `random:ARCH`; raises `InputError`.
 
-    `size_px` is (width, height) of its pictures, by default the size it was trained at; `pocket` takes any, and no
-    additions. `precision` is what Stable Diffusion's modules are built in where a runner runs them as they
-    are, `device_name` where a model's lie (see `device`). With `whole_steps` the runner is given whole steps and
-    decodes (`Model.step`, `Model.pixels`).
+    `runner` is torch's where there is none; `size_px` is (width, height) of its pictures, by default the size it was
+    trained at; `pocket` takes any, and no additions. `precision` is what Stable Diffusion's modules are built in where
+    a runner runs them as they are, `device_name` where a model's lie (see `device`). With `whole_steps` the runner is
+    given whole steps and decodes (`Model.step`, `Model.pixels`).
     """
+    from tpos_models.network import run_in_torch
+
+    runner = runner or run_in_torch
     if name == POCKET:
         from tpos_models.pocket import model
 
@@ -106,6 +112,8 @@ def device(name: str, asked: str = "auto") -> torch.device:
     `asked` as `stable_diffusion.devices.choose_device` takes it, for `pocket` "auto" or "cpu".
     """
     if name == POCKET:
+        import torch
+
         return torch.device("cuda" if asked == "auto" and torch.cuda.is_available() else "cpu")
     from tpos_models.stable_diffusion.devices import choose_device  # and all of diffusers with it
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -27,6 +28,13 @@ LOW_DISK_BYTES = 5 * 2**30
 _TORCH = torch.__version__.partition("+")[0]
 TORCH_CUDA = f"pip install torch=={_TORCH}+cu130 --index-url https://download.pytorch.org/whl/cu130"
 """On Windows PyPI's wheel is for the CPU alone; with the local version named, pip replaces it by the same torch."""
+
+
+EXTRAS = {
+    "midi": ("rtmidi", "MIDI"), "remote": ("uvicorn", "the page and OSCQuery"), "ndi": ("cyndilib", "NDI"),
+    "link": ("aalink", "Ableton Link"),
+}  # fmt: skip
+"""Of a show: what each brings by name, and what that is for. `tpos outputs` has the others."""
 
 
 class FindingState(StrEnum):
@@ -57,6 +65,7 @@ def examine(osc_port: int = 9000) -> list[Finding]:
         ("gpu", _gpu),
         ("runner", _backends),
         ("models", _models),
+        ("extras", _extras),
         ("osc port", lambda: _port(osc_port)),
         ("disk", _disk),
     ]
@@ -162,6 +171,17 @@ def _models() -> Iterator[Finding]:
     writable = os.access(_existing(cache), os.W_OK)
     state, words = (OK, "") if writable else (MISSING, " cannot be written: networks are built at every start")
     yield Finding("cache", state, f"{cache}{words}")
+
+
+def _extras() -> Iterator[Finding]:
+    """What was installed beside the engine."""
+    lacking = {extra: what for extra, (module, what) in EXTRAS.items() if find_spec(module) is None}
+    here = ", ".join(what for extra, (_, what) in EXTRAS.items() if extra not in lacking) or "none"
+    if not lacking:
+        yield Finding("extras", OK, here)
+        return
+    words = f"{here}; not {', '.join(lacking.values())}: pip install 'tpos-live[{','.join(lacking)}]'"
+    yield Finding("extras", MISSING, words)
 
 
 def _port(port: int) -> Iterator[Finding]:

@@ -24,7 +24,6 @@ from engine.control.show import Show
 from engine.core.messages import LoraStrength, ShowState
 from engine.core.parameters import Kind, Parameter
 from engine.core.stems import Stem, parse_stem
-from tpos_models.diffusion import plms
 from tpos_models.errors import InputError
 from tpos_models.precision import Precision
 from tpos_models.registry import PLAIN, POCKET, Additions, most_steps, own_size
@@ -109,6 +108,8 @@ class ModelOptions:
     @property
     def reference_steps(self) -> int:
         """Steps of the reference sampler."""
+        from tpos_models.diffusion import plms
+
         return plms.STEPS
 
     @property
@@ -174,7 +175,7 @@ class LookOptions(ModelOptions):
     @property
     def reference_steps(self) -> int:
         """Steps of the reference sampler, which has more than a show state may ask for."""
-        return int(self.settings.get("steps", plms.STEPS))
+        return int(self.settings.get("steps", super().reference_steps))
 
     def build_show(
         self, base: ShowState | None = None, order: tuple[presets.Preset, ...] = ()

@@ -158,6 +158,13 @@ def test_a_table_in_a_pipe_keeps_each_row_on_a_line(tpos):
                tpos("presets").stdout.splitlines())  # fmt: skip
 
 
+def test_a_command_that_computes_nothing_does_not_wait_for_torch():
+    script = "import sys, engine.cli.commands as c\ntry: c.run(sys.argv[1:])\nfinally: print('torch' in sys.modules)"
+    for words in (["--version"], ["presets"], ["live", "--help"], ["liev"]):
+        done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+        assert done.stdout.splitlines()[-1] == "False", words
+
+
 def test_every_command_that_is_listed_explains_itself(tpos):
     listed = tpos("--help").stdout.partition("Commands:")[2]
     names = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
@@ -176,6 +183,6 @@ def test_doctor_names_every_part(tpos, tmp_path, monkeypatch):
     (drawn,) = (finding["words"] for finding in found if finding["part"] == "field of pocket")
     assert drawn.startswith(("painted on the CPU; ", "drawn by the shader, "))
     assert findings["model pocket"] == "ok"
-    assert {"audio", "gpu", "osc port", "disk", "cache"} <= findings.keys()
+    assert {"audio", "gpu", "extras", "osc port", "disk", "cache"} <= findings.keys()
     assert {"runner of pocket", "runner of Stable Diffusion"} <= findings.keys()
     assert set(findings.values()) <= {"ok", "missing", "wrong"}
