@@ -58,10 +58,12 @@ system-test:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing packages into .venv: gigabytes the first time, where torch comes with CUDA"
 	$(VENV)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@
 
 .venv/.installed-test: .venv/bin/python pyproject.toml constraints.txt
+	@echo "installing packages into .venv: gigabytes the first time, where torch comes with CUDA"
 	$(VENV)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch .venv/.installed $@
 
