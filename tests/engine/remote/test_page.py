@@ -88,14 +88,14 @@ def test_what_cannot_be_done_is_answered_to_the_one_who_asked() -> None:
             json.dumps(
                 {
                     "send": [
-                        *(["/tpos/motion", 7], ["/tpos/preset", "vulcano"], ["/tpos/x"], ["/tpos/amount", 10**400]),
+                        *(["/tpos/motion", 7], ["/tpos/preset", "vulcano"], ["/tpos/x"], ["/tpos/feedback", 10**400]),
                         ["/tpos/seed", 3],
                     ]
                 }
             )
         )
         refused = received(page, lambda told: "refused" in told)["refused"]
-        assert [line[0] for line in refused] == ["/tpos/motion", "/tpos/preset", "/tpos/x", "/tpos/amount"]
+        assert [line[0] for line in refused] == ["/tpos/motion", "/tpos/preset", "/tpos/x", "/tpos/feedback"]
         assert "clamped to 1" in refused[0][1]
         assert "did you mean volcano" in refused[1][1]
         for nonsense in ("", "{}", '{"send": 7}', '{"send": [7]}', "[1]", "\x00"):
