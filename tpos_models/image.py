@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from tpos_models.errors import MediaError, MissingFileError
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
 
 MOST_PIXELS = 200_000_000
@@ -52,6 +52,7 @@ def fit_picture(picture: np.ndarray, size_px: tuple[int, int]) -> torch.Tensor:
 
     `size_px` is (width, height).
     """
+    import torch
     from PIL import Image, ImageOps
 
     fitted = ImageOps.fit(Image.fromarray(picture), size_px, Image.Resampling.LANCZOS)

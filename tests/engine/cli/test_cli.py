@@ -160,7 +160,7 @@ def test_a_table_in_a_pipe_keeps_each_row_on_a_line(tpos):
 
 def test_a_command_that_computes_nothing_does_not_wait_for_torch():
     script = "import sys, engine.cli.commands as c\ntry: c.run(sys.argv[1:])\nfinally: print('torch' in sys.modules)"
-    for words in (["--version"], ["presets"], ["live", "--help"], ["liev"]):
+    for words in (["--version"], ["presets"], ["sessions", "list"], ["live", "--help"], ["liev"]):
         done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
         assert done.stdout.splitlines()[-1] == "False", words
 
