@@ -320,7 +320,8 @@ def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackC
     video = open_video_in(options.video_in, clock)
     preview = Preview() if options.remote or run_folder.own() else None
     settings = OutputSettings(
-        options.size, options.fullscreen, options.display, show.command, lambda: show.state, preview,
+        options.size, options.fullscreen, options.display,
+        lambda address, arguments: show.command(address, arguments, clock.now()), lambda: show.state, preview,
         mapper=Mapper(options.venue),
     )  # fmt: skip
     placeholder, kind = left.picture if left else picture, "headless" if options.headless else "window"

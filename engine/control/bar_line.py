@@ -12,10 +12,10 @@ from engine.core.beat_grid import Quantise, line, since_line_s
 from engine.core.messages import SILENCE, AudioFeatures, ShowState
 from engine.core.parameters import Kind
 
-_LOOKS = (
-    "/tpos/prompt", "/tpos/preset", "/tpos/cue", "/tpos/cue/name", "/tpos/cue/go", "/tpos/cue/back", "/tpos/set/next",
-    "/tpos/set/back", "/tpos/set",
-)  # fmt: skip
+JUMPS = ("/tpos/preset", "/tpos/cue", "/tpos/cue/name", "/tpos/set")
+"""They say which cue or preset is to come, also the one that is there already."""
+_STACK = (*JUMPS, "/tpos/cue/go", "/tpos/cue/back", "/tpos/set/next", "/tpos/set/back")
+_LOOKS = ("/tpos/prompt", *_STACK)
 _AGAIN_S = 0.3
 """What is asked again within this is the same press, as of a surface that sends what it says all the time."""
 
@@ -86,21 +86,30 @@ class BarLine:
             return "a change waits: next drop, or the same asked for again"
         return f"a change waits: {self.waits}" if self.waits else ""
 
+    @property
+    def moves_stack(self) -> bool:
+        """Whether a cue, a preset or a place of the set list waits."""
+        return any(address in _STACK for address, _ in self._asked_s)
+
     def holds(self, command: Command, quantise: Quantise) -> bool:
-        """Whether a command has to wait; then it is kept."""
+        """Whether a command has to wait; then it is kept, and all that waits does so for the line that it waits for."""
         if quantise is Quantise.NOW or not _is_look(command.address):
             return False
         coming = self.coming()
         now = coming.line(quantise)
-        if now is None:
+        if now is None and self._until is None:
             return False
+        until = quantise, 0 if now is None else now + 1  # without a line after what waits, which is due at once
         asked = command.address, command.args
         asked_s, self._asked_s[asked] = self._asked_s.get(asked), coming.at_s
         if asked_s is not None and self.waits is Quantise.DROP:
-            if coming.at_s - asked_s > _AGAIN_S:
-                self._until = Quantise.DROP, now
+            if quantise is not Quantise.DROP:
+                self._until = until
+            elif coming.at_s - asked_s > _AGAIN_S:
+                self._until = Quantise.DROP, coming.features.drops
             return True
-        self._until = self._until or (quantise, now + 1)
+        if self.waits is not quantise:
+            self._until = until
         self._held.put(command)
         return True
 

@@ -80,13 +80,20 @@ def set_tempo(parameter: Parameter) -> Change:
 
 
 def tap(state: ShowState, looks: Looks, given: Given) -> ShowState:
-    """A beat was tapped; the second in a row takes the tempo over from a fixed one."""
+    """A beat was tapped; the second in a row takes the tempo over from a fixed one.
+
+    The first in a row keeps the tempo that was tapped before, in BPM, and says only where the beat is.
+    """
     if given.args and not given.args[0]:
         return state
     gap_s = given.time_s - state.taps_s[-1] if state.taps_s else 0.0
     chain = state.taps_s if TAP_GAP_S[0] < gap_s < TAP_GAP_S[1] else ()
     taps_s = (*chain, given.time_s)[-TAPS:]
-    return replace(state, taps_s=taps_s, tempo_bpm=0.0 if len(taps_s) > 1 else state.tempo_bpm)
+    return replace(state, taps_s=taps_s, tempo_bpm=0.0 if chain else state.tempo_bpm or _tapped_bpm(state.taps_s))
+
+
+def _tapped_bpm(taps_s: tuple[float, ...]) -> float:
+    return 60 * (len(taps_s) - 1) / (taps_s[-1] - taps_s[0]) if len(taps_s) > 1 else 0.0
 
 
 def blackout(state: ShowState, looks: Looks, given: Given) -> ShowState:

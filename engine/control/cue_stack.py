@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.control.bar_line import Coming
+from engine.control.bar_line import JUMPS, Coming
 from engine.control.preset_keys import CueKeys, LookKeys
 from engine.control.presets import Preset
+from engine.control.queue import Command
 from engine.core.beat_grid import BAR_S, Span
 from engine.core.messages import ShowState
+
+_SAME_S = 0.3
+"""The same said again within this is no new press, as of a surface that sends what it says all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,32 @@ class FollowOn:
 
     def __init__(self) -> None:
         self._of: tuple[str, int, int] | None = None
+        self._is_over = False
+        self._said: tuple[object, ...] = ()
+        self._said_s = 0.0
         self._then = Coming()
         self._seconds = self._bars = 0.0
         self.left_s = 0.0
         """Seconds until the next cue follows, 0 where none does."""
 
-    def due(self, state: ShowState, preset: Preset | None, coming: Callable[[], Coming]) -> Span | None:
-        """The length of the cue that is over now, once; None while none is."""
-        running, span = (state.preset, state.cue, state.place), _length(preset, state.cue)
+    def carried_out(self, command: Command, before: ShowState, after: ShowState, now: Coming) -> None:
+        """A command was: one that put a cue on begins it anew, also the running one."""
+        jumps = False
+        if command.address in JUMPS:
+            said = command.address, command.args
+            jumps = said != self._said or now.at_s - self._said_s > _SAME_S
+            self._said, self._said_s = said, now.at_s
+        if jumps or _where(before) != _where(after):
+            self._of = None
+
+    def due(
+        self, state: ShowState, preset: Preset | None, coming: Callable[[], Coming], moves: bool = False
+    ) -> Span | None:
+        """The length of the cue that is over now, once; None while none is.
+
+        While what `moves` the stack waits, nothing follows after seconds: that comes in its place.
+        """
+        running, span = _where(state), _length(preset, state.cue)
         if span == Span():
             self._of, self.left_s = None, 0.0
             return None
@@ -59,11 +80,13 @@ class FollowOn:
             self._walk(now)
         self._of, self._then = running, now
         left = Span(span.seconds - self._seconds, span.bars and span.bars - self._bars)
-        was_s, self.left_s = self.left_s, max(0.0, left.in_s(now.features))
-        return span if was_s and not self.left_s else None
+        self.left_s = max(0.0, left.in_s(now.features))
+        was_over, waits = self._is_over, moves and not span.bars
+        self._is_over = not self.left_s and (was_over or not waits)
+        return span if self._is_over and not was_over else None
 
     def _begin(self, now: Coming) -> None:
-        self._seconds, self.left_s = 0.0, math.inf
+        self._seconds, self._is_over = 0.0, False
         self._bars = 0.0 if now.beats is None else (now.beats - round(now.beats)) / now.features.beats_per_bar
 
     def _walk(self, now: Coming) -> None:
@@ -73,6 +96,10 @@ class FollowOn:
             self._bars += gone_s / BAR_S
         else:
             self._bars += (now.beats - self._then.beats) / now.features.beats_per_bar
+
+
+def _where(state: ShowState) -> tuple[str, int, int]:
+    return state.preset, state.cue, state.place
 
 
 def _length(preset: Preset | None, cue: int) -> Span:

@@ -113,21 +113,23 @@ class Show:
     def current(self) -> ShowState:
         """The newest state, every waiting command applied first but for those that wait for a line of the music."""
         with self._lock:
-            before = self._state
-            for command in self.bar_line.due(before.quantise):
+            before, bar_line = self._state, self.bar_line
+            moved = bar_line.moves_stack
+            for command in bar_line.due(before.quantise):
                 self.effects.extend(self._carry_out(command))
             if self._state is not before:
-                self.bar_line.made = Made(before, self._state, self.bar_line.line_s)
+                bar_line.made = Made(before, self._state, bar_line.line_s)
             for command in self.queue.take_all():
-                if not self.bar_line.holds(command, self._state.quantise):
+                if not bar_line.holds(command, self._state.quantise):
                     self.effects.extend(self._carry_out(command))
-            over = self._follow_on.due(self._state, self._looks.current, self.bar_line.coming)
-            if over and (over.bars or not self.bar_line.holds(_GO, self._state.quantise)):
+            over = self._follow_on.due(self._state, self._looks.current, bar_line.coming, bar_line.moves_stack)
+            on_line = over and (over.bars or moved)  # what was to move the stack on this line did not
+            if over and (on_line or not bar_line.holds(_GO, self._state.quantise)):
                 before = self._state
                 self.effects.extend(self._carry_out(_GO))
-                if over.bars:
-                    beat_s = self.bar_line.coming().line_s(Quantise.BEAT)
-                    self.bar_line.made = Made(before, self._state, beat_s)
+                if on_line:
+                    line_s = bar_line.coming().line_s(Quantise.BEAT) if over.bars else bar_line.line_s
+                    bar_line.made = Made(before, self._state, line_s)
             return self._state
 
     @property
@@ -225,6 +227,7 @@ class Show:
         except CommandError as error:
             self.queue.fail(command, error)
             return [Effect(EffectKind.PROBLEM, str(error))]
+        self._follow_on.carried_out(command, before, self._state, self.bar_line.coming())
         effects = []
         if self._state.preset != before.preset:
             self._looks = replace(self._looks, current=self._looks.library.get(self._state.preset))

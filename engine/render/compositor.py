@@ -161,14 +161,14 @@ class Compositor:
         latched = features()
         if self._stages is not None:
             if not frozen:
-                between = self._stages.between
-                look = self._reactive.step(foretold(latched, now_s), state.shader, dt_s, state.motion)
+                between, heard = self._stages.between, foretold(latched, now_s)
+                look = self._reactive.step(heard, state.shader, dt_s, state.motion)
                 if between.sees:
                     self._draw_moment(between, now_s, dt_s, look.view)
                 self._look = look if between.mask else replace(look, local=0.0)
                 bloom = self._stages.bloom
                 bloom.draw(between.moment.texture, self._look, between.mask, between.sees)
-                self._stages.lit = self._effects.draw(bloom.target, latched, state, now_s, dt_s, output)
+                self._stages.lit = self._effects.draw(bloom.target, heard, state, now_s, dt_s, output)
             fade_s = Span(state.blackout_fade_s, state.blackout_fade_bars).in_s(latched)
             self._release(self._stages, state, now_s, dt_s, output, fade_s)
         return Redrawn(latched.time_s or now_s, self._stages is not None, *self._effects.refused())

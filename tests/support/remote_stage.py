@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -115,6 +116,70 @@ class Stage:
                 self.preview.put(np.full((90, 160, 3), shade, np.uint8))
 
 
+class Told(Stage):
+    """Reports what it is told to."""
+
+    def __init__(self, tokens: Tokens | None = None) -> None:
+        self.told = STATUS
+        super().__init__(tokens, status=lambda: self.told)
+
+
+class Network:
+    """Between a page and its show, opened by `with`.
+
+    While it is `cut` it swallows what it should carry, and nobody is told; what began meanwhile or spoke stays dead.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._show = ("127.0.0.1", stage.server.place.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.cut = False
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        self._listener.close()
+        self.drop()
+        for thread in self._threads:
+            thread.join()
+        for end in self._ends:
+            end.close()
+
+    def drop(self) -> None:
+        """End every connection there is, dead or alive; both sides are told."""
+        for end in tuple(self._ends):
+            with suppress(OSError):  # it was ended before
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                page = self._listener.accept()[0]
+                self._ends.append(page)
+                if self.cut:
+                    continue
+                show = socket.create_connection(self._show)
+                self._ends.append(show)
+                for ends in ((page, show), (show, page)):
+                    self._threads.append(threading.Thread(target=self._carry, args=ends))
+                    self._threads[-1].start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):  # an end is closed
+            while said := one.recv(1 << 16):
+                if self.cut:
+                    return
+                other.sendall(said)
+            other.shutdown(socket.SHUT_WR)
+
+
 def received(socket: ClientConnection, wanted: Callable[[Any], object]) -> Any:
     """The first message for which `wanted` holds: JSON for text, bytes as they are."""
     deadline = time.monotonic() + PATIENCE_S
@@ -137,7 +202,7 @@ def drained(socket: ClientConnection) -> int:
 
 
 def opened(
-    browser: Any, stage: Stage, size: tuple[int, int], touch: bool = True, token: str = ""
+    browser: Any, stage: Stage | Network, size: tuple[int, int], touch: bool = True, token: str = ""
 ) -> tuple[Any, list[str]]:
     """The page filled by the show, and the list to which its troubles go."""
     page = browser.new_context(viewport=dict(zip(("width", "height"), size, strict=True)), has_touch=touch).new_page()

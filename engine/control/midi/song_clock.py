@@ -24,7 +24,8 @@ MESSAGES = ("clock", "start", "stop", "continue", "songpos")
 class SongClock:
     """One clock, as its ticks say on average: a line fitted to the newest eight beats. Owned by the MIDI thread.
 
-    Stopped, it says nothing. Until it was started or told a position, nobody knows which of its ticks are beats.
+    Stopped, it says nothing. Until it was started or told a position, nobody knows which of its ticks are beats; nor
+    after it was gone, until it is again.
     """
 
     def __init__(self) -> None:
@@ -36,11 +37,12 @@ class SongClock:
         """Ticks into the song where it stopped."""
 
     def take(self, message: mido.Message, time_s: float) -> None:
-        """One of `MESSAGES`, as it came."""
+        """One of `MESSAGES`, as it came at `time_s`, in seconds on the show's clock."""
+        if self._ticks and time_s - self._ticks[-1][1] > GONE_S:
+            self._ticks.clear()
+            self._origin = None  # who knows how many ticks were lost
         match message.type:
             case "clock":
-                if self._ticks and time_s - self._ticks[-1][1] > GONE_S:
-                    self._ticks.clear()
                 self._ticks.append((self._count, time_s))
                 self._count += 1
             case "start":

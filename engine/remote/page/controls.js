@@ -2,7 +2,8 @@
 
 import { follow, press, set } from "/page/link.js";
 
-const SETTLE_MS = 300; // after one's own move the show's echo is not listened to for this long
+const SETTLE_MS = 300; // after one's own move the show's echoes are not drawn for this long
+const ECHO_MS = 2000; // where none came within this, the move has not arrived
 const FINE = 1001; // whole numbers beyond this many are typed, not slid
 
 export function make(tag, props = {}, ...children) {
@@ -44,6 +45,30 @@ export function control(node, label = named(node.FULL_PATH)) {
   return made;
 }
 
+// Draws what the show said last: not while it is `held`, nor before one's own move is answered or has not arrived.
+function settling(held, draw) {
+  let told, answered = true, movedAt = -Infinity, waiting = 0;
+  function settle() {
+    clearTimeout(waiting);
+    if (told === undefined || held()) return;
+    const left = movedAt + (answered ? SETTLE_MS : ECHO_MS) - performance.now();
+    if (left > 0) waiting = setTimeout(settle, left); else draw(told);
+  }
+  return {
+    settle,
+    show(given) { [told, answered] = [given, true]; settle(); },
+    moved() { [movedAt, answered] = [performance.now(), false]; settle(); },
+  };
+}
+
+// An input shows what the show says, but while it is typed in.
+export function typed(input, address, send) {
+  const said = settling(() => document.activeElement === input, now => { input.value = now; });
+  follow(address, ([now]) => said.show(now));
+  input.addEventListener("change", () => { said.moved(); send(); });
+  input.addEventListener("blur", said.settle);
+}
+
 function button(node, label) {
   return make("button", { className: "plain", textContent: label, onclick: () => press(node.FULL_PATH) });
 }
@@ -74,16 +99,13 @@ function choice(node, label, words) {
 function line(node, label) {
   const input = make("input", { type: "text", enterKeyHint: "done", autocomplete: "off" });
   input.setAttribute("aria-label", label);
-  follow(node.FULL_PATH, ([now]) => { if (document.activeElement !== input) input.value = now; });
-  const send = () => press(node.FULL_PATH, input.value);
-  input.onchange = send;
+  typed(input, node.FULL_PATH, () => press(node.FULL_PATH, input.value));
   return make("label", { className: "line" }, make("span", { className: "name", textContent: label }), input);
 }
 
 function number(node, label, range) {
   const input = make("input", { type: "number", min: range.MIN, max: range.MAX, step: 1 });
-  follow(node.FULL_PATH, ([now]) => { if (document.activeElement !== input) input.value = now; });
-  input.onchange = () => set(node.FULL_PATH, Number(input.value));
+  typed(input, node.FULL_PATH, () => set(node.FULL_PATH, Number(input.value)));
   const dice = make("button", {
     textContent: "⚄", title: "any other", onclick: () => set(node.FULL_PATH, Math.floor(Math.random() * range.MAX)),
   });
@@ -117,12 +139,9 @@ export function slider(label, { MIN: low, MAX: high }, step, rest, moved, unit =
   bar.setAttribute("aria-valuemin", low);
   bar.setAttribute("aria-valuemax", high);
   const zero = low < 0 && high > 0 && -low / (high - low) > 0.2 ? -low / (high - low) : 0;
-  let now = low, held = null, quietUntil = 0, lastTap = 0;
+  let now = low, held = null, lastTap = 0;
+  const said = settling(() => held, draw);
 
-  function show(given) {
-    if (held || performance.now() < quietUntil) return;
-    draw(given);
-  }
   function draw(given) {
     now = given;
     const share = Math.min(1, Math.max(0, (given - low) / (high - low)));
@@ -137,8 +156,8 @@ export function slider(label, { MIN: low, MAX: high }, step, rest, moved, unit =
     const whole = step ? Math.round(wanted / step) * step : wanted;
     const next = Math.min(high, Math.max(low, whole));
     if (next === now) return;
-    quietUntil = performance.now() + SETTLE_MS;
     draw(next);
+    said.moved();
     moved(next);
   }
   bar.onpointerdown = event => {
@@ -157,7 +176,7 @@ export function slider(label, { MIN: low, MAX: high }, step, rest, moved, unit =
     if (Math.abs(far) > 3) lastTap = 0;
     move(held.from + far / held.width * (high - low));
   };
-  bar.onpointerup = bar.onpointercancel = () => { held = null; bar.classList.remove("held"); };
+  bar.onpointerup = bar.onpointercancel = () => { held = null; bar.classList.remove("held"); said.settle(); };
   bar.onkeydown = event => {
     const by = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (event.key === "Home" && rest !== undefined) move(rest);
@@ -166,5 +185,5 @@ export function slider(label, { MIN: low, MAX: high }, step, rest, moved, unit =
     move(now + by * (step || (high - low) / (event.shiftKey ? 200 : 40)));
   };
   draw(rest ?? low);
-  return { element: bar, show };
+  return { element: bar, show: said.show };
 }

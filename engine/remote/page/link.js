@@ -1,13 +1,20 @@
 // The one connection to the show: what changed comes in, what was moved goes out.
 
 const GAP_MS = 33; // moves of one fader within this go out as one, the newest
+const TICK_MS = 500, SILENT_TICKS = 8; // the show says something many times a second: silent for 4 s, it is gone
+const ASK_MS = 2000;
+const LOST = "Connecting …", STRANGER = "This link belongs to another show: scan the code again.";
+const AGAIN = "when the show answers again";
 const values = new Map();
 const hearers = new Map();
 const waiting = new Map();
+const unheard = new Set(); // where to something went since the show was last heard
 let socket = null;
 let flushing = 0;
 let gathered = null;
 let pause = 400;
+let reason = LOST; // stays until another is known
+let asking = false;
 
 export const events = new EventTarget();
 
@@ -54,8 +61,13 @@ function flush() {
   waiting.clear();
 }
 
+const isOpen = () => socket?.readyState === WebSocket.OPEN;
+
 function deliver(commands) {
-  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ send: commands }));
+  const addresses = new Set(commands.map(([address]) => address));
+  if (!isOpen()) { addresses.forEach(address => say("refused", [address, "not sent", AGAIN])); return; }
+  socket.send(JSON.stringify({ send: commands }));
+  addresses.forEach(address => unheard.add(address));
 }
 
 function take({ data }) {
@@ -70,14 +82,39 @@ function take({ data }) {
   }
 }
 
+// Opens a socket; one that closes, or on which nothing comes, is given up once, and another is opened.
 export function connect() {
-  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/remote/socket`);
-  socket.onopen = () => { pause = 400; say("open"); };
-  socket.onmessage = take;
-  socket.onclose = async () => {
-    const answer = await fetch("/tpos/motion").catch(() => null);
-    say("lost", answer?.status === 401 ? "This link belongs to another show: scan the code again." : "Connecting …");
-    setTimeout(connect, pause);
-    pause = Math.min(3000, pause * 1.5);
+  const own = socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/remote/socket`);
+  let silent = 0; // ticks, not time: a page that was busy or asleep has not listened
+  const watch = setInterval(() => { if (++silent >= SILENT_TICKS) end(); }, TICK_MS);
+  const end = () => {
+    clearInterval(watch);
+    own.onopen = own.onmessage = own.onclose = null;
+    own.close();
+    lost();
   };
+  own.onopen = () => { pause = 400; reason = LOST; say("open"); };
+  own.onmessage = message => { silent = 0; unheard.clear(); take(message); };
+  own.onclose = end;
+}
+
+function lost() {
+  socket = null;
+  say("lost", reason);
+  unheard.forEach(address => say("refused", [address, "may not have arrived", AGAIN]));
+  unheard.clear();
+  ask();
+  setTimeout(connect, pause);
+  pause = Math.min(3000, pause * 1.5);
+}
+
+// Whether the link is a stranger's: a socket does not tell why it is refused.
+async function ask() {
+  if (asking) return;
+  asking = true;
+  const answer = await fetch("/tpos/motion", { signal: AbortSignal.timeout(ASK_MS) }).catch(() => null);
+  asking = false;
+  if (!answer || isOpen()) return;
+  reason = answer.status === 401 ? STRANGER : LOST;
+  say("lost", reason);
 }

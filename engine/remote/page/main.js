@@ -51,7 +51,7 @@ events.addEventListener("open", () => { document.getElementById("lost").hidden =
 events.addEventListener("lost", ({ detail }) => {
   const lost = document.getElementById("lost");
   lost.hidden = false;
-  lost.textContent = detail;
+  if (lost.textContent !== detail) lost.textContent = detail; // read out once
 });
 
 for (const one of document.querySelectorAll("[data-send]")) one.onclick = () => press(one.dataset.send);

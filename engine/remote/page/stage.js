@@ -4,6 +4,8 @@ import { events, follow } from "/page/link.js";
 import { make } from "/page/controls.js";
 import { shown } from "/page/mapping.js";
 
+const PATIENCE_MS = 6000; // the show answers within 2 s, with or without a picture
+
 const by = id => document.getElementById(id);
 const sleep = ms => new Promise(done => setTimeout(done, ms));
 
@@ -15,7 +17,7 @@ async function watch() {
     if (document.hidden) { await sleep(300); continue; }
     if (seen !== shown()) [seen, known] = [shown(), 0];
     try {
-      const answer = await fetch(`/remote/${seen}.jpg?after=${known}`);
+      const answer = await fetch(`/remote/${seen}.jpg?after=${known}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
       if (seen !== shown()) continue;
       if (answer.status === 200) {
         known = answer.headers.get("X-Number");
@@ -84,15 +86,32 @@ function words() {
   const tell = line => { told = line; until = performance.now() + 5000; show(); };
   setInterval(show, 500);
   follow("/tpos/status/message", ([line]) => { if (line) tell(line); });
-  events.addEventListener("refused", ({ detail: [address, what, accepted] }) => tell(`${address}: ${what}; accepted: ${accepted}`));
+  const unseen = new Set(); // lines told while a lost link hid them
+  events.addEventListener("refused", ({ detail: [address, what, accepted] }) => {
+    const line = `${address}: ${what}; accepted: ${accepted}`;
+    if (!by("lost").hidden) unseen.add(line);
+    tell(line);
+  });
+  events.addEventListener("open", () => { if (unseen.size) tell([...unseen].join(" · ")); unseen.clear(); });
   follow("/tpos/status/state", ([state]) => { by("state").textContent = state; by("state").dataset.state = state; });
   follow("/tpos/preset", ([preset]) => { by("preset").textContent = (preset || "TPoS Live").replaceAll("_", " "); });
-  let since = 0;
-  follow("/tpos/status/recording", ([on]) => { by("recording").hidden = !on; since = on ? performance.now() : 0; });
-  setInterval(() => {
+}
+
+function recording() {
+  let was = null, since = null; // null is unknown: a take that began unseen has no time
+  const show = () => {
     const s = Math.floor((performance.now() - since) / 1000);
-    by("recording").textContent = `REC ${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
-  }, 500);
+    by("recording").textContent = since === null ? "REC" : `REC ${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
+  };
+  follow("/tpos/status/recording", ([now]) => {
+    const on = Boolean(now);
+    if (on !== was) since = on && was === false ? performance.now() : null;
+    was = on;
+    by("recording").hidden = !on;
+    show();
+  });
+  events.addEventListener("lost", () => { was ||= null; }); // one may begin meanwhile
+  setInterval(show, 500);
 }
 
 export function stage() {
@@ -101,4 +120,5 @@ export function stage() {
   clock();
   heard();
   words();
+  recording();
 }

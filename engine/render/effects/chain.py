@@ -49,6 +49,8 @@ class Effects:
         """Each with the names of its uniforms."""
         self._own = UserEffects(canvas)
         self._motion = Motion()
+        self._turned = self._hued = 0.0
+        """How far the kaleidoscope and the hues have turned, radians."""
         self._targets: list[gl.Target] = []
         """The last is what is shown, the one before what is drawn for it, the others are on the way there."""
         self._trails: list[gl.Target] = []
@@ -61,6 +63,7 @@ class Effects:
         steps = [] if is_plain else list(self._steps(state, features, now_s, dt_s))
         if not steps:
             self._motion = Motion()
+            self._turned = self._hued = 0.0
             self._forget_trails()
             self._own.follow(state.isf)
             return lit
@@ -114,19 +117,21 @@ class Effects:
 
     def _steps(self, state: ShowState, features: AudioFeatures, now_s: float, dt_s: float) -> Iterator[Step]:
         amounts, moved = state.effects, self._motion.step(features, dt_s)
-        turn = 2.0 * math.pi / TURN_BEATS * moved.beats
+        turn = 2.0 * math.pi / TURN_BEATS * moved.step
+        self._turned = (self._turned + amounts.kaleidoscope_turn * turn) % (2.0 * math.pi)
+        self._hued = (self._hued + amounts.hue_turn * turn) % (2.0 * math.pi) if amounts.hue_turn else 0.0
         if amounts.mirror is not Mirror.OFF:
             side = 1.0 if amounts.mirror in (Mirror.RIGHT, Mirror.BOTTOM) else -1.0
             yield self._step("mirror", folds=_FOLDS[amounts.mirror], side=(side, side))
         if amounts.kaleidoscope:
-            yield self._step("kaleidoscope", sectors=amounts.kaleidoscope, turn=amounts.kaleidoscope_turn * turn)
+            yield self._step("kaleidoscope", sectors=amounts.kaleidoscope, turn=self._turned)
         if amounts.chromatic > 0.0:
             eager = CHROMATIC_AT_REST + (1.0 - CHROMATIC_AT_REST) * moved.hit
             yield self._step("chromatic", shift=CHROMATIC * amounts.chromatic * eager)
         yield from self._trail(amounts, moved)
         yield from self._own.steps(state.isf, features, dt_s, self._step)
         if amounts.hue > 0.0 or amounts.hue_turn != 0.0:
-            matrix = colour_matrix(2.0 * math.pi * amounts.hue + amounts.hue_turn * turn, 1.0)
+            matrix = colour_matrix(2.0 * math.pi * amounts.hue + self._hued, 1.0)
             yield self._step("hue", turned=tuple(matrix.T.ravel().tolist()))
         if amounts.posterise > 1:
             yield self._step("posterise", levels=amounts.posterise)

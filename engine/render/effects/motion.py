@@ -20,10 +20,8 @@ class Moved:
     """One redraw's step."""
 
     dt_s: float
-    beats: float
-    """So far: one a beat, most of it in a surge right after the beat."""
     step: float
-    """How far `beats` came with this redraw."""
+    """Beats since the last redraw: one a beat, most of it in a surge right after the beat."""
     hit: float
     """1 at an onset, gone in a moment."""
     phase: float
@@ -40,21 +38,21 @@ class Motion:
 
     def __init__(self) -> None:
         self._hit = Ease(ATTACK_S, 0.16)
-        self._beats = self._steady = 0.0
+        self._steady = 0.0
         self._at: float | None = None
         """The place in the beats that were counted."""
 
     def step(self, features: AudioFeatures, dt_s: float) -> Moved:
         """Advance by `dt_s` seconds."""
         steady, at = dt_s * STEADY_BPM / 60.0, features.beat + surged(features.beat_phase)
-        counted = min(max(at - self._at, 0.0), 1.0) if self._at is not None else 0.0
+        gone = at - self._at if self._at is not None else 0.0
+        counted = gone if 0.0 < gone < 1.0 else 0.0  # a beat or more between two redraws is a freeze
         step, self._at = (counted, at) if features.bpm > 0.0 else (steady, None)
-        self._beats += step
         self._steady = (self._steady + steady) % 1.0
         hit = self._hit.step(1.0 if features.hit else features.onset, dt_s)
         silent = features.state in (SoundState.SILENCE, SoundState.LOST)
         phase = 0.0 if silent else features.beat_phase if features.bpm > 0.0 else self._steady
-        return Moved(dt_s, self._beats, step, hit, phase)
+        return Moved(dt_s, step, hit, phase)
 
 
 def surged(phase: float) -> float:

@@ -6,18 +6,23 @@ import time
 from pathlib import Path
 
 import mido
+import numpy as np
 import pytest
 import socket_midi
 
+from engine.app import live
 from engine.app.hands import Hands
+from engine.app.live import LiveOptions, open_live
 from engine.app.notices import Notices
 from engine.app.options import HandsOptions
 from engine.app.stats import Tally
 from engine.control.show import Effect, EffectKind, Show
 from engine.core.beat_grid import BeatGrid, ClockSource
-from engine.core.clock import WallClock
+from engine.core.clock import VirtualClock, WallClock
 from engine.core.messages import ShowState
+from engine.outputs.registry import OutputSettings
 from engine.recording.session import LogLine, _logged_state, to_log
+from engine.render.keys import show_command
 from tpos_models.errors import MissingPart, PresetError
 
 
@@ -62,6 +67,29 @@ def test_what_cannot_be_had_is_refused_before_the_show(notices: Notices, monkeyp
     monkeypatch.setenv("MIDO_BACKEND", "socket_midi")
     with pytest.raises(PresetError, match="no MIDI map is called"):
         Hands(HandsOptions(midi="auto", midi_map="nothing"), Show(), WallClock(), notices)
+
+
+def test_a_tempo_is_tapped_on_the_keyboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a window's keys call in a live show, half a second apart on its clock: 120 a minute."""
+
+    class Opened(Exception):
+        """Ends the show where its screen would open."""
+
+    def keep(kind: str, settings: OutputSettings, *rest: object) -> None:
+        raise Opened(settings)
+
+    shows, sound = [], live.open_sound
+    monkeypatch.setattr(live, "open_sound", lambda *given: (shows.append(given[3]), sound(*given))[1])
+    monkeypatch.setattr(live, "open_screen", keep)
+    clock = VirtualClock(100.0)
+    with pytest.raises(Opened) as opened, open_live(LiveOptions(source="synth", mute=True), clock):
+        pass
+    (keys,) = opened.value.args
+    for _ in range(4):
+        keys.command(*(show_command("T", keys.state()) or ()))
+        shows[0].current()
+        clock.sleep(0.5)
+    assert np.diff(keys.state().taps_s) == pytest.approx([0.5] * 3)
 
 
 def test_a_sessions_log_keeps_another_clock_in_step_with_its_sound() -> None:

@@ -172,3 +172,50 @@ def test_nothing_waits_where_there_is_no_tempo_or_no_longer_one_or_it_is_to_be_n
     rig.say("/tpos/cue", 1)
     rig.say("/tpos/quantise", "now")
     assert rig.show.current().cue == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line_s"),
+    [("next drop", "bar", 4.0), ("next drop", "beat", 3.5), ("16 bars", "beat", 3.5), ("bar", "4 bars", 8.0)],
+)
+def test_where_the_line_was_changed_all_waits_for_the_newest(before: str, after: str, line_s: float) -> None:
+    rig = Rig(before, 3.1)
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/quantise", after)
+    rig.say("/tpos/effects/mirror", "left")
+    assert rig.show.bar_line.waits == after
+    assert rig.until_changed() == pytest.approx(line_s, abs=1.5 * STEP_S)
+    assert (rig.show.state.cue, rig.show.state.effects.mirror) == (0, "left")
+
+
+def test_what_is_to_wait_for_a_drop_now_brings_along_what_waited_for_the_bar() -> None:
+    rig = Rig("bar", 3.1)
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/quantise", "next drop")
+    rig.say("/tpos/prompt", "rain")
+    rig.now_s += 60
+    assert rig.show.current().cue == -1
+    rig.drops += 1
+    assert (rig.show.current().cue, rig.show.state.prompts[0].text) == (0, "rain")
+
+
+def test_what_waited_for_a_drop_and_is_asked_again_for_the_bar_is_made_once_and_there() -> None:
+    rig = Rig("next drop", 3.1)
+    rig.say("/tpos/cue/go", True)
+    rig.say("/tpos/quantise", "bar")
+    rig.now_s += 0.5
+    rig.say("/tpos/cue/go", True)
+    assert rig.until_changed() == pytest.approx(4.0, abs=1.5 * STEP_S)
+    assert rig.show.state.cue == 0
+    assert not rig.show.bar_line.waits
+
+
+def test_without_a_line_what_is_asked_last_still_comes_after_what_waited_for_a_drop() -> None:
+    rig = Rig("next drop", 3.1)
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/quantise", "bar")
+    rig.bpm = 0.0
+    rig.say("/tpos/cue/name", "cue 2")
+    assert rig.show.current().cue == 1
+    rig.drops += 1
+    assert rig.show.current().cue == 1

@@ -121,6 +121,74 @@ def test_what_follows_after_seconds_waits_for_the_bar_where_changes_do(show: Sho
     assert at_s == pytest.approx(4 * BAR_S, abs=1.5 * STEP_S)  # 0.6 + 3 s is in the third bar
 
 
+FOUR = """
+schema = 1
+prompts = ["a beach"]
+follow_s = 3
+[[cue]]
+follow_s = 3
+[[cue]]
+[[cue]]
+[[cue]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("quantise", "said", "came"),
+    [
+        ("4 bars", ["/tpos/cue/go"], [(4.8, 1)]),  # asked at 2 s; the next would follow at 3 s
+        ("4 bars", ["/tpos/cue/go", "/tpos/cue/go"], [(4.8, 2)]),
+        ("4 bars", ["/tpos/cue/back"], [(4.8, -1), (9.6, 0), (14.4, 1)]),
+        ("4 bars", ["/tpos/prompt"], [(4.8, 1)]),
+        ("4 bars", [], [(4.8, 1)]),
+        ("4 bars", ["/tpos/cue/lost"], [(4.8, 1)]),  # there is none: the next comes on its line
+        ("next drop", ["/tpos/cue/go"], []),
+    ],
+)
+def test_what_follows_adds_nothing_to_a_cue_that_waits(
+    quantise: str, said: list[str], came: list[tuple[float, int]]
+) -> None:
+    rig = Rig(Show(presets.parse(FOUR, "four")))
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/quantise", quantise)
+    rig.play(2.0)
+    for address in said:
+        rig.say(*{"/tpos/cue/lost": ("/tpos/cue", 50), "/tpos/prompt": ("/tpos/prompt", "x")}.get(address, (address,)))
+    assert rig.play(25.0) == [(pytest.approx(at_s, abs=1.5 * STEP_S), cue) for at_s, cue in came]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [[("/tpos/cue", 1)], [("/tpos/cue/name", "cue 1")], [("/tpos/cue/go",), ("/tpos/cue/back",)]],
+)  # fmt: skip
+def test_the_running_cue_that_is_asked_for_again_begins_anew(said: list[tuple[str, object]]) -> None:
+    rig = Rig(Show(presets.parse(FOUR, "four")))
+    rig.say("/tpos/cue", 1)
+    rig.play(2.0)
+    for address, *values in said:
+        rig.show.command(address, tuple(values))
+    assert rig.play(9.0) == [(pytest.approx(5.0, abs=2.5 * STEP_S), 1)]
+
+
+@pytest.mark.parametrize(("address", "value"), [("/tpos/preset", "four"), ("/tpos/set", 1)])
+def test_the_running_preset_that_is_asked_for_again_begins_anew(address: str, value: object) -> None:
+    rig = Rig(Show(presets.parse(FOUR, "four"), order=("four",)))
+    rig.play(2.0)
+    rig.say(address, value)
+    assert rig.play(6.0) == [(pytest.approx(5.0, abs=2.5 * STEP_S), 0)]
+
+
+@pytest.mark.parametrize("said", [("/tpos/cue", 1), ("/tpos/cue/go", False), ("/tpos/motion", 0.3), ("/tpos/cue", 50)])
+def test_a_surface_that_repeats_itself_and_what_puts_no_cue_on_hold_nothing_up(said: tuple[str, object]) -> None:
+    rig = Rig(Show(presets.parse(FOUR, "four")))
+    came: list[tuple[float, int]] = []
+    rig.say("/tpos/cue", 1)
+    while not came and rig.now_s < 9:
+        rig.say(*said)
+        came = rig.play(rig.now_s + 0.1)
+    assert came == [(pytest.approx(3.0, abs=2.5 * STEP_S), 1)]
+
+
 def test_a_cue_is_found_by_its_name_and_the_list_can_be_read(show: Show) -> None:
     rig = Rig(show)
     rig.say("/tpos/cue/name", "LAST")

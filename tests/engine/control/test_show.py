@@ -261,7 +261,7 @@ def tapped(state: ShowState, *times_s: float) -> ShowState:
 
 def test_taps_are_kept_until_they_stop_or_a_tempo_is_set() -> None:
     assert tapped(ShowState(), 10.0, 10.5, 11.0).taps_s == (10.0, 10.5, 11.0)
-    assert tapped(ShowState(), 10.0, 10.5, 13.0).taps_s == (13.0,)
+    assert tapped(ShowState(), 10.0, 10.5, 13.0) == ShowState(taps_s=(13.0,), tempo_bpm=120.0, revision=3)
     assert tapped(ShowState(), 10.0, 10.1).taps_s == (10.1,)
     assert tapped(ShowState(), *range(20)).taps_s == tuple(range(12, 20))
     fixed = apply(tapped(ShowState(), 10.0, 10.5), parse("/tpos/tempo/bpm", [128.0])[0])

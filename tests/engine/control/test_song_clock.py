@@ -132,6 +132,65 @@ def test_a_clock_that_stops_no_longer_leads_and_one_that_was_never_started_gives
     assert rig.features[-1].bpm == pytest.approx(126, abs=0.5)
 
 
+def told(clock: SongClock, at_s: float, *kinds: str) -> None:
+    for kind in kinds:
+        name, _, number = kind.partition(" ")
+        clock.take(mido.Message(name, pos=int(number)) if number else mido.Message(name), at_s)
+
+
+def ticked(clock: SongClock, from_s: float, until_s: float) -> BeatGrid | None:
+    """What a clock of 120 BPM says that ticked exactly from then, which is a tick, until then."""
+    for n in range(round((until_s - from_s) * 48)):
+        told(clock, from_s + n / 48, "clock")
+    return clock.grid(until_s)
+
+
+@pytest.mark.parametrize(
+    ("said", "beats"),
+    [([], None), (["start"], 8.0), (["songpos 6"], 9.5), (["stop", "songpos 6", "continue"], 9.5)],
+)
+def test_after_a_cable_was_out_the_beat_is_known_when_it_is_told_again(said: list[str], beats: float | None) -> None:
+    """It was started at 10 s, and out for 3.3 s: how many ticks were lost nobody knows."""
+    clock = SongClock()
+    told(clock, 9.99, "start")
+    grid = ticked(clock, 10.0, 15.0)
+    assert grid is not None
+    assert (grid.anchored, grid.at(15.0)) == (True, pytest.approx(10.0, abs=0.01))
+    grid = ticked(clock, 18.3, 22.3)
+    assert grid is not None
+    assert (grid.anchored, grid.bpm) == (False, pytest.approx(120, abs=0.1))
+    told(clock, 22.299, *said)
+    grid = ticked(clock, 22.3, 26.3)
+    assert grid is not None
+    assert grid.anchored == (beats is not None)
+    assert beats is None or grid.at(26.3) == pytest.approx(beats, abs=0.01)
+
+
+@pytest.mark.parametrize(("said", "beats"), [("continue", 18.0), ("start", 8.0)])
+def test_a_clock_that_ticks_only_while_it_plays_keeps_its_place(said: str, beats: float) -> None:
+    clock = SongClock()
+    told(clock, 9.99, "start")
+    ticked(clock, 10.0, 15.0)
+    told(clock, 15.0, "stop")
+    told(clock, 24.99, said)
+    grid = ticked(clock, 25.0, 29.0)
+    assert grid is not None
+    assert (grid.anchored, grid.at(29.0)) == (True, pytest.approx(beats, abs=0.01))
+
+
+def test_a_single_tap_puts_the_beat_right_and_leaves_the_tapped_tempo_alone() -> None:
+    rig = Rig()
+    for tap_s in (1.0, 1.5, 2.0, 2.5, 7.7):
+        rig.play(STARTED_S + tap_s)
+        rig.show.command("/tpos/tempo/tap", (), STARTED_S + tap_s)
+        rig.show.current()
+    after = rig.play(STARTED_S + 12)
+    assert {one.clock for one in after} == {ClockSource.TAP}
+    assert all(one.bpm == pytest.approx(120, abs=0.01) for one in after)
+    off = (math.remainder(one.beat_phase - (one.time_s - STARTED_S - 7.7) * 2, 1.0) for one in after)
+    assert max(map(abs, off)) < 0.01
+
+
 @pytest.mark.parametrize("bpm", [97.3, 120.0, 174.0])
 def test_what_a_clock_of_late_ticks_said_last_is_gone_on_from_for_seconds(bpm: float) -> None:
     """Each tick is late by chance, by 8 ms on average and now and then by 40, as over a busy USB."""

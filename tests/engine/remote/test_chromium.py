@@ -12,7 +12,7 @@ import mido
 import numpy as np
 import pytest
 import socket_midi
-from remote_stage import SIZES, STATUS, Stage, opened, touched
+from remote_stage import SIZES, STATUS, Stage, Told, opened, touched
 
 from engine.app.hands import Hands
 from engine.app.notices import Notices
@@ -29,14 +29,6 @@ from engine.remote.thumbnails import Thumbnails
 pytestmark = pytest.mark.realtime
 
 TABS = ("scene", "move", "sound", "effects", "more")
-
-
-class Told(Stage):
-    """Reports what it is told to."""
-
-    def __init__(self) -> None:
-        self.told = STATUS
-        super().__init__(status=lambda: self.told)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,12 +20,14 @@ BEAT = replace(LOUD, tempo_confidence=1.0, onset=0.0)
 
 def beats(frames: int, per_beat: int = 15) -> list[AudioFeatures]:
     """A steady beat, at 30 redraws a second of 120 a minute."""
-    return [replace(BEAT, beat=k // per_beat, beat_phase=k / per_beat % 1) for k in range(frames)]
+    return [
+        replace(BEAT, beat=k // per_beat, beat_phase=k / per_beat % 1, time_s=k * 0.5 / per_beat) for k in range(frames)
+    ]
 
 
 def film(
     images: Sequence[np.ndarray],
-    amounts: EffectAmounts,
+    amounts: EffectAmounts | Callable[[int], EffectAmounts],
     rate_hz: float = 30.0,
     features: Sequence[AudioFeatures] = (SILENCE,),
     size: tuple[int, int] | None = None,
@@ -36,7 +38,8 @@ def film(
     for k in range(max(len(images), len(features))):
         image, heard = images[min(k, len(images) - 1)], features[min(k, len(features) - 1)]
         renderer.show(frame(image, k, k / rate_hz))
-        renderer.redraw(partial(replace, heard), replace(STILL, effects=amounts), k / rate_hz)
+        effects = amounts(k) if callable(amounts) else amounts
+        renderer.redraw(partial(replace, heard), replace(STILL, effects=effects), k / rate_hz)
         drawn.append(renderer.read().astype(int))
     return np.stack(drawn)
 
@@ -194,6 +197,26 @@ def test_hues_go_on_turning_with_the_beat():
     drawn = film([red], EffectAmounts(hue_turn=1.0), features=heard)[:, 0, 0]
     assert drawn[120] == pytest.approx([0, 133, 133], abs=1), "red seen through the middle of grey"
     assert drawn[240] == pytest.approx([200, 0, 0], abs=1)
+
+
+def test_a_fader_that_sets_how_fast_hues_turn_turns_none_itself():
+    """After sixty beats: a little faster or slower moves them no more than a redraw does, and off is off."""
+    red = np.full((2, 2, 3), (200, 0, 0), np.uint8)
+    speeds = {901: 0.504, 902: 0.3, 903: 0.5, 904: 0.0}
+    drawn = film([red], lambda k: EffectAmounts(hue_turn=speeds.get(k, 0.5)), features=beats(905))[:, 0, 0]
+    steps = np.abs(np.diff(drawn, axis=0)).max(1)
+    assert steps[900:903].max() <= steps[:900].max() + 1
+    assert drawn[904] == pytest.approx([200, 0, 0], abs=1)
+
+
+def test_effects_go_on_between_two_hops_of_sound():
+    """At 120 redraws a second of 86 hops: a strobe, dark within a seventh of the beat, darkens with each of them."""
+    hops = [replace(BEAT, beat=k // 43, beat_phase=k / 43 % 1, time_s=k / 86) for k in range(60)]
+    heard = [hops[int(k / 120 * 86)] for k in range(40)]
+    drawn = film([flat(255, 2, 2)], EffectAmounts(strobe=1.0, strobe_flashes=1), 120.0, heard)[:, 0, 0, 0]
+    assert drawn[17] == 255
+    assert drawn[28] == 0
+    assert np.diff(drawn[18:27]).max() < 0
 
 
 @pytest.mark.parametrize("levels", [2, 3, 7, 16])
