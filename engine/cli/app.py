@@ -111,7 +111,8 @@ class MediaOptions:
         from export.media.formats import choose_format
 
         form = choose_format(self.record_format, "record-format")
-        return {"video_in": self.video_in, "record": self.record, "form": form}
+        record = self.record.expanduser() if self.record else None  # a shell leaves --record=~/sets as it is
+        return {"video_in": self.video_in, "record": record, "form": form}
 
 
 Headless = Annotated[bool, typer.Option(help="No window.")]

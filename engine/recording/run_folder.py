@@ -38,11 +38,17 @@ def state_home() -> Path:
 
 @contextmanager
 def new() -> Iterator[Path]:
-    """A folder for a show, in memory where the machine has a place for that; gone at the end."""
+    """A folder for a show, in memory where the machine has a place for that; gone at the end.
+
+    Where there is no home to write into it lies among temporary files.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     root = Path(runtime) / "tpos" if runtime and os.access(runtime, os.W_OK) else state_home()
-    root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="show-", dir=root))
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="show-", dir=root))
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="tpos-show-"))
     try:
         yield folder
     finally:

@@ -80,16 +80,17 @@ def redraw_loop(
     """Redraw at `rate_hz`, or as often as the machine can, until `stopped()` or the window is closed.
 
     `redraw` gets the time and must not wait for anything but the display. A redraw that comes late is not made up for;
-    one that fails is told to `failed`, and the next is tried, until there were MOST_FAILED in a row: then it raises.
+    one that fails, or an event, is told to `failed`, and the next is tried, until there were MOST_FAILED in a row: then
+    it raises.
     """
     failures = 0
     times = RedrawTimes()
     due_s = clock.now()
     while not stopped():
-        events.dispatch()
-        if events.closed:
-            break
         try:
+            events.dispatch()
+            if events.closed:
+                break
             redraw(clock.now())
             failures = 0
         except Exception as error:

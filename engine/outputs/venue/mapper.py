@@ -202,7 +202,8 @@ class Mapper(FileWatcher):
 
     def _nudge(self, right: float, down: float) -> None:
         hand = self._at
-        (x, y), (width, height) = points.places(self._mapping)[hand.point], self.sizes[hand.name]
+        point, (width, height) = self._known(hand.point), self.sizes[hand.name]
+        x, y = points.places(self._mapping)[point]
         self._put(hand.point, float(x) + right / width, float(y) + down / height)
 
     def _bend(self, columns: int, rows: int, curve: str) -> None:

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
 from engine.cli import main
+from engine.cli.app import MediaOptions
+from engine.recording import run_folder
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,21 @@ def test_a_command_that_computes_nothing_does_not_wait_for_torch():
     for words in (["--version"], ["presets"], ["sessions", "list"], ["live", "--help"], ["liev"]):
         done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
         assert done.stdout.splitlines()[-1] == "False", words
+
+
+def test_a_home_that_the_shell_left_alone_is_found(monkeypatch, tmp_path):
+    """As bash does in --record=~/sets."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert MediaOptions(record=Path("~/sets")).of_show["record"] == tmp_path / "sets"
+
+
+def test_without_a_home_a_show_has_its_folder_among_temporary_files(monkeypatch, tmp_path):
+    (tmp_path / "no home").write_text("")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "no home"))
+    with run_folder.new() as folder:
+        run_folder.replace_file(folder / "state", b"kept")
+    assert not folder.exists()
 
 
 def test_every_command_that_is_listed_explains_itself(tpos):

@@ -120,6 +120,19 @@ def test_redraws_that_fail_are_told_and_do_not_end_the_show():
     assert 8 <= len(told) <= 11
 
 
+def test_a_key_that_fails_is_told_and_does_not_end_the_show():
+    clock, told, drawn = VirtualClock(), list[Exception](), list[float]()
+
+    class Keys(Nothing):
+        def dispatch(self) -> None:
+            if 0.45 < clock.now() < 0.55:
+                raise IndexError("a point that is gone")
+
+    redraw_loop(Keys(), drawn.append, clock, 10.0, lambda: clock.now() > 2.0, told.append)
+    assert [str(error) for error in told] == ["a point that is gone"]
+    assert len(drawn) == 19, "all but the redraw of its turn"
+
+
 def test_a_show_that_can_draw_nothing_any_more_ends_with_the_reason():
     clock = VirtualClock()
     told: list[Exception] = []

@@ -236,6 +236,16 @@ def test_tab_goes_through_the_corners_then_the_mesh(place):
     assert again.chosen == (0.0, 0.0)
 
 
+def test_a_point_that_an_edit_took_away_is_said_to_be_none(place):
+    mapper, told = hall(place)
+    press(mapper, "G", *["TAB"] * 9, name="window:1")
+    written(place, "schema = 1\n")
+    settle(mapper)
+    assert mapper.mapped("window:1") is not None, "it is drawn"
+    assert press(mapper, "LEFT", name="window:1") == [True]
+    assert told[-1] == ("point 10 of window:1 is none; accepted: 1..4", True)
+
+
 def test_no_key_moves_a_corner_where_no_picture_would_be_left(place):
     mapper, _ = hall(place, "schema = 1\n")
     press(mapper, "G", "_1")
