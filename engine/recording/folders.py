@@ -25,7 +25,7 @@ def default_root() -> Path:
 def known_roots() -> tuple[Path, ...]:
     """Every folder that sessions are looked for in: the default, then those that were recorded into otherwise."""
     try:
-        lines = _roots_file().read_text("utf-8").splitlines()
+        lines = _roots_file().read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         lines = []
     return tuple(dict.fromkeys((default_root(), *(Path(line) for line in lines if line))))
@@ -38,7 +38,7 @@ def remember_root(root: Path) -> None:
         return
     with suppress(OSError):
         _roots_file().parent.mkdir(parents=True, exist_ok=True)
-        with _roots_file().open("a", encoding="utf-8") as file:
+        with _roots_file().open("a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"{root}\n")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from engine.app.notices import Notices
 from engine.app.remote.thumbnails import ThumbnailMaker
@@ -14,9 +14,13 @@ from engine.core import console
 from engine.core.clock import Clock
 from engine.core.hosts import is_local
 from engine.core.preview import Preview
+from engine.recording import run_folder
 from engine.remote.address import Place, Tokens, links, qr_lines
 from engine.remote.board import Board, HostInfo
 from tpos_models.errors import InputError, MissingPart, RunError
+
+LINKS = "links"
+"""The file in a show's own folder that keeps what its links carry."""
 
 
 class Remote:
@@ -61,7 +65,7 @@ class Remote:
     def _open(self, place: Place) -> None:
         from engine.remote.server import RemoteServer
 
-        tokens = None if place.is_local else Tokens.new()
+        tokens = None if place.is_local else _tokens()
         post = self._notices.post
         server = RemoteServer(
             self._board, self._preview, place, tokens, wall=self._wall, osc_is_open=self._osc_is_open, trouble=post
@@ -76,6 +80,20 @@ class Remote:
         for whom, link in found.items():
             console.notify(f"{whom}: {link}")
         self._notices.note(f"page: {found['page'].partition('?')[0]}")  # the audience may see it: without the token
+
+
+def _tokens() -> Tokens:
+    """A pair for this show, the same for the process that goes on with it should this one die: phones stay in."""
+    folder = run_folder.own()
+    if folder is None:
+        return Tokens.new()
+    kept = folder / LINKS
+    with suppress(OSError, TypeError, UnicodeError):
+        return Tokens(*kept.read_text("utf-8").split())
+    tokens = Tokens.new()
+    with suppress(OSError):
+        run_folder.replace_file(kept, f"{tokens.operator} {tokens.viewer}".encode())
+    return tokens
 
 
 def _check_parts() -> None:

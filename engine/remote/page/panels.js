@@ -1,7 +1,7 @@
 // The rest of the page, from the show's own list of addresses: scene, presets, cues, faders by group, health.
 
 import { follow, press, set, value } from "/page/link.js";
-import { control, make, slider } from "/page/controls.js";
+import { control, make, slider, typed } from "/page/controls.js";
 
 const TABS = {
   picture: "move", "reactive layer": "move", sound: "sound", prompt: "sound", effects: "effects", lora: "effects",
@@ -52,10 +52,9 @@ function prompts(nodes) {
     if (!n) continue;
     const input = make("input", {
       type: "text", enterKeyHint: "done", autocomplete: "off", placeholder: "one more prompt …",
-      onchange: () => press(node.FULL_PATH, input.value),
     });
     input.setAttribute("aria-label", `prompt ${n}`);
-    follow(node.FULL_PATH, ([text]) => { if (document.activeElement !== input) input.value = text; });
+    typed(input, node.FULL_PATH, () => press(node.FULL_PATH, input.value));
     const weight = nodes.find(one => one.FULL_PATH === `/tpos/prompt/${n}/weight`);
     const mix = slider("weight", weight.RANGE[0], 0, 1, moved => set(weight.FULL_PATH, moved));
     mix.element.dataset.address = weight.FULL_PATH;

@@ -103,6 +103,23 @@ def test_a_port_that_is_taken_is_one_line_and_the_show_goes_on(capsys):
     assert notices.message(0.0) == line
 
 
+def test_phones_stay_in_where_another_process_goes_on_with_the_show(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def tokens() -> list[str]:
+        with remote(Place("0.0.0.0", 0), Notices(Tally(), WallClock())):
+            pass
+        return re.findall(r"token=([\w-]{20,})", capsys.readouterr().err)
+
+    monkeypatch.setenv("TPOS_RUN_FOLDER", str(tmp_path))
+    first, again = tokens(), tokens()
+    assert first == again
+    (tmp_path / "links").write_text("torn")
+    assert len(set(tokens()) - set(first)) == 2
+    monkeypatch.delenv("TPOS_RUN_FOLDER")
+    assert not set(tokens()) & set(tokens())
+
+
 def test_in_a_network_the_terminal_has_the_links_and_the_screen_no_token(capsys):
     notices = Notices(Tally(), WallClock())
     with remote(Place("0.0.0.0", 0), notices):

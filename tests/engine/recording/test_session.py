@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.core.messages import Prompt, Rule, ShaderAmounts, ShowState
-from engine.recording.folders import default_root, new_folder, safe_name
+from engine.recording.folders import default_root, known_roots, new_folder, remember_root, safe_name
 from engine.recording.session import (
     LOG,
     RECORD,
@@ -85,6 +86,15 @@ def test_default_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_root() == tmp_path
     monkeypatch.delenv("TPOS_RECORDINGS")
     assert default_root() == Path.home() / "tpos-recordings"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_sessions_are_found_in_a_folder_whose_name_is_no_utf_8(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    root = tmp_path / os.fsdecode(b"M\xfcnchen")
+    remember_root(root)
+    remember_root(tmp_path / "Köln")
+    assert known_roots()[-2:] == (root, tmp_path / "Köln")
 
 
 def test_a_log_cut_in_the_middle_of_a_line(tmp_path: Path) -> None:

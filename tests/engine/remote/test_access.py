@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from remote_stage import Stage, received
 from websockets.exceptions import InvalidStatus
 
+from engine.core import hosts
 from engine.remote.address import Place, Tokens, links, parse_place, qr_lines
 from engine.remote.server import RemoteServer
 from tpos_models.errors import InputError, RunError
@@ -144,6 +147,22 @@ def test_places(text: str, place: Place) -> None:
 def test_what_is_no_place_is_refused_in_words(text: str) -> None:
     with pytest.raises(InputError, match=f"--remote {text}; accepted: HOST:PORT"):
         parse_place(text)
+
+
+def test_the_link_has_an_address_that_a_phone_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adapters as a laptop on Windows has them: one without a network, a virtual one, the hall's."""
+    adapters = {"Local Area Connection* 1": "169.254.83.107", "vEthernet (WSL)": "172.28.0.1", "Wi-Fi": "192.168.1.20"}
+    found = {name: [SimpleNamespace(family=socket.AF_INET, address=at)] for name, at in adapters.items()}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: found)
+    monkeypatch.setattr(hosts, "_routed", lambda: "192.168.1.20")
+    assert dict(links(Place("0.0.0.0"), None))["page"] == "http://192.168.1.20:9080/"
+    monkeypatch.setattr(hosts, "_routed", lambda: "")
+    assert hosts.own_addresses()[-1] == "169.254.83.107"
+    assert dict(links(Place("0.0.0.0"), None))["page"] == "http://172.28.0.1:9080/"
+
+
+def test_the_address_that_others_are_reached_by_is_one_of_this_machine() -> None:
+    assert hosts._routed() in ("", *(one.address for nets in psutil.net_if_addrs().values() for one in nets))
 
 
 def test_links_carry_a_token_only_in_a_network_and_another_in_every_show() -> None:
