@@ -15,6 +15,7 @@ from engine.core.clock import Clock
 from engine.core.mailbox import Mailbox
 from engine.core.own_thread import OwnThread
 from engine.inputs.picture import LivePicture, LivePictures
+from export.media.reading import upright
 from tpos_models.contracts import Model
 from tpos_models.errors import TposError
 
@@ -107,6 +108,7 @@ def smaller(frame: av.VideoFrame, shorter_px: int) -> np.ndarray:
     """A frame as RGB uint8 (height, width, 3), read-only, its shorter side at most `shorter_px`."""
     scale = min(1.0, shorter_px / min(frame.width, frame.height))
     width, height = (max(2, round(side * scale)) for side in (frame.width, frame.height))
-    image = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA, **_ONE_THREAD).to_ndarray()
+    small = frame.reformat(width, height, "rgb24", interpolation=Interpolation.AREA, **_ONE_THREAD)
+    image = upright(small.to_ndarray(), frame)
     image.flags.writeable = False
     return image

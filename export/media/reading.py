@@ -65,7 +65,12 @@ def read_frames(path: str | Path) -> Iterator[tuple[float, np.ndarray]]:
     """Each frame as (time in seconds, RGB uint8 (height, width, 3)), up to the end or the damage."""
     with _opened(path) as container:
         for frame in _until_damage(container.decode(video=0)):
-            yield float(frame.time), frame.to_ndarray(format="rgb24")
+            yield float(frame.time), upright(frame.to_ndarray(format="rgb24"), frame)
+
+
+def upright(image: np.ndarray, frame: av.VideoFrame) -> np.ndarray:
+    """A frame's image (height, width, 3) as its film is to be shown: phones write theirs lying on their side."""
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90)))  # both count against the clock
 
 
 def read_grey(path: str | Path, size: tuple[int, int]) -> Iterator[tuple[float, np.ndarray]]:
@@ -117,7 +122,7 @@ def read_last_frame(path: str | Path) -> np.ndarray:
             last = _last(_until_damage(container.decode(video=0)))
         if last is None:
             raise MediaError(f"no picture in {path}: a video with a frame that can be read is accepted")
-        return last.to_ndarray(format="rgb24")
+        return upright(last.to_ndarray(format="rgb24"), last)
 
 
 def _last(frames: Iterator[av.VideoFrame]) -> av.VideoFrame | None:

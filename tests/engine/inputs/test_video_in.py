@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from engine.core.clock import VirtualClock, WallClock
 from engine.inputs.film import FilmSource
 from engine.inputs.registry import open_source
 from engine.inputs.video_in import FREEZES_S, VideoIn, smaller
+from export.media.reading import read_frames, read_last_frame
 from export.media.video import VideoWriter
 from tpos_models.errors import InputError, MediaError, MissingPart
 
@@ -51,6 +53,26 @@ def test_a_film_goes_round_at_its_own_pace(film: Path):
         seen = smaller(next(frames), 48)
         assert clock.now() - 100.0 == pytest.approx(i / FPS, abs=1e-3)
         assert abs(int(seen.mean()) - GREYS[i % len(GREYS)]) <= 3
+
+
+QUARTER = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)
+"""A track's matrix (ISO 14496-12, 8.3.2): turned clockwise by a quarter, moved back by its 48 rows."""
+
+
+def test_a_film_that_a_phone_wrote_lying_on_its_side_is_upright(tmp_path: Path):
+    path, lying = tmp_path / "phone.mp4", np.zeros((48, 64, 3), np.uint8)
+    lying[:, :32] = 200
+    with VideoWriter(path, (64, 48), FPS) as video:
+        video.write_video(lying, 0.0)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = QUARTER
+    path.write_bytes(data)
+    seen = smaller(next(FilmSource(path, VirtualClock()).frames(threading.Event())), 48)
+    for image in (seen, read_last_frame(path), next(read_frames(path))[1]):
+        assert image.shape == (64, 48, 3)
+        assert image[:28].min() > 180, "its left is its top"
+        assert image[36:].max() < 20
 
 
 def test_a_film_that_nobody_had_time_for_is_not_late(film: Path):
