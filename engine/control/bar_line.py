@@ -16,7 +16,7 @@ JUMPS = ("/tpos/preset", "/tpos/cue", "/tpos/cue/name", "/tpos/set")
 """They say which cue or preset is to come, also the one that is there already."""
 _STACK = (*JUMPS, "/tpos/cue/go", "/tpos/cue/back", "/tpos/set/next", "/tpos/set/back")
 _LOOKS = ("/tpos/prompt", *_STACK)
-_AGAIN_S = 0.3
+AGAIN_S = 0.3
 """What is asked again within this is the same press, as of a surface that sends what it says all the time."""
 
 
@@ -105,7 +105,7 @@ class BarLine:
         if asked_s is not None and self.waits is Quantise.DROP:
             if quantise is not Quantise.DROP:
                 self._until = until
-            elif coming.at_s - asked_s > _AGAIN_S:
+            elif coming.at_s - asked_s > AGAIN_S:
                 self._until = Quantise.DROP, coming.features.drops
             return True
         if self.waits is not quantise:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.control.bar_line import JUMPS, Coming
+from engine.control.bar_line import AGAIN_S, JUMPS, Coming
 from engine.control.preset_keys import CueKeys, LookKeys
 from engine.control.presets import Preset
 from engine.control.queue import Command
 from engine.core.beat_grid import BAR_S, Span
 from engine.core.messages import ShowState
-
-_SAME_S = 0.3
-"""The same said again within this is no new press, as of a surface that sends what it says all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ class FollowOn:
         jumps = False
         if command.address in JUMPS:
             said = command.address, command.args
-            jumps = said != self._said or now.at_s - self._said_s > _SAME_S
+            jumps = said != self._said or now.at_s - self._said_s > AGAIN_S
             self._said, self._said_s = said, now.at_s
         if jumps or _where(before) != _where(after):
             self._of = None
