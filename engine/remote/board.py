@@ -40,6 +40,7 @@ class Board:
         self._view, self._made_s, self._heartbeat = View(), float("-inf"), 0
         self._nodes: Nodes = {}
         self._values: dict[str, list[Any]] = {}
+        self._compared: tuple[dict[str, list[Any]], dict[str, list[Any]], dict[str, list[Any]]] = ({}, {}, {})
         self._shape: tuple[object, ...] | None = None
 
     @property
@@ -59,6 +60,13 @@ class Board:
         """What every address that can be read says."""
         self._refresh()
         return self._values
+
+    def changed(self, known: dict[str, list[Any]], values: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Of `values` those that were not so in `known`, values of before; compared once for all who know the same."""
+        if self._compared[0] is not known or self._compared[1] is not values:
+            changed = {path: said for path, said in values.items() if known.get(path) != said}
+            self._compared = known, values, changed
+        return self._compared[2]
 
     def library(self) -> Collection[Preset]:
         """Every preset there is, for any thread."""

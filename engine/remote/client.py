@@ -38,10 +38,12 @@ class Client(ABC):
             telling.cancel()
 
     async def _tell(self, socket: WebSocket) -> None:
+        """All clients in the same moments, so that what is new is found once for all."""
+        now_s = asyncio.get_running_loop().time
         try:
             while True:
                 await _send(socket, self.news())
-                await asyncio.sleep(PERIOD_S)
+                await asyncio.sleep(PERIOD_S - now_s() % PERIOD_S)
         except (WebSocketDisconnect, RuntimeError):  # it went while it was told
             return
 

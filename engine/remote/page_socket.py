@@ -61,10 +61,9 @@ class PageSession(Client):
         """One message, where there is anything to tell."""
         values, view = self._board.values, self._board.view
         news: dict[str, Any] = {}
-        changed = {path: list(map(_short, said)) for path, said in values.items() if self._told.get(path) != said}
-        if changed:
-            news["values"] = changed
-            self._told = values
+        if changed := self._board.changed(self._told, values):
+            news["values"] = {path: list(map(_short, said)) for path, said in changed.items()}
+        self._told = values
         midi, mapping = view.status.midi, view.status.mapping
         parts = {"scene": self._described(view), "midi": midi and asdict(midi), "mapping": mapping and asdict(mapping)}
         for part, said in parts.items():

@@ -26,6 +26,7 @@ class Pictures:
         self._lock = asyncio.Lock()
         self._number, self._jpeg = 0, b""
         self._waiting = 0
+        self._watch: asyncio.Task[None] | None = None
         self.encoded = 0
 
     async def newer(self, known: int, patience_s: float = 2.0) -> tuple[int, bytes] | None:
@@ -34,14 +35,25 @@ class Pictures:
         self._waiting += 1
         self._preview.rate_hz = min(RATE_HZ, MOST_PER_S / self._waiting)
         try:
-            while time.monotonic() < due_s:
+            count, picture = self._preview.look()
+            while picture is None or count == known:
+                if (left_s := due_s - time.monotonic()) <= 0:
+                    return None
+                await asyncio.wait({self._watching(count)}, timeout=left_s)
                 count, picture = self._preview.look()
-                if picture is not None and count != known:
-                    return await self._encoded(count, picture)
-                await asyncio.sleep(LOOK_S)
+            return await self._encoded(count, picture)
         finally:
             self._waiting -= 1
-        return None
+
+    def _watching(self, count: int) -> asyncio.Task[None]:
+        """Ends with the next picture: one looks out for all who wait."""
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look_out(count))
+        return self._watch
+
+    async def _look_out(self, count: int) -> None:
+        while self._waiting and self._preview.look()[0] == count:
+            await asyncio.sleep(LOOK_S)
 
     async def _encoded(self, count: int, picture: np.ndarray) -> tuple[int, bytes]:
         async with self._lock:  # one encodes it, those who came with it take what it made

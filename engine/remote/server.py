@@ -53,7 +53,7 @@ class RemoteServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 guard, log_config=None, log_level="critical", access_log=False, lifespan="off", server_header=False,
-                http="h11", ws="websockets-sansio", ws_max_size=MOST_BYTES, ws_per_message_deflate=False,
+                http="httptools", ws="websockets-sansio", ws_max_size=MOST_BYTES, ws_per_message_deflate=False,
                 limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=1, proxy_headers=False,
             )
         )  # fmt: skip

@@ -99,6 +99,7 @@ def _tokens() -> Tokens:
 def _check_parts() -> None:
     """Raise MissingPart where a package of the extra is missing."""
     try:
+        import httptools  # noqa: F401
         import segno  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from msgspec import structs
 from PIL import Image
 from pythonosc.udp_client import SimpleUDPClient
 from remote_stage import PATIENCE_S, Stage, drained, received
+from websockets.sync.client import ClientConnection
 
 from engine.control import presets
 from engine.core.preview import RATE_HZ, WATCHED_S, Preview
@@ -46,6 +47,25 @@ def test_a_page_is_told_everything_once_and_then_what_changes(stage: Stage) -> N
         osc.send_message("/tpos/shader/glow", 0.125)
         second = received(page, lambda told: "/tpos/shader/glow" in told.get("values", {}))
         assert set(second["values"]) <= {"/tpos/shader/glow", "/tpos/status/heartbeat"}
+
+
+def test_pages_that_came_at_other_times_know_the_same_in_the_end(stage: Stage) -> None:
+    known: list[dict[str, list[object]]] = []
+    with ExitStack() as pages:
+        for motion in (0.125, 0.25, 0.375, 0.5):
+            page = pages.enter_context(stage.connect())
+            known.append(dict(received(page, lambda told: "values" in told)["values"]))
+            threading.Thread(target=_keep, args=(page, known[-1]), daemon=True).start()
+            stage.show.command("/tpos/motion", (motion,))
+            stage.show.command(f"/tpos/shader/{'glow' if motion > 0.3 else 'zoom'}", (motion,))
+        last = {"/tpos/motion": [0.5], "/tpos/shader/glow": [0.5], "/tpos/shader/zoom": [0.25]}
+        stage.until(lambda: all(last.items() <= one.items() for one in known))
+        assert len({frozenset(one) for one in known}) == 1, "of all addresses"
+
+
+def _keep(page: ClientConnection, known: dict[str, list[object]]) -> None:
+    for message in page:
+        known.update(json.loads(message).get("values", {}))
 
 
 def _zoomed(stage: Stage, zoom: float) -> bool:
@@ -183,6 +203,23 @@ def test_a_slow_page_skips_pictures_and_gets_the_newest(stage: Stage) -> None:
     newest = stage.preview.look()[0]
     assert newest > first + 3
     assert int(stage.get(f"/remote/preview.jpg?after={first}").headers["x-number"]) >= newest
+
+
+def test_who_gives_up_takes_nothing_from_those_who_wait() -> None:
+    async def wait() -> list[tuple[int, bytes] | None]:
+        preview = Preview()
+        pictures = Pictures(preview)
+        waits = [asyncio.create_task(pictures.newer(0, patience_s)) for patience_s in (0.1, 5.0, 5.0)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        waits.pop(1).cancel()  # a phone that went
+        await asyncio.sleep(0.1)
+        preview.put(np.zeros((9, 16, 3), np.uint8))
+        return await asyncio.gather(*waits)
+
+    none, newest = asyncio.run(wait())
+    assert none is None
+    assert newest is not None
+    assert newest[0] == 1
 
 
 def test_the_more_look_the_fewer_pictures_each_gets() -> None:
