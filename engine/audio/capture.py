@@ -21,6 +21,7 @@ from engine.audio.timeline import SampleClock
 from engine.core.clock import Clock, WallClock
 from engine.core.messages import SILENCE, AudioFeatures, ShowState, SoundState, SoundWindow
 from engine.core.own_thread import Supervised
+from engine.core.sound_shape import STILLNESS
 from engine.core.stems import MAX_STEMS, patched
 
 _POLL_S = 0.002
@@ -30,6 +31,7 @@ _NOTICEABLE_S = 0.02
 _LONGEST_GAP_S = 10.0
 STALE_S = 1.0
 """So long after the newest hop it says nothing of what sounds now."""
+_NO_SOUND = {name: getattr(SILENCE, name) for name in ("loudness_db", "level", "bands", "onset", "hit")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +150,15 @@ class Capture:
         return self._thread is not None and self._thread.alive
 
     def latest(self) -> AudioFeatures:
-        """The newest hop; silence where analysis has brought none for STALE_S, whatever holds it up."""
+        """The newest hop; where analysis has brought none for STALE_S, whatever holds it up, silence in the same time.
+
+        Beats and bars are counted on: what waits for a line of the music goes on to wait for it.
+        """
         newest, now_s = self._latest, self._clock.now()
         if not self.running or newest is SILENCE or now_s - self._fed_s < STALE_S:
             return newest
-        return replace(SILENCE, time_s=now_s, state=SoundState.LOST)
+        going_on = newest.carried(now_s - newest.time_s)
+        return replace(going_on, time_s=now_s, state=SoundState.LOST, stems=(), shape=STILLNESS, **_NO_SOUND)
 
     def window(self, seconds: float) -> SoundWindow:
         """The newest `seconds` (up to 12) for the encoder."""

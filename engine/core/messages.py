@@ -5,7 +5,8 @@ Times are seconds on the show's clock (`engine.core.clock`): `time.monotonic` li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -82,6 +83,13 @@ class AudioFeatures(Course):
     """Whose beat it is."""
     shape: SoundShape = field(default=STILLNESS, compare=False, repr=False)
     """Its newest samples and their spectrum, to be drawn."""
+
+    def carried(self, by_s: float) -> AudioFeatures:
+        """With beat and bar carried on at the tempo by so many seconds, or back."""
+        beats = self.beat_phase + by_s * self.bpm / 60
+        whole = math.floor(beats)
+        bars, bar_beat = divmod(self.bar_beat + whole, self.beats_per_bar)
+        return replace(self, beat=self.beat + whole, beat_phase=beats - whole, bar=self.bar + bars, bar_beat=bar_beat)
 
     @property
     def pulse(self) -> float:

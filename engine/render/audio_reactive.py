@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -106,16 +106,7 @@ def colour_matrix(hue_rad: float, saturation: float) -> np.ndarray:
 
 def foretold(features: AudioFeatures, now_s: float) -> AudioFeatures:
     """With beat and bar carried on at the tempo from the newest hop to `now_s`."""
-    return carried(features, min(max(now_s - features.time_s, 0.0), MOST_LATE_S))
-
-
-def carried(features: AudioFeatures, by_s: float) -> AudioFeatures:
-    """With beat and bar carried on at the tempo by so many seconds, or back."""
-    beats = features.beat_phase + by_s * features.bpm / 60
-    whole = math.floor(beats)
-    bars, bar_beat = divmod(features.bar_beat + whole, features.beats_per_bar)
-    beat, bar = features.beat + whole, features.bar + bars
-    return replace(features, beat=beat, beat_phase=beats - whole, bar=bar, bar_beat=bar_beat)
+    return features.carried(min(max(now_s - features.time_s, 0.0), MOST_LATE_S))
 
 
 def lurched(beats: float) -> float:

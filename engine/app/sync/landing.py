@@ -13,7 +13,6 @@ from engine.control.show import Show
 from engine.core.beat_grid import ClockSource
 from engine.core.clock import Clock
 from engine.core.messages import AudioFeatures, Frame, ShowState
-from engine.render.audio_reactive import carried
 
 SOON, LONGEST_S = 0.1, 0.1
 """How much of what is known of redraws each one changes, and a gap that says nothing of them."""
@@ -46,7 +45,7 @@ class Landing:
     def sound(self) -> AudioFeatures:
         """The newest, its beat as far ahead as the display is late: levels cannot be."""
         features = self._capture.latest()
-        return carried(features, self._lead_s(features))
+        return features.carried(self._lead_s(features))
 
     def drawn(self, state: ShowState, now_s: float) -> ShowState:
         """The state to draw: of a change whose line is not there yet as it was before; faders moved since count."""

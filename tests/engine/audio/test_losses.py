@@ -14,7 +14,8 @@ from engine.audio import HOP_S, SAMPLE_RATE
 from engine.audio.analysis import DEFAULT, Analyser
 from engine.audio.capture import Capture
 from engine.audio.sources import Source, SourceCounters, SourceState
-from engine.core.messages import AudioFeatures, ShowState
+from engine.core.beat_grid import BeatGrid, ClockSource, Quantise, line
+from engine.core.messages import AudioFeatures, ShowState, SoundState
 
 BLOCK = 256
 BLOCK_S = BLOCK / SAMPLE_RATE
@@ -84,7 +85,8 @@ class Rig:
         self.clock = HandClock()
         self.source = HandSource(self.clock)
         self.analyser = HeldAnalyser()
-        self.capture = Capture(self.source, self.clock, self.analyser)
+        self.state = ShowState()
+        self.capture = Capture(self.source, self.clock, self.analyser, lambda: self.state)
 
     def until(self, met: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + 20
@@ -195,3 +197,23 @@ def test_a_pause_between_stop_and_start_is_silence_too(rig: Rig) -> None:
     rig.taken()
     assert rig.capture.counters().filled / SAMPLE_RATE == pytest.approx(2.0, abs=0.003)
     assert len(rig.samples()) / SAMPLE_RATE == pytest.approx(200 * BLOCK_S + 2.0, abs=0.003)
+
+
+def test_beats_are_counted_on_while_nothing_comes(rig: Rig) -> None:
+    """Under another clock, too, a beat is where that says; what waits for a bar is not made for a lost cable."""
+    rig.state = ShowState(grids=(BeatGrid(ClockSource.LINK, rig.clock.now(), 0.0, 120.0),))
+    rig.source.give(1000)
+    rig.taken()
+    playing = rig.capture.latest()
+    assert playing.bpm == pytest.approx(120, abs=0.1)
+    rig.analyser.going.clear()
+    passed_s = [1.5, 1.0, 1.0, 0.25]
+    for seconds in passed_s:
+        rig.clock.now_s += seconds
+        gone = rig.capture.latest()
+        assert (gone.state, gone.level, gone.onset, gone.in_time) == (SoundState.LOST, 0.0, 0.0, 0.0)
+        assert line(Quantise.BAR, gone) is not None
+        beats = 2 * (rig.clock.now() - 100)
+        assert gone.bar_beat + gone.beat_phase == pytest.approx(beats % 4, abs=0.1)
+    assert gone.beat - playing.beat == pytest.approx(2 * sum(passed_s), abs=1.0)
+    assert (gone.drops, gone.sections) == (playing.drops, playing.sections)
