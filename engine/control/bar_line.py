@@ -16,6 +16,8 @@ JUMPS = ("/tpos/preset", "/tpos/cue", "/tpos/cue/name", "/tpos/set")
 """They say which cue or preset is to come, also the one that is there already."""
 _STACK = (*JUMPS, "/tpos/cue/go", "/tpos/cue/back", "/tpos/set/next", "/tpos/set/back")
 _LOOKS = ("/tpos/prompt", *_STACK)
+FOLLOWING = Command("/tpos/cue/go", (True,), event=True)
+"""What a cue that is over says by itself."""
 AGAIN_S = 0.3
 """What is asked again within this is the same press, as of a surface that sends what it says all the time."""
 
@@ -73,6 +75,8 @@ class BarLine:
         self._until: tuple[Quantise, int] | None = None
         self._asked_s: dict[tuple[str, Any], float] = {}
         """When what is held was asked for last."""
+        self.follows = False
+        """Whether `FOLLOWING` is held."""
 
     @property
     def waits(self) -> Quantise | None:
@@ -92,7 +96,12 @@ class BarLine:
         return any(address in _STACK for address, _ in self._asked_s)
 
     def holds(self, command: Command, quantise: Quantise) -> bool:
-        """Whether a command has to wait; then it is kept, and all that waits does so for the line that it waits for."""
+        """Whether a command has to wait; then it is kept, and all that waits does so for the line that it waits for.
+
+        What the operator says of the stack comes in the place of what was to follow by itself.
+        """
+        if command.address in _STACK and command is not FOLLOWING:
+            self.stay()
         if quantise is Quantise.NOW or not _is_look(command.address):
             return False
         coming = self.coming()
@@ -101,17 +110,32 @@ class BarLine:
             return False
         until = quantise, 0 if now is None else now + 1  # without a line after what waits, which is due at once
         asked = command.address, command.args
-        asked_s, self._asked_s[asked] = self._asked_s.get(asked), coming.at_s
+        asked_s = self._asked_s.get(asked)
         if asked_s is not None and self.waits is Quantise.DROP:
+            self._asked_s[asked] = coming.at_s
             if quantise is not Quantise.DROP:
                 self._until = until
             elif coming.at_s - asked_s > AGAIN_S:
                 self._until = Quantise.DROP, coming.features.drops
             return True
+        if not command.event:  # another of its address is not held any more
+            self._asked_s = {one: at_s for one, at_s in self._asked_s.items() if one[0] != command.address}
+        self._asked_s[asked] = coming.at_s
         if self.waits is not quantise:
             self._until = until
         self._held.put(command)
+        self.follows = self.follows or command is FOLLOWING
         return True
+
+    def stay(self) -> None:
+        """No longer hold what was to follow by itself."""
+        if not self.follows:
+            return
+        self.follows = False
+        self._held.put(*(one for one in self._held.take_all() if one is not FOLLOWING))
+        self._asked_s.pop((FOLLOWING.address, FOLLOWING.args), None)
+        if not self._asked_s:
+            self._until = None
 
     def due(self, quantise: Quantise) -> list[Command]:
         """What has waited long enough: its line is reached, or there are no lines, or none is waited for any more."""
@@ -127,7 +151,7 @@ class BarLine:
     def take_all(self) -> list[Command]:
         """What waits, which then does no longer; nothing that was made is on its way to its line."""
         self.made = None
-        self._until = None
+        self._until, self.follows = None, False
         self._asked_s.clear()
         return self._held.take_all()
 

@@ -41,7 +41,6 @@ class FollowOn:
 
     def __init__(self) -> None:
         self._of: tuple[str, int, int] | None = None
-        self._is_over = False
         self._said: tuple[object, ...] = ()
         self._said_s = 0.0
         self._then = Coming()
@@ -62,7 +61,7 @@ class FollowOn:
     def due(
         self, state: ShowState, preset: Preset | None, coming: Callable[[], Coming], moves: bool = False
     ) -> Span | None:
-        """The length of the cue that is over now, once; None while none is.
+        """The length of the cue that is over, None while none is, or nothing is to follow.
 
         While what `moves` the stack waits, nothing follows after seconds: that comes in its place.
         """
@@ -78,12 +77,11 @@ class FollowOn:
         self._of, self._then = running, now
         left = Span(span.seconds - self._seconds, span.bars and span.bars - self._bars)
         self.left_s = max(0.0, left.in_s(now.features))
-        was_over, waits = self._is_over, moves and not span.bars
-        self._is_over = not self.left_s and (was_over or not waits)
-        return span if self._is_over and not was_over else None
+        waits = moves and not span.bars
+        return span if state.follow and not self.left_s and not waits else None
 
     def _begin(self, now: Coming) -> None:
-        self._seconds, self._is_over = 0.0, False
+        self._seconds = 0.0
         self._bars = 0.0 if now.beats is None else (now.beats - round(now.beats)) / now.features.beats_per_bar
 
     def _walk(self, now: Coming) -> None:

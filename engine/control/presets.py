@@ -202,9 +202,19 @@ def to_cue(state: ShowState, preset: Preset, cue: int) -> ShowState:
 
 def edited(state: ShowState, old: Preset, new: Preset) -> ShowState:
     """The state after the file changed from `old` to `new`: only keys whose value changed in the file are replaced."""
-    cue = min(state.cue, len(new.cues) - 1)
+    cue = _found_again(state.cue, old, new)
     changes = _changes(_values(old, state.cue), _values(new, cue))
     return _with(state, changes | {"cue": cue} | ({"fade_s": 0.0, "fade_bars": 0.0} if changes else {}))
+
+
+def _found_again(cue: int, old: Preset, new: Preset) -> int:
+    """The number of a cue in an edited preset: of the same one, else of one of its name, else as it was."""
+    if cue < 0 or (cue < len(new.cues) and new.cues[cue] == old.cues[cue]):
+        return cue
+    was = old.cues[cue]
+    alike = [number for number, one in enumerate(new.cues) if one == was]
+    named = [number for number, one in enumerate(new.cues) if was.name and one.name == was.name]
+    return [*alike, *named, min(cue, len(new.cues) - 1)][0]
 
 
 def not_loaded(preset: Preset, state: ShowState) -> str:

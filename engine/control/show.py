@@ -16,7 +16,7 @@ from typing import Any
 from engine.control import presets
 from engine.control.addresses import MAPPING, find, parse
 from engine.control.arguments import CommandError
-from engine.control.bar_line import BarLine, Made
+from engine.control.bar_line import FOLLOWING, BarLine, Made
 from engine.control.changes import ISF, Given, Looks, cue_names
 from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
@@ -43,7 +43,6 @@ class EffectKind(Enum):
     MAP = auto()
 
 
-_GO = Command("/tpos/cue/go", (True,), event=True)
 BURST = "/tpos/snapshot/burst"
 _PRESSED = {"/tpos/snapshot": EffectKind.SNAPSHOT, "/tpos/midi/save": EffectKind.SAVE_MAP}
 _TAUGHT = {LEARN: EffectKind.LEARN, FORGET: EffectKind.FORGET}
@@ -122,11 +121,15 @@ class Show:
             for command in self.queue.take_all():
                 if not bar_line.holds(command, self._state.quantise):
                     self.effects.extend(self._carry_out(command))
-            over = self._follow_on.due(self._state, self._looks.current, bar_line.coming, bar_line.moves_stack)
+            if not self._state.follow:
+                bar_line.stay()
+            over = not bar_line.follows and self._follow_on.due(
+                self._state, self._looks.current, bar_line.coming, bar_line.moves_stack
+            )
             on_line = over and (over.bars or moved)  # what was to move the stack on this line did not
-            if over and (on_line or not bar_line.holds(_GO, self._state.quantise)):
+            if over and (on_line or not bar_line.holds(FOLLOWING, self._state.quantise)):
                 before = self._state
-                self.effects.extend(self._carry_out(_GO))
+                self.effects.extend(self._carry_out(FOLLOWING))
                 if on_line:
                     line_s = bar_line.coming().line_s(Quantise.BEAT) if over.bars else bar_line.line_s
                     bar_line.made = Made(before, self._state, line_s)
@@ -157,11 +160,11 @@ class Show:
         with self._lock:
             self._state = replace(with_values(self._state, values), revision=self._state.revision + 1)
 
-    def restore(self, state: ShowState) -> None:
-        """Go on where another process left off; what other clocks said there they say again here."""
+    def restore(self, state: ShowState, left: ShowState | None = None) -> None:
+        """Go on where another process was, and had `left` for the safe look; what other clocks said they say anew."""
         with self._lock:
             current = self._looks.library.get(state.preset, self._looks.current)
-            self._looks = replace(self._looks, current=current)
+            self._looks = replace(self._looks, current=current, left=left)
             self._state = replace(state, grids=(), revision=self._state.revision + 1)
 
     def keep_time(self, source: ClockSource, grid: BeatGrid | None) -> None:
@@ -199,7 +202,8 @@ class Show:
             looks = self._looks
             library = {name: replace(one, isf=reloaded(one.isf, file)) for name, one in looks.library.items()}
             current = looks.current and replace(looks.current, isf=reloaded(looks.current.isf, file))
-            self._looks = replace(looks, current=current, library=library)
+            left = looks.left and replace(looks.left, isf=reloaded(looks.left.isf, file))
+            self._looks = replace(looks, current=current, library=library, left=left)
             layers = reloaded(self._state.isf, file)
             if layers != self._state.isf:
                 self._state = replace(self._state, isf=layers, revision=self._state.revision + 1)
@@ -207,10 +211,13 @@ class Show:
     def edit(self, preset: Preset) -> None:
         """Take in a preset whose file changed: into the library, and live if it is the running one.
 
-        Live, only the keys whose value changed in the file are replaced; what the operator moved otherwise stays.
+        Live, only the keys whose value changed in the file are replaced; what the operator moved otherwise stays. So it
+        is with the look that was left for the safe one.
         """
         with self._lock:
-            running = self._looks.current
+            running, left, known = self._looks.current, self._looks.left, self._looks.library.get(preset.name)
+            if left and known and left.preset == preset.name:
+                self._looks = replace(self._looks, left=presets.edited(left, known, preset))
             library = {**self._looks.library, preset.name: preset}
             if running is None or running.name != preset.name:
                 self._looks = replace(self._looks, library=library)

@@ -13,7 +13,7 @@ from tpos_models.diffusion.conditioning import crossfade, mix
 class PromptCrossfade:
     """The prompt as tokens, crossfading from whatever was shown when it changed. Owned by one thread.
 
-    A fade of some bars follows the tempo while it lasts.
+    A fade of some bars follows the tempo while it lasts; weights that are moved meanwhile are those it ends at.
 
     `null` is the encoding of "" (TOKENS, TOKEN_SIZE).
     """
@@ -31,10 +31,10 @@ class PromptCrossfade:
         self._gone += (now_s - self._last_s) / max(self._fade.in_s(features), 1e-9)
         self._last_s = now_s
         if state.prompts != self._prompts:
-            self._from = self._now()
-            self._to = self._encode(state.prompts)
-            self._fade = Span() if self._prompts is None else Span(state.fade_s, state.fade_bars)
-            self._prompts, self._gone = state.prompts, float(self._fade == Span())
+            fade = Span() if self._prompts is None else Span(state.fade_s, state.fade_bars)
+            if fade != Span() or _texts(state.prompts) != _texts(self._prompts or ()):
+                self._from, self._fade, self._gone = self._now(), fade, float(fade == Span())
+            self._prompts, self._to = state.prompts, self._encode(state.prompts)
         return self._now()
 
     def renew(self) -> None:
@@ -62,3 +62,7 @@ class PromptCrossfade:
             return self.null
         tokens = self._model.text.encode([prompt.text for prompt in shown]).tokens
         return mix(tokens, [prompt.weight for prompt in shown], self.null)
+
+
+def _texts(prompts: tuple[Prompt, ...]) -> list[str]:
+    return [prompt.text for prompt in prompts]

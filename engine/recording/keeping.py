@@ -32,11 +32,13 @@ PICTURE_S = 1.0
 
 @dataclass(frozen=True)
 class Kept:
-    """The operator's state, the session that was being recorded, "" for none, and the process that kept both."""
+    """The operator's state, the session that was being recorded, "" for none, and the process that kept both; and the
+    state that was `left` for the safe look."""
 
     state: ShowState
     session: str = ""
     pid: int = 0
+    left: ShowState | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class LeftOff:
 
     def resume(self, show: Show, recording: RecordingControl) -> str:
         """Go on there, in a further take of the session that was recorded; what the operator is told of it."""
-        show.restore(self.kept.state)
+        show.restore(self.kept.state, self.kept.left)
         recording.session = self.kept.session
         return f"the show {self.died}; it goes on here, as it was"
 
@@ -66,7 +68,7 @@ def left_off(show: Show) -> LeftOff | None:
         kept = msgspec.json.decode((folder / STATE).read_bytes(), type=Kept)
     except (OSError, msgspec.MsgspecError):
         return None
-    show.restore(kept.state)
+    show.restore(kept.state, kept.left)
     picture, died = None, "died"
     with suppress(MediaError, OSError):
         picture = read_picture(folder / PICTURE)
@@ -99,7 +101,7 @@ class Keeper(OwnThread):
                 self._keep_picture(self._folder)
 
     def _keep(self, folder: Path) -> None:
-        now = Kept(self._show.state, self._session(), os.getpid())
+        now = Kept(self._show.state, self._session(), os.getpid(), self._show.looks.left)
         if now != self._kept:
             replace_file(folder / STATE, to_json(now))
             self._kept = now

@@ -156,6 +156,17 @@ def test_where_no_drop_comes_the_same_press_again_or_now_makes_the_change() -> N
     assert rig.show.current().cue == 1
 
 
+def test_who_thinks_better_of_it_asks_for_nothing_again() -> None:
+    """A, B and A once more: B was given up, and so A is not asked for twice."""
+    rig = Rig("next drop", 3.1)
+    for text in ("rain", "snow", "rain"):
+        rig.say("/tpos/prompt", text)
+        rig.now_s += 2.0
+    assert rig.show.current().prompts[0].text == presets.parse(LOOK, "look").look.prompts[0]
+    rig.drops += 1
+    assert rig.show.current().prompts[0].text == "rain"
+
+
 def test_nothing_waits_where_there_is_no_tempo_or_no_longer_one_or_it_is_to_be_now() -> None:
     rig = Rig("bar", 3.1)
     rig.bpm = 0.0

@@ -158,6 +158,40 @@ def test_what_follows_adds_nothing_to_a_cue_that_waits(
 
 
 @pytest.mark.parametrize(
+    ("said", "came"),
+    [
+        ([], [(4.8, 1)]),  # over at 3 s
+        ([("/tpos/cue/go",)], [(4.8, 1)]),
+        ([("/tpos/cue/go",), ("/tpos/cue/go",)], [(4.8, 2)]),
+        ([("/tpos/cue/back",)], [(4.8, -1), (9.6, 0)]),  # which follows, as any cue that is 3 s long
+        ([("/tpos/cue", 50)], [(4.8, 1)]),  # there is none
+        ([("/tpos/follow", False)], []),
+        ([("/tpos/follow", False), ("/tpos/follow", True)], [(4.8, 1)]),
+    ],
+)
+def test_what_the_operator_says_comes_in_the_place_of_what_waits_to_follow(
+    said: list[tuple[str, object]], came: list[tuple[float, int]]
+) -> None:
+    rig = Rig(Show(presets.parse(FOUR, "four")))
+    rig.say("/tpos/cue", 1)
+    rig.say("/tpos/quantise", "4 bars")
+    rig.play(3.5)
+    for address, *values in said:
+        rig.say(address, *values)
+    assert rig.play(10.0) == [(pytest.approx(at_s, abs=1.5 * STEP_S), cue) for at_s, cue in came]
+
+
+def test_the_first_go_beside_what_waits_to_follow_on_a_drop_is_no_second_one() -> None:
+    rig = Rig(Show(presets.parse(FOUR, "four")))
+    rig.say("/tpos/quantise", "next drop")
+    rig.play(3.5)
+    rig.say("/tpos/cue/go")
+    assert rig.play(10.0) == []
+    rig.say("/tpos/quantise", "now")
+    assert rig.play(10.1) == [(pytest.approx(10.0, abs=2.5 * STEP_S), 0)]
+
+
+@pytest.mark.parametrize(
     "said",
     [[("/tpos/cue", 1)], [("/tpos/cue/name", "cue 1")], [("/tpos/cue/go",), ("/tpos/cue/back",)]],
 )  # fmt: skip

@@ -209,6 +209,17 @@ def test_an_edited_effect_is_taken_in_and_keeps_what_was_set(user_folder, preset
     assert watched.troubles == []
 
 
+def test_an_effect_mended_under_the_safe_look_is_there_on_the_way_back(user_folder, preset):
+    watched = Watched(preset)
+    watched.show.command("/tpos/safe", (True,))
+    assert watched.show.current().isf == ()
+    watched.saved(write(user_folder, INPUTS[:2]))
+    watched.show.command("/tpos/safe", (False,))
+    mended = watched.show.looks.library["rings"].isf[0].file
+    assert [layer.file for layer in watched.show.current().isf] == [mended]
+    assert mended.digest != preset.isf[0].file.digest
+
+
 def test_a_broken_edit_is_said_once_and_the_last_good_one_goes_on(user_folder, preset):
     watched = Watched(preset)
     good = watched.show.state

@@ -1,6 +1,7 @@
 """Presets: the shipped looks, the schema's verdicts, and edits to real files while they run."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,60 @@ def test_the_watching_thread_sees_an_edit(watched: Watched) -> None:
             time.sleep(0.05)
     assert watched.show.state.prompts == (Prompt("a galaxy"),)
     watched.watcher.close()
+
+
+CUES = """
+schema = 1
+prompts = ["a beach"]
+[[cue]]
+name = "rise"
+motion = 0.5
+[[cue]]
+name = "night"
+motion = 0.9
+prompts = ["night"]
+[[cue]]
+motion = 0.1
+"""
+INTRO = '[[cue]]\nname = "intro"\nmotion = 0.2\n'
+
+
+@pytest.mark.parametrize("cue", [1, 2, 3])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('[[cue]]\nname = "rise"', f'{INTRO}[[cue]]\nname = "rise"'),
+        lambda text: text + INTRO,
+        lambda text: text.replace("motion = 0.5\n[[cue]]", f"motion = 0.5\n{INTRO}[[cue]]").replace("beach", "desert"),
+    ],
+)
+def test_the_running_cue_stays_on_where_others_come_beside_it(edit: Callable[[str], str], cue: int) -> None:
+    show = Show(presets.parse(CUES, "look"))
+    show.apply(parse("/tpos/cue", [cue])[0])
+    motion, name = show.state.motion, show.stack.cues[cue - 1]
+    show.edit(presets.parse(edit(CUES), "look"))
+    assert show.state.motion == motion
+    assert show.stack.cues[show.state.cue] == name or name == "cue 3"
+
+
+def test_a_running_cue_that_is_edited_and_moved_is_known_by_its_name() -> None:
+    show = Show(presets.parse(CUES, "look"))
+    show.apply(parse("/tpos/cue", [2])[0])
+    show.edit(presets.parse(CUES.replace("[[cue]]", f"{INTRO}[[cue]]", 1).replace("0.9", "0.8"), "look"))
+    assert (show.state.cue, show.state.motion, show.state.prompts) == (2, 0.8, (Prompt("night"),))
+
+
+def test_what_is_mended_under_the_safe_look_is_there_on_the_way_back() -> None:
+    calm = presets.parse('schema = 1\nprompts = ["calm"]\nmotion = 0.125', "safe")
+    look = presets.parse(GOOD + "motion = 0.2", "look")
+    show = Show(look, {"safe": calm})
+    show.apply(parse("/tpos/shader/glow", [0.875])[0])
+    show.apply(parse("/tpos/safe", [True])[0])
+    show.edit(presets.parse(GOOD + "motion = 0.9", "look"))
+    assert (show.state.preset, show.state.motion) == ("safe", 0.125)
+    after = Show(look, show.looks.library)
+    after.restore(show.state, show.looks.left)  # as after a process that died
+    for one in (show, after):
+        one.apply(parse("/tpos/safe", [False])[0])
+        state = one.state
+        assert (state.preset, state.motion, state.shader.glow, state.safe) == ("look", 0.9, 0.875, False)

@@ -49,6 +49,24 @@ def test_a_prompt_that_changes_in_mid_fade_goes_on_from_what_is_shown():
     assert torch.equal(prompts.tokens(show("c"), 4.0), C)
 
 
+def test_a_weight_that_is_moved_in_mid_fade_does_not_cut_it_short():
+    prompts, lighter = crossfade(), ShowState(prompts=(Prompt("b", 0.5),))
+    prompts.tokens(show("a"), 0.0)
+    prompts.tokens(show("b"), 1.0)
+    torch.testing.assert_close(prompts.tokens(lighter, 2.0), 0.5 * A + 0.5 * (0.5 * B))
+    torch.testing.assert_close(prompts.tokens(lighter, 2.5), 0.25 * A + 0.75 * (0.5 * B))
+    assert torch.equal(prompts.tokens(lighter, 3.0), 0.5 * B)
+    assert torch.equal(prompts.tokens(replace(lighter, prompts=(Prompt("c"),)), 3.1), C), "other words are a cut"
+
+
+def test_weights_that_come_with_a_fade_take_its_time():
+    prompts = crossfade()
+    prompts.tokens(show("a"), 0.0)
+    half = ShowState(prompts=(Prompt("a", 0.5),), fade_s=2.0)
+    assert torch.equal(prompts.tokens(half, 1.0), A)
+    torch.testing.assert_close(prompts.tokens(half, 2.0), 0.75 * A)
+
+
 def test_a_fade_in_bars_follows_the_tempo_while_it_lasts_and_needs_none():
     """Two bars of three beats: at 90 BPM 4 s, at 180 BPM 2 s; without a tempo a bar is 2 s."""
     slow, quick = (replace(SILENCE, bpm=bpm, beats_per_bar=3) for bpm in (90.0, 180.0))
