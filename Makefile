@@ -55,7 +55,7 @@ system-test:
 	@sh .ci/system-packages $(TEST_PACKAGES)
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing packages into .venv: gigabytes the first time, where torch comes with CUDA"

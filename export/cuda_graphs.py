@@ -45,12 +45,14 @@ def available() -> tuple[bool, str]:
 def runner() -> Runner:
     """Networks in torch, each call one replay of a CUDA graph.
 
-    Shapes are fixed, so cuDNN's fastest convolutions are looked for, once; none in TF32, whose ten bits of mantissa err
+    Shapes are fixed, so cuDNN's fastest convolutions are looked for, once, where they need not be the same on every run
+    (`torch.backends.cudnn.deterministic`); none in TF32, whose ten bits of mantissa err
     by more than float32 is held to.
     """
 
     def run(network: Network) -> Run:
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = True, False
+        cudnn = torch.backends.cudnn
+        cudnn.benchmark, cudnn.allow_tf32 = not cudnn.deterministic, False
         module = network.build().to(DEVICE)
         follow(network, module)
         return Replayed(as_function(module))
@@ -143,9 +145,23 @@ class _Graphs:
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = call()
+        current = torch.cuda.current_stream()
+        _clear_workspaces()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                outputs = call()
+        finally:
+            torch.cuda.set_stream(current)  # which torch leaves as it is where a recording fails
+            _clear_workspaces()
         return graph.replay, outputs
+
+
+def _clear_workspaces() -> None:
+    """Have cuBLAS take its workspace of each graph from that graph's own pool, as torch's own graph trees do.
+
+    Else later graphs write where an earlier one's pool was, also when that is gone.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

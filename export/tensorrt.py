@@ -204,6 +204,7 @@ def _build(
     target = gpus(library).get(identity.gpu)
     trt = load_library(library)
     graph = onnx_export.cached_path(network, folder, precision)
+    torch.cuda.empty_cache()
     try:
         if intact(graph):
             try:
@@ -231,6 +232,7 @@ def runner(
     def run(network: Network) -> Run:
         engine = ensure_engine(network, library, None, precision, folder, notify)
         kept = cached_path(identify(network, library, None, precision), folder)
+        torch.cuda.empty_cache()  # engines take their memory from the driver, not from torch
         running = Engine(load_library(library), engine, network, kept.with_suffix(".kernels"))
         running.follow()
         here = f"{torch.cuda.get_device_name()}, {hashlib.sha256(engine).hexdigest()[:16]}"

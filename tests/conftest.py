@@ -40,7 +40,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TPOS_CACHE", str(shared / "cache"))
         patch.setenv("XDG_STATE_HOME", str(mine / "state"))
-        patch.delenv("TPOS_RECORDINGS", raising=False)
+        patch.setenv("XDG_CONFIG_HOME", str(mine / "config"))
+        patch.setenv("TPOS_RECORDINGS", str(mine / "recordings"))
         if "TPOS_PRECISION" not in os.environ:
             patch.setenv("TPOS_PRECISION", "fp32")
         yield

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile as sf
+from faults import copied
 
 import engine
 from export.media.reading import read_video_info
@@ -29,14 +30,16 @@ def run(*command: object, cwd: Path, **env: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory) -> Path:
-    """The wheel's files, built from a copy that has only what is tracked or new: nothing of it can come from here."""
+def source() -> Iterator[Path]:
+    """A copy that has only what is tracked or new: nothing can come from here."""
+    with copied(ROOT) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def unpacked(source, tmp_path_factory) -> Path:
+    """The wheel's files, built from there."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    source.mkdir()
-    for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, source / name)
     run("pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, source, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     assert wheel.name.startswith(f"tpos_live-{engine.__version__}-py3-none-any")
@@ -45,12 +48,12 @@ def unpacked(tmp_path_factory) -> Path:
     return folder / "site"
 
 
-def test_everything_that_is_not_code_is_in_it(unpacked):
+def test_everything_that_is_not_code_is_in_it(source, unpacked):
     here = {
-        str(path.relative_to(ROOT))
+        str(path.relative_to(source))
         for package in PACKAGES
-        for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        for path in (source / package).rglob("*")
+        if path.is_file()
     }
     assert sorted(name for name in here if not (unpacked / name).is_file()) == []
     assert {f"{package}/py.typed" for package in PACKAGES} <= here
@@ -69,6 +72,8 @@ def test_a_film_is_rendered_with_it_from_another_folder(unpacked, tmp_path):
 
 def test_it_is_the_wheels_code_that_plays(unpacked, tmp_path):
     say = tmp_path / "say.py"
-    say.write_text("import engine, export, presets, tpos_models\nprint(engine.__file__, tpos_models.__file__)\n")
-    for path in run("say", cwd=tmp_path, PYTHONPATH=str(unpacked)).split():
+    say.write_text(
+        "import engine, export, presets, tpos_models\nprint(engine.__file__, tpos_models.__file__, sep='\\n')\n"
+    )
+    for path in run("say", cwd=tmp_path, PYTHONPATH=str(unpacked)).splitlines():
         assert Path(path).is_relative_to(unpacked)

@@ -124,6 +124,10 @@ class TextSpace(Protocol):
         """Encode prompts of any length and script; never fails on text."""
         ...
 
+    def joint(self, prompts: list[str]) -> torch.Tensor:
+        """The joint (B, joint_size) of `encode` alone, which may cost less."""
+        ...
+
     def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
         """The words of a prompt that mean nothing to the picture, in their order; never fails on text."""
         ...

@@ -8,7 +8,6 @@ TposError
 │   ├── ModelError                     weights, records, shapes, checksums
 │   └── DeviceError (LookupError)      no such audio device, display or GPU
 └── RunError (RuntimeError)            trouble while running                    exit 1
-    ├── DeviceLost (ConnectionError)   a device that was there is gone
     ├── StorageError (OSError)         disk full, read-only, no permission
     └── MissingPart (ImportError)      an optional part is absent; names the command that adds it
 
@@ -50,10 +49,6 @@ class DeviceError(InputError, LookupError):
 
 class RunError(TposError, RuntimeError):
     """Trouble while the show runs."""
-
-
-class DeviceLost(RunError, ConnectionError):
-    """A device that was there is gone."""
 
 
 class StorageError(RunError, OSError):

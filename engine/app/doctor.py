@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from engine.audio.portaudio import list_devices
+from engine.control.osc import PORT
 from engine.inference.fallback import backends_on
 from engine.inference.loading import passed_over, runners
 from engine.recording.folders import default_root
@@ -57,7 +58,7 @@ class Finding:
     words: str
 
 
-def examine(osc_port: int = 9000) -> list[Finding]:
+def examine(osc_port: int = PORT) -> list[Finding]:
     """Look at every part; never raises for what it finds."""
     parts: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
         ("audio", _audio),

@@ -47,7 +47,7 @@ def hear_samples(samples: np.ndarray, phrases: list[str] | None, progress: Progr
     """`hear_source` of mono samples at 44.1 kHz."""
     model = open_on(Backend("onnx"), POCKET)  # a GPU would draw, not hear
     asked = phrases or list(model.audio.phrases)
-    joint = model.text.encode(asked).joint
+    joint = model.text.joint(asked)
     window = model.audio.window
     analyser = Analyser()
     features: list[AudioFeatures] = []

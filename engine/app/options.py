@@ -9,7 +9,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -177,20 +177,17 @@ class LookOptions(ModelOptions):
         """Steps of the reference sampler, which has more than a show state may ask for."""
         return int(self.settings.get("steps", super().reference_steps))
 
-    def build_show(
-        self, base: ShowState | None = None, order: tuple[presets.Preset, ...] = ()
-    ) -> tuple[Show, list[str]]:
+    def build_show(self, order: tuple[presets.Preset, ...] = ()) -> tuple[Show, list[str]]:
         """The show with its preset and these settings, and the troubles of presets that do not load.
 
         `order` is the set list, whose first preset begins where another is not asked for.
         """
         library, troubles = presets.library()
-        first, base = order[0] if order and self.preset == DEFAULT_PRESET else None, base or ShowState()
-        preset = first or presets.load(self.preset)
+        preset = order[0] if order and self.preset == DEFAULT_PRESET else presets.load(self.preset)
         library |= {one.name: one for one in order}
         patch = self._patch({**library, preset.name: preset})
-        base, names = replace(base, loras=self._strengths(base), patch=patch), tuple(one.name for one in order)
-        show = Show(preset, library, base, names)
+        base = ShowState(loras=self._strengths(ShowState()), patch=patch)
+        show = Show(preset, library, base, tuple(one.name for one in order))
         if absent := presets.not_loaded(preset, show.state):
             troubles.append(absent)
         changes = {name: value for name, value in self.settings.items() if not (name == "steps" and self.is_reference)}

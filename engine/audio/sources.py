@@ -225,10 +225,10 @@ class FileSource(PacedSource):
 
 
 class SynthSource(PacedSource):
-    """The built-in soundtrack, for machines with nothing plugged in; loops by default."""
+    """The built-in soundtrack again and again, for machines with nothing plugged in."""
 
-    def __init__(self, clock: Clock | None = None, loop: bool = True) -> None:
-        super().__init__("synth", SAMPLE_RATE, 1, clock, loop)
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__("synth", SAMPLE_RATE, 1, clock, loop=True)
 
     def blocks(self, loop: bool) -> Iterator[np.ndarray]:
         for part in stream(loop):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.audio import SAMPLE_RATE
+from engine.audio import HOP, SAMPLE_RATE
 from engine.audio.analysis import Analyser
 from engine.bench.report import Times, table
 from engine.core.clock import VirtualClock
@@ -31,7 +31,6 @@ from tpos_models.network import Network, Run, Runner
 from tpos_models.pocket.synth.sounds import synthesise
 
 FRAME_S = 1 / 25
-HOP = 512
 LEAST = 3
 """Frames measured at least, however slow."""
 

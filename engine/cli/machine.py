@@ -9,6 +9,7 @@ import typer
 
 from engine.app.options import LookOptions, option, parse_size
 from engine.cli.app import Json, Model, OscPort, Size, app, positive
+from engine.control.osc import PORT
 from engine.core import console
 from tpos_models.errors import InputError
 
@@ -70,7 +71,7 @@ def doctor(
     model: Model = "pocket",
     hours: Annotated[float, typer.Option(help="So long there is to be room to record.", callback=positive)] = 12.0,
     record: Annotated[Path | None, typer.Option(help="The recordings' folder.")] = None,
-    osc_port: OscPort = 9000,
+    osc_port: OscPort = PORT,
     json: Json = False,
 ) -> None:
     """What is present, missing or wrong on this machine, and what to do about it; with --show in a whole set."""

@@ -39,6 +39,7 @@ from engine.cli.app import (
     app,
     within,
 )
+from engine.control.osc import HOST, PORT
 from engine.core import console
 from engine.core.stems import parse_channels
 from tpos_models.errors import InputError
@@ -69,8 +70,8 @@ def live(
     mute: Mute = False,
     monitor: Monitor = None,
     screen: ScreenOptions = ScreenOptions(),
-    osc_port: OscPort = 9000,
-    osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = "127.0.0.1",
+    osc_port: OscPort = PORT,
+    osc_address: Annotated[str, typer.Option(help="Address to listen on for OSC.")] = HOST,
     osc_target: Annotated[str | None, typer.Option(help="Send status to HOST:PORT, not the last sender.")] = None,
     hands: HandsOptions = HandsOptions(),
     remote: RemotePlace = None,

@@ -152,7 +152,12 @@ _ROWS = (
         "Nothing over MIDI moves a parameter or an OSC address any more, or says `value` to it.",
         EVENT,
     ),
-    Address("/tpos/midi/save", (_PRESS,), "Save the MIDI maps in use into your folder.", EVENT),
+    Address(
+        "/tpos/midi/save",
+        (_PRESS,),
+        "Save the MIDI maps that something was learned into or forgotten of into your folder.",
+        EVENT,
+    ),
     Address(
         MAPPING,
         (Argument("output", Kind.TEXT, optional=True, fallback=""),),

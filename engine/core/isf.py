@@ -79,7 +79,6 @@ class Pass:
     """One drawing of the shader, into the buffer `target`, or where that is "" into the picture."""
 
     target: str = ""
-    is_persistent: bool = False
     is_floating: bool = False
     width: Size = WHOLE_WIDTH
     height: Size = WHOLE_HEIGHT

@@ -110,7 +110,7 @@ class _Reader:
                 size.check(sizes)
             except ValueError as error:
                 self._refuse(f"pass {target}: {key} = {error}", size.text)
-        return Pass(target, bool(data.get("PERSISTENT")), bool(data.get("FLOAT")), width, height)
+        return Pass(target, bool(data.get("FLOAT")), width, height)
 
     def _imported(self, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
         imported = data.get("IMPORTED", {})

@@ -70,11 +70,21 @@ class HungError(RunError):
 def gpu_is_lost(error: Exception) -> bool:
     """Whether every further call of this process to the GPU will fail, or wait, as well.
 
-    A CUDA error is sticky (an illegal address, an assertion, a launch that timed out); memory that ran out is not.
+    A CUDA error is sticky (an illegal address, an assertion, a launch that timed out); memory that ran out, of the host
+    for pinned pixels, too, and a recording that failed are not.
     """
-    if isinstance(error, torch.OutOfMemoryError):
+    if _out_of_memory(error) or "captur" in str(error):
         return False
     return isinstance(error, HungError | torch.AcceleratorError) or "CUDA error" in str(error)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    first_line = str(error).partition("\n")[0]
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in first_line
+        or "allocate" in first_line
+    )
 
 
 def cause(error: Exception) -> str:
@@ -82,7 +92,7 @@ def cause(error: Exception) -> str:
     if isinstance(error, InputError):
         return ""
     first_line = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate" in first_line:
+    if _out_of_memory(error):
         return "out of memory"
     if isinstance(error, ImportError):
         return f"a library is missing ({first_line})"

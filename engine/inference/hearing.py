@@ -137,7 +137,7 @@ class Listener:
         """Weight 0..1 of each phrase in a sound."""
         if not phrases:
             return []
-        return [float(w) for w in self.encoder.score(embedding, self._text.encode(list(phrases)).joint)]
+        return [float(w) for w in self.encoder.score(embedding, self._text.joint(list(phrases)))]
 
     def _strongest(self, embedding: AudioEmbedding) -> tuple[Heard, ...]:
         phrases = self.encoder.phrases

@@ -41,7 +41,6 @@ class SessionWriter:
         form: VideoFormat | None = None,
     ) -> None:
         self.folder = folder
-        self.origin_s = origin_s
         self.counters = Counters()
         """What was written so far; `offered` is the recorder's to count."""
         self.record = record

@@ -197,17 +197,16 @@ class UploadBuffer:
 
 
 class UniformBuffer:
-    """Numbers of a program's std140 block. `binding` is shared by those that are never needed for one drawing."""
+    """Numbers of a program's one std140 block."""
 
-    def __init__(self, program: ShaderProgram, block: str, binding: int = 0) -> None:
+    def __init__(self, program: ShaderProgram, block: str) -> None:
         self._id = gl.GLuint()
         gl.glGenBuffers(1, self._id)
-        self._binding = binding
-        gl.glUniformBlockBinding(program.id, program.uniform_blocks[block].index, binding)
+        gl.glUniformBlockBinding(program.id, program.uniform_blocks[block].index, 0)
 
     def fill(self, numbers: np.ndarray) -> None:
         """Take float32 numbers, as the block has them, for what is drawn next."""
-        gl.glBindBufferBase(gl.GL_UNIFORM_BUFFER, self._binding, self._id)
+        gl.glBindBufferBase(gl.GL_UNIFORM_BUFFER, 0, self._id)
         gl.glBufferData(gl.GL_UNIFORM_BUFFER, numbers.nbytes, _pointer(numbers), gl.GL_STREAM_DRAW)
 
     def delete(self) -> None:

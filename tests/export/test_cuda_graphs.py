@@ -111,3 +111,11 @@ def test_threads_record_one_after_the_other():
 def test_a_frame_that_is_on_the_host_already_stays_as_it_is():
     picture = torch.randint(0, 256, (8, 6, 4), dtype=torch.uint8)
     np.testing.assert_array_equal(cuda_graphs.to_host(picture)(), picture.numpy())
+
+
+@pytest.mark.parametrize("same_every_time", [True, False])
+def test_where_films_are_to_be_the_same_no_convolution_is_chosen_by_its_time(monkeypatch, same_every_time):
+    monkeypatch.setattr(cuda_graphs, "DEVICE", torch.device("cpu"))
+    with torch.backends.cudnn.flags(enabled=True, benchmark=not same_every_time, deterministic=same_every_time):
+        cuda_graphs.runner()(small())
+        assert torch.backends.cudnn.benchmark is not same_every_time

@@ -48,6 +48,7 @@ onnx_runner.runner()(audio_encoder_networks()[0])
 def test_onnx_runtime_leaves_nothing_in_the_users_folders(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TPOS_", "XDG_", "ORT_"))}
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "LOCALAPPDATA": str(tmp_path / "local")}
+    home["PULSE_RUNTIME_PATH"] = str(tmp_path / "pulse")
     caches = {"MPLCONFIGDIR": os.devnull, "MESA_SHADER_CACHE_DISABLE": "true"}
     done = subprocess.run(
         [sys.executable, "-c", DOCTOR], env=environment | home | caches, capture_output=True, text=True, timeout=300

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import strict_gpu
 import torch
+from real_parts import missing
 from small_loras import CONV, LINEAR, TEXT, write_lora
 from small_networks import small
 
@@ -32,7 +33,7 @@ def trt() -> ModuleType:
     try:
         return tensorrt.load_library("tensorrt_rtx")
     except MissingPart as error:
-        pytest.skip(str(error))
+        missing(error)
 
 
 def load(

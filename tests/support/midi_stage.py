@@ -1,14 +1,26 @@
-"""A show, and a device whose messages it is told, without a wire between."""
+"""A show, and a device whose messages it is told, without a wire between or with one."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
 
 import mido
 
 from engine.control import presets
 from engine.control.midi import maps
 from engine.control.midi.device import Device
+from engine.control.midi.hands import MidiHands
+from engine.control.midi.ports import open_driver
 from engine.control.show import Show
+from engine.core.clock import WallClock
 from engine.core.messages import ShowState
+
+PATIENCE_S = 20.0
+NAME = "nanoKONTROL2"
+"""The device of a wire, for which there is a shipped map."""
 
 LOOK = """
 schema = 1
@@ -41,3 +53,41 @@ class Stage:
 
     def lights(self) -> list[list[int]]:
         return [message.bytes() for message in self.device.lights(self.show.state)]
+
+
+def turn(cc: int, value: int) -> mido.Message:
+    """A knob on channel 1 that comes to 0..127."""
+    return mido.Message("control_change", control=cc, value=value)
+
+
+def wait_for(met: Callable[[], Any], limit_s: float = PATIENCE_S) -> float:
+    """Seconds until `met` says so, which it must within the limit."""
+    began_s = time.monotonic()
+    while not met():
+        assert time.monotonic() < began_s + limit_s, "nothing came"
+        time.sleep(0.001)
+    return time.monotonic() - began_s
+
+
+class WireStage:
+    """A show whose hands are on one kind of wire."""
+
+    def __init__(self, controller: Callable[..., Any], stack: ExitStack) -> None:
+        self.controller, self._stack = controller, stack
+        self.show = Show(presets.load("default"), presets.library()[0])
+        self.told: list[tuple[str, bool]] = []
+
+    def plug(self, number: int = 20) -> Any:
+        device = self.controller(NAME, number)
+        self._stack.callback(device.unplug)
+        return device
+
+    def hands(self, wanted: str = NAME, midi_map: str = "") -> MidiHands:
+        def tell(line: str, trouble: bool) -> None:
+            self.told.append((line, trouble))
+
+        hands = MidiHands(self.show, WallClock(), open_driver(), wanted, midi_map, tell)
+        return self._stack.enter_context(hands)
+
+    def lines(self) -> list[str]:
+        return [line for line, _ in self.told]

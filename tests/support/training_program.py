@@ -39,6 +39,9 @@ class Hashed:
         tokens = torch.stack([torch.randn(7, self.size, generator=seed) for seed in seeds])
         return TextEmbedding(tokens, F.normalize(joint, dim=-1))
 
+    def joint(self, prompts: list[str]) -> torch.Tensor:
+        return self.encode(prompts).joint
+
     def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
         return ()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from real_parts import missing
 
 RATE = 44_100
 QUAD = "front-left,front-right,rear-left,rear-right"
@@ -98,36 +99,35 @@ class VirtualMixer:
 
     def play(self, samples: np.ndarray, rate: int = RATE, latency_ms: int = 200) -> subprocess.Popen[bytes]:
         """Play into the mixer, four channels into the desk; returns at once, `.wait()` for the end."""
-        path = Path(tempfile.mkstemp(".wav", dir=self.folder)[1])
-        sf.write(path, samples, rate)
+        with tempfile.NamedTemporaryFile(suffix=".wav", dir=self.folder, delete=False) as wave:
+            sf.write(wave, samples, rate)
         where = ["--device=desk", f"--channel-map={QUAD}"] if samples.shape[1:] == (4,) else ["--device=mixer"]
         return subprocess.Popen(
-            ["paplay", *where, f"--latency-msec={latency_ms}", str(path)], env={**os.environ, **self.env}
+            ["paplay", *where, f"--latency-msec={latency_ms}", wave.name], env={**os.environ, **self.env}
         )
 
 
 @pytest.fixture(scope="session")
 def virtual_mixer() -> Iterator[VirtualMixer]:
     """The server, and this process's environment pointing at it; PortAudio has looked again."""
-    if missing := _missing():
-        reason = f"no virtual sound card: {missing}"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    if lacking := _lacking():
+        missing(f"no virtual sound card: {lacking}")
     from engine.audio.portaudio import refresh
 
-    folder = Path(tempfile.mkdtemp(prefix="tpos-pulse-"))
-    mixer = VirtualMixer(folder)
-    with pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(prefix="tpos-pulse-") as folder, pytest.MonkeyPatch.context() as patch:
+        mixer = VirtualMixer(Path(folder))
         for name, value in mixer.env.items():
             patch.setenv(name, value)
-        mixer.start()
-        refresh()
-        yield mixer
-        mixer.stop()
+        try:
+            mixer.start()
+            refresh()
+            yield mixer
+        finally:
+            mixer.stop()
     refresh()
-    shutil.rmtree(folder)
 
 
-def _missing() -> str:
+def _lacking() -> str:
     """Which system part is not installed, "" if none."""
     programs = [name for name in ("pulseaudio", "pactl", "paplay") if shutil.which(name) is None]
     if programs:

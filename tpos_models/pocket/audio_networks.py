@@ -123,29 +123,29 @@ class TemporalPart(nn.Module):
         return scene.to_tokens(scenes), joint, encoding.beta
 
 
-def load_net(folder: Path, name: str = NAME) -> AudioEncoderNet:
+def load_net(folder: Path) -> AudioEncoderNet:
     """The trained networks, in evaluation mode; raises ModelError or MissingFileError."""
-    tensors, record = weights.load(folder, name)
-    net = AudioEncoderNet(_config(record, f"{folder / name}.json"))
+    tensors, record = weights.load(folder, NAME)
+    net = AudioEncoderNet(_config(record, f"{folder / NAME}.json"))
     tensors = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
-    weights.load_into(net, tensors, str(folder / f"{name}.safetensors"))
+    weights.load_into(net, tensors, str(folder / f"{NAME}.safetensors"))
     return net.eval()
 
 
-def load_recognition(folder: Path, name: str = NAME) -> Recognition:
+def load_recognition(folder: Path) -> Recognition:
     """What tells phrases heard from others, alone; raises as `load_net`."""
-    tensors, record = weights.load(folder, name)
-    recognition, prefix = Recognition(_config(record, f"{folder / name}.json").size), "recognition."
+    tensors, record = weights.load(folder, NAME)
+    recognition, prefix = Recognition(_config(record, f"{folder / NAME}.json").size), "recognition."
     own = {key.removeprefix(prefix): value.float() for key, value in tensors.items() if key.startswith(prefix)}
-    weights.load_into(recognition, own, str(folder / f"{name}.safetensors"))
+    weights.load_into(recognition, own, str(folder / f"{NAME}.safetensors"))
     return recognition.eval()
 
 
-def save_net(net: AudioEncoderNet, folder: Path, record: Mapping[str, object], name: str = NAME) -> None:
+def save_net(net: AudioEncoderNet, folder: Path, record: Mapping[str, object]) -> None:
     """Write weights, in float16, and record; to the record are added the sizes that `load_net` builds from."""
     config = asdict(net.encoder.config)
     tensors = {key: value.half() if value.is_floating_point() else value for key, value in net.state_dict().items()}
-    weights.save(folder, name, tensors, {"what": "pocket's audio encoder", "config": config, **record})
+    weights.save(folder, NAME, tensors, {"what": "pocket's audio encoder", "config": config, **record})
 
 
 def _config(record: Mapping[str, object], source: str) -> EncoderConfig:

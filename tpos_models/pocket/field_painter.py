@@ -41,18 +41,19 @@ FLAT = 6 / 255
 """Neighbours that differ by no more have nothing between them."""
 
 _SMOOTH = CHANNELS * len(LEVELS) + len(STRETCHED)
-_IN_BLOCKS = MAPS + 3 * len(BLOCKS)
-_POLAR = _IN_BLOCKS + PERSPECTIVE
-_X, _Y = MAPS - COORDINATES, MAPS - COORDINATES // 2
-WAVES = [*range(_X + 1, _Y), *range(_Y + 1, MAPS)]
+IN_BLOCKS = MAPS + 3 * len(BLOCKS)
+IN_POLAR = IN_BLOCKS + PERSPECTIVE
+X, Y = MAPS - COORDINATES, MAPS - COORDINATES // 2
+"""Where among a pixel's inputs those begin that a block says, the polar ones, x and y."""
+WAVES = [*range(X + 1, Y), *range(Y + 1, MAPS)]
 SMOOTH = [*range(_SMOOTH), *WAVES]
 BY_BLOCK = list(range(_SMOOTH, FIELDS))
 BLOCK = min(width for _, width in TILES)
 """Cells across the smallest block; the others are whole numbers of it."""
-BY_ROW = [_Y, *range(MAPS + 1, _IN_BLOCKS, 3), _POLAR + 1]
-BY_PIXEL = [*range(MAPS + 2, _IN_BLOCKS, 3), *range(_IN_BLOCKS, _POLAR), *range(_POLAR + 2, _POLAR + POLAR)]
+BY_ROW = [Y, *range(MAPS + 1, IN_BLOCKS, 3), IN_POLAR + 1]
+BY_PIXEL = [*range(MAPS + 2, IN_BLOCKS, 3), *range(IN_BLOCKS, IN_POLAR), *range(IN_POLAR + 2, IN_POLAR + POLAR)]
 """How far it is from the middles of its blocks, what lies in perspective, and polar."""
-BY_COLUMN = sorted({*range(FIELDS, _POLAR + POLAR + 1)} - {*WAVES, *BY_ROW, *BY_PIXEL})
+BY_COLUMN = sorted({*range(FIELDS, IN_POLAR + POLAR + 1)} - {*WAVES, *BY_ROW, *BY_PIXEL})
 """Inputs of a first layer by what they vary with; what is the same everywhere stands in BY_COLUMN."""
 
 

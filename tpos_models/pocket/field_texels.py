@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, PERSPECTIVE, SHAPE
-from tpos_models.pocket.field_painter import BY_BLOCK, BY_PIXEL, SMOOTH
+from tpos_models.pocket.field import MOST_CONDITIONS, NOTHING, SHAPE
+from tpos_models.pocket.field_painter import BY_BLOCK, BY_PIXEL, IN_BLOCKS, IN_POLAR, SMOOTH, X, Y
 from tpos_models.pocket.hypernetwork import GEOMETRY, PROMPT_SIZE, Hypernetwork, Weights
 from tpos_models.pocket.noise_features import (
     BLOCKS,
     CELLS,
     CHANNELS,
-    COORDINATES,
     INTERPOLATED,
     LEVELS,
     MAPS,
@@ -38,10 +37,7 @@ _PROFILES = BY_BLOCK[-1] + 1
 _STEPS = list(range(_PROFILES, _PROFILES + PROFILES * len(BLOCKS)))
 _BLURS = list(range(_PROFILES + len(_STEPS), _PROFILES + PROFILES * (len(BLOCKS) + len(LEVELS) - 1)))
 _MOODS = list(range(_BLURS[-1] + 1, _BLURS[-1] + 1 + CHANNELS))
-_X, _Y = MAPS - COORDINATES, MAPS - COORDINATES // 2
-_IN_BLOCKS = MAPS + 3 * len(BLOCKS)
-_POLAR = _IN_BLOCKS + PERSPECTIVE
-_IN_X, _IN_Y = list(range(MAPS, _IN_BLOCKS, 3)), list(range(MAPS + 1, _IN_BLOCKS, 3))
+_IN_X, _IN_Y = list(range(MAPS, IN_BLOCKS, 3)), list(range(MAPS + 1, IN_BLOCKS, 3))
 _CELLS = [*BY_BLOCK, *_STEPS, *_MOODS, SHAPE.inputs - 1, *_IN_X, *_IN_Y]
 """Inputs that are the same in all of a cell: where a pixel lies in its block is, but for a slope across the picture."""
 GIVEN = BY_PIXEL
@@ -170,8 +166,8 @@ class FieldPacker:
         begins = [CELLS / w - 1 - 2 * block for block, w in zip(blocks, 2 * BLOCKS, strict=True)]
         self._constant = torch.cat([torch.ones(1, CELLS, cells), torch.stack(begins)])
         self._slopes = torch.zeros(SHAPE.inputs, 4)
-        for axis, own, within in ((0, _X, _IN_X), (1, _Y, _IN_Y)):
-            self._slopes[own, axis], self._slopes[_POLAR + axis, axis] = 1.0, 8.0
+        for axis, own, within in ((0, X, _IN_X), (1, Y, _IN_Y)):
+            self._slopes[own, axis], self._slopes[IN_POLAR + axis, axis] = 1.0, 8.0
             self._slopes[within, axis] = torch.tensor([CELLS / width for width in BLOCKS])
         first = field.weather.sizes[0][0]
         rows = [torch.arange(SHAPE.hidden_width)]

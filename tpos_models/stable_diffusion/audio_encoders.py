@@ -153,7 +153,7 @@ class ModelEncoder:
 
     def joint(self, phrases: list[str]) -> torch.Tensor:
         """The phrases in the other model's joint space."""
-        return self._text.encode(phrases).joint
+        return self._text.joint(phrases)
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """The other encoder's own recognition."""

@@ -131,10 +131,10 @@ def load(
     )
 
 
-def open_text(name: str, device: torch.device = CPU) -> ClipText:
-    """A model's text encoder alone, as training needs it; names and errors as `open_model`."""
-    opened = open_model(name, Placement(device))
-    return ClipText(opened.tokenizers, run_in_torch(opened.recipe.text_encoder()), device)
+def open_text(name: str) -> ClipText:
+    """A model's text encoder alone, on the CPU, as training needs it; names and errors as `open_model`."""
+    opened = open_model(name, Placement(CPU))
+    return ClipText(opened.tokenizers, run_in_torch(opened.recipe.text_encoder()), CPU)
 
 
 def _audio_encoder(

@@ -29,10 +29,14 @@ def bank() -> tuple[Phrase, ...]:
     return tuple(Phrase(hear, show) for group in groups.values() for hear, show in group.items())
 
 
-def stand_out(likeness: torch.Tensor, background: torch.Tensor, border: float = 2.0, width: float = 0.4) -> np.ndarray:
-    """Likeness (n,) of phrases to a sound as weights 0..1: a half at `border` deviations above the bank's mean.
+BORDER, WIDTH = 2.0, 0.4
+"""A phrase stands out by half at so many deviations, and goes from little to much within so many."""
+
+
+def stand_out(likeness: torch.Tensor, background: torch.Tensor) -> np.ndarray:
+    """Likeness (n,) of phrases to a sound as weights 0..1: a half at `BORDER` deviations above the bank's mean.
 
     A contrastive model's likeness has no absolute scale; the bank's spread for the same sound is its yardstick.
     """
     z = (likeness - background.mean()) / background.std().clamp_min(1e-6)
-    return ((z - border) / width).sigmoid().numpy()
+    return ((z - BORDER) / WIDTH).sigmoid().numpy()

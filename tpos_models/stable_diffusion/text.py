@@ -54,9 +54,11 @@ class ClipText:
 
     def encode(self, prompts: list[str]) -> TextEmbedding:
         """Prompts of any length and script to tokens (B, TOKENS, size) and joint (B, joint_size)."""
-        pairs = [self._one(prompt) for prompt in prompts]
-        joint = self._space.joint(prompts) if self._space else torch.stack([pair[1] for pair in pairs])
-        return TextEmbedding(torch.stack([pair[0] for pair in pairs]), joint)
+        return TextEmbedding(torch.stack([self._one(prompt)[0] for prompt in prompts]), self.joint(prompts))
+
+    def joint(self, prompts: list[str]) -> torch.Tensor:
+        """Their joint (B, joint_size) alone: where that is another space's, nothing is asked of CLIP."""
+        return self._space.joint(prompts) if self._space else torch.stack([self._one(prompt)[1] for prompt in prompts])
 
     def unknown(self, prompt: str) -> tuple[UnknownWord, ...]:
         """None: byte pairs spell every word, and which of them the denoiser has learned is not known."""

@@ -261,5 +261,5 @@ class TposAudioEncoder(Listener):
 
     def score(self, embedding: AudioEmbedding, joint: torch.Tensor) -> np.ndarray:
         """Weights (n,) 0..1 by how far each phrase stands out from the bank, where both share CLIP's joint space."""
-        background = self._text.encode(list(self.phrases)).joint
+        background = self._text.joint(list(self.phrases))
         return stand_out((joint @ embedding.joint).cpu(), (background @ embedding.joint).cpu())

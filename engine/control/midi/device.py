@@ -22,7 +22,6 @@ FINE_WITHIN_S = 0.5
 """A knob that was just learned and sends its lower seven bits within this is a fine one."""
 ENDLESS_WITHIN = 6
 """So many messages of a knob that was just learned are waited for where they may be an encoder's."""
-PRESSED = 64
 
 
 @dataclass(slots=True)
@@ -39,19 +38,27 @@ class Device:
 
     def __init__(self, midi_map: MidiMap) -> None:
         self.clock = SongClock()
-        self.use(midi_map)
-
-    def use(self, midi_map: MidiMap) -> None:
-        """Go by another map, or by an edited one; knobs must be met again."""
         self.map = midi_map
         self._lesson: Lesson | None = None
         self._knobs = [Knob() for _ in midi_map.targets]
         self._moved: set[int] = set()
         self._shown: dict[int, int] = {}
 
+    def use(self, midi_map: MidiMap) -> None:
+        """Go by another map, or by an edited one; the knobs and lights of controls that it leaves as they are stay."""
+        before, self.map = self.map, midi_map
+        if midi_map.file == before.file:
+            return
+        known = {control: n for n, control in enumerate(before.file.controls)}
+        stay = [known.pop(control, None) for control in midi_map.file.controls]
+        self._lesson = None
+        self._knobs = [Knob() if old is None else self._knobs[old] for old in stay]
+        self._moved = {n for n, old in enumerate(stay) if old in self._moved}
+        self._shown = {n: self._shown[old] for n, old in enumerate(stay) if old in self._shown}
+
     def commands(self, message: mido.Message, state: ShowState, time_s: float) -> list[Command]:
         """What a message says to the show, nothing where it is no control's."""
-        if self._tells_what_it_is(message, time_s):
+        if self._tells_what_it_is(message, state, time_s):
             return []
         found = (n for n, one in enumerate(self.map.file.controls) if concerns(one, message))
         return [command for n in found if (command := self._command(n, message, state, time_s))]
@@ -69,15 +76,13 @@ class Device:
     def settle(self, state: ShowState) -> None:
         """What was said is done: so stand the parameters of the knobs that were moved."""
         for n in self._moved:
-            place = self.map.targets[n].place(state)
-            self._knobs[n].settle(place)
-            if self._follows_by_itself(n) and place is not None:
-                self._shown[n] = self._light(n, state) or 0
+            self._settle(n, state)
         self._moved.clear()
 
     def lights(self, state: ShowState) -> Iterator[mido.Message]:
         """What the device is to show anew."""
         for n, control in enumerate(self.map.file.controls):
+            self._knobs[n].stands(self._found(n, state))  # whose hand it was that moved it
             light = self._light(n, state)
             if light is not None and self._shown.get(n) != light:
                 self._shown[n] = light
@@ -93,16 +98,34 @@ class Device:
         control = _taught(target, message, state, value)
         if control is not None:
             values = [message.value] if message.type == "control_change" and not control.is_button else []
-            self.use(self.map.learned(control))
+            self._lead(control, state)
             self._lesson = Lesson(control, time_s, values)
-            self._knobs[-1].said = self._knobs[-1].stood = target.place(state)
+            if message.type == "control_change":
+                self._knobs[-1].place = message.value / 127
         return control
 
-    def forget(self, target: str, value: str) -> None:
-        """Take out what moves a target, an address, or what says `value` to it."""
-        self.use(self.map.without(target, value))
+    def _lead(self, control: Control, state: ShowState) -> None:
+        """Learn a control whose knob leads from where its parameter is, and is not told that."""
+        self.use(self.map.learned(control))
+        self._knobs[-1].said = self.map.targets[-1].place(state)
+        self._settle(len(self._knobs) - 1, state)
 
-    def _tells_what_it_is(self, message: mido.Message, time_s: float) -> bool:
+    def _settle(self, n: int, state: ShowState) -> None:
+        """What a knob said is done: where its parameter is now it put it, and it shows that by itself."""
+        place = self.map.targets[n].place(state)
+        self._knobs[n].settle(place)
+        if self._follows_by_itself(n) and place is not None:
+            self._shown[n] = self._light(n, state) or 0
+
+    def _found(self, n: int, state: ShowState) -> float | None:
+        """Where the parameter of a knob is; what the bar kept back of what the knob said may have landed since."""
+        knob, target = self._knobs[n], self.map.targets[n]
+        place = target.place(state)
+        if knob.said is not None and place != knob.stood and target.is_at(knob.said, state):
+            self._settle(n, state)
+        return place
+
+    def _tells_what_it_is(self, message: mido.Message, state: ShowState, time_s: float) -> bool:
         """Whether a message of the knob learned last says nothing but that it is a fine one, or what may be endless."""
         if (lesson := self._lesson) is None or message.type != "control_change":
             return False
@@ -114,7 +137,7 @@ class Device:
         self._lesson = None
         if time_s - lesson.since_s > FINE_WITHIN_S or any(concerns(one, message) for one in self.map.file.controls):
             return False
-        self.use(self.map.learned(structs.replace(lesson.control, fine=True)))
+        self._lead(structs.replace(lesson.control, fine=True), state)
         return True
 
     def _may_be_endless(self, lesson: Lesson, value: int) -> bool:
@@ -136,8 +159,8 @@ class Device:
     def _command(self, n: int, message: mido.Message, state: ShowState, time_s: float) -> Command | None:
         control, target, knob = self.map.file.controls[n], self.map.targets[n], self._knobs[n]
         if control.is_button:
-            return self._pressed(control, target, message, state, time_s)
-        now = knob.stands(target.place(state))
+            return self._pressed(n, message, state, time_s)
+        now = knob.stands(self._found(n, state))
         if control.encoder is not UNSET:
             by = control.step * turned(control.encoder, message.value)
             place = None if now is None else min(1.0, max(0.0, now + by))
@@ -151,14 +174,14 @@ class Device:
         self._moved.add(n)
         return target.at(place, time_s)
 
-    def _pressed(
-        self, control: Control, target: Target, message: mido.Message, state: ShowState, time_s: float
-    ) -> Command | None:
+    def _pressed(self, n: int, message: mido.Message, state: ShowState, time_s: float) -> Command | None:
+        control, target = self.map.file.controls[n], self.map.targets[n]
         if message.type == "program_change":
             strength, number = 127, message.program
         else:
             strength, number = (message.value if message.type == "control_change" else message.velocity), None
-        if message.type == "note_off" or (strength < PRESSED if message.type == "control_change" else not strength):
+        is_cc = message.type == "control_change"
+        if message.type == "note_off" or not (self._knobs[n].press(strength) if is_cc else strength):
             return None
         if control.value is not UNSET:
             return target.say(control.value, time_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Self
 
 import mido
@@ -13,7 +14,7 @@ from engine.control.arguments import CommandError
 from engine.control.hot_reload import Signature, signature
 from engine.control.midi import maps
 from engine.control.midi.device import Device
-from engine.control.midi.maps import Control
+from engine.control.midi.maps import Control, MidiMap
 from engine.control.midi.ports import AUTO, Driver, Ports, short
 from engine.control.midi.song_clock import MESSAGES
 from engine.control.midi.targets import STEPS, Target
@@ -59,7 +60,12 @@ class MidiHands(OwnThread):
         told: Callable[[str, bool], object] = lambda line, trouble: None,
     ) -> None:
         self._show, self._clock, self._told = show, clock, told
-        self._asked = maps.load(midi_map) if midi_map else None
+        given = [maps.load(midi_map)] if midi_map else []
+        self._asked = next((one.name for one in given), "")
+        self._maps = {one.name: one for one in given}
+        """The newest of each name, also of devices that went."""
+        self._named: dict[str, str] = {}
+        """The name of the map that each port went by, by its short name."""
         self._ports = Ports(driver, wanted)
         self._devices: dict[str, Device] = {}
         self._learning: Target | None = None
@@ -68,7 +74,7 @@ class MidiHands(OwnThread):
         self._seen: tuple[object, ...] = ()
         self.view = MidiView()
         """What there is to see, replaced whole when it changes."""
-        self._signatures: dict[str, Signature] = {}
+        self._signatures: dict[Path, Signature] = {}
         self._due_s = self._tended_s = 0.0
         self._many = False
         super().__init__("tpos-midi")
@@ -90,7 +96,7 @@ class MidiHands(OwnThread):
         self._asks.put(("forget", target, value))
 
     def save(self) -> None:
-        """Write the maps that something was learned into, or that were given, into the user's folder."""
+        """Write the maps that something was learned into or forgotten of into the user's folder."""
         self._asks.put(("save", "", ""))
 
     def start(self) -> Self:
@@ -132,7 +138,7 @@ class MidiHands(OwnThread):
     def _look(self) -> None:
         came, lines = self._ports.look()
         for name in came:
-            self._devices[name] = Device(self._asked or maps.for_port(short(name)))
+            self._devices[name] = Device(self._map_for(short(name)))
         for name in [name for name in self._devices if name not in self._ports.open]:
             del self._devices[name]
         for line in lines:
@@ -141,17 +147,34 @@ class MidiHands(OwnThread):
 
     def _reload(self) -> None:
         """Take in maps whose files changed; a broken one is said, and what was known of it stays."""
-        for name, device in self._devices.items():
-            path = device.map.path
-            seen = signature(path) if path else None
-            known = self._signatures.setdefault(name, seen)
-            if path is None or seen is None or seen == known:
+        for path in [one.path for one in self._maps.values() if one.path]:
+            seen = signature(path)
+            known = self._signatures.setdefault(path, seen)
+            if seen is None or seen == known:
                 continue
-            self._signatures[name] = seen
+            self._signatures[path] = seen
             try:
-                device.use(maps.read(path))
+                self._go_by(maps.read(path))
             except InputError as error:
                 self._told(f"{error}; the map stays as it was", True)
+
+    def _map_for(self, port: str) -> MidiMap:
+        """The newest map of a port: the one that it went by before, unless a file that is another has come for it."""
+        found = self._maps[self._asked] if self._asked else maps.for_port(port)
+        name = found.name if found.path else self._named.get(port, found.name)
+        known = self._maps.get(name, found)
+        if not (self._asked or known.unsaved or found.path in (None, known.path)):
+            known = found
+        self._named[port] = known.name
+        self._go_by(known)
+        return known
+
+    def _go_by(self, newest: MidiMap) -> None:
+        """From now on every device with a map of that name goes by this one."""
+        self._maps[newest.name] = newest
+        for device in self._devices.values():
+            if device.map.name == newest.name:
+                device.use(newest)
 
     def _turn(self, arrived: list[Arrived]) -> None:
         """What came, to the show; what became of it, to the devices."""
@@ -209,10 +232,12 @@ class MidiHands(OwnThread):
             if (target := self._learning) and (control := self._learn(device, target, message, time_s)):
                 self._told(f"{target.name}: {control}; W saves the map {device.map.name}", False)
                 self._learning = None
-                return
-            self._show.queue.put(*device.commands(message, state, time_s))
+            else:
+                self._show.queue.put(*device.commands(message, state, time_s))
         except (CommandError, InputError) as error:
             self._told(str(error), True)
+        if device.map is not self._maps[device.map.name]:
+            self._go_by(device.map)
 
     def _learn(self, device: Device, target: Target, message: mido.Message, time_s: float) -> Control | None:
         return device.learn(target, message, self._show.state, time_s, target.read(self._value))
@@ -226,20 +251,27 @@ class MidiHands(OwnThread):
                     self._told(f"MIDI learn: {words or 'nothing is learned'}", False)
                 case "forget":
                     self._learning, address = None, Target.of(target).address
-                    for device in self._devices.values():
-                        device.forget(address, value)
+                    for one in list(self._maps.values()):
+                        self._go_by(one.without(address, value))
                 case "save":
-                    for device in self._devices.values():
-                        device.map = maps.save(device.map)
-                        self._told(f"saved {device.map.path}", False)
-                    self._signatures.clear()
+                    self._save([one for one in self._maps.values() if one.unsaved])
         except (CommandError, TposError) as error:
             self._told(str(error), True)
+
+    def _save(self, unsaved: list[MidiMap]) -> None:
+        for one in unsaved:
+            self._go_by(saved := maps.save(one))
+            if saved.path:
+                self._signatures[saved.path] = signature(saved.path)
+            self._told(f"saved {saved.path}", False)
+        if not unsaved:
+            self._told("MIDI: nothing was learned or forgotten that is not saved", False)
 
     def _show_view(self) -> None:
         """Let others see what there is, where it is not what they saw."""
         known = tuple(device.map for device in self._devices.values())
-        if (seen := (self.ports, self._learning, self._value, known)) == self._seen:
+        unsaved = any(one.unsaved for one in self._maps.values())
+        if (seen := (self.ports, self._learning, self._value, known, unsaved)) == self._seen:
             return
         self._seen = seen
         mapped = [
@@ -248,7 +280,7 @@ class MidiHands(OwnThread):
             for control, target in zip(one.file.controls, one.targets, strict=True)
         ]
         learning, value = (self._learning.address, self._value) if self._learning else ("", "")
-        self.view = MidiView(tuple(self.ports), learning, value, tuple(mapped), any(one.unsaved for one in known))
+        self.view = MidiView(tuple(self.ports), learning, value, tuple(mapped), unsaved)
 
     def _wanted(self, target: str) -> Target | None:
         if target not in STEPS:

@@ -14,6 +14,8 @@ from engine.control.midi.maps import Control, Encoder, Takeover
 MET = 1.5 / 127
 """A knob this near to its parameter has met it."""
 SAME = 1e-6
+PRESSED = 64
+"""A cc that is a button is down from here on."""
 _SMALL, _REPEATS = 8, 2
 """Steps of an encoder at the speed of learning, and how often it says the same twice in a row, which no knob does."""
 
@@ -85,6 +87,16 @@ class Knob:
         else:
             self._lower = message.value
         return (128 * self._upper + self._lower) / 16383
+
+    def press(self, strength: int) -> bool:
+        """Whether a cc of 0..127 presses a button: it rises to 64 or more, or says again what it said last.
+
+        A fader presses on its way up, once, because no two of its messages in a row are the same; those of a button
+        that never says that it was let go are. Before it was moved it is taken to be up.
+        """
+        before, self.place = self.place, strength / 127
+        was_up = before is None or before < PRESSED / 127
+        return strength >= PRESSED and (was_up or before == self.place)
 
     @property
     def leads(self) -> bool:

@@ -126,8 +126,8 @@ class MidiMap:
         return self.file.takeover if control.takeover is UNSET else control.takeover
 
     def learned(self, control: Control) -> MidiMap:
-        """With one more control, in place of what was known of it."""
-        rest = [one for one in self.file.controls if _place(one) != _place(control)]
+        """With one more control, in place of those that what moves it moved."""
+        rest = [one for one in self.file.controls if not _moves_with(one, control)]
         return self._with((*rest, control))
 
     def without(self, target: str, value: str = "") -> MidiMap:
@@ -141,8 +141,11 @@ class MidiMap:
         return replace(made(self.name, file, self.path), unsaved=True)
 
 
-def _place(control: Control) -> tuple[object, ...]:
-    return control.cc, control.note, control.program, control.bend, control.channel
+def _moves_with(one: Control, other: Control) -> bool:
+    """Whether what moves `other` moves `one` too, on any channel or as any program."""
+    alike = (one.cc, one.note, one.bend) == (other.cc, other.note, other.bend)
+    program = one.program == other.program or (one.program == "any" and other.program is not UNSET)
+    return alike and program and one.channel in (UNSET, other.channel)
 
 
 def user_maps() -> Path:
@@ -153,7 +156,8 @@ def user_maps() -> Path:
 def available() -> dict[str, Path]:
     """Every map by name; a user's own replaces a shipped one of the same name."""
     shipped = Path(str(resources.files("presets"))) / "midi"
-    return dict(sorted((path.stem, path) for folder in (shipped, user_maps()) for path in folder.glob("*.toml")))
+    found = {path.stem: path for folder in (shipped, user_maps()) for path in folder.glob("*.toml")}
+    return dict(sorted(found.items()))
 
 
 def load(name_or_path: str) -> MidiMap:
@@ -211,9 +215,9 @@ def made(name: str, file: MapFile, path: Path | None = None, where: str = "MIDI 
 
 
 def for_port(port: str) -> MidiMap:
-    """The map for a port by its name, an empty one where there is none. Broken ones are passed over."""
-    found = []
-    for path in available().values():
+    """The map for a port by its name, an empty one of a free name where there is none. Broken ones are passed over."""
+    found, known = [], available()
+    for path in known.values():
         try:
             one = read(path)
         except InputError:
@@ -224,6 +228,8 @@ def for_port(port: str) -> MidiMap:
         return max(found, key=lambda one: len(one.file.device))
     device = port.partition(":")[0].strip() or port
     name = "".join(c if c.isalnum() else "_" for c in device.casefold()).strip("_") or "midi"
+    while name in known:
+        name += "_own"
     return MidiMap(name, MapFile(schema=1, device=device))
 
 

@@ -178,13 +178,14 @@ class Ports:
             if name in self.open:
                 continue
             try:
-                self.open[name] = self._opened(name, outputs)
+                self.open[name], trouble = self._opened(name, outputs)
             except _TROUBLE as error:
                 lines += self._once(name, f"MIDI: {short(name)} cannot be opened: {error}")
                 continue
             self._troubles.pop(name, None)
             came.append(name)
             lines.append(f"MIDI: {short(name)} is {'back' if short(name) in self._known else 'listened to'}")
+            lines += trouble
             self._known.add(short(name))
         if not (inputs or self._known or lines):
             there = ", ".join(map(short, others)) or "none"
@@ -210,11 +211,16 @@ class Ports:
             return self._wanted.casefold() in name.casefold()
         return not name.casefold().startswith(_OWN)
 
-    def _opened(self, name: str, outputs: list[str]) -> Port:
+    def _opened(self, name: str, outputs: list[str]) -> tuple[Port, list[str]]:
+        """A port, and what there is to say of a way back that cannot be opened: it is listened to all the same."""
         client = name.partition(":")[0]
-        back = next((out for out in outputs if short(out) == short(name)), None)
+        back = name if name in outputs else next((out for out in outputs if short(out) == short(name)), None)
         back = back or next((out for out in outputs if out.partition(":")[0] == client), None)
-        return Port(self._driver.open_input(name), self._driver.open_output(back) if back else None)
+        listened = self._driver.open_input(name)
+        try:
+            return Port(listened, self._driver.open_output(back) if back else None), []
+        except _TROUBLE as error:
+            return Port(listened, None), [f"MIDI: {short(name)} cannot be told what it shows: {error}"]
 
     def _once(self, name: str, line: str) -> list[str]:
         known, self._troubles[name] = self._troubles.get(name), line

@@ -128,6 +128,10 @@ class Target:
             value = (value - self.low) / (self.high - self.low)
         return min(1.0, max(0.0, float(value)))
 
+    def is_at(self, place: float, state: ShowState) -> bool:
+        """Whether its value now is what `at` says of a place."""
+        return self.at(place).args[0] == self._value(state)
+
     def is_said(self, value: Value | UnsetType, state: ShowState) -> bool | None:
         """Whether it is what a button says, or on; None where nobody can tell."""
         said = self.text(state) if self.argument.kind is Kind.TEXT else self._value(state)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +134,6 @@ def test_in_a_network_the_terminal_has_the_links_and_the_screen_no_token(capsys)
 def test_without_remote_there_is_nothing(capsys):
     with remote(None, Notices(Tally(), WallClock())):
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("tpos-remote")]
-    assert replace(LIVE, remote=None).remote is None
     assert capsys.readouterr().err == ""
 
 

@@ -68,6 +68,7 @@ def test_nothing_is_joined_before_a_session_is_heard(monkeypatch: pytest.MonkeyP
     """Only what a peer of Link announces counts, as its discovery protocol has it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, link._listener() as ours:
         peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
         peer.sendto(b"_asdp_v\x01\x01\x05\x00\x00" + bytes(8), (link.GROUP, link.PORT))
         ours.settimeout(PATIENCE_S)
         assert ours.recv(100).startswith(link.ANNOUNCED)

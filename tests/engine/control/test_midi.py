@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import mido
 import pytest
-from midi_stage import Stage
+import socket_midi
+from midi_stage import Stage, turn, wait_for
 
+from engine.control.bar_line import Coming
 from engine.control.midi import maps
-from engine.control.midi.ports import AUTO, Ports
+from engine.control.midi.ports import AUTO, Ports, open_driver
 from engine.control.parameters import PARAMETERS, value_of
-from engine.core.messages import LoraStrength
+from engine.core.messages import SILENCE, LoraStrength
 from engine.core.parameters import Kind, Parameter
 from tpos_models.errors import PresetError
 
@@ -200,6 +203,36 @@ def test_lights_follow_what_other_hands_do_and_never_the_knob_itself() -> None:
     assert stage.lights() == [[0xB0, 7, 32], [0x96, 3, 21], [0x90, 4, 127]]
 
 
+@pytest.mark.parametrize(
+    ("target", "half_way", "end"), [("effects.kaleidoscope", 8, 16), ("effects.mirror", "top", "quarter")]
+)
+def test_a_knob_leads_on_when_the_bar_has_made_what_it_said(target: str, half_way: object, end: object) -> None:
+    stage = Stage(f"[[control]]\ncc = 7\ntarget = '{target}'", quantise="bar")
+
+    def at(time_s: float) -> object:
+        beat = int(time_s * 2)  # 120 a minute, bars of four
+        music = replace(SILENCE, time_s=time_s, bpm=120.0, beat=beat, beat_phase=time_s * 2 % 1, bar=beat // 4,
+                        bar_beat=beat % 4)  # fmt: skip
+        stage.show.bar_line.coming = lambda: Coming(music, 0.0)
+        return value_of(stage.show.current(), target)
+
+    off = at(3.1)
+    stage.lights()
+    stage.turn(0, 66)
+    assert (at(3.5), stage.lights()) == (off, [])
+    assert at(4.02) == half_way
+    stage.turn(127)
+    assert stage.lights() == []
+    assert at(6.02) == end
+    stage.show.put({target: off})  # by other hands
+    stage.turn(100)
+    assert (len(stage.lights()), at(8.02)) == (1, off)
+    stage.turn(0, 66)
+    for value in (end, half_way):  # by other hands, to where the knob would have it as well
+        stage.show.put({target: value})
+        assert len(stage.lights()) == 1
+
+
 @pytest.mark.parametrize("name", maps.available())
 def test_shipped_maps_load_and_say_whose_they_are(name: str) -> None:
     one = maps.load(name)
@@ -263,3 +296,38 @@ def test_ports_that_cannot_be_opened_are_said_once_each_and_again_when_they_were
     assert [ports.look()[1] for _ in range(3)] == [said, [], []]
     driver.free = ("one",)
     assert [ports.look()[1] for _ in range(2)] == [["MIDI: one is listened to"], []]
+
+
+def test_two_of_one_name_are_told_each_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIDO_BACKEND", "socket_midi")
+    both = [socket_midi.Controller("Box", number) for number in (20, 24)]
+    ports = Ports(open_driver(), AUTO)
+    try:
+        ports.look()
+        for n, one in enumerate(both):
+            ports.open[one.name].tell([turn(7, n)])
+        for n, one in enumerate(both):
+            assert list(one.told()) == [turn(7, n)]
+    finally:
+        ports.close()
+        for one in both:
+            one.unplug()
+
+
+def test_a_port_that_can_be_told_nothing_is_listened_to_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise OSError("in use")
+
+    monkeypatch.setenv("MIDO_BACKEND", "socket_midi")
+    monkeypatch.setattr(socket_midi.Output, "_open", busy)
+    device, ports = socket_midi.Controller("Box"), Ports(open_driver(), AUTO)
+    try:
+        said = ["MIDI: Box:Box MIDI 1 is listened to", "MIDI: Box:Box MIDI 1 cannot be told what it shows: in use"]
+        assert [ports.look()[1] for _ in range(2)] == [said, []]
+        device.send(turn(7, 3))
+        taken: list[Any] = []
+        wait_for(lambda: taken.extend(ports.take()) or taken)
+        assert [message for _, (message, _) in taken] == [[0xB0, 7, 3]]
+    finally:
+        ports.close()
+        device.unplug()

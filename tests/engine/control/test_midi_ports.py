@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -19,21 +19,18 @@ from typing import Any
 import mido
 import pytest
 import socket_midi
+from midi_stage import NAME, turn, wait_for
+from midi_stage import WireStage as Stage
 
-from engine.control import presets
-from engine.control.midi.hands import MidiHands
 from engine.control.midi.ports import open_driver
 from engine.control.midi.view import Mapped
-from engine.control.show import EffectKind, Show
-from engine.core.clock import WallClock
+from engine.control.show import EffectKind
 from engine.core.own_thread import troubles
 from tpos_models.errors import DeviceError, MissingPart
 
 pytestmark = pytest.mark.realtime
 
-PATIENCE_S = 20.0
 BACK_S = 3.0
-NAME = "nanoKONTROL2"
 
 
 class JackController:
@@ -71,7 +68,7 @@ def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("JACK_NO_START_SERVER", "1")
         server = subprocess.Popen(command, stdout=out, stderr=out)
         try:
-            _wait_for(lambda: _answers() or server.poll() is not None)
+            wait_for(lambda: _answers() or server.poll() is not None)
             if server.poll() is not None:
                 pytest.skip(f"jackd does not start here: {log.read_text()[-200:]}")
             yield
@@ -90,38 +87,6 @@ def _answers() -> bool:
     return True
 
 
-def _wait_for(met: Callable[[], Any], limit_s: float = PATIENCE_S) -> float:
-    began_s = time.monotonic()
-    while not met():
-        assert time.monotonic() < began_s + limit_s, "nothing came"
-        time.sleep(0.001)
-    return time.monotonic() - began_s
-
-
-class Stage:
-    """A show whose hands are on one kind of wire."""
-
-    def __init__(self, controller: Callable[..., Any], stack: ExitStack) -> None:
-        self.controller, self._stack = controller, stack
-        self.show = Show(presets.load("default"), presets.library()[0])
-        self.told: list[tuple[str, bool]] = []
-
-    def plug(self, number: int = 20) -> Any:
-        device = self.controller(NAME, number)
-        self._stack.callback(device.unplug)
-        return device
-
-    def hands(self, wanted: str = NAME, midi_map: str = "") -> MidiHands:
-        def tell(line: str, trouble: bool) -> None:
-            self.told.append((line, trouble))
-
-        hands = MidiHands(self.show, WallClock(), open_driver(), wanted, midi_map, tell)
-        return self._stack.enter_context(hands)
-
-    def lines(self) -> list[str]:
-        return [line for line, _ in self.told]
-
-
 @pytest.fixture(params=["sockets", "jack"])
 def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -133,10 +98,6 @@ def stage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
         yield Stage(JackController if on_jack else socket_midi.Controller, stack)
 
 
-def turn(cc: int, value: int) -> mido.Message:
-    return mido.Message("control_change", control=cc, value=value)
-
-
 def test_a_controller_is_found_by_its_name_and_moves_the_show_at_once(stage: Stage) -> None:
     device = stage.plug()
     hands = stage.hands("nanokontrol")
@@ -144,7 +105,7 @@ def test_a_controller_is_found_by_its_name_and_moves_the_show_at_once(stage: Sta
     stage.show.set(motion=0.0)
     for value in (1, 40, 80, 120, 60):  # motion is on the third fader of the shipped map
         device.send(turn(2, value))
-        _wait_for(lambda: abs(stage.show.state.motion - value / 127) < 1e-4)  # noqa: B023
+        wait_for(lambda: abs(stage.show.state.motion - value / 127) < 1e-4)  # noqa: B023
 
 
 def test_of_a_thousand_changes_a_second_the_last_one_lands(stage: Stage) -> None:
@@ -157,7 +118,7 @@ def test_of_a_thousand_changes_a_second_the_last_one_lands(stage: Stage) -> None
         device.send(turn(2, n % 127))
         time.sleep(max(0.0, began_s + n / 1000 - time.monotonic()))
     device.send(turn(2, 101))
-    _wait_for(lambda: abs(stage.show.state.motion - 101 / 127) < 1e-4)
+    wait_for(lambda: abs(stage.show.state.motion - 101 / 127) < 1e-4)
     time.sleep(0.1)
     assert stage.show.state.motion == pytest.approx(101 / 127, abs=1e-4)
     assert stage.show.queue.counts.refused == 0
@@ -173,7 +134,7 @@ def test_bursts_that_follow_each_other_are_not_each_answered(stage: Stage) -> No
     for n in range(bursts):
         device.send(*(turn(2, (5 * n + one) % 127) for one in range(5)))
         time.sleep(max(0.0, began_s + 0.006 * (n + 1) - time.monotonic()))
-    _wait_for(lambda: abs(stage.show.state.motion - (5 * bursts - 1) % 127 / 127) < 1e-4)
+    wait_for(lambda: abs(stage.show.state.motion - (5 * bursts - 1) % 127 / 127) < 1e-4)
     assert stage.show.state.revision - before < 0.75 * bursts
 
 
@@ -185,7 +146,7 @@ def test_bytes_that_are_no_message_are_passed_over(stage: Stage) -> None:
     device.send(turn(2, 0))
     device.send_bytes([0xB0, 0xC8, 1], [0xB0, 2], [0xF4], [0xF0, 1, 2, 0xF7], [0x20, 0x30], [0xB0, 0xC8, 2])
     device.send(turn(2, 99))
-    _wait_for(lambda: abs(stage.show.state.motion - 99 / 127) < 1e-4)
+    wait_for(lambda: abs(stage.show.state.motion - 99 / 127) < 1e-4)
     assert not troubles()
 
 
@@ -235,8 +196,8 @@ def test_in_a_burst_an_encoder_counts_each_step_and_a_fader_meets_what_it_passes
     before = stage.show.queue.counts.received
     for n in range(64):
         device.send(turn(16, 1), turn(17, n + 32))  # the fader begins below its parameter, and passes it
-    _wait_for(lambda: stage.show.state.amount == pytest.approx(0.64))
-    _wait_for(lambda: stage.show.state.motion == pytest.approx(95 / 127, abs=1e-4))
+    wait_for(lambda: stage.show.state.amount == pytest.approx(0.64))
+    wait_for(lambda: stage.show.state.motion == pytest.approx(95 / 127, abs=1e-4))
     assert stage.show.queue.counts.received - before < 64 + 48, "of the fader's way not every step is carried out"
 
 
@@ -244,12 +205,12 @@ def test_one_that_is_pulled_out_is_found_again_and_each_is_said_once(stage: Stag
     device, hands = stage.plug(20), stage.hands()
     device.send(turn(2, 5))
     device.unplug()
-    _wait_for(lambda: not hands.ports)
+    wait_for(lambda: not hands.ports)
     again = stage.plug(24)  # ALSA gives it another number
-    assert _wait_for(lambda: hands.ports) < BACK_S
+    assert wait_for(lambda: hands.ports) < BACK_S
     stage.show.set(motion=0.0)
     again.send(turn(2, 0), turn(2, 33))
-    _wait_for(lambda: abs(stage.show.state.motion - 33 / 127) < 1e-4)
+    wait_for(lambda: abs(stage.show.state.motion - 33 / 127) < 1e-4)
     (found, _), (gone, is_trouble), (back, is_told) = stage.told
     assert (is_trouble, is_told) == (True, False)
     assert found.endswith("is listened to")
@@ -266,11 +227,11 @@ def test_clock_start_and_position_arrive_as_a_grid_and_leave_with_it(stage: Stag
     for n in range(60):
         time.sleep(max(0.0, began_s + n / 48 - time.monotonic()))
         device.send(mido.Message("clock"))
-    _wait_for(lambda: stage.show.state.grids, 0.2)
+    wait_for(lambda: stage.show.state.grids, 0.2)
     (grid,) = stage.show.state.grids
     assert grid.bpm == pytest.approx(120, abs=4)
     assert (grid.at(time.monotonic()) - 59 / 24) * 0.5 == pytest.approx(0.0, abs=0.030)
-    assert _wait_for(lambda: not stage.show.state.grids) < 1.5
+    assert wait_for(lambda: not stage.show.state.grids) < 1.5
 
 
 def test_learning_by_osc_maps_the_next_knob_and_saving_keeps_it(stage: Stage, tmp_path: Path) -> None:
@@ -281,29 +242,27 @@ def test_learning_by_osc_maps_the_next_knob_and_saving_keeps_it(stage: Stage, tm
     kinds = [(effect.kind, effect.text) for effect in stage.show.effects]
     assert kinds == [(EffectKind.LEARN, "effects.hue"), (EffectKind.SAVE_MAP, "")]
     hands.learn("effects.hue")
-    _wait_for(lambda: "MIDI learn: effects.hue: move a knob, press a button" in stage.lines())
+    wait_for(lambda: "MIDI learn: effects.hue: move a knob, press a button" in stage.lines())
     device.send(turn(90, 20), turn(90, 127))
-    _wait_for(lambda: stage.show.state.effects.hue == 1.0)
-    _wait_for(lambda: hands.view.unsaved)
+    wait_for(lambda: stage.show.state.effects.hue == 1.0)
+    wait_for(lambda: hands.view.unsaved)
     learned = Mapped("/tpos/effects/hue", "cc 90 on channel 1", "nanokontrol2")
     assert learned in hands.view.mapped
     assert hands.view.learning == ""
     hands.save()
     saved = tmp_path / "tpos" / "midi" / "nanokontrol2.toml"
-    _wait_for(lambda: f"saved {saved}" in stage.lines())
-    _wait_for(saved.is_file)
-    _wait_for(lambda: not hands.view.unsaved)
+    wait_for(lambda: f"saved {saved}" in stage.lines())
+    wait_for(saved.is_file)
+    wait_for(lambda: not hands.view.unsaved)
     text = saved.read_text()
     assert 'target = "effects.hue"' in text
     time.sleep(1.1)
     saved.write_text(text.replace("effects.hue", "effects.film"))
-    _wait_for(lambda: (device.send(turn(90, 0), turn(90, 99)), stage.show.state.effects.film > 0.7)[1])
+    wait_for(lambda: (device.send(turn(90, 0), turn(90, 99)), stage.show.state.effects.film > 0.7)[1])
     hands.forget("effects.film")
-    _wait_for(lambda: not any(one.address == "/tpos/effects/film" for one in hands.view.mapped))
+    wait_for(lambda: not any(one.address == "/tpos/effects/film" for one in hands.view.mapped))
     saved.write_text(text.replace("effects.hue", "effects.fylm"))
-    _wait_for(
-        lambda: any("effects.fylm" in line and line.endswith("the map stays as it was") for line in stage.lines())
-    )
+    wait_for(lambda: any("effects.fylm" in line and line.endswith("the map stays as it was") for line in stage.lines()))
 
 
 def test_stepping_through_the_parameters_wraps_around(stage: Stage) -> None:
@@ -311,7 +270,7 @@ def test_stepping_through_the_parameters_wraps_around(stage: Stage) -> None:
     assert stage.lines() == [f"MIDI: no port for {NAME!r} yet, it is waited for; there: none"]
     for step in ("next", "next", "back", "back", ""):
         hands.learn(step)
-    _wait_for(lambda: len(stage.told) == 6)
+    wait_for(lambda: len(stage.told) == 6)
     names = [line.split(": ")[1] for line in stage.lines()[1:]]
     assert names == ["negative", "guidance", "negative", "recording", "nothing is learned"]
 
@@ -324,9 +283,9 @@ def test_lights_are_told_what_other_hands_do(monkeypatch: pytest.MonkeyPatch, tm
         device = stage.plug()
         stage.hands()
         seen: list[mido.Message] = []
-        _wait_for(lambda: (seen.extend(device.told()), seen)[1])
+        wait_for(lambda: (seen.extend(device.told()), seen)[1])
         stage.show.command("/tpos/freeze", (True,))
-        _wait_for(lambda: (seen.extend(device.told()), turn(46, 127) in seen)[1])
+        wait_for(lambda: (seen.extend(device.told()), turn(46, 127) in seen)[1])
 
 
 def test_without_the_package_the_command_that_adds_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,11 @@ def test_backends_lead_from_the_best_runner_to_fewer_steps_and_a_smaller_picture
             RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be"),
             "the GPU is lost (CUDA error: an illegal memory access was encountered)",
         ),
+        (torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors"), "out of memory"),
+        (
+            torch.AcceleratorError("CUDA error: operation not permitted when stream is capturing"),
+            "a network failed (CUDA error: operation not permitted when stream is capturing)",
+        ),
         (torch.AcceleratorError("device-side assert triggered"), "the GPU is lost (device-side assert triggered)"),
         (HungError("a frame hangs: no answer in 20 s"), "a frame hangs: no answer in 20 s"),
         (KeyError("a mistake of ours"), ""),

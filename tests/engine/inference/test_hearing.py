@@ -26,6 +26,9 @@ class Text:
         said = torch.tensor([WEIGHTS.get(prompt, float(len(prompt))) for prompt in prompts])
         return TextEmbedding(said[:, None, None].expand(-1, 2, 3), said[:, None])
 
+    def joint(self, prompts: list[str]) -> torch.Tensor:
+        return self.encode(prompts).joint
+
 
 class Encoder:
     """Hears the same in every window: full volume, even attention."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ndi_here import ndi_here
+from ndi_here import clear_up, ndi_here
+from real_parts import x_server
 
 from engine.core.clock import WallClock
 from engine.inputs import shared_textures
@@ -72,6 +73,7 @@ def test_an_ndi_sender_is_awaited_seen_missed_and_seen_again(loopback: None):
             finally:
                 sender.kill()
                 sender.wait()
+                clear_up(name)
             if not first:
                 until(lambda: bool(video.trouble))
                 assert video.newest() is not None
@@ -79,19 +81,10 @@ def test_an_ndi_sender_is_awaited_seen_missed_and_seen_again(loopback: None):
 
 
 @pytest.fixture
-def display(tmp_path: Path):
+def display() -> Iterator[str]:
     """An X server whose root is all of one colour at first: black."""
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "320x240x24", "-nolisten", "tcp"],
-        pass_fds=[writing], stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    os.close(writing)
-    with os.fdopen(reading) as told:
-        number = told.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait()
+    with x_server(size="320x240") as display:
+        yield display
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="an X server is Linux's")

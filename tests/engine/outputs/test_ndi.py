@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 
 import numpy as np
 import pytest
-from ndi_here import ndi_here
+from ndi_here import clear_up, ndi_here
 from render_scenes import CONTEXT, STILL, flat, frame, picture
 
 from engine.audio import SAMPLE_RATE
@@ -30,20 +31,28 @@ from tpos_models.errors import RunError
 
 pytestmark = pytest.mark.realtime
 SIZE = (320, 180)
-NUMBERS = count()
+CALLED: list[str] = []
 
 
 @pytest.fixture(scope="module", autouse=True)
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with ndi_here(tmp_path_factory.mktemp("ndi")):
         yield
+    for called in CALLED:
+        clear_up(called)
+
+
+def own_name() -> str:
+    """A source's, that nothing else is called."""
+    CALLED.append(f"test {os.getpid()} {len(CALLED)}")
+    return CALLED[-1]
 
 
 class Stage:
     """A show of one still picture at 320x180 with an NDI output, redrawn whenever somebody waits for it."""
 
     def __init__(self, said: str = "", tap: SoundTap | None = None) -> None:
-        self.called = f"test {id(self)} {next(NUMBERS)}"
+        self.called = own_name()
         spec = parse_output(f"ndi:name={self.called},size=320x180,{said}")
         settings = OutputSettings(sound=tap or SoundTap())
         drawing = Renderer(CONTEXT, SIZE)
@@ -170,7 +179,7 @@ def test_a_sender_that_breaks_is_said_and_comes_back_while_the_show_goes_on():
                 self.close()
             super().send(pixels, time_s)
 
-    called = f"test breaking {next(NUMBERS)}"
+    called = own_name()
     stage = Stage()
     output = StreamOutput("ndi:b", SIZE, 30.0, lambda: Breaking(called, SIZE, 30.0, False, None))
     stage.outlets.close()

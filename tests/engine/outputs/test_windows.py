@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from x_server import on, x_server
+from real_parts import on, x_server
 
 pytestmark = pytest.mark.realtime
 PROGRAM = Path(__file__).parents[2] / "support" / "windows_program.py"

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 import numpy as np
 import pytest
-from x_server import on, x_server
+from real_parts import on, x_server
 
 pytestmark = pytest.mark.realtime
 

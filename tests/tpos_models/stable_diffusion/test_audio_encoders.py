@@ -46,6 +46,9 @@ class Words:
         joint = torch.stack([torch.eye(3)[axes.get(prompt, 2)] for prompt in prompts])
         return TextEmbedding(torch.stack([torch.full((77, 4), float(len(prompt))) for prompt in prompts]), joint)
 
+    def joint(self, prompts):
+        return self.encode(prompts).joint
+
     def unknown(self, prompt):
         return ()
 

@@ -44,3 +44,6 @@ def test_a_prompt_is_encoded_once_for_all_joint_spaces():
     assert torch.equal(one.tokens, other.tokens)
     assert (one.joint.shape[-1], other.joint.shape[-1]) == (32, 3)
     assert len(asked) == 1
+    assert torch.equal(text.compared_in(Space()).joint(["a lake"]), torch.ones(1, 3)), "CLIP is not asked for it"
+    assert len(asked) == 1
+    assert torch.equal(text.joint(["a beach"]), one.joint)

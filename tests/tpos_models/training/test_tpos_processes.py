@@ -32,6 +32,7 @@ def sounds(tmp_path):
 
 def train_in_two(sounds: Path, runs: Path, batch: int, workers: int) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher += ["--log-dir", str(runs / "log")]
     done = subprocess.run(
         [*launcher, str(training_program.__file__), str(sounds), str(runs), str(batch), str(workers)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"},
