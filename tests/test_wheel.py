@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile as sf
-from faults import copied
 
 import engine
 from export.media.reading import read_video_info
@@ -30,10 +29,15 @@ def run(*command: object, cwd: Path, **env: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    """A copy that has only what is tracked or new: nothing can come from here."""
-    with copied(ROOT) as folder:
-        yield folder
+def source(tmp_path_factory) -> Path:
+    """A copy of what is packed, and of no editor's or system's own files: nothing can come from here."""
+    folder, strays = tmp_path_factory.mktemp("source"), shutil.ignore_patterns("__pycache__", ".*", "*~")
+    for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=strays)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -134,8 +134,8 @@ def _samples(source: str, channels: tuple[int, ...] | None, seconds: float | Non
     elif looks_like_file(source):
         file = AudioFile(source)
         check_channels(source, file.channels, channels or ())
-        picks = [channel - 1 for channel in channels or range(1, file.channels + 1)]
-        samples = np.concatenate([mono(block[:, picks]) for block in read_sound(file)])
+        picks = [channel - 1 for channel in channels or ()]
+        samples = np.concatenate([mono(block) for block in read_sound(file, picks)])
     else:
         return _record(source, channels or (), seconds or LIVE_S, progress)
     return samples if seconds is None else samples[: round(seconds * SAMPLE_RATE)]

@@ -27,8 +27,8 @@ _FOLLOW, _BEND = 0.04, 0.004
 """Shares of the phase's error by which phase and period are put right in a hop."""
 _GLIDE_S = 3.0
 """For so long after another clock is gone the operator's tempo is not jumped to."""
-_SOMETIMES = 16
-"""Hops between what need not be done at each."""
+_SOMETIMES = 16  # hops between what need not be done at each
+_SAME_TAP_S = 0.05  # a log rounds taps, and its clock drifts; fingers are slower
 _FAINT = 0.06
 """What the strongest hundredth of the flux passes with drums, and not with a voice or a tone that trembles."""
 _WEAK, _CLEAR = 0.1, 0.35
@@ -130,7 +130,7 @@ class BeatTracker:
         elif self._clock is ClockSource.TAP:
             wanted = 60 / (bpm * HOP_S) if bpm > 0 else (taps_s[-1] - taps_s[0]) / (len(taps_s) - 1) / HOP_S
         self._set_operator_period(wanted)
-        is_new = bool(taps_s) and taps_s[-1:] != self._taps_s[-1:] and not self._grid
+        is_new = taps_s[-1:] > tuple(tap_s + _SAME_TAP_S for tap_s in self._taps_s[-1:]) and not self._grid
         self._taps_s = taps_s
         period = self._operator_period or self._period
         if is_new and period:

@@ -10,6 +10,7 @@ import soxr
 from engine.audio import SAMPLE_RATE
 from engine.audio.sound_file import AudioFile
 
+BLOCK_FRAMES = 8192
 _ABSURD = 1e3
 """60 dB over full scale: no sound, whatever the file says."""
 
@@ -71,9 +72,9 @@ def mono(samples: np.ndarray) -> np.ndarray:
     return samples[:, 0] if samples.shape[1] == 1 else samples.mean(1, dtype=np.float32)
 
 
-def read_sound(file: AudioFile, block_frames: int = 8192, beside: Sequence[int] = ()) -> Iterator[np.ndarray]:
+def read_sound(file: AudioFile, picks: Sequence[int] = (), beside: Sequence[int] = ()) -> Iterator[np.ndarray]:
     """A whole file at 44.1 kHz, as `Intake` gives it, a block at a time: for offline use."""
-    intake = Intake(file.sample_rate, file.channels, beside=beside)
-    for block in file.blocks(block_frames):
+    intake = Intake(file.sample_rate, file.channels, picks, beside)
+    for block in file.blocks(BLOCK_FRAMES):
         yield intake.push(block)
     yield intake.push(np.zeros((0, file.channels), np.float32), last=True)

@@ -10,6 +10,7 @@ import typer
 from engine.app.options import ModelOptions, parse_size, with_options
 from engine.cli.app import FilmFormat, Fps, Json, On, Root, Size, Workers, sessions_app
 from engine.core import console
+from tpos_models.errors import InputError
 
 
 @sessions_app.command("list")
@@ -42,12 +43,15 @@ def export_session(
     """Re-render a recorded set, bigger or with another model: the same show, better."""
     from engine.app.offline import FilmOptions, render_session
     from engine.inference.farm.places import open_farm
+    from engine.recording.folders import video_of
     from engine.recording.session import open_session
     from export.media.formats import choose_format
 
     form = choose_format(format, "format", output)
     film = FilmOptions(output, parse_size(size) if size else None, fps, form=form)
     session = open_session(name, root)
+    if output.exists() and output.resolve() == video_of(session.info.path).resolve():
+        raise InputError(f"--output {output}: that is the recording itself; another file would be accepted")
     with (
         open_farm(on, workers) as farm,
         console.progress("rendering", json, lambda: farm.cost if farm else "") as progress,

@@ -89,10 +89,11 @@ def tap(state: ShowState, looks: Looks, given: Given) -> ShowState:
     gap_s = given.time_s - state.taps_s[-1] if state.taps_s else 0.0
     chain = state.taps_s if TAP_GAP_S[0] < gap_s < TAP_GAP_S[1] else ()
     taps_s = (*chain, given.time_s)[-TAPS:]
-    return replace(state, taps_s=taps_s, tempo_bpm=0.0 if chain else state.tempo_bpm or _tapped_bpm(state.taps_s))
+    return replace(state, taps_s=taps_s, tempo_bpm=0.0 if chain else state.tempo_bpm or tapped_bpm(state.taps_s))
 
 
-def _tapped_bpm(taps_s: tuple[float, ...]) -> float:
+def tapped_bpm(taps_s: tuple[float, ...]) -> float:
+    """The tempo that taps make, 0 for less than two."""
     return 60 * (len(taps_s) - 1) / (taps_s[-1] - taps_s[0]) if len(taps_s) > 1 else 0.0
 
 

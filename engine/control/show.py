@@ -17,7 +17,7 @@ from engine.control import presets
 from engine.control.addresses import MAPPING, find, parse
 from engine.control.arguments import CommandError
 from engine.control.bar_line import FOLLOWING, BarLine, Made
-from engine.control.changes import ISF, Given, Looks, cue_names
+from engine.control.changes import ISF, Given, Looks, cue_names, tapped_bpm
 from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
 from engine.control.midi.targets import FORGET, LEARN, STEPS, Target
@@ -165,7 +165,8 @@ class Show:
         with self._lock:
             current = self._looks.library.get(state.preset, self._looks.current)
             self._looks = replace(self._looks, current=current, left=left)
-            self._state = replace(state, grids=(), revision=self._state.revision + 1)
+            bpm = state.tempo_bpm or tapped_bpm(state.taps_s)  # where the beat was is over
+            self._state = replace(state, grids=(), taps_s=(), tempo_bpm=bpm, revision=self._state.revision + 1)
 
     def keep_time(self, source: ClockSource, grid: BeatGrid | None) -> None:
         """What another clock says now; None: it no longer does. What agrees with what it said before is no change."""

@@ -161,6 +161,19 @@ def test_hear_listens_for_what_it_is_asked(rain_then_thunder: Path, capsys: pyte
     assert "rain" not in out
 
 
+@pytest.mark.parametrize(("channels", "loud"), [("1,2", False), ("3", True), ("3,4", True), ("", True)])
+def test_hear_listens_to_the_channels_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], channels: str, loud: bool
+) -> None:
+    """Of four channels rain is on the third."""
+    four = np.zeros((2 * RATE, 4), np.float32)
+    four[:, 2] = synthesise("rain", 2.0, 3, RATE)
+    sf.write(tmp_path / "four.wav", four, RATE)
+    asked = ["--channels", channels] if channels else []
+    report = json.loads(hear(capsys, str(tmp_path / "four.wav"), "--json", *asked))
+    assert (report["segments"][0]["loudness_db"] > -60) == loud
+
+
 def test_hear_says_tempo_beats_and_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     t = np.arange(RATE // 2) / RATE
     kick = 0.7 * np.sin(2 * np.pi * (50 * t + 3 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / 0.08)

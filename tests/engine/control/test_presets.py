@@ -269,6 +269,14 @@ def test_the_running_cue_stays_on_where_others_come_beside_it(edit: Callable[[st
     assert show.stack.cues[show.state.cue] == name or name == "cue 3"
 
 
+def test_a_process_that_takes_over_keeps_the_tapped_tempo_and_not_the_moments() -> None:
+    show, after = (Show(presets.parse(CUES, "look")) for _ in range(2))
+    for tap_s in (10.0, 10.4, 10.8):
+        show.apply(parse("/tpos/tempo/tap", [], tap_s)[0])
+    after.restore(show.state)
+    assert (after.state.tempo_bpm, after.state.taps_s) == (pytest.approx(150.0), ())
+
+
 def test_a_running_cue_that_is_edited_and_moved_is_known_by_its_name() -> None:
     show = Show(presets.parse(CUES, "look"))
     show.apply(parse("/tpos/cue", [2])[0])

@@ -93,9 +93,12 @@ class SectionStage:
     ) -> None:
         self.module: torch.nn.Module = SectionModule()
         rng = np.random.default_rng(seed)
-        cut = max(1, len(labelled) // 10)
-        self._held = _streams(rng, labelled[:cut], plain[:0], cut)
-        self._streams = _streams(rng, labelled[cut:], plain, STREAMS)
+        held, others = (
+            labelled[::10],
+            [one for n, one in enumerate(labelled) if n % 10],
+        )  # sorted by style: some of each
+        self._held = _streams(rng, held, plain[:0], len(held))
+        self._streams = _streams(rng, others, plain, STREAMS)
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, T, FEATURES) and what each tick is, (B, T)."""
