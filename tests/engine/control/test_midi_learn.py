@@ -225,8 +225,7 @@ def test_two_of_one_kind_learn_and_are_saved_as_one(wire: WireStage, tmp_path: P
     assert wire.lines().count(f"saved {saved}") == 1
     assert 'target = "effects.hue"' in saved.read_text()
     hands.forget("effects.hue")
-    wait_for(lambda: hands.view.unsaved)
-    assert not [one for one in hands.view.mapped if one.address == "/tpos/effects/hue"]
+    wait_for(lambda: not [one for one in hands.view.mapped if one.address == "/tpos/effects/hue"])
 
 
 @pytest.mark.parametrize("way", ["unsaved", "saved", "broken"])
