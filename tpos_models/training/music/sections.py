@@ -93,10 +93,8 @@ class SectionStage:
     ) -> None:
         self.module: torch.nn.Module = SectionModule()
         rng = np.random.default_rng(seed)
-        held, others = (
-            labelled[::10],
-            [one for n, one in enumerate(labelled) if n % 10],
-        )  # sorted by style: some of each
+        held = labelled[::10]  # they are sorted by style: some of each
+        others = [one for number, one in enumerate(labelled) if number % 10]
         self._held = _streams(rng, held, plain[:0], len(held))
         self._streams = _streams(rng, others, plain, STREAMS)
 
