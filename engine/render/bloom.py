@@ -11,6 +11,9 @@ SMALL_PX, FAR_PX = 64, 16
 """Longer side of the copies that glow near and far."""
 KNEE = 0.45
 """Code value above which a part of the picture glows."""
+_WHERE = {False: ("everywhere.frag",), True: ("local.frag",)}
+_TAKEN = {False: ("still.frag",), True: ("warp.frag", "enlarge.frag")}
+"""Programs rather than branches: a CPU that draws runs both sides of one."""
 
 
 class Bloom:
@@ -26,9 +29,11 @@ class Bloom:
         self._camera = gl.program("cover.vert", "camera.frag", "picture.frag", "enlarge.frag")
         self._shrink = gl.program("cover.vert", "small.frag")
         self._bright = gl.program("cover.vert", "bright.frag")
-        self._everywhere, self._local = (
-            gl.program("cover.vert", "bloom.frag", "enlarge.frag", f"{where}.frag") for where in ("everywhere", "local")
-        )
+        self._looks = {
+            (local, moves): gl.program("cover.vert", "bloom.frag", *_WHERE[local], *_TAKEN[moves])
+            for local in (False, True)
+            for moves in (False, True)
+        }
 
     def draw(self, picture: gl.Texture, look: Look, mask: gl.Texture | None, seen: bool = False) -> None:
         """Draw `target`; with the neutral look it equals `picture`. A `local` look keeps to where `mask` is red.
@@ -41,20 +46,21 @@ class Bloom:
         if look.glow > 0.0:
             self._draw_glow(picture)
         self.target.begin()
-        program = self._local if mask and look.local > 0.0 else self._everywhere
+        local, moves = mask is not None and look.local > 0.0, look.warp > 0.0 or look.swell > 1.0
+        program = self._looks[local, moves]
         program.use()
         for unit, texture in enumerate((picture, self._near.texture, self._far.texture)):
             texture.bind(unit)
         program["picture"], program["near_glow"], program["far_glow"] = 0, 1, 2
-        program["glow"], program["warp"], program["phase"] = look.glow, look.warp, look.warp_phase
-        width, height = self.target.size
-        program["aspect"], program["texels"] = width / height, (float(width), float(height))
-        program["push"] = tuple(look.colour.T.ravel().tolist())
-        program["lift"] = look.lift
-        program["moves"] = look.warp > 0.0 or look.swell > 1.0
-        if mask and program is self._local:
+        program["glow"], program["push"], program["lift"] = look.glow, tuple(look.colour.T.ravel().tolist()), look.lift
+        if moves:
+            width, height = self.target.size
+            program["warp"], program["phase"], program["aspect"] = look.warp, look.warp_phase, width / height
+        if local and mask:
             mask.bind(3)
-            program["mask"], program["local"], program["swell"] = 3, look.local, look.swell
+            program["mask"], program["local"] = 3, look.local
+            if moves:
+                program["swell"] = look.swell
         self._canvas.cover()
 
     def _see(self, picture: gl.Texture, view: View, into: gl.Target) -> gl.Texture:
@@ -62,7 +68,6 @@ class Bloom:
         into.begin()
         picture.bind(0)
         self._camera.use()
-        self._camera["texels"] = float(picture.size[0]), float(picture.size[1])
         look_through(self._camera, view, into.size)
         self._canvas.cover()
         return into.texture
@@ -89,7 +94,7 @@ class Bloom:
         """Free what the GPU holds."""
         for target in (self.target, self._small, self._near, self._far, self._seen, self._seen_mask):
             target.delete()
-        for program in (self._camera, self._shrink, self._bright, self._everywhere, self._local):
+        for program in (self._camera, self._shrink, self._bright, *self._looks.values()):
             program.delete()
 
 

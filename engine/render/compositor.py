@@ -8,7 +8,7 @@ current. Needs a current OpenGL 3.3 context.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from engine.render.field_moment import FieldMoment
 from engine.render.field_pass import FieldPass
 from engine.render.flash_limiter import GRID, FlashLimiter
 from engine.render.interpolation import Interpolation, Moment
-from engine.render.picture import Redrawn, coarser
+from engine.render.picture import Placement, Redrawn, coarser, place
 from engine.render.upload import FrameUpload
 
 GRAIN_HZ = 24.0
@@ -33,25 +33,6 @@ PLACEHOLDER_FADE_S = 1.0
 """How long the first frames take to replace what was shown before them."""
 LONGEST_STEP_S = 0.25
 """A redraw later than this (a window being moved, a laptop waking up) moves the effects no further."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where the picture goes: `rect` of the output in pixels, and the visible part `span` of the picture."""
-
-    rect: gl.Rect
-    span: tuple[float, float]
-
-
-def place(picture: gl.Size, output: gl.Size, fit: Fit) -> Placement:
-    """FIT shows the whole picture centred between bars; FILL covers the output and crops around the middle."""
-    width, height = output
-    ratio = (picture[0] * height) / (picture[1] * width)
-    if fit is Fit.FIT:
-        w = width if ratio >= 1.0 else max(1, round(width * ratio))
-        h = height if ratio <= 1.0 else max(1, round(height / ratio))
-        return Placement(((width - w) // 2, (height - h) // 2, w, h), (1.0, 1.0))
-    return Placement((0, 0, width, height), (min(1.0, 1.0 / ratio), min(1.0, ratio)))
 
 
 def faded(level: float, blackout: bool, fade_s: float, dt_s: float) -> float:
@@ -71,6 +52,7 @@ class _Stages:
         self.lit = self.bloom.target
         """What is to be shown of this moment, effects included."""
         self.shown = self._plain = gl.Target(size)
+        self.sharp = gl.Target(size)
 
     def show(self, effects: Effects) -> None:
         """What was lit is shown."""
@@ -81,7 +63,7 @@ class _Stages:
             self.shown = effects.show()
 
     def delete(self) -> None:
-        for thing in (self.between, self.bloom, self._plain):
+        for thing in (self.between, self.bloom, self._plain, self.sharp):
             thing.delete()
 
 
@@ -107,7 +89,9 @@ class Compositor:
         self.canvas = gl.Canvas()
         self._copy = gl.program("cover.vert", "copy.frag")
         self._shrink = gl.program("cover.vert", "small.frag")
-        self._paint = gl.program("paint.vert", "paint.frag", "enlarge.frag")
+        self._sharpen = gl.program("cover.vert", "sharpen.frag") if gl.is_software() else None
+        """Where a CPU draws: sharpened, and enlarged in one tap a pixel, as Catmull-Rom's five are too slow."""
+        self._paint = gl.program("paint.vert", "paint.frag", "bilinear.frag" if self._sharpen else "enlarge.frag")
         self._grid = gl.Target(GRID)
         self._measured = gl.PixelBuffer(GRID)
         self._unmeasured: Callable[[np.ndarray], None] | None = None
@@ -171,6 +155,7 @@ class Compositor:
                 self._stages.lit = self._effects.draw(bloom.target, heard, state, now_s, dt_s, output)
             fade_s = Span(state.blackout_fade_s, state.blackout_fade_bars).in_s(latched)
             self._release(self._stages, state, now_s, dt_s, output, fade_s)
+            self._sharpen_shown(self._stages)
         return Redrawn(latched.time_s or now_s, self._stages is not None, *self._effects.refused())
 
     def _draw_moment(self, between: Moment, now_s: float, dt_s: float, view: View) -> None:
@@ -194,7 +179,7 @@ class Compositor:
         texture.bind(0)
         gl.blend_constant(weight)
         p, where = self._paint, place(texture.size, target.size, Fit.FILL)
-        p["span"], p["up"], p["texels"] = where.span, -1.0, (float(texture.size[0]), float(texture.size[1]))
+        p["span"], p["up"] = where.span, -1.0
         p["fade"], p["grain"] = 1.0, 0.0
         self.canvas.cover()
         gl.no_blend()
@@ -302,6 +287,17 @@ class Compositor:
         gl.no_blend()
         self._on_screen = self._watch(stages.shown, span)
 
+    def _sharpen_shown(self, stages: _Stages) -> None:
+        if self._sharpen is None:
+            return
+        if stages.sharp.size != stages.shown.size:
+            stages.sharp.delete()
+            stages.sharp = gl.Target(stages.shown.size)
+        stages.sharp.begin()
+        self._sharpen.use()
+        stages.shown.texture.bind(0)
+        self.canvas.cover()
+
     def _watch(self, target: gl.Target, span: tuple[float, float]) -> np.ndarray:
         """The flash limiter's grid of a picture: sRGB means 0..1, (rows, columns, 3)."""
         self._shrink_to_grid(target, span)
@@ -323,17 +319,18 @@ class Compositor:
         gl.clear()
         if self._stages is None or self._fade == 0.0:
             return
-        where = place(self._stages.size, output, self._fit)
+        where, zoom = place(self._stages.size, output, self._fit), self._look.everywhere
         gl.viewport(where.rect)
         self._paint.use()
-        self._stages.shown.texture.bind(0)
-        self._set_paint(self._stages.shown.size, where, first_row_up)
+        is_enlarged = where.rect[2:] != where.texels(self._stages.shown.size) or zoom != 1.0
+        (self._stages.sharp if self._sharpen and is_enlarged else self._stages.shown).texture.bind(0)
+        self._set_paint(where, zoom, first_row_up)
         self.canvas.cover()
 
-    def _set_paint(self, size: gl.Size, where: Placement, first_row_up: bool) -> None:
-        p, zoom = self._paint, self._look.everywhere
+    def _set_paint(self, where: Placement, zoom: float, first_row_up: bool) -> None:
+        p = self._paint
         _, _, width, height = where.rect
         p["span"], p["up"] = (where.span[0] / zoom, where.span[1] / zoom), 1.0 if first_row_up else -1.0
-        p["texels"], p["fade"], p["grain"] = (float(size[0]), float(size[1])), self._fade, self._look.grain
+        p["fade"], p["grain"] = self._fade, self._look.grain
         p["seed"] = (int(self._moved_s * GRAIN_HZ) * 0.6180339887) % 1.0
         p["grains"] = (GRAIN_ROWS * width / height, float(GRAIN_ROWS))

@@ -39,9 +39,9 @@ class FieldPass:
         _check_room(max(blurs * columns, at.rows * rows), 4 * numbers)
         defined = constants(packer)
         self._across, self._down, self._sums = (
-            gl.program("cover.vert", f"{name}.frag", defined=defined) for name in ("across", "down", "sums")
+            gl.program("cover.vert", f"field/{name}.frag", defined=defined) for name in ("across", "down", "sums")
         )
-        self._draw = gl.program("cover.vert", "camera.frag", "field.frag", defined=defined)
+        self._draw = gl.program("cover.vert", "camera.frag", "field/field.frag", defined=defined)
         self._summing, self._drawing = gl.UniformBuffer(self._sums, "Summing"), gl.UniformBuffer(self._draw, "Drawing")
         self._to_columns, self._to_rows = (
             gl.Texture(

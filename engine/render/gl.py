@@ -13,9 +13,9 @@ import numpy as np
 from pyglet import gl
 from pyglet.graphics.shader import Shader, ShaderException, ShaderProgram
 
-Size = tuple[int, int]
-Rect = tuple[int, int, int, int]
-"""x, y, width, height in pixels from the bottom left."""
+from engine.render.picture import Rect, Size
+
+__all__ = ["Rect", "Size"]
 
 
 def program(vertex: str, *fragments: str, defined: str = "") -> ShaderProgram:

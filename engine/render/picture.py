@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.core.isf import IsfFile
+from engine.core.messages import Fit
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+Rect = tuple[int, int, int, int]
+"""x, y, width, height in pixels from the bottom left."""
 
 
 def within(size: Size, longest_px: int) -> Size:
@@ -62,6 +65,29 @@ class FieldTiming:
 def coarser(size: tuple[float, float], most_px: float) -> int:
     """How many times fewer pixels a side must have, 1 or more, for a picture of no more than so many."""
     return max(1, math.ceil(math.sqrt(size[0] * size[1] / most_px)))
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the picture goes: `rect` of the output in pixels, and the visible part `span` of the picture."""
+
+    rect: Rect
+    span: tuple[float, float]
+
+    def texels(self, picture: Size) -> Size:
+        """How many of the pixels of a picture of that size are visible."""
+        return round(picture[0] * self.span[0]), round(picture[1] * self.span[1])
+
+
+def place(picture: Size, output: Size, fit: Fit) -> Placement:
+    """FIT shows the whole picture centred between bars; FILL covers the output and crops around the middle."""
+    width, height = output
+    ratio = (picture[0] * height) / (picture[1] * width)
+    if fit is Fit.FIT:
+        w = width if ratio >= 1.0 else max(1, round(width * ratio))
+        h = height if ratio <= 1.0 else max(1, round(height / ratio))
+        return Placement(((width - w) // 2, (height - h) // 2, w, h), (1.0, 1.0))
+    return Placement((0, 0, width, height), (min(1.0, 1.0 / ratio), min(1.0, ratio)))
 
 
 class Context(Protocol):

@@ -70,7 +70,7 @@ class Effects:
         size = fine(lit.size, output)
         self._resize(size)
         if size != lit.size:
-            steps.insert(0, self._step("lift", texels=tuple(map(float, lit.size))))
+            steps.insert(0, self._step("lift"))
         picture, into = lit.texture, self._targets[-2]
         for number, step in enumerate(steps, 1):
             into = self._targets[-2 if number == len(steps) else number % 2]

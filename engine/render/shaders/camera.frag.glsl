@@ -11,7 +11,7 @@ uniform float octaves;    // 0..1; the same picture at both
 
 const float SOFT = 0.6;   // how wide the edge of what arrives is, of the way from the middle to a corner
 
-vec3 there(vec2 p);       // the picture at 0..1: picture.frag.glsl, field.frag.glsl
+vec3 there(vec2 p);       // the picture at 0..1: picture.frag.glsl, field/field.frag.glsl
 
 vec3 seen(vec2 away) {
     vec2 p = 0.5 + away / vec2(aspect, 1.0);

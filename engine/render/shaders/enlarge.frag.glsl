@@ -2,7 +2,8 @@
 // Catmull-Rom in five bilinear taps (the four corner taps weigh under 1 % and are left out, the rest renormalised),
 // exact where a pixel meets a texel.
 
-vec3 enlarged(sampler2D picture, vec2 texels, vec2 at) {
+vec3 enlarged(sampler2D picture, vec2 at) {
+    vec2 texels = vec2(textureSize(picture, 0));
     vec2 base = floor(at * texels - 0.5) + 0.5;
     vec2 f = at * texels - base;
     vec2 w0 = f * (-0.5 + f * (1.0 - 0.5 * f));

@@ -5,13 +5,12 @@ in vec2 place;
 out vec4 colour;
 
 uniform sampler2D picture;
-uniform vec2 texels;
 uniform float grain;
 uniform float seed;
 uniform vec2 grains;      // grain cells over the visible picture
 uniform float fade;       // 0 is black, 1 the picture
 
-vec3 enlarged(sampler2D picture, vec2 texels, vec2 at);     // enlarge.frag.glsl
+vec3 enlarged(sampler2D picture, vec2 at);    // enlarge.frag.glsl, bilinear.frag.glsl
 
 float noise(vec2 cell) {
     vec3 p = fract(vec3(cell.xyx) * vec3(0.1031, 0.1030, 0.0973) + seed);
@@ -20,7 +19,7 @@ float noise(vec2 cell) {
 }
 
 void main() {
-    vec3 c = enlarged(picture, texels, uv);
+    vec3 c = enlarged(picture, uv);
     if (grain > 0.0) {
         float luma = dot(c, vec3(0.2126, 0.7152, 0.0722));
         c += grain * (1.0 - 0.6 * luma) * noise(floor(place * grains));

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
 from engine.core.messages import SILENCE, AudioFeatures, Fit, ShaderAmounts, ShowState
-from engine.render.compositor import faded, place
+from engine.render.compositor import faded
+from engine.render.picture import place
 from engine.render.renderer import Renderer
 
 
@@ -85,6 +87,20 @@ def test_enlarging_a_smooth_ramp_is_smooth():
     ramp = np.repeat(np.linspace(20, 230, 32).reshape(1, 32, 1), 3, axis=2).repeat(18, axis=0).round().astype(np.uint8)
     row = draw(renderer_of(ramp, (640, 360)), STILL, 0.0)[180, 40:-40, 0]
     assert np.abs(np.diff(row)).max() <= 2
+
+
+def test_enlarging_is_catmull_roms():
+    """Pillow's bicubic has the same a = -0.5; what is merely bilinear is twice as far from it."""
+    image = np.random.default_rng(3).integers(40, 216, (9, 16, 3), dtype=np.uint8)
+    image = np.asarray(Image.fromarray(image).resize((64, 36), Image.Resampling.BICUBIC))
+    wanted, plain = (
+        np.asarray(Image.fromarray(image).resize((160, 90), kind), int)
+        for kind in (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR)
+    )
+    enlarged = draw(renderer_of(image, (160, 90)), STILL, 0.0)
+    off = np.abs(enlarged - wanted)
+    assert off.max() <= 4
+    assert off.mean() < 0.6 * np.abs(plain - wanted).mean()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ in vec2 uv;
 out vec4 colour;
 
 uniform sampler2D picture;
-uniform vec2 texels;
 
-vec3 enlarged(sampler2D picture, vec2 texels, vec2 at);     // enlarge.frag.glsl
+vec3 enlarged(sampler2D picture, vec2 at);    // enlarge.frag.glsl
 
 void main() {
-    colour = vec4(clamp(enlarged(picture, texels, uv), 0.0, 1.0), 1.0);
+    colour = vec4(clamp(enlarged(picture, uv), 0.0, 1.0), 1.0);
 }
