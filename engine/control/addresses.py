@@ -20,7 +20,7 @@ from engine.control.queue import Command, Sender
 from engine.control.schema import near
 from engine.core.beat_grid import MAX_FADE_S
 from engine.core.hud_info import MOST_KNOTS, MOST_POINTS
-from engine.core.isf_header import UNBOUNDED
+from engine.core.isf import UNBOUNDED
 from engine.core.messages import MAX_LORA
 from engine.core.parameters import Kind, Parameter, Value
 

@@ -14,7 +14,7 @@ from engine.control.parameters import from_control, value_of, with_loras, with_v
 from engine.control.preset_keys import MAX_PROMPTS
 from engine.control.presets import Preset
 from engine.core.beat_grid import Span
-from engine.core.isf import InputKind
+from engine.core.isf import Input, InputKind, Values
 from engine.core.isf_header import MIX
 from engine.core.messages import Prompt, ShowState
 from engine.core.parameters import Kind, Parameter
@@ -139,6 +139,17 @@ def lora(state: ShowState, looks: Looks, given: Given) -> ShowState:
             f"/tpos/lora/{given.n}/strength", f"there is no LoRA {given.n}", loaded or "none: --lora FILE loads one"
         )
     return with_loras(state, {state.loras[given.n - 1].name: given.args[0]})
+
+
+def isf_input(state: ShowState, address: str) -> tuple[Input, Values] | None:
+    """The input of a user's effect that an address names, `mix` too, and its value; None of one that is not on."""
+    name, _, one = address.removeprefix(ISF).partition("/")
+    for layer in (layer for layer in state.isf if address.startswith(ISF) and layer.file.name == name):
+        if one == MIX:
+            return Input(MIX, InputKind.FLOAT, (1.0,), (0.0,), (1.0,)), (layer.mix,)
+        if known := layer.file.header.values.get(one):
+            return known, layer.value(known)
+    return None
 
 
 def isf(state: ShowState, looks: Looks, given: Given) -> ShowState:

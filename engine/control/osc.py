@@ -148,7 +148,7 @@ class OscServer(OwnThread):
         host: str = HOST,
         port: int = PORT,
         target: tuple[str, int] | None = None,
-        check: Callable[[Command], None] = lambda command: None,
+        check: Callable[[Command], Command] = lambda command: command,
         status: Callable[[], Status] | None = None,
         frame: Callable[[], Frame | None] = lambda: None,
         clock: Clock | None = None,
@@ -240,7 +240,7 @@ class OscServer(OwnThread):
             return None
         try:
             command, clamped = parse(address, one_by_one(values), now_s, sender)
-            self._check(command)
+            command = self._check(command)
         except CommandError as error:
             self._count(refused=1)
             self._answer(sender, error)

@@ -12,7 +12,8 @@ from engine.control.isf_files import MOST_LAYERS
 from engine.control.parameters import PARAMETERS
 from engine.core.beat_grid import MAX_BARS, MAX_FADE_S, Quantise
 from engine.core.course import Follow
-from engine.core.isf_header import MOST_INPUTS, UNBOUNDED
+from engine.core.isf import UNBOUNDED
+from engine.core.isf_header import MOST_INPUTS
 from engine.core.messages import MAX_LORA
 from engine.core.parameters import Kind, Parameter
 from engine.core.stems import MAX_CHANNEL, MAX_STEMS

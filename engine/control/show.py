@@ -17,7 +17,7 @@ from engine.control import presets
 from engine.control.addresses import MAPPING, find, parse
 from engine.control.arguments import CommandError
 from engine.control.bar_line import FOLLOWING, BarLine, Made
-from engine.control.changes import ISF, Given, Looks, cue_names, tapped_bpm
+from engine.control.changes import ISF, Given, Looks, cue_names, isf_input, tapped_bpm
 from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
 from engine.control.midi.targets import FORGET, LEARN, STEPS, Target
@@ -25,7 +25,7 @@ from engine.control.parameters import with_values
 from engine.control.presets import Preset
 from engine.control.queue import Command, CommandQueue
 from engine.core.beat_grid import BeatGrid, ClockSource, Quantise
-from engine.core.isf import IsfFile
+from engine.core.isf import InputKind, IsfFile
 from engine.core.messages import ShowState
 from engine.core.parameters import Value
 
@@ -177,10 +177,10 @@ class Show:
                 grids = (*others, grid) if grid else others
                 self._state = replace(self._state, grids=grids, revision=self._state.revision + 1)
 
-    def check(self, command: Command) -> None:
-        """Raise CommandError for a preset or a target that does not exist.
+    def check(self, command: Command) -> Command:
+        """The command as it is to be queued. Raises CommandError for a preset or a target that does not exist.
 
-        Cues wait, as a switch may be on its way before them.
+        Cues wait, as a switch may be on its way before them. An event of a user's effect counts, whatever comes after.
         """
         if command.address in _TAUGHT and not (command.address == LEARN and command.args[0] in ("", *STEPS)):
             target, value = map(str, command.args)
@@ -189,6 +189,9 @@ class Show:
             apply(self._state, command, self._looks)
         if command.address.startswith(ISF) and not any(command.address.startswith(f"{ISF}{f.name}/") for f in self.isf):
             apply(self._state, command, self._looks)
+        if (named := isf_input(self._state, command.address)) and named[0].kind is InputKind.EVENT and command.args[0]:
+            return replace(command, event=True)
+        return command
 
     @property
     def isf(self) -> frozenset[IsfFile]:

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from engine.core.isf_size import WHOLE_HEIGHT, WHOLE_WIDTH, Size
 
+UNBOUNDED = 1e5
+"""Points and longs without a MIN or MAX lie within this, either side of 0."""
 Values = tuple[float, ...]
 """An input's: one number, x and y of a point2D, RGBA of a colour; of an event how often it happened."""
 
@@ -62,6 +64,17 @@ class Input:
         several = {2: "x and y, each ", 4: "red, green, blue and alpha, each "}.get(self.kind.numbers, "")
         low, high = min(self.low), max(self.high)
         return f"{several}{'whole ' if self.kind is InputKind.LONG else ''}number {low:g}..{high:g}"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """What a fader of its first number runs between: 0 and 1 where the file does not say."""
+        low, high = self.low[0], self.high[0]
+        return (low, high) if high - low < UNBOUNDED else (0.0, 1.0)
+
+    @property
+    def is_button(self) -> bool:
+        """Whether it is on or off, or happens, so that no fader has a way to it."""
+        return self.kind in (InputKind.BOOL, InputKind.EVENT)
 
     def take(self, given: Values) -> Values:
         """The nearest value that it takes; an alpha left out is 1. Raises ValueError for another count of numbers."""

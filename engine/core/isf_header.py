@@ -8,13 +8,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from engine.core.isf import Header, Input, InputKind, Pass, Values
+from engine.core.isf import UNBOUNDED, Header, Input, InputKind, Pass, Values
 from engine.core.isf_size import Size
 from tpos_models.errors import PresetError
 
 MOST_INPUTS, MOST_PASSES, MOST_COLUMNS = 64, 16, 1024
-UNBOUNDED = 1e5
-"""Points and longs without a MIN or MAX lie within this, either side of 0."""
 MIX = "mix"
 """What every effect has beside its inputs: how much of it is seen."""
 _NAME = re.compile(r"(?!gl_)[A-Za-z_]\w{0,63}")

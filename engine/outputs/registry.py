@@ -26,9 +26,8 @@ from engine.render.picture import Size
 from engine.render.window import TITLE, Role, find_screens, has_screen, open_window
 from tpos_models.errors import InputError, MissingPart
 
-WINDOW_PX = (720, 720)
-FILM_PX = (512, 512)
-"""Sizes that show the whole of a square picture; --size asks for others."""
+WINDOW_PX = FILM_PX = (1024, 576)
+"""A projector's shape, on any laptop's screen; --size asks for others."""
 STREAM_PX, STREAM_HZ = (1280, 720), 30.0
 OPERATOR_PX = (960, 540)
 

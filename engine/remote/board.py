@@ -75,8 +75,7 @@ class Board:
     def send(self, address: str, arguments: Sequence[object]) -> str:
         """Put a command into the show's queue; what was clamped, in words. Raises CommandError."""
         command, clamped = parse(address, arguments, self._now())
-        self._show.check(command)
-        if self._show.queue.put(command):
+        if self._show.queue.put(self._show.check(command)):
             raise CommandError(address, "too many at once", "a few a second")
         return clamped and f"{clamped}; accepted: {signature(find(address)[0])}"
 

@@ -165,14 +165,13 @@ class Device:
             by = control.step * turned(control.encoder, message.value)
             place = None if now is None else min(1.0, max(0.0, now + by))
         else:
-            switches = target.argument.kind is Kind.SWITCH  # which has no way to be met on
-            takeover = Takeover.JUMP if switches else self.map.takeover(control)
+            takeover = Takeover.JUMP if target.is_button(state) else self.map.takeover(control)
             place = knob.take(takeover, knob.read(control, message), now)
         if place is None:
             return None
         knob.said, knob.stood = place, None
         self._moved.add(n)
-        return target.at(place, time_s)
+        return target.at(place, state, time_s)
 
     def _pressed(self, n: int, message: mido.Message, state: ShowState, time_s: float) -> Command | None:
         control, target = self.map.file.controls[n], self.map.targets[n]
@@ -225,7 +224,7 @@ def _taught(target: Target, message: mido.Message, state: ShowState, value: Valu
         value = target.text(state)
         if value is None:
             raise CommandError(target.address, "is told text", "with a value of the button's own")
-    is_button = target.argument.kind is Kind.SWITCH or value is not UNSET
+    is_button = target.is_button(state) or value is not UNSET
     what: dict[str, Callable[[], dict[str, object]]] = {
         "control_change": lambda: {"cc": message.control, "button": is_button},
         "note_on": lambda: {"note": message.note} if message.velocity else {},

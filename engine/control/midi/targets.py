@@ -8,10 +8,11 @@ from msgspec import UNSET, UnsetType
 
 from engine.control.addresses import Address, find, parse, signature
 from engine.control.arguments import Argument, CommandError
-from engine.control.changes import ISF
+from engine.control.changes import isf_input
 from engine.control.parameters import PARAMETERS, value_of
 from engine.control.queue import Command
 from engine.control.schema import near
+from engine.core.isf import InputKind
 from engine.core.messages import ShowState
 from engine.core.parameters import Curve, Kind, Parameter, Value
 
@@ -23,7 +24,8 @@ LEARN, FORGET, STEPS = "/tpos/midi/learn", "/tpos/midi/forget", ("next", "back")
 class Target:
     """An address and, where it is a parameter's, the parameter.
 
-    Places are 0..1, from `low` to `high`: the ends of the argument's range, or of a part of it, in OSC's unit.
+    Places are 0..1, from `low` to `high`: the ends of the argument's range, or of a part of it, in OSC's unit. An input
+    of a user's effect has its own range where they are the argument's, and a knob moves the first of its numbers.
     """
 
     address: str
@@ -45,8 +47,7 @@ class Target:
         row, _ = find(name)
         parameter = next((one for one in PARAMETERS.values() if one.address == name), None)
         argument = row.arguments[0]
-        ends = (0.0, 1.0) if name.startswith(ISF) else (argument.low, argument.high)
-        return cls(name, row, parameter, *ends)
+        return cls(name, row, parameter, argument.low, argument.high)
 
     @property
     def argument(self) -> Argument:
@@ -92,45 +93,52 @@ class Target:
 
     def check_turned(self) -> None:
         """Raise CommandError for text, which no knob has."""
-        self.at(0.0)
-
-    def at(self, place: float, time_s: float = 0.0) -> Command:
-        """The command that says what lies at a place."""
-        choices = self.argument.choices
-        if choices:
-            return parse(self.address, [choices[min(int(place * len(choices)), len(choices) - 1)]], time_s)[0]
-        if self.argument.kind is Kind.TEXT:
+        if self.argument.kind is Kind.TEXT and not self.argument.choices:
             raise CommandError(self.address, "is told text, which a knob has not", "a button with a value")
-        value = place if self.argument.kind is Kind.SWITCH else self.low + place * (self.high - self.low)
-        return parse(self.address, [value], time_s)[0]
+
+    def at(self, place: float, state: ShowState, time_s: float = 0.0) -> Command:
+        """The command that says what lies at a place."""
+        self.check_turned()
+        low, high = self._ends(state)
+        value: Value = place if self.argument.kind is Kind.SWITCH else low + place * (high - low)
+        if choices := self._choices(state):
+            value = choices[min(int(place * len(choices)), len(choices) - 1)]
+        its = isf_input(state, self.address)
+        return parse(self.address, [value, *(its[1][1:] if its else ())], time_s)[0]
 
     def press(self, place: float, state: ShowState, time_s: float = 0.0) -> Command:
         """What a button without a value says: it toggles, goes to the next choice, or is as strong as it is struck."""
-        if self.argument.choices:
-            now = str(value_of(state, self.name))
-            after = (self.argument.choices.index(now) + 1) % len(self.argument.choices)
-            return parse(self.address, [self.argument.choices[after]], time_s)[0]
-        if self.argument.kind is Kind.SWITCH:
+        if choices := self._choices(state):
+            after = (choices.index(self._value(state)) + 1) % len(choices)
+            return parse(self.address, [choices[after]], time_s)[0]
+        its = isf_input(state, self.address)
+        if self.argument.kind is Kind.SWITCH or (its and its[0].kind is InputKind.EVENT):
             return parse(self.address, [], time_s)[0]
-        return self.at(place, time_s)
+        if its and its[0].kind is InputKind.BOOL:
+            return parse(self.address, [not self._value(state)], time_s)[0]
+        return self.at(place, state, time_s)
+
+    def is_button(self, state: ShowState) -> bool:
+        """Whether it is on or off, or happens, so that no knob has a way to it."""
+        its = isf_input(state, self.address)
+        return its[0].is_button if its else self.argument.kind is Kind.SWITCH
 
     def place(self, state: ShowState) -> float | None:
         """Where it stands; None where nobody can tell."""
-        value = self._value(state)
-        if value is None or self.high == self.low:
+        value, (low, high) = self._value(state), self._ends(state)
+        if value is None or high == low:
             return None
-        choices = self.argument.choices
-        if choices:
-            return choices.index(str(value)) / max(1, len(choices) - 1)
+        if choices := self._choices(state):
+            return choices.index(value) / max(1, len(choices) - 1)
         if isinstance(value, str):
             return None
         if self.argument.kind is not Kind.SWITCH:
-            value = (value - self.low) / (self.high - self.low)
+            value = (value - low) / (high - low)
         return min(1.0, max(0.0, float(value)))
 
     def is_at(self, place: float, state: ShowState) -> bool:
         """Whether its value now is what `at` says of a place."""
-        return self.at(place).args[0] == self._value(state)
+        return self.at(place, state).args[0] == self._value(state)
 
     def is_said(self, value: Value | UnsetType, state: ShowState) -> bool | None:
         """Whether it is what a button says, or on; None where nobody can tell."""
@@ -150,13 +158,28 @@ class Target:
     def _value(self, state: ShowState) -> Value:
         """In OSC's unit."""
         if self.parameter:
-            return self._in_osc(value_of(state, self.parameter.name))
+            value = self._in_osc(value_of(state, self.parameter.name))
+            return str(value) if self.argument.choices else value
+        if its := isf_input(state, self.address):
+            kind, now = its[0].kind, its[1][0]
+            return None if kind is InputKind.EVENT else bool(now) if kind is InputKind.BOOL else now
         n = find(self.address)[1]
         weighed = {"prompts": state.prompts, "loras": state.loras}.get(self.row.applies, ())
         if self.argument.kind is not Kind.FLOAT or not 0 < n <= len(weighed):
             return None
         one = weighed[n - 1]
         return getattr(one, "weight", getattr(one, "strength", None))
+
+    def _choices(self, state: ShowState) -> tuple[Value, ...]:
+        """What it is one of, in the order of places; none where it is a number, or any text."""
+        its = isf_input(state, self.address)
+        return tuple(map(float, its[0].choices)) if its else self.argument.choices
+
+    def _ends(self, state: ShowState) -> tuple[float, float]:
+        """Those of its places, in OSC's unit."""
+        its, argument = isf_input(state, self.address), self.argument
+        low, high = its[0].ends if its else (argument.low, argument.high)
+        return low if self.low == argument.low else self.low, high if self.high == argument.high else self.high
 
     def _in_osc(self, value: Value) -> Value:
         parameter = self.parameter
