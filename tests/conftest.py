@@ -42,6 +42,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
         patch.setenv("XDG_STATE_HOME", str(mine / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(mine / "config"))
         patch.setenv("TPOS_RECORDINGS", str(mine / "recordings"))
+        patch.setenv("PULSE_RUNTIME_PATH", str(mine / "pulse"))
         if "TPOS_PRECISION" not in os.environ:
             patch.setenv("TPOS_PRECISION", "fp32")
         yield

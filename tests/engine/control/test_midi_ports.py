@@ -21,6 +21,7 @@ import pytest
 import socket_midi
 from midi_stage import NAME, turn, wait_for
 from midi_stage import WireStage as Stage
+from real_parts import missing
 
 from engine.control.midi.ports import open_driver
 from engine.control.midi.view import Mapped
@@ -56,11 +57,11 @@ class JackController:
             self._out.delete()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def jack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A JACK server of our own, without a sound card."""
     if not shutil.which("jackd") or not importlib.util.find_spec("rtmidi"):
-        pytest.skip("no jackd or no python-rtmidi: sudo apt-get install jackd2; pip install python-rtmidi")
+        missing("no jackd or no python-rtmidi: sudo apt-get install jackd2; pip install python-rtmidi")
     name, log = f"tpos-{os.getpid()}", tmp_path_factory.mktemp("jack") / "log"
     command = ["jackd", "--no-realtime", "-S", "-t", "5000", "-n", name, "-d", "dummy", "-p", "256"]
     with log.open("wb") as out, pytest.MonkeyPatch.context() as patch:
