@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 
@@ -16,6 +15,7 @@ from tpos_models.sections import features
 from tpos_models.sections.features import FEATURES, HOP, SAMPLE_RATE, TICK_S, Comparison
 from tpos_models.sections.network import CLASSES
 from tpos_models.training import loop
+from tpos_models.training.audio.labelled import read_file
 from tpos_models.training.music.piece import Piece
 
 HIDDEN = 40
@@ -75,8 +75,8 @@ def labels_of(piece: Piece, times_s: np.ndarray) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    """Band powers of the first four minutes of a sound file."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    """Band powers of the first four minutes of a sound file; raises `MediaError`."""
+    samples, rate = read_file(path)
     return hop_powers(soxr.resample(samples[: MOST_S * rate].mean(1), rate, SAMPLE_RATE))
 
 
