@@ -101,6 +101,18 @@ def load(
     )
 
 
+def check(name: str, additions: Additions = PLAIN) -> None:
+    """Raise `InputError` for a model that is not on this machine, before anything of it is loaded."""
+    from tpos_models.stable_diffusion import architectures, hub
+
+    if name == POCKET:
+        _check_plain(additions)
+    elif name.startswith(architectures.PREFIX):
+        architectures.architecture(name)
+    else:
+        hub.locate(name)
+
+
 def built_with(name: str) -> tuple[str, ...]:
     """Modules that are imported when a model's networks are built, and not before: seconds of them."""
     return ("tpos_models.pocket.denoiser",) if name == POCKET else ()

@@ -54,8 +54,8 @@ from engine.recording.keeping import Keeper, left_off
 from engine.recording.session import About
 from engine.recording.start_picture import starting_picture
 from engine.render.pacing import redraw_loop
+from tpos_models import registry
 from tpos_models.precision import Precision
-from tpos_models.registry import built_with
 
 PROGRAM = f"tpos-live {engine.__version__}"
 FILM_FPS = 30.0
@@ -105,7 +105,7 @@ class Live:
         self.remote = Remote(options.remote, show, self.status, shown, osc, self.notices, clock, wall)
         self.keeper = Keeper(show, shown, lambda: self.recording.session)
         self.words, self.snapshots = PromptCheck(self.notices.post), Snapshots(options.record, self.notices)
-        self.preload = Preload(built_with(look.name), lambda: self.engine.opened_s is not None)
+        self.preload = Preload(registry.built_with(look.name), lambda: self.engine.opened_s is not None)
         self._shown: Frame | None = None
         self._refused: Exception | None = None
         """Why the model could not be opened at all."""
@@ -309,8 +309,10 @@ class Live:
 def open_live(options: LiveOptions, clock: Clock | None = None, chain: FallbackChain | None = None) -> Iterator[Live]:
     """A show ready to run on the screen that `options` ask for.
 
-    Raises what opening the presets, the sound, the start picture, the live one, the screen and the OSC port raises.
+    Raises what looking for the model and opening the presets, the sound, the start picture, the live one, the screen
+    and the OSC port raises.
     """
+    registry.check(options.look.name, options.look.additions)
     clock = clock or WallClock()
     show, troubles = options.look.build_show(order=set_list.read(options.hands.set_list))
     left = left_off(show)

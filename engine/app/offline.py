@@ -234,17 +234,14 @@ def render_session(
     Users' effects are those of the log, whatever their files are now; where one cannot be drawn, as on other drivers,
     that is said, and the film goes on without.
     """
-    samples, rate = session.sound(_say)
-    stems = session.stems(len(samples))
-    main, every = samples.shape[1], samples.shape[1] + stems.shape[1]
-    samples = np.concatenate([samples, stems], axis=1)
-    intake = Intake(rate, every, range(main), range(main, every))
-    sound = iter([intake.push(samples), intake.push(samples[:0], last=True)])
+    sound = session.sound(_say)
+    main, every = sound.channels, sound.channels + sound.stems
+    intake = Intake(sound.sample_rate, every, range(main), range(main, every))
+    heard = intake.whole(sound.blocks())
     options = options.over(session.record.options or {"model": session.record.model or None})
     film = replace(film, size=film.size or session.record.size)
-    seconds = len(samples) / rate
-    with _drawn_by(farm, options, session.picture(), stems.shape[1], film) as show:
-        return _to_file(show, sound, intake.channels, session.state_at, film, seconds, progress, _say)
+    with _drawn_by(farm, options, session.picture(), sound.stems, film) as show:
+        return _to_file(show, heard, intake.channels, session.state_at, film, sound.duration_s, progress, _say)
 
 
 def open_film_model(options: ModelOptions) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import soxr
@@ -23,6 +23,7 @@ class Intake:
     """
 
     def __init__(self, sample_rate: int, channels: int, picks: Sequence[int] = (), beside: Sequence[int] = ()) -> None:
+        self._width = channels
         self._picks = list(picks) or list(range(channels))
         self._beside = list(beside)
         self._as_is = self._picks == list(range(channels)) and channels <= 2
@@ -51,6 +52,12 @@ class Intake:
             return folded
         return self._resampler.resample_chunk(np.ascontiguousarray(folded), last=last)
 
+    def whole(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """A stream from its first block to its end, as `push` takes and gives them; at any length, the same samples."""
+        for block in blocks:
+            yield self.push(block)
+        yield self.push(np.zeros((0, self._width), np.float32), last=True)
+
     def _clean(self, samples: np.ndarray) -> np.ndarray:
         sound = np.abs(samples) < _ABSURD
         if sound.all():
@@ -74,7 +81,4 @@ def mono(samples: np.ndarray) -> np.ndarray:
 
 def read_sound(file: AudioFile, picks: Sequence[int] = (), beside: Sequence[int] = ()) -> Iterator[np.ndarray]:
     """A whole file at 44.1 kHz, as `Intake` gives it, a block at a time: for offline use."""
-    intake = Intake(file.sample_rate, file.channels, picks, beside)
-    for block in file.blocks(BLOCK_FRAMES):
-        yield intake.push(block)
-    yield intake.push(np.zeros((0, file.channels), np.float32), last=True)
+    return Intake(file.sample_rate, file.channels, picks, beside).whole(file.blocks(BLOCK_FRAMES))

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import soundfile as sf
 
+from export.media.reading import even_blocks
 from tpos_models.errors import MediaError, MissingFileError
 
 ACCEPTED = "WAV, FLAC, OGG, MP3, or anything FFmpeg reads"
@@ -51,14 +52,7 @@ class AudioFile:
 
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
         """The same, in blocks of exactly `frames`, but for the last."""
-        rest = np.zeros((0, self.channels), np.float32)
-        for chunk in self.chunks():
-            rest = np.concatenate([rest, chunk]) if len(rest) else chunk
-            whole = len(rest) // frames * frames
-            yield from (rest[i : i + frames] for i in range(0, whole, frames))
-            rest = rest[whole:]
-        if len(rest):
-            yield rest
+        return even_blocks(self.chunks(), frames)
 
     def _soundfile_chunks(self) -> Iterator[np.ndarray]:
         with sf.SoundFile(str(self.path)) as file:

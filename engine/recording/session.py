@@ -30,7 +30,7 @@ from engine.core.isf import IsfFile
 from engine.core.messages import ShowState
 from engine.core.stems import Stem
 from engine.recording.folders import known_roots, safe_name, video_of
-from export.media.reading import read_sound
+from engine.recording.session_sound import SessionSound, open_sound
 from export.media.writing import write_synced
 from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.image import read_picture
@@ -162,7 +162,7 @@ class Session:
     """(time_s, state), in order."""
 
     def state_at(self, time_s: float) -> ShowState:
-        """The operator's state at a time of the show; the first one before its start. Its stems lie as in `stems`."""
+        """The operator's state at a time of the show; the first one before its start. Its stems lie as in `sound`."""
         if not self.states:
             raise MediaError(f"no show state in {self.info.path / LOG}: a session with one is accepted")
         at = bisect_right(self.states, time_s, key=lambda entry: entry[0])
@@ -175,24 +175,11 @@ class Session:
         path = self.info.path / START
         return read_picture(path) if path.is_file() else None
 
-    def sound(self, tell: Callable[[str], object] = lambda _: None) -> tuple[np.ndarray, int]:
-        """The raw input, float32 (samples, channels), and its rate; sample 0 is time 0.
-
-        Where it is damaged, that of the film, which is told. MissingFileError, MediaError where there is none either.
-        """
-        try:
-            return read_sound(self.info.path / AUDIO, max(self.record.duration_s - _MISSING_S, 0.0))
-        except (MediaError, MissingFileError) as error:
-            tell(f"{error}; the film's own sound is taken")
-            return read_sound(video_of(self.info.path))
-
-    def stems(self, samples: int) -> np.ndarray:
-        """Beside so many samples of the sound the stems, float32 (samples, MAX_STEMS); (samples, 0) without any."""
-        path = self.info.path / STEMS
-        if not path.is_file():
-            return np.zeros((samples, 0), np.float32)
-        stems = read_sound(path)[0][:samples]
-        return np.pad(stems, ((0, samples - len(stems)), (0, 0)))
+    def sound(self, tell: Callable[[str], object] = lambda _: None) -> SessionSound:
+        """What was heard; where it is damaged, that of the film, which is told (see `open_sound`)."""
+        folder = self.info.path
+        least_s = max(self.record.duration_s - _MISSING_S, 0.0)
+        return open_sound(folder / AUDIO, folder / STEMS, video_of(folder), least_s, tell)
 
 
 def state_to_json(state: ShowState) -> dict[str, Any]:

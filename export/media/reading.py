@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,30 +130,51 @@ def _last(frames: Iterator[av.VideoFrame]) -> av.VideoFrame | None:
     return newest[0] if newest else None
 
 
-def read_sound(path: str | Path, least_s: float | None = None) -> tuple[np.ndarray, int]:
-    """The sound as float32 (samples, channels) and its rate, up to the end or the damage; sample 0 is time 0.
+def read_sound(path: str | Path) -> tuple[np.ndarray, int]:
+    """The whole sound, float32 (samples, channels), and its rate (see `sound_blocks`)."""
+    rates, blocks = zip(*sound_blocks(path), strict=True)
+    return np.concatenate(blocks), rates[0]
 
-    Raises MissingFileError, MediaError; with `least_s` also where it ends earlier, or a part before its end is damaged.
+
+def sound_blocks(path: str | Path, least_s: float | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Rate and samples, float32 (n, channels), block by block up to the end or the damage; sample 0 is time 0.
+
+    There is a block at least, of no samples where there are none. Raises MissingFileError, MediaError; with `least_s`
+    also where it ends earlier, or a part before its end is damaged.
     """
     with _opened(path) as container:
         if not container.streams.audio:
             raise MediaError(f"no sound in {path}: a file with an audio stream is accepted")
         stream = container.streams.audio[0]
-        to_float = AudioResampler(format="fltp")
-        blocks, start_s, count = [], None, 0
+        to_float, count, early = AudioResampler(format="fltp"), 0, 0
         for decoded in _until_damage(container.decode(stream)):
             if least_s is not None and round((decoded.time or 0) * decoded.sample_rate) != count:
                 raise MediaError(f"{path} is damaged {count / decoded.sample_rate:.1f} s from its start")
+            rate = stream.codec_context.sample_rate  # of some known only now
+            if not count:
+                lead = round((decoded.time or 0) * rate)
+                early = max(-lead, 0)
+                yield rate, np.zeros((max(lead, 0), stream.codec_context.channels), np.float32)
             count += decoded.samples
-            start_s = float(decoded.time or 0) if start_s is None else start_s
-            blocks += [frame.to_ndarray() for frame in to_float.resample(decoded)]
-        rate = stream.codec_context.sample_rate
-        if least_s is not None and count < least_s * rate:
-            raise MediaError(f"{path} ends after {count / rate:.1f} s")
-        samples = np.concatenate(blocks, axis=1).T if blocks else np.zeros((0, stream.codec_context.channels))
-        lead = round((start_s or 0.0) * rate)
-        samples = np.pad(samples, ((max(lead, 0), 0), (0, 0)))[max(-lead, 0) :]
-        return np.ascontiguousarray(samples, np.float32), rate
+            for frame in to_float.resample(decoded):
+                yield rate, np.ascontiguousarray(frame.to_ndarray().T[early:], np.float32)
+                early = max(early - frame.samples, 0)
+        if least_s is not None and count < least_s * stream.codec_context.sample_rate:
+            raise MediaError(f"{path} ends after {count / stream.codec_context.sample_rate:.1f} s")
+        if not count:
+            yield stream.codec_context.sample_rate, np.zeros((0, stream.codec_context.channels), np.float32)
+
+
+def even_blocks(blocks: Iterable[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+    """Samples (n, channels) in blocks of exactly `frames`, but for the last."""
+    rest: np.ndarray | None = None
+    for block in blocks:
+        rest = block if rest is None or not len(rest) else np.concatenate([rest, block])
+        whole = len(rest) // frames * frames
+        yield from (rest[i : i + frames] for i in range(0, whole, frames))
+        rest = rest[whole:]
+    if rest is not None and len(rest):
+        yield rest
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 import strict_gpu
 import torch
 from real_parts import missing
-from small_loras import CONV, LINEAR, TEXT, write_lora
+from small_diffusers import CONV, LINEAR, TEXT, write_lora
 from small_networks import small
 
 from engine.core.clock import VirtualClock

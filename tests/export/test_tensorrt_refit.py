@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from real_parts import missing
-from small_loras import CONV, LINEAR, write_lora
+from small_diffusers import CONV, LINEAR, write_lora
 
 from export import onnx_export, tensorrt
 from tpos_models.errors import DeviceError, MissingPart, RunError

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from engine.app.loop.bars import Bars, heard_bars
 from engine.app.offline import FilmOptions, OfflineShow, open_film_show, play
 from engine.app.options import LookOptions
 from engine.audio import SAMPLE_RATE
-from engine.audio.analysis import Analyser
-from engine.audio.resample import mono, read_sound
+from engine.audio.resample import read_sound
 from engine.audio.sound_file import AudioFile
 from engine.core.beat_grid import BeatGrid, ClockSource
 from engine.core.console import Progress
@@ -63,37 +63,26 @@ class Loop:
 
 
 def cut_loop(sound: np.ndarray, state: ShowState, bars: int, fps: float) -> Loop:
-    """`bars` of `sound` (n, channels), from its first bar that is heard on; a set tempo counts from its beginning.
+    """`bars` of `sound` (n, channels) as they are heard; at a set tempo, in bars of four beats from its beginning.
 
     Their tempo is moved, by less than a frame a loop, to a whole number of frames, and the camera's way to whole
     octaves and turns. A sound that is shorter is repeated. Raises `InputError` where no tempo is heard.
     """
     if not 1 <= bars <= MOST_BARS:
         raise InputError(f"--loop-bars {bars}: 1 to {MOST_BARS} would be accepted")
-    bpm, start_s = (state.tempo_bpm, 0.0) if state.tempo_bpm else _heard(sound)
-    if not bpm:
+    asked = state.tempo_bpm
+    heard = Bars(0.0, BEATS_PER_BAR * 60 / asked, BEATS_PER_BAR) if asked else heard_bars(sound, bars)
+    if not heard:
         raise InputError("--loop-bars: no tempo is heard in the sound; --tempo-bpm would be accepted")
-    beats = bars * BEATS_PER_BAR
-    frames = round(beats * 60 / bpm * fps)
+    beats = bars * heard.beats_per_bar
+    frames = round(bars * heard.bar_s * fps)
     lead_s, bpm = LEAD_FRAMES / fps, beats * 60 * fps / frames
-    first, count = round((start_s - lead_s) * SAMPLE_RATE), round(frames / fps * SAMPLE_RATE)
+    first, count = round((heard.start_s - lead_s) * SAMPLE_RATE), round(frames / fps * SAMPLE_RATE)
     samples = np.take(sound, range(first, first + count), axis=0, mode="wrap")
-    grid = BeatGrid(ClockSource.LINK, lead_s, 0.0, bpm, BEATS_PER_BAR)
+    grid = BeatGrid(ClockSource.LINK, lead_s, 0.0, bpm, heard.beats_per_bar)
     shader = _closed(state.shader, beats * state.motion)
     looped = replace(state, grids=(grid,), clock=str(ClockSource.LINK), shader=shader, stems=(), patch=())
     return Loop(samples, frames, fps, looped)
-
-
-def _heard(sound: np.ndarray) -> tuple[float, float]:
-    """Tempo, 0 where there is none, and when the first bar begins that is heard."""
-    features = Analyser().process(mono(sound), len(sound) / SAMPLE_RATE)
-    known = [one for one in features if one.bpm > 0]
-    if not known:
-        return 0.0, 0.0
-    bpm = float(np.median([one.bpm for one in known]))
-    newest = known[-1]  # the surest: its bar line, and from there back by whole bars
-    line_s = newest.time_s - (newest.bar_beat + newest.beat_phase) * 60 / newest.bpm
-    return bpm, line_s % (newest.beats_per_bar * 60 / bpm)
 
 
 def _closed(shader: ShaderAmounts, beats: float) -> ShaderAmounts:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+import soxr
 from PIL import Image
 
-from engine.app.offline import FilmOptions, render_file, render_session
+from engine.app import offline
+from engine.app.offline import FilmOptions, OfflineShow, render_file, render_session
 from engine.app.options import LookOptions, ModelOptions
 from engine.core.messages import AudioFeatures, Frame, Prompt, ShaderAmounts, ShowState
 from engine.inference.frame_pipeline import FramePipeline
@@ -151,6 +153,29 @@ def test_the_same_pictures_are_the_same_file(tmp_path: Path) -> None:
                 video.write_video(np.roll(tiles, slot, 1), slot / FPS)
         files.add((tmp_path / f"{number}.mp4").read_bytes())
     assert len(files) == 1
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_a_session_is_fed_block_by_block_with_the_samples_of_the_whole(
+    rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never more than a fifth of a second of the sound at a time; resampled, bit for bit what the whole at once is."""
+    folder = session_of(tmp_path / "set", [(0.0, LAKE)], seconds=0.1)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (10 * rate, 2)).astype(np.float32)
+    sf.write(folder / "audio.flac", noise, rate, "PCM_24")
+    fed: list[np.ndarray] = []
+
+    def keep(show: OfflineShow, sound: Iterator[np.ndarray], *rest: object) -> dict[str, object]:
+        fed.extend(sound)
+        return {}
+
+    monkeypatch.setattr(offline, "_to_file", keep)
+    render_session(open_session(folder), FilmOptions(folder / "x.mp4"), ModelOptions(precision="fp32"), lambda _: None)
+    assert max(len(block) for block in fed) < RATE / 5
+    whole, _ = sf.read(folder / "audio.flac", dtype="float32")
+    if rate != RATE:
+        whole = soxr.resample(whole, rate, RATE, "HQ")
+    np.testing.assert_array_equal(np.concatenate(fed), whole)
 
 
 def test_a_bigger_film_is_the_same_film(tmp_path: Path, thunder: np.ndarray) -> None:

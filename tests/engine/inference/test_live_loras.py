@@ -13,7 +13,7 @@ import pytest
 import strict_gpu
 import torch
 from pythonosc.udp_client import SimpleUDPClient
-from small_loras import CONV, LINEAR, TEXT, write_lora
+from small_diffusers import CONV, LINEAR, TEXT, write_lora
 
 from engine.app.options import LookOptions
 from engine.control.osc import OscServer

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from other_device import trains_there
 
 import tpos_models.pocket as pocket
 from tpos_models.errors import InputError, MissingPart, ModelError
@@ -299,9 +300,8 @@ def test_training_from_scratch_lowers_every_loss(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint.pt").exists()
 
 
-def test_the_sheet_is_a_picture(tmp_path: Path) -> None:
-    TextStage(small_lexicon()).sheet(tmp_path / "sheet.png")
-    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+def test_it_is_trained_on_another_device_and_the_sheet_is_a_picture(tmp_path: Path) -> None:
+    trains_there(TextStage(small_lexicon(), batch_size=16), tmp_path / "sheet.png")
 
 
 def test_an_absent_training_package_names_its_command() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_loras import ATTENTION, CONV, LINEAR, TEXT, VALUE, add_by_hand, write_lora
+from small_diffusers import ATTENTION, CONV, LINEAR, TEXT, VALUE, add_by_hand, write_lora
 
 from tpos_models.contracts import Loras, Model
 from tpos_models.errors import InputError

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from other_device import trains_there
 
 from tpos_models.errors import MediaError, MissingFileError
 from tpos_models.pocket.audio_networks import AudioEncoderNet
@@ -113,6 +114,12 @@ def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip])
     for stage in ("segments", "time"):
         assert list((tmp_path / stage).glob("sheet-*.png"))
         assert (tmp_path / stage / "losses.png").exists()
+
+
+def test_both_stages_are_trained_on_another_device(tmp_path: Path, clips: list[Clip]) -> None:
+    first = AudioEncoderStage(clips, joint, batch=8)
+    trains_there(first, tmp_path / "segments.png")
+    trains_there(TemporalStage(AudioEncoderNet(), clips, joint, scenes=32, batch=8), tmp_path / "time.png")
 
 
 def test_the_second_stage_learns_memory_and_attention_only() -> None:

@@ -12,11 +12,11 @@ import soundfile
 
 from tpos_models.beats.bands import HOP_S
 from tpos_models.beats.network import DELAY_HOPS, load_network, tempo_class
-from tpos_models.errors import InputError, MissingFileError, ModelError
+from tpos_models.errors import InputError, MediaError, MissingFileError, ModelError
 from tpos_models.training import recipes
 from tpos_models.training.beats.augment import HOPS, Augmenter, truth
 from tpos_models.training.beats.beats import RECIPE, train_beats
-from tpos_models.training.beats.data import Excerpt, clicks, drones, excerpts, labelled
+from tpos_models.training.beats.data import Excerpt, beatless, clicks, drones, excerpts, labelled, recordings
 from tpos_models.training.beats.evaluation import Announced, f_measure, mean, score, tempo_changes
 
 RATE = 44_100
@@ -122,8 +122,18 @@ def test_labels_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="no sounds whose beats are known"):
         labelled(tmp_path)
     write(tmp_path, "song", np.zeros(1000), {"beats_s": [0.0]})
-    with pytest.raises(ModelError, match=r"song\.json: 'downbeats_s'; JSON with beats_s"):
+    with pytest.raises(ModelError, match=r"song\.json: .*`downbeats_s`; labels as"):
         labelled(tmp_path)
+    write(tmp_path, "song", np.zeros(1000), {"beats_s": "all", "downbeats_s": []})
+    with pytest.raises(ModelError, match=r"song\.json: .*`\$\.beats_s`; labels as"):
+        labelled(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["loop_breakbeat.wav", "1-rain.wav"])
+def test_sounds_that_cannot_be_read_are_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"no sound")
+    with pytest.raises(MediaError, match=rf"{name}: not a readable sound"):
+        list(beatless(recordings(tmp_path))) if name[0] == "1" else labelled(tmp_path)
 
 
 def test_a_training_of_two_steps_writes_a_network_that_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,3 +106,29 @@ def test_teachers_come_from_a_python_file(tmp_path: Path) -> None:
         Teachers.load(tmp_path / "empty.py")
     (tmp_path / "one.py").write_text("class One:\n    def scores(self, samples, rate):\n        return {'Rain': 0.5}\n")
     assert Teachers.load(tmp_path / "one.py").names == ("Rain",)
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("class Loud(:", "SyntaxError: invalid syntax"),
+        ("import no_such_tagger", "ModuleNotFoundError: No module named 'no_such_tagger'"),
+        (
+            "class Loud:\n    scores = 0\n    def __init__(self):\n        raise OSError('no\\nweights')",
+            "OSError: no weights",
+        ),
+        ("class Quiet:\n    def scores(self, samples, rate):\n        return None", "TypeError"),
+    ],
+)
+def test_teachers_that_fail_are_told_in_a_line(program: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "taggers.py").write_text(program)
+    with pytest.raises(ModelError) as error:
+        Teachers.load(tmp_path / "taggers.py")
+    assert str(error.value).startswith(f"{tmp_path / 'taggers.py'}: {told}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_corpus_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"PK no archive")
+    with pytest.raises(ModelError, match=r"a\.npz: cannot be read"):
+        collected(tmp_path)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from other_device import trains_there
 
+from tpos_models.errors import InputError
 from tpos_models.sections.features import BANDS, FEATURES, LEVELS, ONSETS, TICK_HOPS, Comparison, tick
 from tpos_models.sections.network import SectionNet
+from tpos_models.training.music import sections
 from tpos_models.training.music.piece import Piece
-from tpos_models.training.music.sections import SectionModule, hop_powers, labels_of
+from tpos_models.training.music.sections import SectionModule, SectionStage, hop_powers, labels_of, train_sections
 
 
 def test_the_network_in_numpy_says_what_torch_s_does() -> None:
@@ -55,3 +60,27 @@ def test_a_drop_is_asked_for_four_bars_and_what_a_piece_begins_with_is_not() -> 
     assert list(labels[8:12]) == [2] * 4
     assert list(labels[12:20]) == [3] * 8
     assert not labels[20:].any()
+
+
+def test_it_is_trained_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sections, "STREAMS", 4)
+    parts = ((0.0, 40.0, "verse"), (40.0, 60.0, "build"), (60.0, 120.0, "drop"))
+    piece = Piece("", "", 120.0, (4, 4), (), tuple(range(0, 120, 2)), parts, {})
+    powers = np.random.default_rng(3).uniform(0.001, 0.01, (120 * 86, BANDS))
+    trains_there(SectionStage([(powers, piece)] * 10, [powers]), tmp_path / "sheet.png")
+
+
+@pytest.mark.parametrize(
+    ("sound", "labels", "told"),
+    [
+        (b"no sound", None, r"a\.wav: not a readable sound"),
+        (b"", "{", r"a\.json: .*; labels as"),
+        (b"", '{"name": 3}', r"a\.json: Expected `str`, got `int`"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(sound: bytes, labels: str | None, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(sound)
+    if labels:
+        (tmp_path / "a.json").write_text(labels)
+    with pytest.raises(InputError, match=told):
+        train_sections(tmp_path / "runs", tmp_path, [tmp_path])

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 import soundfile
@@ -58,16 +59,24 @@ class Teachers:
 
     @classmethod
     def load(cls, path: Path) -> Teachers:
-        """From the classes of a Python file that are taggers (a class with `scores` that takes no arguments)."""
+        """From the classes of a Python file that are taggers (a class with `scores` that takes no arguments).
+
+        Raises `MissingFileError`, and `ModelError` for one that does not run.
+        """
         spec = importlib.util.spec_from_file_location("teachers", path) if path.suffix == ".py" else None
         if spec is None or spec.loader is None or not path.is_file():
             raise MissingFileError(f"{path}: a Python file whose classes have scores(samples, rate) was expected")
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        found = [value for value in vars(module).values() if isinstance(value, type) and hasattr(value, "scores")]
+        try:
+            spec.loader.exec_module(module)
+            found = [value for value in vars(module).values() if isinstance(value, type) and hasattr(value, "scores")]
+            teachers = cls([teacher() for teacher in found])
+        except Exception as error:  # other people's code
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ModelError(f"{path}: {why}; a teacher that runs would be accepted") from error
         if not found:
             raise ModelError(f"{path}: no class with scores(samples, rate); a teacher was expected")
-        return cls([teacher() for teacher in found])
+        return teachers
 
     def hear(self, samples: np.ndarray) -> np.ndarray:
         """Probabilities (windows, names), one window for each SCORED_EVERY_S of mono samples at the encoder's rate.
@@ -198,9 +207,13 @@ def collected(folder: Path, held_out: Sequence[str] = ()) -> list[Clip]:
         raise MissingFileError(f"{folder}: no .npz of tpos train corpus")
     clips = []
     for file in files:
-        with np.load(file) as kept:
-            kind = Kind(str(kept["kind"])) if "kind" in kept else None
-            clips.append(tagged_clip(kept["db"], kept["scores"], kept["names"].tolist(), _below(file, folder), kind))
+        try:
+            with np.load(file) as kept:
+                kind = Kind(str(kept["kind"])) if "kind" in kept else None
+                parts = kept["db"], kept["scores"], kept["names"].tolist()
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+            raise ModelError(f"{file}: cannot be read; an .npz as tpos train corpus writes it would be") from error
+        clips.append(tagged_clip(*parts, _below(file, folder), kind))
     return clips
 
 

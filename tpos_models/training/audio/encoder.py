@@ -90,9 +90,11 @@ class AudioEncoderStage:
         """A matrix of what is heard for what sounds, from held-out seeds."""
         composer, bank = self.composer, torch.stack([known[0] for known in self._phrases])
         scenes = composer.batch(np.random.default_rng(1), 2 * self._batch)
-        _, joint, heard, _ = self.net(torch.from_numpy(scenes.pictures).float())
+        device = next(self.module.parameters()).device
+        _, joint, heard, _ = self.net(torch.from_numpy(scenes.pictures).to(device, torch.float32))
         labels, strengths = torch.from_numpy(scenes.shares), torch.from_numpy(scenes.strengths)
-        draw_sheet(path, composer.bank, labels, strengths, self.net.recognition(joint, bank).sigmoid(), heard)
+        weights = self.net.recognition(joint, bank.to(device)).sigmoid()
+        draw_sheet(path, composer.bank, labels, strengths, weights, heard)
 
 
 class TemporalStage:
@@ -155,8 +157,9 @@ class TemporalStage:
     def sheet(self, path: Path) -> None:
         """As the first stage's, from scenes that are never trained on."""
         features, labels, strengths, _ = self._unseen
-        _, joint, heard, _ = self.net.temporal(features)
-        bank = torch.stack([known[0] for known in self._phrases])
+        device = next(self.module.parameters()).device
+        _, joint, heard, _ = self.net.temporal(features.to(device))
+        bank = torch.stack([known[0] for known in self._phrases]).to(device)
         draw_sheet(path, self.composer.bank, labels, strengths, self.net.recognition(joint, bank).sigmoid(), heard)
 
     @torch.no_grad()

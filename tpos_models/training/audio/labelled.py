@@ -99,14 +99,20 @@ def _label(path: Path) -> str:
 
 
 def read_sound(path: Path, sample_rate: int) -> np.ndarray:
-    """Mono float32 (n,) at a rate in Hz, of what libsndfile or FFmpeg can read; raises `MediaError`."""
+    """Mono float32 (n,) at a rate in Hz, as `read_file` reads it."""
+    samples, rate = read_file(path)
+    return soxr.resample(samples.mean(axis=1), rate, sample_rate)
+
+
+def read_file(path: Path) -> tuple[np.ndarray, int]:
+    """Float32 (n, channels) and the rate in Hz of what libsndfile or FFmpeg can read, n > 0; raises `MediaError`."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError:
         samples, rate = _decoded(path)
     if not samples.size:
         raise MediaError(f"{path}: holds no sound")
-    return soxr.resample(samples.mean(axis=1), rate, sample_rate)
+    return samples, rate
 
 
 def _decoded(path: Path) -> tuple[np.ndarray, int]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from tpos_models.beats.bands import HOP_S, SAMPLE_RATE, band_powers
 from tpos_models.beats.network import FASTEST_BPM, SLOWEST_BPM
-from tpos_models.errors import MissingFileError, ModelError
+from tpos_models.errors import MissingFileError
 from tpos_models.toml_data import read_toml
+from tpos_models.training.audio.labelled import read_file
+from tpos_models.training.music.piece import read_labels
 
 SUFFIXES = (".flac", ".wav", ".ogg")
 _TICKING = ("clock_tick",)
@@ -36,8 +36,8 @@ class Labelled:
     """Length of a loop that is to be repeated; 0 for what is played once."""
 
     def samples(self) -> np.ndarray:
-        """Mono float32 at 44.1 kHz; raises what soundfile raises."""
-        sound, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
+        """Mono float32 at 44.1 kHz; raises `MediaError`."""
+        sound, rate = read_file(self.path)
         mono = sound.mean(1)
         if rate != SAMPLE_RATE:
             mono = soxr.resample(mono, rate, SAMPLE_RATE)
@@ -58,8 +58,17 @@ class Excerpt:
     downbeats_s: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Beats:
+    """What of a render's labels is needed here, and enough for who writes them by hand."""
+
+    beats_s: list[float]
+    downbeats_s: list[float]
+
+
 def labelled(folder: Path) -> list[Labelled]:
-    """Sounds whose beats are known, in one order on every machine; raises `MissingFileError`, `ModelError`.
+    """Sounds whose beats are known, in one order on every machine. Raises `MissingFileError`, `MediaError`,
+    `ModelError`.
 
     Renders, which have a NAME.json with `beats_s` and `downbeats_s` beside them, and the loops that loops.toml knows.
     """
@@ -72,18 +81,15 @@ def labelled(folder: Path) -> list[Labelled]:
 
 def _known(path: Path) -> Labelled | None:
     if path.stem in LOOPS:
-        info = soundfile.info(path)
-        length_s, (count, bar) = info.frames / info.samplerate, LOOPS[path.stem]
+        sound, rate = read_file(path)
+        length_s, (count, bar) = len(sound) / rate, LOOPS[path.stem]
         times_s = np.arange(count * (int(LOOP_S / length_s) + 1)) * length_s / count
         return Labelled(path, times_s, times_s[::bar] if bar else times_s[:0], length_s)
     record = path.with_suffix(".json")
     if not record.exists():
         return None
-    try:
-        truth = json.loads(record.read_text(encoding="utf-8"))
-        return Labelled(path, np.array(truth["beats_s"]), np.array(truth["downbeats_s"]))
-    except (ValueError, KeyError) as error:
-        raise ModelError(f"{record}: {error}; JSON with beats_s and downbeats_s would be accepted") from error
+    truth = read_labels(record, _Beats)
+    return Labelled(path, np.array(truth.beats_s), np.array(truth.downbeats_s))
 
 
 def excerpts(sounds: Iterable[Labelled], speeds: Sequence[float]) -> Iterator[Excerpt]:

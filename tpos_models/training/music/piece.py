@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from tpos_models.errors import ModelError
+
+T = TypeVar("T")
 KINDS = ("intro", "verse", "breakdown", "build", "drop")
 """A drop is where everything comes back after a breakdown or a build-up, whatever the style."""
 
@@ -43,5 +47,13 @@ class Piece:
 
     @classmethod
     def load(cls, path: Path) -> Piece:
-        """What `save` wrote."""
-        return msgspec.json.decode(path.read_bytes(), type=cls)
+        """What `save` wrote; raises `ModelError`."""
+        return read_labels(path, cls)
+
+
+def read_labels(path: Path, kind: type[T]) -> T:
+    """Labels beside a sound, JSON, as `kind`, every value checked; raises `ModelError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}; labels as `tpos music` writes them would be accepted") from error

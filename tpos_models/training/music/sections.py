@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 
@@ -16,6 +15,7 @@ from tpos_models.sections import features
 from tpos_models.sections.features import FEATURES, HOP, SAMPLE_RATE, TICK_S, Comparison
 from tpos_models.sections.network import CLASSES
 from tpos_models.training import loop
+from tpos_models.training.audio.labelled import read_file
 from tpos_models.training.music.piece import Piece
 
 HIDDEN = 40
@@ -75,8 +75,8 @@ def labels_of(piece: Piece, times_s: np.ndarray) -> np.ndarray:
 
 
 def read(path: Path) -> np.ndarray:
-    """Band powers of the first four minutes of a sound file."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    """Band powers of the first four minutes of a sound file; raises `MediaError`."""
+    samples, rate = read_file(path)
     return hop_powers(soxr.resample(samples[: MOST_S * rate].mean(1), rate, SAMPLE_RATE))
 
 
@@ -101,15 +101,16 @@ class SectionStage:
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, T, FEATURES) and what each tick is, (B, T)."""
         x, labels = self._streams
-        chosen = torch.randint(len(x), (BATCH,), generator=generator)
-        return x[chosen], labels[chosen]
+        device = generator.device
+        chosen = torch.randint(len(x), (BATCH,), generator=generator, device=device).cpu()
+        return x[chosen].to(device), labels[chosen].to(device)
 
     def losses(self, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Of what is asked; of plain music that it is neither build-up nor drop."""
         x, labels = batch
         log = torch.log_softmax(self.module(x), -1)
         named = torch.nn.functional.nll_loss(
-            log.transpose(1, 2), labels.clamp(min=_NOT_ASKED), WEIGHT, ignore_index=_NOT_ASKED
+            log.transpose(1, 2), labels.clamp(min=_NOT_ASKED), WEIGHT.to(x), ignore_index=_NOT_ASKED
         )
         calm = -torch.logsumexp(log[..., :2], -1)[labels == _PLAIN]
         return {"loss": named + calm.mean() if calm.numel() else named, "named": named}
@@ -117,9 +118,12 @@ class SectionStage:
     def validate(self) -> dict[str, float]:
         """Share of held-out ticks that are named rightly, averaged over the classes."""
         x, labels = self._held
-        guess = self.module(x).argmax(-1)
+        guess = self._scores(x).argmax(-1)
         right = [float((guess == k)[labels == k].float().mean()) for k in range(len(CLASSES)) if (labels == k).any()]
         return {"recall": float(np.mean(right))}
+
+    def _scores(self, x: torch.Tensor) -> torch.Tensor:
+        return self.module(x.to(next(self.module.parameters()).device)).cpu()
 
     def sheet(self, path: Path) -> None:
         """Held-out streams: what is likely above what is true."""
@@ -130,7 +134,7 @@ class SectionStage:
 
         x, labels = self._held
         figure, axes = pyplot.subplots(min(6, len(x)), 1, figsize=(14, 10), squeeze=False)
-        for axis, likely, true in zip(axes[:, 0], torch.softmax(self.module(x), -1), labels, strict=False):
+        for axis, likely, true in zip(axes[:, 0], torch.softmax(self._scores(x), -1), labels, strict=False):
             axis.plot(likely.numpy())
             axis.plot(true.numpy() / 3 - 1.2, "k")
         figure.savefig(path, dpi=70)

@@ -187,8 +187,8 @@ class TextStage:
         matplotlib.use("agg")
         from matplotlib import pyplot
 
-        net = self.module
-        assert isinstance(net, TextNet)
+        net = TextNet(len(self.vocabulary))
+        net.load_state_dict(self.module.state_dict())  # on the CPU, as it will be read
         shown = [row.prompt for row in PROMPTS[::5]]
         figure, axes = pyplot.subplots(figsize=(11, 9))
         axes.imshow(
@@ -199,7 +199,6 @@ class TextStage:
         figure.tight_layout()
         figure.savefig(path, dpi=100)
         pyplot.close(figure)
-        net.requires_grad_(True)
 
 
 def scene_losses(reading: Reading, scenes: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile as sf
-from small_loras import LINEAR, TEXT, write_lora
+from small_diffusers import LINEAR, TEXT, write_lora
 
 from engine.app.offline import FilmOptions, render_session
 from engine.app.options import ModelOptions
