@@ -7,16 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import mido
 import pytest
-from midi_stage import Stage
 
 from engine.app.options import LookOptions
 from engine.control import isf_files, presets
 from engine.control.addresses import parse
 from engine.control.arguments import CommandError
 from engine.control.hot_reload import PresetWatcher
-from engine.control.midi.targets import Target
 from engine.control.show import Show, apply
 from engine.core.isf import IsfLayer
 from engine.core.isf_size import Size
@@ -144,61 +141,6 @@ def test_osc_for_what_is_not_there_is_answered_in_a_line(preset, address, args, 
     with pytest.raises(CommandError) as error:
         send(presets.to_state(preset), address, *args)
     assert words in str(error.value)
-
-
-def played(preset: presets.Preset, control: str = "") -> Stage:
-    """A device of one control, beside a show with the effect."""
-    return Stage(control, isf=presets.to_state(preset).isf)
-
-
-@pytest.mark.parametrize(
-    ("target", "heard"),
-    [
-        ('amount"', {0: (0.0,), 64: (2 * 64 / 127,), 127: (2.0,)}),
-        ('amount"\nlow = 0.5\nhigh = 1.0', {0: (0.5,), 127: (1.0,)}),
-        ('mode"', {0: (1.0,), 64: (4.0,), 127: (9.0,)}),
-        ('place"', {0: (0.0, 0.9), 127: (1.0, 0.9)}),
-        ('ink"', {127: (1.0, 1.0, 0.0, 1.0)}),
-        ('mix"', {0: (0.0,), 127: (1.0,)}),
-    ],
-)
-def test_a_knob_has_the_range_of_its_input_and_moves_the_first_number(preset, target, heard):
-    """As the header of the file has it; green and y stay as the preset set them."""
-    stage = played(preset, f'takeover = "jump"\n[[control]]\ncc = 7\ntarget = "/tpos/isf/my_rings/{target}')
-    for place, value in heard.items():
-        state = stage.send("control_change", control=7, value=place)
-        assert values(state)[target.partition('"')[0]] == pytest.approx(value, abs=1e-5)
-
-
-def test_a_knob_picks_its_input_up_and_an_encoder_turns_it_on_from_where_it_is(preset):
-    amount = 'cc = 7\ntarget = "/tpos/isf/my_rings/amount"'
-    stage = played(preset, f"[[control]]\n{amount}")
-    met = [values(stage.send("control_change", control=7, value=v))["amount"][0] for v in (0, 60, 96, 120)]
-    assert met == pytest.approx([1.5, 1.5, 2 * 96 / 127, 2 * 120 / 127], abs=1e-5)
-    stage = played(preset, f'[[control]]\nencoder = "twos complement"\nstep = 0.01\n{amount}')
-    assert values(stage.send("control_change", control=7, value=3))["amount"] == pytest.approx((1.56,))
-
-
-@pytest.mark.parametrize(
-    ("kind", "number", "strength"), [("note_on", "note", "velocity"), ("control_change", "control", "value")]
-)
-def test_pads_that_were_taught_fire_events_and_toggle(preset, kind, number, strength):
-    """An event counts how often it happened; the switch is on in the preset, and its light with it."""
-    stage = played(preset)
-
-    def press(pad: int, how: int) -> ShowState:
-        stage.send(kind, **{number: pad, strength: 0})
-        return stage.send(kind, **{number: pad, strength: how})
-
-    for pad, name in enumerate(("go", "on")):
-        taught = mido.Message(kind, **{number: pad, strength: 127})
-        stage.device.learn(Target.of(f"/tpos/isf/my_rings/{name}"), taught, stage.show.state, 1.0)
-    softly = 2 if kind == "note_on" else 64
-    assert [values(press(0, softly))["go"][0] for _ in range(3)] == [1.0, 2.0, 3.0]
-    assert [values(press(1, softly))["on"][0] for _ in range(3)] == [0.0, 1.0, 0.0]
-    assert [said[2] for said in stage.lights()] == [0]
-    press(1, softly)
-    assert [said[2] for said in stage.lights()] == [127]
 
 
 def test_an_event_that_was_over_before_a_redraw_happened(preset):
