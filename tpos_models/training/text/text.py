@@ -107,13 +107,17 @@ def vocabulary_entries(pieces: list[str]) -> list[str]:
     return ["", *(word for word in whole if word.isascii()), *tails]
 
 
+def joint_phrases() -> list[str]:
+    """What the joint space is learned from: phrases for sounds, and short captions."""
+    captions, _ = sample_captions(15_000, torch.Generator().manual_seed(2))
+    return list(dict.fromkeys([*sound_phrases(15_000), *(text for text in captions if 0 < len(text) < 40)]))
+
+
 def distil(device: torch.device) -> Lexicon:
     """Word vectors and phrase targets: the sentence encoder's, in JOINT_SIZE partly whitened principal axes."""
     encode, pieces = sentence_encoder(device)
     entries = vocabulary_entries(pieces)
-    captions, _ = sample_captions(15_000, torch.Generator().manual_seed(2))
-    short = (text for text in captions if 0 < len(text) < 40)
-    phrases = list(dict.fromkeys([*sound_phrases(15_000), *short]))
+    phrases = joint_phrases()
     sounds, vectors = encode(phrases), encode([entry.removeprefix("##") or "." for entry in entries])
     sample = torch.cat([sounds, vectors[1:8001]])
     mean = sample.mean(0)
@@ -122,6 +126,23 @@ def distil(device: torch.device) -> Lexicon:
     rows, targets = F.normalize((vectors - mean) @ project, dim=-1), F.normalize((sounds - mean) @ project, dim=-1)
     scale = rows.abs().amax(-1) / 127
     return Lexicon(entries, domain_words(), (rows / scale[:, None]).round().to(torch.int8), scale, phrases, targets)
+
+
+def distilled(cache: Path, device: torch.device) -> Lexicon:
+    """`distil`, once: the file `cache` has it from then on."""
+    if not cache.exists():
+        torch.save(tuple(distil(device)), cache)
+    return Lexicon(*torch.load(cache, weights_only=True))
+
+
+def kept(text: PocketText) -> Lexicon:
+    """A trained text space's own words and joint space: where sounds have learned what they are like."""
+    vocabulary, phrases, known = text.vocabulary, joint_phrases(), set(text.vocabulary.entries)
+    batches = (vocabulary.batch(phrases[i : i + 256]) for i in range(0, len(phrases), 256))
+    with torch.no_grad():
+        targets = torch.cat([text.net(ids).joint for ids in batches])
+    domain = [word for word in domain_words() if word in known]
+    return Lexicon([*vocabulary.entries], domain, text.net.table, text.net.scale, phrases, targets)
 
 
 def stranger_rows(lexicon: Lexicon, vocabulary: Vocabulary) -> list[int]:
@@ -226,17 +247,19 @@ def joint_losses(joint: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.
     }
 
 
-def train_text(
-    runs: Path, weights_folder: Path, recipe: loop.Recipe | None = None, device: torch.device | None = None
-) -> dict[str, float]:
-    """Distil (once, kept in `runs`), train, save text.safetensors and text.json, return `evaluate_text`'s numbers."""
+def train_text(runs: Path, weights_folder: Path, steps: int, device: torch.device | None = None) -> dict[str, float]:
+    """Train, save text.safetensors and text.json, return `evaluate_text`'s numbers.
+
+    What `weights_folder` holds learns on, its words and joint space staying as they are; into an empty folder goes what
+    is distilled (once, cached in `runs`).
+    """
     runs.mkdir(parents=True, exist_ok=True)
-    cache = runs / "lexicon.pt"
-    if not cache.exists():
-        torch.save(tuple(distil(device or torch.device("cpu"))), cache)
-    recipe = recipe or loop.Recipe(steps=1400, lr=2e-3, weight_decay=0.02, ema=0.99)
+    before = PocketText.load(weights_folder) if (weights_folder / "text.json").exists() else None
+    recipe = loop.Recipe(steps, lr=1e-3 if before else 2e-3, weight_decay=0.02, ema=0.99)
     torch.manual_seed(recipe.seed)
-    stage = TextStage(Lexicon(*torch.load(cache, weights_only=True)))
+    stage = TextStage(kept(before) if before else distilled(runs / "lexicon.pt", device or torch.device("cpu")))
+    if before:
+        stage.module.load_state_dict(before.net.state_dict())
     started = time.monotonic()
     average = loop.run(stage, runs, recipe)
     net = TextNet(len(stage.vocabulary))
