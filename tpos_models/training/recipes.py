@@ -32,7 +32,7 @@ def train(
     if stage == "text":
         from tpos_models.training.text.text import train_text
 
-        return dict(train_text(runs / "text", weights, steps or 1400))
+        return dict(train_text(runs / "text", weights, steps or 2000))
     if stage == "hearing":
         from tpos_models.training.audio.encoder import Heard
 

@@ -37,7 +37,7 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 TEMPLATES = read_toml(words.FOLDER / "templates.toml", Templates)
 EVENTS, IMPLIED = words.PHRASES.events, words.PHRASES.implied
 OTHERS, GRADED = words.PHRASES.others, words.PHRASES.strengths
-COLOURED_PLACES, COLOURED_NOUNS = 0.15, 0.06
+COLOURED_PLACES, COLOURED_CONDITIONS = 0.15, 0.06
 """Chances of a colour in front."""
 
 
@@ -136,13 +136,15 @@ def _place_word(rng: Random, meaning: Meaning, name: str, weight: float) -> str:
     return _coloured(rng, meaning, word.text, COLOURED_PLACES, words.OWN_COLOURS[name])
 
 
-def _coloured(rng: Random, meaning: Meaning, text: str, chance: float, own: frozenset[str] = frozenset()) -> str:
-    """A thing, at times with a colour in front that is not among its own; a scene has one tint."""
+def _coloured(
+    rng: Random, meaning: Meaning, text: str, chance: float, own: frozenset[str] = frozenset(), link: str = " "
+) -> str:
+    """A word, at times with a colour in front that is not among its own; a scene has one tint."""
     word = _colour(rng)
     if rng.random() >= chance or any(meaning.tint) or word in own or text.split()[0] in own:
         return text
     meaning.tint = words.TINT_WORDS[word]
-    return f"{_shade(rng)}{word} {text}"
+    return f"{_shade(rng)}{word}{link}{text}"
 
 
 def _colour(rng: Random) -> str:
@@ -189,6 +191,8 @@ def _around(rng: Random, meaning: Meaning, place: str, name: str) -> str:
     forms = words.CONDITION_WORDS[name]
     subject = _with_subject(rng, place)
     kind = rng.random()
+    if not place and kind < 0.2:
+        return _adjective(rng, meaning, name)
     if kind < 0.4 or not place:
         noun = _noun(rng, meaning, name) if kind < 0.8 else _pick(rng, meaning, name, forms.phrases)
         return _attach(rng, subject, [noun])
@@ -222,22 +226,16 @@ def _noun(rng: Random, meaning: Meaning, name: str) -> str:
     nouns = words.CONDITION_WORDS[name].nouns
     plain = [word for word, strength in nouns.items() if strength == words.PLAIN]
     word = rng.choice(plain[:3]) if rng.random() < 0.3 else rng.choice(list(nouns))
-    coloured = _coloured(rng, meaning, word, COLOURED_NOUNS, words.OWN_COLOURS[name])
+    coloured = _coloured(rng, meaning, word, COLOURED_CONDITIONS, words.OWN_COLOURS[name])
     return _strengthen(rng, meaning, name, coloured, nouns[word], GRADED.light_words, GRADED.heavy_words)
 
 
-def _adjective(rng: Random, meaning: Meaning, name: str) -> str:
+def _adjective(rng: Random, meaning: Meaning, name: str, colour: float = COLOURED_CONDITIONS) -> str:
     adjectives = words.CONDITION_WORDS[name].adjectives
     word = rng.choice(list(adjectives))
-    return _strengthen(
-        rng,
-        meaning,
-        name,
-        word,
-        adjectives[word],
-        GRADED.light_adverbs,
-        GRADED.heavy_adverbs,
-    )
+    said = _strengthen(rng, meaning, name, word, adjectives[word], GRADED.light_adverbs, GRADED.heavy_adverbs)
+    link = rng.choice((" ", " and "))
+    return _coloured(rng, meaning, said, colour, link=link)
 
 
 def _strengthen(
@@ -277,7 +275,8 @@ def _negation(rng: Random, meaning: Meaning) -> str:
         return rng.choice(TEMPLATES.negations).format(rng.choice(TEMPLATES.unseen))
     if kind < 0.86 and denied in TEMPLATES.bare:
         return f"{rng.choice(TEMPLATES.bare[denied])}less"
-    return rng.choice(TEMPLATES.contrasts).format(_deniable(rng, meaning, denied), _noun(rng, meaning, other))
+    shown = _noun(rng, meaning, other) if rng.random() < 0.7 else _adjective(rng, meaning, other, colour=0.3)
+    return rng.choice(TEMPLATES.contrasts).format(_deniable(rng, meaning, denied), shown)
 
 
 def _deniable(rng: Random, meaning: Meaning, name: str) -> str:
