@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from tpos_models.errors import MissingPart
+from tpos_models.pocket.audio_encoder import PHRASES as NAMED
 from tpos_models.pocket.captions import words
 from tpos_models.pocket.captions.captions import sample_captions
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, TINT, TINTS
@@ -28,6 +29,7 @@ from tpos_models.training.text.phrases import PHRASES, sound_phrases
 
 FREQUENT_WORDS = 25_000
 WHITENING = 0.5  # exponent: 0 keeps the encoder's own variances, 1 whitens; 0.5 parts the names and keeps paraphrases
+HOLD = 20.0  # what the ear was trained in moves the phrases' order long before it can be seen in a cosine
 STRANGER = 0.4  # cosine below which a word has nothing to do with a scene word
 SOURCES = (
     "word vectors and phrase targets: distilled from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)",
@@ -108,9 +110,10 @@ def vocabulary_entries(pieces: list[str]) -> list[str]:
 
 
 def joint_phrases() -> list[str]:
-    """What the joint space is learned from: phrases for sounds, and short captions."""
+    """What the joint space is learned from: phrases for sounds, and short captions; often, what is named unasked."""
     captions, _ = sample_captions(15_000, torch.Generator().manual_seed(2))
-    return list(dict.fromkeys([*sound_phrases(15_000), *(text for text in captions if 0 < len(text) < 40)]))
+    others = dict.fromkeys([*sound_phrases(15_000), *(text for text in captions if 0 < len(text) < 40)])
+    return [*others, *NAMED * 30]
 
 
 def distil(device: torch.device) -> Lexicon:
@@ -162,10 +165,11 @@ class TextStage:
     name = "text"
     module: torch.nn.Module
 
-    def __init__(self, lexicon: Lexicon, batch_size: int = 128) -> None:
+    def __init__(self, lexicon: Lexicon, batch_size: int = 128, hold: float = 1.0) -> None:
+        """`hold` weighs the joint space against the scenes."""
         self.vocabulary = Vocabulary(lexicon.entries, lexicon.domain)
         self.phrases, self.targets = self.vocabulary.batch(lexicon.phrases), lexicon.targets
-        self.batch_size = batch_size
+        self.batch_size, self.hold = batch_size, hold
         self.strangers = stranger_rows(lexicon, self.vocabulary)
         net = TextNet(len(lexicon.entries))
         net.table.copy_(lexicon.table)
@@ -198,7 +202,8 @@ class TextStage:
     def losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         """Place, presence and strength of conditions, tint; distance and contrast of the joint embedding."""
         ids, scenes, phrases, targets = batch
-        parts = {**scene_losses(self.module(ids, 0.3), scenes), **joint_losses(self.module(phrases).joint, targets)}
+        joint = joint_losses(self.module(phrases).joint, targets)
+        parts = scene_losses(self.module(ids, 0.3), scenes) | {name: self.hold * loss for name, loss in joint.items()}
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def sheet(self, path: Path) -> None:
@@ -257,9 +262,11 @@ def train_text(runs: Path, weights_folder: Path, steps: int, device: torch.devic
     before = PocketText.load(weights_folder) if (weights_folder / "text.json").exists() else None
     recipe = loop.Recipe(steps, lr=1e-3 if before else 2e-3, weight_decay=0.02, ema=0.99)
     torch.manual_seed(recipe.seed)
-    stage = TextStage(kept(before) if before else distilled(runs / "lexicon.pt", device or torch.device("cpu")))
     if before:
+        stage = TextStage(kept(before), hold=HOLD)
         stage.module.load_state_dict(before.net.state_dict())
+    else:
+        stage = TextStage(distilled(runs / "lexicon.pt", device or torch.device("cpu")))
     started = time.monotonic()
     average = loop.run(stage, runs, recipe)
     net = TextNet(len(stage.vocabulary))
