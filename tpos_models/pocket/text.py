@@ -23,7 +23,7 @@ from tpos_models import weights
 from tpos_models.contracts import TextEmbedding, UnknownWord
 from tpos_models.errors import ModelError
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, SCENE_SIZE, TINT, TINTS, to_tokens
-from tpos_models.pocket.unknown_words import UnknownWords
+from tpos_models.pocket.unknown_words import UnknownWords, foreign_words
 
 JOINT_SIZE = 128
 MAX_WORDS = 64
@@ -32,6 +32,7 @@ MAX_CHARACTERS = 2000
 PADDING = 0
 
 _WORDS = re.compile(r"[a-z]+|[0-9]+[a-z]*|,")
+_CONTRACTED = re.compile(r"n't\b|\b(do|does|did|is|are|was)nt\b")
 _SYMBOLS = {"So", "Sk", "Sm"}  # unicodedata's categories of emoji and pictographs
 _ENDINGS = (
     ("ies", "y"), ("es", ""), ("s", ""), ("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"), ("y", ""), ("ly", ""),
@@ -41,8 +42,8 @@ _ENDINGS = (
 def split_words(prompt: str) -> list[str]:
     """Lower-case ASCII words and commas; emoji become their Unicode names, other scripts fall away."""
     named = "".join(_spell(character) for character in prompt[:MAX_CHARACTERS]).replace("ß", "ss")
-    plain = unicodedata.normalize("NFKD", named).encode("ascii", "ignore").decode().lower()
-    plain = re.sub(r"n't\b", " not", plain).replace("'s", "").replace("'", "")
+    plain = unicodedata.normalize("NFKD", named.replace("’", "'")).encode("ascii", "ignore").decode().lower()
+    plain = _CONTRACTED.sub(r"\1 not", plain).replace("'s", "").replace("'", "")
     return _WORDS.findall(re.sub(r"[.;:!?|()\[\]\n]+", ",", plain))
 
 
@@ -64,12 +65,16 @@ class Vocabulary:
     """Words to rows of the vector table; row 0 is padding. `##` entries are the tails of unknown words.
 
     An unknown word falls back, in this order, to its stem, to the nearest spelling among `domain` (the words scenes are
-    said with), to two known words it is made of, to its longest known pieces.
+    said with), to two known words it is made of, to its longest known pieces. `foreign` words mean nothing, whatever
+    they look like here.
     """
 
-    def __init__(self, entries: Iterable[str], domain: Iterable[str] = ()) -> None:
+    def __init__(
+        self, entries: Iterable[str], domain: Iterable[str] = (), foreign: frozenset[str] = frozenset()
+    ) -> None:
         self.entries = tuple(entries)
         self.domain = tuple(domain)
+        self.foreign = foreign
         self._rows = {word: row for row, word in enumerate(self.entries)}
         self._fallback = lru_cache(4096)(partial(Vocabulary._unknown, proxy(self)))
 
@@ -80,6 +85,8 @@ class Vocabulary:
         """Row numbers of a prompt's words, MAX_WORDS at most; empty where nothing is known."""
         ids: list[int] = []
         for word in split_words(prompt):
+            if word in self.foreign:
+                continue
             row = self._rows.get(word)
             ids.extend([row] if row is not None else self._fallback(word))
             if len(ids) >= MAX_WORDS:
@@ -252,9 +259,10 @@ class PocketText:
         """Read text.safetensors and text.json; raises `ModelError` when they are damaged or do not fit."""
         tensors, record = weights.load(folder, "text")
         try:
-            vocabulary = Vocabulary(["", *record["vocabulary"].split()], record["domain"].split())
+            entries, domain = ["", *record["vocabulary"].split()], record["domain"].split()
         except (KeyError, AttributeError) as error:
             raise ModelError(f"{folder / 'text.json'}: no {error}; expected the record of a text space") from error
+        vocabulary = Vocabulary(entries, domain, foreign_words())
         net = TextNet(len(vocabulary))
         floats = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
         weights.load_into(net, floats, str(folder / "text.safetensors"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Container, Iterable
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -57,11 +57,17 @@ class Hints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     translations: dict[str, list[str]]
 
 
+@cache
 def load_hints(path: Path = FILE) -> Hints:
     """Read and check hints.toml; raises `ModelError`."""
     hints = read_toml(path, Hints)
     check_names(path, hints.translations.keys(), (*PLACES, *CONDITIONS))
     return hints
+
+
+def foreign_words() -> frozenset[str]:
+    """Single words of hints.toml's translations: a guess from their letters would be a wrong one."""
+    return frozenset(word for known in load_hints().translations.values() for word in known if " " not in word)
 
 
 class UnknownWords:
@@ -71,22 +77,36 @@ class UnknownWords:
         self._reader = reader
 
     def find(self, prompt: str) -> tuple[UnknownWord, ...]:
-        """The content words that the scene does not depend on, each once, in their order."""
+        """The content words that the scene does not depend on, and those of other languages, each once, in their
+        order."""
         split = self._reader.split(prompt)
+        foreign = self._foreign_in(split)
+        silent = self._silent(split, foreign)
+        return tuple(
+            UnknownWord(word, foreign.get(word) or self.nearest(word))
+            for word in dict.fromkeys(split)
+            if word in foreign or word in silent
+        )
+
+    def _foreign_in(self, split: list[str]) -> dict[str, str]:
+        """Translated words, and the last ones of translated phrases ("am see"), with their translations."""
+        text = f" {' '.join(split)} "
+        return {phrase.split()[-1]: name for phrase, name in self._translated.items() if f" {phrase} " in text}
+
+    def _silent(self, split: list[str], foreign: Container[str]) -> list[str]:
+        """Words that may name something, alone show nothing, and without which the scene is the same."""
         understood = self._ordinary | self._in_phrases(split)
-        doubtful = [word for word in dict.fromkeys(split) if is_thing(word) and word not in understood]
+        words_of_it = (word for word in dict.fromkeys(split) if word not in foreign)
+        doubtful = [word for word in words_of_it if is_thing(word) and word not in understood]
         if not doubtful:
-            return ()
+            return []
         without = [" ".join(word for word in split if word != one) for one in doubtful]
         whole, *scenes = (seen(scene) for scene in self._reader.read([" ".join(split), *without, *doubtful]))
         rests, alone = scenes[: len(doubtful)], scenes[len(doubtful) :]
-        silent = [word for word, rest, own in zip(doubtful, rests, alone, strict=True) if rest == whole and not own]
-        return tuple(UnknownWord(word, self.nearest(word)) for word in silent)
+        return [word for word, rest, own in zip(doubtful, rests, alone, strict=True) if rest == whole and not own]
 
     def nearest(self, word: str) -> str:
-        """A place, a condition or a colour: by translation, by word vectors or by spelling; "" where none is near."""
-        if word in self._translated:
-            return self._translated[word]
+        """A place, a condition or a colour: by word vectors or by spelling; "" where none is near."""
         vector = self._reader.vector(word)
         if vector is not None:
             return self._by_vector(F.normalize(vector, dim=0))
@@ -120,7 +140,8 @@ class UnknownWords:
         grammar = [getattr(TEMPLATES, name) for name in TEMPLATES.__struct_fields__ if name not in ("unseen", "bare")]
         graded_words = (graded.light_words, graded.heavy_words, graded.light_adverbs, graded.heavy_adverbs)
         texts = (text for part in (*grammar, *graded_words, others.styles, others.leads) for text in part)
-        known = self._words_of((*texts, *words.TINT_WORDS)) | self._words_of(TEMPLATES.bare.values())
+        bare = (word for known in TEMPLATES.bare.values() for word in known)
+        known = self._words_of((*texts, *words.TINT_WORDS, *bare))
         nothing = self._words_of((*others.subjects, *others.unrelated, *TEMPLATES.unseen))
         return known.union(
             self._words_of(self._phrases) - nothing, self._hints.descriptions, *self._hints.function_words.values()

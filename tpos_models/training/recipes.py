@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tpos_models.errors import InputError
 from tpos_models.pocket.networks import WEIGHTS
-from tpos_models.training import loop
 from tpos_models.weights import read_record
 
 if TYPE_CHECKING:
@@ -33,8 +32,7 @@ def train(
     if stage == "text":
         from tpos_models.training.text.text import train_text
 
-        recipe = loop.Recipe(steps=steps, lr=2e-3, weight_decay=0.02, ema=0.99) if steps else None
-        return dict(train_text(runs / "text", weights, recipe))
+        return dict(train_text(runs / "text", weights, steps or 2000))
     if stage == "hearing":
         from tpos_models.training.audio.encoder import Heard
 

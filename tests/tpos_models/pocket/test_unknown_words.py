@@ -56,6 +56,21 @@ def test_words_of_other_languages_are_translated(text: PocketText) -> None:
     assert text.unknown("ein Wald im Nebel") == (UnknownWord("wald", "forest"), UnknownWord("nebel", "fog"))
     assert text.unknown("Die Straße bei Nacht") == (UnknownWord("strasse", "city"), UnknownWord("nacht", "night"))
     assert text.unknown("sous la pluie") == (UnknownWord("pluie", "rain"),)
+    assert text.unknown("Am See, bei der Höhle") == (UnknownWord("see", "lake"), UnknownWord("hohle", "ice cave"))
+    assert text.unknown("in my dream see a cave") == ()
+
+
+def test_no_word_of_another_language_is_guessed_at(text: PocketText) -> None:
+    prompt = "una fuente en el bosque, una azotea, tormenta y el río"
+    hints = {"fuente": "fountain", "bosque": "forest", "azotea": "rooftop", "tormenta": "thunder", "rio": "lake"}
+    assert {one.word: one.nearest for one in text.unknown(prompt)} == hints
+    assert not text.scenes(["una fuente en el bosque, una azotea, tormenta"]).any()
+    assert not text.scenes(["Höhle"]).any()
+
+
+def test_no_english_word_that_is_drawn_counts_as_foreign(text: PocketText) -> None:
+    assert unknown_words.foreign_words() & set(text.vocabulary.domain) == set()
+    assert text.unknown("the summer, an ocean, a prairie, Rio de Janeiro") == ()
 
 
 @pytest.mark.parametrize(

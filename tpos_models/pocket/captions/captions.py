@@ -15,14 +15,15 @@ from tpos_models.toml_data import read_toml
 
 
 class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """templates.toml: how captions put words together, {} or {0} and {1} standing for them."""
+    """templates.toml: how captions put words together, {} or {0}, {1}, {2} standing for them."""
 
     negations: list[str]
-    double_negations: list[str]
+    lists: list[str]
     contrasts: list[str]
     place_contrasts: list[str]
     unseen: list[str]
     tints: list[str]
+    shades: list[str]
     joints: list[str]
     links: list[str]
     after: list[str]
@@ -30,12 +31,14 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doings: list[str]
     where: list[str]
     copulas: list[str]
-    bare: dict[str, str]
+    bare: dict[str, list[str]]
 
 
 TEMPLATES = read_toml(words.FOLDER / "templates.toml", Templates)
 EVENTS, IMPLIED = words.PHRASES.events, words.PHRASES.implied
 OTHERS, GRADED = words.PHRASES.others, words.PHRASES.strengths
+COLOURED_PLACES, COLOURED_CONDITIONS = 0.15, 0.06
+"""Chances of a colour in front."""
 
 
 @dataclass
@@ -70,15 +73,17 @@ def sample_captions(n: int, generator: torch.Generator) -> tuple[list[str], torc
 
 def caption(rng: Random) -> tuple[str, torch.Tensor]:
     """One caption and its scene (SCENE_SIZE,)."""
-    if rng.random() < 0.06:
+    kind, meaning = rng.random(), Meaning()
+    if kind < 0.06:
         return _unrelated(rng), torch.zeros(SCENE_SIZE)
-    meaning = Meaning()
+    if kind < 0.09:
+        return _join(rng, [_tint(rng, meaning)]), meaning.scene()
     names = rng.sample(CONDITIONS, rng.choices((0, 1, 2, 3), (22, 43, 25, 10))[0])
     place = _place(rng, meaning)
     parts = [_decorate(rng, meaning, place, names)]
     if rng.random() < 0.25:
         parts.insert(rng.choice((0, len(parts))), _negation(rng, meaning))
-    if rng.random() < 0.14:
+    if rng.random() < 0.14 and not any(meaning.tint):
         parts.append(_tint(rng, meaning))
     if rng.random() < 0.35:
         parts += rng.sample(OTHERS.styles, rng.choice((1, 1, 2, 3)))
@@ -107,7 +112,7 @@ def _place(rng: Random, meaning: Meaning) -> str:
     if kind < 0.32:
         phrase = rng.choice(list(IMPLIED))
         _imply(meaning, phrase)
-        return phrase
+        return _coloured(rng, meaning, phrase, COLOURED_PLACES)
     first, second = rng.sample(PLACES, 2)
     phrase = _place_word(rng, meaning, first, 1.0)
     if kind < 0.9:
@@ -128,7 +133,28 @@ def _place_word(rng: Random, meaning: Meaning, name: str, weight: float) -> str:
     index = min(int(rng.expovariate(3.0 / len(choices))), len(choices) - 1) if rng.random() < 0.5 else None
     word = rng.choice(choices) if index is None else choices[index]
     meaning.add({name: weight}, word.conditions)
-    return word.text
+    return _coloured(rng, meaning, word.text, COLOURED_PLACES, words.OWN_COLOURS[name])
+
+
+def _coloured(
+    rng: Random, meaning: Meaning, text: str, chance: float, own: frozenset[str] = frozenset(), link: str = " "
+) -> str:
+    """A word, at times with a colour in front that is not among its own; a scene has one tint."""
+    word = _colour(rng)
+    if rng.random() >= chance or any(meaning.tint) or word in own or text.split()[0] in own:
+        return text
+    meaning.tint = words.TINT_WORDS[word]
+    return f"{_shade(rng)}{word}{link}{text}"
+
+
+def _colour(rng: Random) -> str:
+    """A colour word; plain ones ("red") come more often."""
+    known = rng.choice(words.PHRASES.tints).words
+    return known[0] if rng.random() < 0.4 else rng.choice(known)
+
+
+def _shade(rng: Random) -> str:
+    return f"{rng.choice(TEMPLATES.shades)} " if rng.random() < 0.2 else ""
 
 
 def _decorate(rng: Random, meaning: Meaning, place: str, names: list[str]) -> str:
@@ -150,7 +176,9 @@ def _attach(rng: Random, phrase: str, nouns: list[str]) -> str:
     """Nouns after or before a phrase: "... with rain and fog", "rain and fog over ..."."""
     if not nouns:
         return phrase
-    listing = rng.choice((" and ", ", ", " & ", " plus ", " with ")).join(nouns)
+    listing = rng.choice((" and ", ", ", " & ", " plus ", " with ", " or ")).join(nouns)
+    if len(nouns) > 2 and rng.random() < 0.4:
+        listing = f"{', '.join(nouns[:-1])} {rng.choice(('and', 'or'))} {nouns[-1]}"
     if not phrase:
         return listing
     if rng.random() < 0.35:
@@ -163,6 +191,8 @@ def _around(rng: Random, meaning: Meaning, place: str, name: str) -> str:
     forms = words.CONDITION_WORDS[name]
     subject = _with_subject(rng, place)
     kind = rng.random()
+    if not place and kind < 0.2:
+        return _adjective(rng, meaning, name)
     if kind < 0.4 or not place:
         noun = _noun(rng, meaning, name) if kind < 0.8 else _pick(rng, meaning, name, forms.phrases)
         return _attach(rng, subject, [noun])
@@ -196,21 +226,16 @@ def _noun(rng: Random, meaning: Meaning, name: str) -> str:
     nouns = words.CONDITION_WORDS[name].nouns
     plain = [word for word, strength in nouns.items() if strength == words.PLAIN]
     word = rng.choice(plain[:3]) if rng.random() < 0.3 else rng.choice(list(nouns))
-    return _strengthen(rng, meaning, name, word, nouns[word], GRADED.light_words, GRADED.heavy_words)
+    coloured = _coloured(rng, meaning, word, COLOURED_CONDITIONS, words.OWN_COLOURS[name])
+    return _strengthen(rng, meaning, name, coloured, nouns[word], GRADED.light_words, GRADED.heavy_words)
 
 
-def _adjective(rng: Random, meaning: Meaning, name: str) -> str:
+def _adjective(rng: Random, meaning: Meaning, name: str, colour: float = COLOURED_CONDITIONS) -> str:
     adjectives = words.CONDITION_WORDS[name].adjectives
     word = rng.choice(list(adjectives))
-    return _strengthen(
-        rng,
-        meaning,
-        name,
-        word,
-        adjectives[word],
-        GRADED.light_adverbs,
-        GRADED.heavy_adverbs,
-    )
+    said = _strengthen(rng, meaning, name, word, adjectives[word], GRADED.light_adverbs, GRADED.heavy_adverbs)
+    link = rng.choice((" ", " and "))
+    return _coloured(rng, meaning, said, colour, link=link)
 
 
 def _strengthen(
@@ -240,19 +265,18 @@ def _event(rng: Random, meaning: Meaning) -> str:
 
 def _negation(rng: Random, meaning: Meaning) -> str:
     """Something that is said to be absent; what is already there is never denied."""
-    denied, other = rng.sample([name for name in CONDITIONS if name not in meaning.conditions], 2)
+    denied, other, third = rng.sample([name for name in CONDITIONS if name not in meaning.conditions], 3)
     kind = rng.random()
     if kind < 0.55:
         return rng.choice(TEMPLATES.negations).format(_deniable(rng, meaning, denied))
     if kind < 0.7:
-        return rng.choice(TEMPLATES.double_negations).format(
-            _deniable(rng, meaning, denied), _deniable(rng, meaning, other)
-        )
+        return rng.choice(TEMPLATES.lists).format(*(_deniable(rng, meaning, one) for one in (denied, other, third)))
     if kind < 0.76:
         return rng.choice(TEMPLATES.negations).format(rng.choice(TEMPLATES.unseen))
     if kind < 0.86 and denied in TEMPLATES.bare:
-        return f"{TEMPLATES.bare[denied]}less"
-    return rng.choice(TEMPLATES.contrasts).format(_deniable(rng, meaning, denied), _noun(rng, meaning, other))
+        return f"{rng.choice(TEMPLATES.bare[denied])}less"
+    shown = _noun(rng, meaning, other) if rng.random() < 0.7 else _adjective(rng, meaning, other, colour=0.3)
+    return rng.choice(TEMPLATES.contrasts).format(_deniable(rng, meaning, denied), shown)
 
 
 def _deniable(rng: Random, meaning: Meaning, name: str) -> str:
@@ -263,6 +287,6 @@ def _deniable(rng: Random, meaning: Meaning, name: str) -> str:
 
 
 def _tint(rng: Random, meaning: Meaning) -> str:
-    word = rng.choice(list(words.TINT_WORDS))
+    word = _colour(rng)
     meaning.tint = words.TINT_WORDS[word]
-    return rng.choice(TEMPLATES.tints).format(word)
+    return rng.choice(TEMPLATES.tints).format(f"{_shade(rng)}{word}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,6 +120,11 @@ def _strength(path: Path, text: str) -> tuple[str, float]:
     return word, _number(path, strength) if strength else PLAIN
 
 
+def _own_colours(texts: Iterable[str]) -> frozenset[str]:
+    """The colours with which some of these begin."""
+    return frozenset(text.split()[0] for text in texts) & TINT_WORDS.keys()
+
+
 def _number(path: Path, text: str) -> float:
     try:
         return float(text)
@@ -130,3 +136,8 @@ PLACE_WORDS = load_places()
 CONDITION_WORDS = load_conditions()
 PHRASES = load_phrases()
 TINT_WORDS: dict[str, Push] = {word: tint.push for tint in PHRASES.tints for word in tint.words}
+OWN_COLOURS = {
+    **{name: _own_colours(word.text for word in known) for name, known in PLACE_WORDS.items()},
+    **{name: _own_colours(forms.nouns) for name, forms in CONDITION_WORDS.items()},
+}
+"""Colours that places and conditions have in words of their own, which tint nothing: blue ice, a green field."""

@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from tpos_models.errors import MissingPart
+from tpos_models.pocket.audio_encoder import PHRASES as NAMED
 from tpos_models.pocket.captions import words
 from tpos_models.pocket.captions.captions import sample_captions
 from tpos_models.pocket.scene import CONDITION, CONDITIONS, PLACE, PLACES, TINT, TINTS
@@ -28,6 +29,7 @@ from tpos_models.training.text.phrases import PHRASES, sound_phrases
 
 FREQUENT_WORDS = 25_000
 WHITENING = 0.5  # exponent: 0 keeps the encoder's own variances, 1 whitens; 0.5 parts the names and keeps paraphrases
+HOLD = 20.0  # what the ear was trained in moves the phrases' order long before it can be seen in a cosine
 STRANGER = 0.4  # cosine below which a word has nothing to do with a scene word
 SOURCES = (
     "word vectors and phrase targets: distilled from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)",
@@ -107,13 +109,18 @@ def vocabulary_entries(pieces: list[str]) -> list[str]:
     return ["", *(word for word in whole if word.isascii()), *tails]
 
 
+def joint_phrases() -> list[str]:
+    """What the joint space is learned from: phrases for sounds, and short captions; often, what is named unasked."""
+    captions, _ = sample_captions(15_000, torch.Generator().manual_seed(2))
+    others = dict.fromkeys([*sound_phrases(15_000), *(text for text in captions if 0 < len(text) < 40)])
+    return [*others, *NAMED * 30]
+
+
 def distil(device: torch.device) -> Lexicon:
     """Word vectors and phrase targets: the sentence encoder's, in JOINT_SIZE partly whitened principal axes."""
     encode, pieces = sentence_encoder(device)
     entries = vocabulary_entries(pieces)
-    captions, _ = sample_captions(15_000, torch.Generator().manual_seed(2))
-    short = (text for text in captions if 0 < len(text) < 40)
-    phrases = list(dict.fromkeys([*sound_phrases(15_000), *short]))
+    phrases = joint_phrases()
     sounds, vectors = encode(phrases), encode([entry.removeprefix("##") or "." for entry in entries])
     sample = torch.cat([sounds, vectors[1:8001]])
     mean = sample.mean(0)
@@ -122,6 +129,23 @@ def distil(device: torch.device) -> Lexicon:
     rows, targets = F.normalize((vectors - mean) @ project, dim=-1), F.normalize((sounds - mean) @ project, dim=-1)
     scale = rows.abs().amax(-1) / 127
     return Lexicon(entries, domain_words(), (rows / scale[:, None]).round().to(torch.int8), scale, phrases, targets)
+
+
+def distilled(cache: Path, device: torch.device) -> Lexicon:
+    """`distil`, once: the file `cache` has it from then on."""
+    if not cache.exists():
+        torch.save(tuple(distil(device)), cache)
+    return Lexicon(*torch.load(cache, weights_only=True))
+
+
+def kept(text: PocketText) -> Lexicon:
+    """A trained text space's own words and joint space: where sounds have learned what they are like."""
+    vocabulary, phrases, known = text.vocabulary, joint_phrases(), set(text.vocabulary.entries)
+    batches = (vocabulary.batch(phrases[i : i + 256]) for i in range(0, len(phrases), 256))
+    with torch.no_grad():
+        targets = torch.cat([text.net(ids).joint for ids in batches])
+    domain = [word for word in domain_words() if word in known]
+    return Lexicon([*vocabulary.entries], domain, text.net.table, text.net.scale, phrases, targets)
 
 
 def stranger_rows(lexicon: Lexicon, vocabulary: Vocabulary) -> list[int]:
@@ -141,10 +165,11 @@ class TextStage:
     name = "text"
     module: torch.nn.Module
 
-    def __init__(self, lexicon: Lexicon, batch_size: int = 128) -> None:
+    def __init__(self, lexicon: Lexicon, batch_size: int = 128, hold: float = 1.0) -> None:
+        """`hold` weighs the joint space against the scenes."""
         self.vocabulary = Vocabulary(lexicon.entries, lexicon.domain)
         self.phrases, self.targets = self.vocabulary.batch(lexicon.phrases), lexicon.targets
-        self.batch_size = batch_size
+        self.batch_size, self.hold = batch_size, hold
         self.strangers = stranger_rows(lexicon, self.vocabulary)
         net = TextNet(len(lexicon.entries))
         net.table.copy_(lexicon.table)
@@ -177,7 +202,8 @@ class TextStage:
     def losses(self, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         """Place, presence and strength of conditions, tint; distance and contrast of the joint embedding."""
         ids, scenes, phrases, targets = batch
-        parts = {**scene_losses(self.module(ids, 0.3), scenes), **joint_losses(self.module(phrases).joint, targets)}
+        joint = joint_losses(self.module(phrases).joint, targets)
+        parts = scene_losses(self.module(ids, 0.3), scenes) | {name: self.hold * loss for name, loss in joint.items()}
         return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def sheet(self, path: Path) -> None:
@@ -225,17 +251,21 @@ def joint_losses(joint: torch.Tensor, targets: torch.Tensor) -> dict[str, torch.
     }
 
 
-def train_text(
-    runs: Path, weights_folder: Path, recipe: loop.Recipe | None = None, device: torch.device | None = None
-) -> dict[str, float]:
-    """Distil (once, kept in `runs`), train, save text.safetensors and text.json, return `evaluate_text`'s numbers."""
+def train_text(runs: Path, weights_folder: Path, steps: int, device: torch.device | None = None) -> dict[str, float]:
+    """Train, save text.safetensors and text.json, return `evaluate_text`'s numbers.
+
+    What `weights_folder` holds learns on, its words and joint space staying as they are; into an empty folder goes what
+    is distilled (once, cached in `runs`).
+    """
     runs.mkdir(parents=True, exist_ok=True)
-    cache = runs / "lexicon.pt"
-    if not cache.exists():
-        torch.save(tuple(distil(device or torch.device("cpu"))), cache)
-    recipe = recipe or loop.Recipe(steps=1400, lr=2e-3, weight_decay=0.02, ema=0.99)
+    before = PocketText.load(weights_folder) if (weights_folder / "text.json").exists() else None
+    recipe = loop.Recipe(steps, lr=1e-3 if before else 2e-3, weight_decay=0.02, ema=0.99)
     torch.manual_seed(recipe.seed)
-    stage = TextStage(Lexicon(*torch.load(cache, weights_only=True)))
+    if before:
+        stage = TextStage(kept(before), hold=HOLD)
+        stage.module.load_state_dict(before.net.state_dict())
+    else:
+        stage = TextStage(distilled(runs / "lexicon.pt", device or torch.device("cpu")))
     started = time.monotonic()
     average = loop.run(stage, runs, recipe)
     net = TextNet(len(stage.vocabulary))
