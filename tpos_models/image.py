@@ -55,7 +55,7 @@ def fit_picture(picture: np.ndarray, size_px: tuple[int, int]) -> torch.Tensor:
     import torch
     from PIL import Image, ImageOps
 
-    fitted = ImageOps.fit(Image.fromarray(picture), size_px, Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(Image.fromarray(picture), size_px, Image.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(fitted, np.float32) / 255).permute(2, 0, 1)[None].contiguous()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import pytest
@@ -22,9 +22,8 @@ def _first(run: Run, *tensors: torch.Tensor) -> torch.Tensor:
     return run(*tensors)[0]
 
 
-def runs(networks: tuple[Network, Network], precision: Precision) -> tuple[Run, Run]:
-    denoiser, decoder = (onnx_runner.runner(precision)(network) for network in networks)
-    return denoiser, decoder
+def runs(networks: Iterable[Network], precision: Precision) -> list[Run]:
+    return [onnx_runner.runner(precision)(network) for network in networks]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 def test_int8_keeps_the_signal_at_every_timestep_and_draws_what_torch_draws():
     """The networks' own signal is taken on inputs that they were not calibrated with."""
-    networks = picture_networks()
+    *networks, encoder = picture_networks()
     denoiser, decoder = runs(networks, Precision.INT8)
     for network, run in zip(networks, (denoiser, decoder), strict=True):
         _, unseen = int8.split(real_inputs(network))
@@ -46,6 +45,9 @@ def test_int8_keeps_the_signal_at_every_timestep_and_draws_what_torch_draws():
         signals = {step: powers_db(run, reference, inputs) for step, inputs in unseen.items()}
         assert set(signals) == set(SPEC.timesteps)
         assert min(signals.values()) >= 25, (network.name, signals)
+    _, unseen = int8.split(real_inputs(encoder))
+    (encode,) = runs([encoder], Precision.INT8)
+    assert powers_db(encode, run_in_torch(encoder), unseen[SPEC.timesteps[0]]) >= 25
     draw, wanted = (
         evaluation.in_one_step(partial(_first, one), partial(_first, other))
         for one, other in ((denoiser, decoder), map(run_in_torch, networks))
@@ -54,7 +56,7 @@ def test_int8_keeps_the_signal_at_every_timestep_and_draws_what_torch_draws():
 
 
 def test_every_step_ends_in_torchs_picture_to_one_level_of_255():
-    networks = picture_networks()
+    networks = picture_networks()[:2]
     denoiser, decoder = runs(networks, Precision.FP32)
     reference, reference_decoder = (run_in_torch(network) for network in networks)
     for step in SPEC.timesteps:

@@ -52,7 +52,7 @@ def every_network() -> dict[str, Network]:
     denoiser, decoder = recipe.denoiser(), recipe.decoder()
     frame = (denoiser, step_network(denoiser, 0.8), decoder, pixels_network(decoder))
     tiny = (recipe.text_encoder(), *frame, *random_tpos_networks(32))
-    draws, decodes = pocket.picture_networks()
+    draws, decodes, _ = pocket.picture_networks()
     whole = (step_network(draws, pocket.SPEC.guidance.quantile), pixels_network(decodes))
     return {network.name: network for network in (*tiny, *pocket.networks(), *whole)}
 

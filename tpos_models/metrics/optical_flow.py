@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch.nn import functional as F
 
@@ -63,11 +65,16 @@ def _gradient(image: torch.Tensor) -> torch.Tensor:
 
 
 def _blur(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """A separable Gaussian per channel."""
+    """A separable Gaussian per channel; the border continues outwards."""
+    height, width = image.shape[-2:]
+    return _gaussian(height, sigma).to(image) @ image @ _gaussian(width, sigma).T.to(image)
+
+
+@lru_cache(64)
+def _gaussian(n: int, sigma: float) -> torch.Tensor:
+    """The weights (n, n) of a line's samples in each of its blurred ones: at these sizes quicker than convolving."""
     reach = max(1, round(2.5 * sigma))
-    at = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
+    at = torch.arange(-reach, reach + 1)
     kernel = torch.exp(-(at**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(image.shape[1], 1, -1)
-    padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
-    rows = F.conv2d(padded, kernel[:, :, None, :], groups=image.shape[1])
-    return F.conv2d(rows, kernel[:, :, :, None], groups=image.shape[1])
+    source = (torch.arange(n)[:, None] + at).clamp(0, n - 1)
+    return torch.zeros(n, n).scatter_add_(1, source, (kernel / kernel.sum()).expand(n, -1))

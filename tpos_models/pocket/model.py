@@ -19,7 +19,7 @@ from tpos_models.network import Run, Runner, run_in_torch
 from tpos_models.pocket.audio_encoder import PocketAudioEncoder
 from tpos_models.pocket.field import load_field
 from tpos_models.pocket.field_sampler import FieldSampler, stretched
-from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, encoder_network, picture_networks
+from tpos_models.pocket.networks import CPU, SPEC, WEIGHTS, audio_encoder_networks, picture_networks
 from tpos_models.pocket.noise_features import CELLS, cells_across
 from tpos_models.pocket.scene_flow import scene_flow
 from tpos_models.pocket.text import PocketText
@@ -47,9 +47,9 @@ def load(
     _check_shape(size_px)
     text, beside = PocketText.load(folder), runner if device.type == "cpu" else run_in_torch
     segment, temporal = (beside(network) for network in audio_encoder_networks(folder))
-    denoiser, decoder = picture_networks(folder, device)
+    denoiser, decoder, encoder = picture_networks(folder, device)
     denoise, decode = cache(lambda: runner(denoiser)), cache(lambda: runner(decoder))
-    encode = cache(lambda: beside(encoder_network(folder, device)))
+    encode = cache(lambda: beside(encoder))
     step = pixels = None
     if whole_steps:
         step, pixels = runner(step_network(denoiser, SPEC.guidance.quantile)), runner(pixels_network(decoder))

@@ -50,8 +50,8 @@ SPEC = ModelSpec(
 )
 
 
-def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tuple[Network, Network]:
-    """Denoiser and decoder."""
+def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tuple[Network, Network, Network]:
+    """Denoiser, decoder and, for what starts from a picture, encoder."""
     channels, (height, width) = SPEC.latent_channels, SPEC.sample_size
 
     def latents(batch: int) -> torch.Tensor:
@@ -70,6 +70,7 @@ def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tupl
         _fingerprint(folder, "denoiser", "pocket-denoiser"),
     )
     evaluations = cache(lambda: _evaluations(denoiser, latents(len(PLACES))))
+    drawn = cache(lambda: _drawn(denoiser, evaluations()))
     decoder = Network(
         "pocket-decoder",
         lambda: load_codec(folder).decoder.to(device),
@@ -77,22 +78,19 @@ def picture_networks(folder: Path = WEIGHTS, device: torch.device = CPU) -> tupl
         ("latents",),
         ("image",),
         _fingerprint(folder, "decoder", "pocket-decoder"),
-        real=cache(lambda: _drawn(denoiser, evaluations())),
+        real=drawn,
     )
-    return replace(denoiser, real=evaluations), decoder
-
-
-def encoder_network(folder: Path = WEIGHTS, device: torch.device = CPU) -> Network:
-    """The decoder's other half, for what starts from a picture."""
     size_px = tuple(SPEC.scale * cells for cells in SPEC.sample_size)
-    return Network(
+    encoder = Network(
         "pocket-encoder",
         lambda: load_codec(folder).encoder.to(device),
         lambda batch: (torch.rand(batch, 3, *size_px, generator=torch.Generator().manual_seed(batch)).to(device),),
         ("image",),
         ("latents",),
         _fingerprint(folder, "encoder", "pocket-encoder"),
+        real=cache(lambda: _decoded(decoder, drawn())),
     )
+    return replace(denoiser, real=evaluations), decoder, encoder
 
 
 def _evaluations(denoiser: Network, noise: torch.Tensor) -> dict[int, list[Tensors]]:
@@ -114,6 +112,12 @@ def _drawn(denoiser: Network, evaluations: dict[int, list[Tensors]]) -> dict[int
     """What the denoiser makes of them: what the decoder is given."""
     denoise = run_in_torch(denoiser)
     return {step: [denoise(*one) for one in inputs] for step, inputs in evaluations.items()}
+
+
+def _decoded(decoder: Network, drawn: dict[int, list[Tensors]]) -> dict[int, list[Tensors]]:
+    """Pictures of it at the first timestep: what the encoder is given."""
+    decode, step = run_in_torch(decoder), SPEC.timesteps[0]
+    return {step: [decode(*one) for one in drawn[step]]}
 
 
 def _load_denoiser(folder: Path) -> torch.nn.Module:
@@ -146,7 +150,7 @@ def audio_encoder_networks(folder: Path = WEIGHTS) -> tuple[Network, Network]:
 
 def networks(folder: Path = WEIGHTS) -> tuple[Network, ...]:
     """Every network that leaves as ONNX."""
-    return (*audio_encoder_networks(folder), *picture_networks(folder), encoder_network(folder))
+    return (*audio_encoder_networks(folder), *picture_networks(folder))
 
 
 def _fingerprint(folder: Path, part: str, network: str) -> str:
