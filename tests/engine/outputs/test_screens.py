@@ -96,11 +96,11 @@ def test_a_frozen_show_goes_on_in_time_and_can_go_black(drawing):
 
 
 def test_before_the_first_frame_there_is_a_picture():
-    with open_screen("headless", OutputSettings(size=(256, 256))) as screen:
+    shipped = np.asarray(Image.open(str(files("engine.outputs") / "placeholder.png")).convert("RGB"))
+    with open_screen("headless", OutputSettings(size=shipped.shape[1::-1])) as screen:
         assert screen.first.health.sent == 1, "while the model loads, nobody redraws"
         assert screen.redraw(lambda: SILENCE, STILL, 0.0, HudInfo(), True).drawn
         shown = screen.render(lambda: SILENCE, STILL, 0.1)
-    shipped = np.asarray(Image.open(str(files("engine.outputs") / "placeholder.png")).convert("RGB"))
     assert np.array_equal(shown, shipped)
     assert shown.std() > 20
 
