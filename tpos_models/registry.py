@@ -103,11 +103,12 @@ def load(
 
 def check(name: str, additions: Additions = PLAIN) -> None:
     """Raise `InputError` for a model that is not on this machine, before anything of it is loaded."""
-    from tpos_models.stable_diffusion import architectures, hub
-
     if name == POCKET:
         _check_plain(additions)
-    elif name.startswith(architectures.PREFIX):
+        return
+    from tpos_models.stable_diffusion import architectures, hub
+
+    if name.startswith(architectures.PREFIX):
         architectures.architecture(name)
     else:
         hub.locate(name)

@@ -17,7 +17,7 @@ from engine.core.beat_grid import Span
 from engine.core.isf import Input, InputKind, Values
 from engine.core.isf_header import MIX
 from engine.core.messages import Prompt, ShowState
-from engine.core.parameters import Kind, Parameter
+from engine.core.parameters import Kind, Parameter, Value
 
 TAP_GAP_S = (0.2, 2.0)
 """Taps closer or further apart than this begin to count anew."""
@@ -152,6 +152,11 @@ def isf_input(state: ShowState, address: str) -> tuple[Input, Values] | None:
     return None
 
 
+def happens(value: Value) -> bool:
+    """Whether that fires an event of a user's effect; 0, a pad's release, does not."""
+    return value is None or float(value) >= 0.5
+
+
 def isf(state: ShowState, looks: Looks, given: Given) -> ShowState:
     """An input of a user's effect, or `mix`; an event without a value happens once."""
     name, _, one = given.address.removeprefix(ISF).partition("/")
@@ -166,7 +171,7 @@ def isf(state: ShowState, looks: Looks, given: Given) -> ShowState:
         raise CommandError(given.address, f"{name} has no input {one!r:.60}", ", ".join([MIX, *known]))
     if known[one].kind is InputKind.EVENT:
         count = layers[name].value(known[one])[0]
-        return with_inputs(state, {f"{name}.{one}": (count + (first is None or first >= 0.5),)})
+        return with_inputs(state, {f"{name}.{one}": (count + happens(first),)})
     if first is None:
         raise CommandError(given.address, "0 arguments", known[one].accepted)
     return with_inputs(state, {f"{name}.{one}": known[one].take(given.args[: known[one].kind.numbers])})

@@ -17,7 +17,7 @@ from engine.control import presets
 from engine.control.addresses import MAPPING, find, parse
 from engine.control.arguments import CommandError
 from engine.control.bar_line import FOLLOWING, BarLine, Made
-from engine.control.changes import ISF, Given, Looks, cue_names, isf_input, tapped_bpm
+from engine.control.changes import ISF, Given, Looks, cue_names, happens, isf_input, tapped_bpm
 from engine.control.cue_stack import FollowOn, Stack
 from engine.control.isf_files import reloaded
 from engine.control.midi.targets import FORGET, LEARN, STEPS, Target
@@ -189,9 +189,9 @@ class Show:
             apply(self._state, command, self._looks)
         if command.address.startswith(ISF) and not any(command.address.startswith(f"{ISF}{f.name}/") for f in self.isf):
             apply(self._state, command, self._looks)
-        if (named := isf_input(self._state, command.address)) and named[0].kind is InputKind.EVENT and command.args[0]:
-            return replace(command, event=True)
-        return command
+        named = isf_input(self._state, command.address)
+        is_press = named is not None and named[0].kind is InputKind.EVENT and happens(command.args[0])
+        return replace(command, event=True) if is_press else command
 
     @property
     def isf(self) -> frozenset[IsfFile]:

@@ -52,7 +52,8 @@ class _Stages:
         self.lit = self.bloom.target
         """What is to be shown of this moment, effects included."""
         self.shown = self._plain = gl.Target(size)
-        self.sharp = gl.Target(size)
+        self.sharp: gl.Target | None = None
+        """What is shown, for one tap a pixel, where the compositor sharpens it."""
 
     def show(self, effects: Effects) -> None:
         """What was lit is shown."""
@@ -64,7 +65,8 @@ class _Stages:
 
     def delete(self) -> None:
         for thing in (self.between, self.bloom, self._plain, self.sharp):
-            thing.delete()
+            if thing is not None:
+                thing.delete()
 
 
 class _Placeholder:
@@ -288,11 +290,10 @@ class Compositor:
         self._on_screen = self._watch(stages.shown, span)
 
     def _sharpen_shown(self, stages: _Stages) -> None:
-        if self._sharpen is None:
+        """Not what effects have made finer already, at the output's own size."""
+        if self._sharpen is None or stages.shown.size != stages.size:
             return
-        if stages.sharp.size != stages.shown.size:
-            stages.sharp.delete()
-            stages.sharp = gl.Target(stages.shown.size)
+        stages.sharp = stages.sharp or gl.Target(stages.size)
         stages.sharp.begin()
         self._sharpen.use()
         stages.shown.texture.bind(0)
@@ -322,8 +323,9 @@ class Compositor:
         where, zoom = place(self._stages.size, output, self._fit), self._look.everywhere
         gl.viewport(where.rect)
         self._paint.use()
-        is_enlarged = where.rect[2:] != where.texels(self._stages.shown.size) or zoom != 1.0
-        (self._stages.sharp if self._sharpen and is_enlarged else self._stages.shown).texture.bind(0)
+        shown, sharp = self._stages.shown, self._stages.sharp
+        is_enlarged = where.rect[2] * zoom > where.texels(shown.size)[0]
+        (sharp if sharp and sharp.size == shown.size and is_enlarged else shown).texture.bind(0)
         self._set_paint(where, zoom, first_row_up)
         self.canvas.cover()
 

@@ -150,6 +150,16 @@ def test_an_event_that_was_over_before_a_redraw_happened(preset):
     assert values(show.current())["go"] == (2.0,)
 
 
+def test_a_fader_low_on_an_event_fires_nothing_and_is_no_event(preset):
+    """An event that waits is one of few; what sets a value is never refused."""
+    show = Show(preset)
+    low = show.check(parse("/tpos/isf/my_rings/go", (0.3,))[0])
+    assert not low.event
+    assert show.check(parse("/tpos/isf/my_rings/go", (0.5,))[0]).event
+    show.queue.put(low)
+    assert values(show.current())["go"] == (0.0,)
+
+
 def test_only_names_that_some_preset_has_are_let_into_the_queue(preset):
     """The queue never refuses what sets a value, because the number of addresses is finite."""
     show = Show(presets.load("default"), {preset.name: preset})

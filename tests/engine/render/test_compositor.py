@@ -10,6 +10,7 @@ from PIL import Image
 from render_scenes import CONTEXT, LOUD, STILL, flat, frame, picture
 
 from engine.core.messages import SILENCE, AudioFeatures, Fit, ShaderAmounts, ShowState
+from engine.render import gl
 from engine.render.compositor import faded
 from engine.render.picture import place
 from engine.render.renderer import Renderer
@@ -87,6 +88,18 @@ def test_enlarging_a_smooth_ramp_is_smooth():
     ramp = np.repeat(np.linspace(20, 230, 32).reshape(1, 32, 1), 3, axis=2).repeat(18, axis=0).round().astype(np.uint8)
     row = draw(renderer_of(ramp, (640, 360)), STILL, 0.0)[180, 40:-40, 0]
     assert np.abs(np.diff(row)).max() <= 2
+
+
+def test_what_is_reduced_is_not_sharpened():
+    """At half its size each pixel lies where four meet: of one tap, no darker and no lighter than those."""
+    if not gl.is_software():
+        pytest.skip("a GPU takes Catmull-Rom's five taps, which overshoot")
+    image = picture(72, 128)
+    image[::6] //= 2
+    reduced = draw(renderer_of(image, (64, 36)), STILL, 0.0)
+    four = image.reshape(36, 2, 64, 2, 3).astype(int)
+    assert (reduced >= four.min((1, 3)) - 1).all()
+    assert (reduced <= four.max((1, 3)) + 1).all()
 
 
 def test_enlarging_is_catmull_roms():
