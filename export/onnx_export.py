@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import io
 import logging
 import re
 import warnings
@@ -277,12 +276,15 @@ def _swift_half_convolutions() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks on stdout, through warnings and through logging; progress is the caller's to show."""
+    """The exporter talks through warnings and logging; progress is the caller's to show.
+
+    Standard output is left alone: it is every thread's, and a show that ends meanwhile sums itself up there.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -51,6 +51,18 @@ def test_weights_have_their_parameters_names_transposed_ones_with_a_sign(tmp_pat
         assert np.array_equal(weight, stored[found[0]].T if found[0].endswith(".T") else stored[found[0]])
 
 
+def test_what_others_print_meanwhile_is_printed_and_nothing_else(tmp_path, capsys):
+    """Standard output is every thread's: what ends a show while its model is prepared is to be read."""
+
+    class Printing(Small):
+        def forward(self, x, t):
+            sys.stdout.write("0 frames\n")
+            return super().forward(x, t)
+
+    onnx_export.export(small(Printing), tmp_path / "small.onnx")
+    assert {"0 frames"} == set(capsys.readouterr().out.splitlines())
+
+
 def test_a_wrong_file_fails_its_check(exported):
     class Different(Small):
         def forward(self, x, t):
