@@ -15,8 +15,12 @@ from tpos_models.errors import RunError
 LOOPBACK = '{"ndi":{"networks":{"ips":"127.0.0.1,"}}}'
 """Looks for sources here too, whatever the network allows."""
 PATIENCE_S = 5.0
+POLL_S = 0.008
+"""How often a new picture is looked for."""
 DARK = 2.0
 """Of 255: a picture whose mean is less is black."""
+BLACK = 16
+"""The luma of black."""
 
 
 def look_here(folder: Path) -> None:
@@ -26,16 +30,20 @@ def look_here(folder: Path) -> None:
 
 
 class NdiReceiver:
-    """Receives the source called `called`, wherever it is. Raises `RunError` where it does not come."""
+    """Receives the source called `called`, wherever it is. Raises `RunError` where it does not come.
 
-    def __init__(self, called: str, sound: bool = False) -> None:
+    Pictures are RGBA uint8 (height, width, 4), or UYVY (height, width, 2) where they are wanted `as_sent`: nothing
+    is converted then, as NDI advises programs to receive.
+    """
+
+    def __init__(self, called: str, sound: bool = False, as_sent: bool = False) -> None:
         from cyndilib.audio_frame import AudioFrameSync
         from cyndilib.finder import Finder
         from cyndilib.receiver import Receiver
         from cyndilib.video_frame import VideoFrameSync
         from cyndilib.wrapper import RecvBandwidth, RecvColorFormat
 
-        layout = RecvColorFormat.RGBX_RGBA
+        layout = RecvColorFormat.UYVY_RGBA if as_sent else RecvColorFormat.RGBX_RGBA
         self._receiver = Receiver(color_format=layout, bandwidth=RecvBandwidth.highest)
         self._video, self._audio = VideoFrameSync(), AudioFrameSync()
         self._receiver.frame_sync.set_video_frame(self._video)
@@ -55,7 +63,7 @@ class NdiReceiver:
         raise RunError(f"no NDI source is called {called!r} here")
 
     def picture(self, timeout_s: float = PATIENCE_S) -> np.ndarray | None:
-        """The next new picture, RGBA uint8 (height, width, 4); None where none comes in time."""
+        """The next new picture; None where none comes in time."""
         return next(self.pictures(timeout_s), None)
 
     def pictures(self, seconds: float) -> Iterator[np.ndarray]:
@@ -67,8 +75,8 @@ class NdiReceiver:
             stamp = self._video.get_timestamp_posix()
             if stamp != last and self._video.xres:
                 last = stamp
-                yield self._video.get_array().reshape(self._video.yres, self._video.xres, 4)
-            time.sleep(0.004)
+                yield self._video.get_array().reshape(self._video.yres, self._video.xres, -1)
+            time.sleep(POLL_S)
 
     def sound(self, rate: int, channels: int, seconds: float) -> np.ndarray:
         """What is heard for so long, float32 (channels, n)."""
@@ -96,16 +104,19 @@ class NdiReceiver:
 def receive(called: str, told: Connection) -> None:
     """A program of its own that receives from when it is told "receive" until it is told anything else, or "enough".
 
-    It tells when it began, by `time.monotonic`, `(when, is black)` of each picture, then `(lost, last picture)`.
+    It tells when it began, by `time.monotonic`, `(when, is black)` of each picture, then `(lost, one more as RGBA)`.
     """
     told.send(time.monotonic())
     while told.recv() == "receive":
         told.send(time.monotonic())
-        receiver = NdiReceiver(called)
-        last = np.zeros((1, 1, 4), np.uint8)
+        receiver = NdiReceiver(called, as_sent=True)
         while not told.poll():
-            for last in receiver.pictures(0.25):
-                told.send((time.monotonic(), float(last[::8, ::8, :3].mean()) < DARK))
+            for picture in receiver.pictures(0.25):
+                told.send((time.monotonic(), float(picture[::8, ::8, 1].mean()) - BLACK < DARK))
         told.recv()
-        told.send((receiver.lost, last))
+        lost = receiver.lost
         receiver.close()
+        exact = NdiReceiver(called)
+        last = exact.picture()
+        told.send((lost, np.zeros((1, 1, 4), np.uint8) if last is None else last))
+        exact.close()

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile as sf
 
 from engine.app.builder import OscOptions
 from engine.app.live import Live, LiveOptions, open_live
 from engine.app.options import LookOptions
+from engine.audio import SAMPLE_RATE
+from engine.audio.soundtrack import SECTIONS, soundtrack
 from engine.bench.hands import perform
 from engine.bench.ndi_receiver import DARK, look_here, receive
 from engine.bench.report import Bar, Notify, growth, memory
@@ -45,9 +48,10 @@ def measure_outputs(seconds: float, look: LookOptions, notify: Notify) -> list[B
         look_here(Path(folder))
         watcher = _Watcher()
         try:
-            bars = _beside(seconds, look, watcher, notify)
+            sound = _sound(Path(folder), seconds)
+            bars = _beside(seconds, look, sound, watcher, notify)
             if has_screen():
-                return bars + _at_once(seconds, look, watcher, Path(folder), notify)
+                return bars + _at_once(seconds, look, sound, watcher, notify)
             notify("windows are not measured: there is no screen")
             return bars
         finally:
@@ -135,10 +139,19 @@ class _Watcher:
         return self._ours.recv()
 
 
-def _options(look: LookOptions, outputs: list[str], record: Path | None = None) -> LiveOptions:
+def _sound(folder: Path, seconds: float) -> Path:
+    """So much of the soundtrack, from its rain on, as a file: played over and over, all turns hear the same."""
+    path = folder / "sound.wav"
+    begins = round(SECTIONS[2].start_s * SAMPLE_RATE)
+    sf.write(path, soundtrack()[begins : begins + round(seconds * SAMPLE_RATE)], SAMPLE_RATE)
+    return path
+
+
+def _options(look: LookOptions, sound: Path, outputs: list[str], record: Path | None = None) -> LiveOptions:
     return LiveOptions(
         look=replace(look, settings={"flash_limiter": False}),
-        source="synth",
+        source=str(sound),
+        loop=True,
         mute=True,
         headless=not has_screen(),
         size=SIZE,
@@ -161,21 +174,29 @@ class _Beside:
         self.bars: list[Bar] = []
 
     def run(self) -> None:
-        """Measure turn by turn."""
-        for turn in range(2):
-            self._notify(f"NDI, turn {turn + 1} of 2")
-            self._alone.append(self._rates(time.sleep))
-            back_s = self._until_picture(self._watcher.start())
-            came: list[tuple[float, bool]] = []
-            self._watched.append(self._rates(lambda seconds: came.extend(self._watcher.listen(seconds))))  # noqa: B023
-            if turn == 0:
-                self._arrives(len(came) / self._seconds)
-            else:
-                self.bars.append(Bar("NDI: a receiver that starts anew has a picture", back_s, "most", BACK_S, "s"))
-                self._restarts()
+        """Without a receiver, twice with one, and without."""
+        self._notify("NDI: without a receiver")
+        self._alone.append(self._rates(time.sleep))
+        self._notify("NDI: with a receiver")
+        self._watcher.start()
+        self._watcher.listen(READY_S, most=1)
+        self._arrives(len(self._received()) / self._seconds)
+        self._notify("NDI: with a receiver that starts anew")
+        back_s = self._until_picture(self._watcher.start())
+        self.bars.append(Bar("NDI: a receiver that starts anew has a picture", back_s, "most", BACK_S, "s"))
+        self._received()
+        self._restarts()
+        self._notify("NDI: without a receiver")
+        self._alone.append(self._rates(time.sleep))
         for name, index in (("new frames", 0), ("redraws", 1)):
             share = sum(one[index] for one in self._watched) / max(1e-9, sum(one[index] for one in self._alone))
             self.bars.append(Bar(f"NDI: the show's {name} a second, received over not", share, "least", 0.9, ""))
+
+    def _received(self) -> list[tuple[float, bool]]:
+        """What comes in `seconds`, as `_Watcher.listen` gives it."""
+        came: list[tuple[float, bool]] = []
+        self._watched.append(self._rates(lambda seconds: came.extend(self._watcher.listen(seconds))))
+        return came
 
     def _rates(self, meanwhile: Callable[[float], object]) -> tuple[float, float]:
         frames, redraws, began_s = self._live.engine.frames.count, self._probe.redraws, time.monotonic()
@@ -230,14 +251,14 @@ class _Beside:
         self.bars.append(Bar("NDI: a source that starts anew reaches its receiver", back_s, "most", BACK_S, "s"))
 
 
-def _beside(seconds: float, look: LookOptions, watcher: _Watcher, notify: Notify) -> list[Bar]:
-    with open_live(_options(look, [f"ndi:name={CALLED},size=1280x720"])) as live:
+def _beside(seconds: float, look: LookOptions, sound: Path, watcher: _Watcher, notify: Notify) -> list[Bar]:
+    with open_live(_options(look, sound, [f"ndi:name={CALLED},size=1280x720"])) as live:
         beside = _Beside(live, watcher, seconds, notify)
         perform(live, beside.run)
     return beside.bars
 
 
-def _at_once(seconds: float, look: LookOptions, watcher: _Watcher, folder: Path, notify: Notify) -> list[Bar]:
+def _at_once(seconds: float, look: LookOptions, sound: Path, watcher: _Watcher, notify: Notify) -> list[Bar]:
     """A window, a second one, the operator's, NDI with a receiver and a recording."""
     notify("window, second window, NDI and recording at once")
     outputs = ["window:size=640x360", "operator", f"ndi:name={CALLED},size=1280x720"]
@@ -249,7 +270,7 @@ def _at_once(seconds: float, look: LookOptions, watcher: _Watcher, folder: Path,
         black.extend(is_black for _, is_black in watcher.listen(3 * seconds))
         watcher.stop()
 
-    with open_live(_options(look, outputs, folder)) as live, memory() as taken:
+    with open_live(_options(look, sound, outputs, sound.parent)) as live, memory() as taken:
         summary = perform(live, body)
     black += [frame.mean() < DARK for _, frame in read_frames(summary.recordings[0].path / VIDEO)]
     return [

@@ -42,7 +42,7 @@ class NdiSink:
         video = VideoSendFrame()
         video.set_resolution(*size)
         video.set_frame_rate(Fraction(rate_hz).limit_denominator(1001))
-        video.set_fourcc(FourCC.BGRA if alpha else FourCC.BGRX)
+        video.set_fourcc(FourCC.RGBA if alpha else FourCC.RGBX)
         self._sender.set_video_frame(video)
         self._sound = SoundReader(tap, SAMPLE_RATE) if tap else None
         if self._sound is not None:

@@ -37,8 +37,8 @@ class Picture(Protocol):
         """Put it on the whole of the screen of the context that it was drawn in."""
         ...
 
-    def ask(self, size: Size, bgra: bool = False) -> None:
-        """Ask for its pixels at `size`, as RGB or BGRA."""
+    def ask(self, size: Size, alpha: bool = False) -> None:
+        """Ask for its pixels at `size`, as RGB or RGBA."""
         ...
 
     @property
@@ -100,7 +100,7 @@ class Drawing(Protocol):
     def view(self, light: bool = False, mapped: Callable[[], Mapped | None] | None = None) -> Picture:
         """An output's own view of it, mapped as `mapped` says at each redraw, which needs OpenGL.
 
-        `light`: BGRA and textures have straight alpha, black being transparent.
+        `light`: RGBA and textures have straight alpha, black being transparent.
         """
         ...
 

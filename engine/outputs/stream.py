@@ -31,7 +31,7 @@ class Sink(Protocol):
         ...
 
     def send(self, pixels: np.ndarray, time_s: float) -> None:
-        """Send a picture, BGRA uint8 (height, width, 4), shaped by the sound captured at `time_s`; may wait."""
+        """Send a picture, RGBA uint8 (height, width, 4), shaped by the sound captured at `time_s`; may wait."""
         ...
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class StreamOutput:
             if self._asked_s is not None:  # the GPU is not that far: the next redraw has it
                 self._dropped += 1
                 return
-            picture.ask(self.size, bgra=True)
+            picture.ask(self.size, alpha=True)
             self._asked_s = time_s
 
     def close(self) -> None:

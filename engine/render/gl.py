@@ -214,12 +214,12 @@ class UniformBuffer:
 
 
 class PixelBuffer:
-    """Pixels on their way from the GPU, RGB or with alpha BGRA: `fill` asks, `take` waits for what was asked."""
+    """Pixels on their way from the GPU, RGB or with `alpha` RGBA: `fill` asks, `take` waits for what was asked."""
 
-    def __init__(self, size: Size, bgra: bool = False) -> None:
-        self.size, self.bgra = size, bgra
+    def __init__(self, size: Size, alpha: bool = False) -> None:
+        self.size, self.alpha = size, alpha
         self.filled = False
-        self._bytes = size[0] * size[1] * (4 if bgra else 3)
+        self._bytes = size[0] * size[1] * (4 if alpha else 3)
         self._id = gl.GLuint()
         gl.glGenBuffers(1, self._id)
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._id)
@@ -230,13 +230,13 @@ class PixelBuffer:
         """Start copying the bound read framebuffer."""
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._id)
         gl.glPixelStorei(gl.GL_PACK_ALIGNMENT, 1)
-        gl.glReadPixels(0, 0, *self.size, gl.GL_BGRA if self.bgra else gl.GL_RGB, gl.GL_UNSIGNED_BYTE, 0)
+        gl.glReadPixels(0, 0, *self.size, gl.GL_RGBA if self.alpha else gl.GL_RGB, gl.GL_UNSIGNED_BYTE, 0)
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)
         self.filled = True
 
     def take(self) -> np.ndarray:
         """A copy of the pixels, uint8 (height, width, 3 or 4), row 0 first."""
-        pixels = np.empty((self.size[1], self.size[0], 4 if self.bgra else 3), np.uint8)
+        pixels = np.empty((self.size[1], self.size[0], 4 if self.alpha else 3), np.uint8)
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, self._id)
         gl.glGetBufferSubData(gl.GL_PIXEL_PACK_BUFFER, 0, self._bytes, _pointer(pixels))
         gl.glBindBuffer(gl.GL_PIXEL_PACK_BUFFER, 0)

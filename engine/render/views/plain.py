@@ -29,13 +29,12 @@ class PlainView:
     def paint(self, screen: Size) -> None:
         """There is no screen."""
 
-    def ask(self, size: Size, bgra: bool = False) -> None:
+    def ask(self, size: Size, alpha: bool = False) -> None:
         """As `Picture.ask`."""
         image = np.asarray(Image.fromarray(self._read()).resize(size))
-        if bgra:
+        if alpha:
             opaque = np.full_like(image[..., :1], 255)
-            rgba = light(image) if self._light else np.concatenate([image, opaque], -1)
-            image = rgba[..., [2, 1, 0, 3]]
+            image = light(image) if self._light else np.concatenate([image, opaque], -1)
         self._asked = image
 
     @property

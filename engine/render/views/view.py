@@ -76,13 +76,13 @@ class View:
         self._target(screen, passes).show()
         gl.use_screen(screen)
 
-    def ask(self, size: gl.Size, bgra: bool = False) -> None:
+    def ask(self, size: gl.Size, alpha: bool = False) -> None:
         """As `Picture.ask`."""
         target = self._target(size, self._begun())
-        if self._buffer is None or (self._buffer.size, self._buffer.bgra) != (size, bgra):
+        if self._buffer is None or (self._buffer.size, self._buffer.alpha) != (size, alpha):
             if self._buffer is not None:
                 self._buffer.delete()
-            self._buffer = gl.PixelBuffer(size, bgra)
+            self._buffer = gl.PixelBuffer(size, alpha)
         target.start_read(self._buffer)
         self._mark()
 

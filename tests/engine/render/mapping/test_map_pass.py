@@ -113,7 +113,7 @@ def test_a_view_may_be_mapped_at_one_redraw_and_not_at_the_next():
     taken = []
     for mapped in (None, Mapped(Mapping(rotate=180.0)), Mapped(Mapping(hide=(SQUARE,))), None):
         now[0] = mapped
-        view.ask((64, 36), bgra=True)
+        view.ask((64, 36), alpha=True)
         taken.append(view.take())
     plain, turned, hidden, again = (pixels.astype(int) for pixels in taken if pixels is not None)
     assert np.array_equal(plain, again)
