@@ -112,7 +112,7 @@ class Target:
             after = (choices.index(self._value(state)) + 1) % len(choices)
             return parse(self.address, [choices[after]], time_s)[0]
         its = isf_input(state, self.address)
-        if self.argument.kind is Kind.SWITCH or (its and its[0].kind is InputKind.EVENT):
+        if self.argument.kind is Kind.SWITCH or self.happens(state):
             return parse(self.address, [], time_s)[0]
         if its and its[0].kind is InputKind.BOOL:
             return parse(self.address, [not self._value(state)], time_s)[0]
@@ -122,6 +122,11 @@ class Target:
         """Whether it is on or off, or happens, so that no knob has a way to it."""
         its = isf_input(state, self.address)
         return its[0].is_button if its else self.argument.kind is Kind.SWITCH
+
+    def happens(self, state: ShowState) -> bool:
+        """Whether it is an event, which has no value."""
+        its = isf_input(state, self.address)
+        return its is not None and its[0].kind is InputKind.EVENT
 
     def place(self, state: ShowState) -> float | None:
         """Where it stands; None where nobody can tell."""

@@ -89,3 +89,9 @@ def test_pads_that_were_taught_fire_events_and_toggle(rings, kind, number, stren
     assert [said[2] for said in stage.lights()] == [0]
     press(1, softly)
     assert [said[2] for said in stage.lights()] == [127]
+
+
+def test_a_fader_on_an_event_fires_it_once_each_time_it_comes_up(rings: IsfLayer):
+    stage = played(rings, '[[control]]\ncc = 7\ntarget = "/tpos/isf/my_rings/go"')
+    fired = [values(stage.send("control_change", control=7, value=v))["go"][0] for v in (0, 60, 90, 127, 100, 20, 70)]
+    assert fired == [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 2.0]
