@@ -218,7 +218,7 @@ class BeatTracker:
         self._clarity = max(_probability(heard.beat), self._clarity * _RECENT)
         if self._count % _SOMETIMES == 0:
             self._is_struck = bool(np.quantile(self._flux[: self._count], 0.99) > _FAINT)
-        trust = self._is_struck * min(1.0, max(0.0, (self._clarity - _WEAK) / (_CLEAR - _WEAK)))
+        trust = (self._is_struck or self._repetition.is_played) * min(1.0, max(0.0, (self._clarity - _WEAK) / (_CLEAR - _WEAK)))
         if (self._grid and self._grid.anchored) or self._clock is None:
             return
         if self._operator_period:

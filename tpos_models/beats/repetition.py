@@ -24,6 +24,9 @@ _LOOPS, _LOST = 0.05, 0.1
 """Mean squared difference at the loop's lag, of the median over lags: at most, for one to be found; to be lost."""
 _MOVING = 0.02
 """That median, at least: a tone that is held is like itself at every lag."""
+_MOVED = 0.5
+"""And at some shorter lag than the loop's, at least, of that median: what moves slowly is still like itself."""
+_TREMBLES_S = 1.0
 _WEIGH_EVERY = 16
 
 
@@ -41,6 +44,11 @@ class Repetition:
         self._recent = np.zeros((_SMOOTHED, BANDS), np.float32)
         self._apart, self._apart_since, self._weight = np.zeros((3, LAGS + 1))
         self._count = self._begun = 0
+
+    @property
+    def is_played(self) -> bool:
+        """Whether the loop that is heard is longer than what a tone or a voice trembles in."""
+        return self.lag_hops * HOP_S > _TREMBLES_S
 
     def begin(self) -> None:
         """Something begins to sound now."""
@@ -75,13 +83,17 @@ class Repetition:
         usual = float(np.median(apart[_LEAST:]))
         most = usual * (_LOST if self.lag_hops else _LOOPS) if usual > _MOVING else -1.0
         near = round(self.lag_hops) or _LEAST + 1
-        alike = np.flatnonzero(apart[near - 1 : last] <= most)
-        if not len(alike) or (self.lag_hops and alike[0] > 3):
+        has_moved = np.maximum.accumulate(apart) >= _MOVED * usual
+        alike = np.flatnonzero((apart[near - 1 : last] <= most) & has_moved[near - 1 : last])
+        if not len(alike) or (self.lag_hops and (alike[0] > 3 or near < _LEAST)):
             self.lag_hops, self.whole = 0.0, False
             return
         if not self.lag_hops:
             first = near - 1 + int(alike[0])
-            self.lag_hops = first + float(np.argmin(apart[first : first + 4]))
+            unlike = np.flatnonzero(apart[first:last] > most)
+            if not len(unlike):
+                return  # the rest of the dip is not known yet
+            self.lag_hops = first + float(np.argmin(apart[first : first + int(unlike[0])]))
         self._refine(apart, most)
         lag = round(self.lag_hops)
         since = self._apart_since[lag] / max(1, self._count - lag)
@@ -95,6 +107,9 @@ class Repetition:
             best = first + int(np.argmin(apart[first : first + 3]))
             before, here, after = apart[best - 1 : best + 2].tolist()
             if here > most:
+                break
+            if here > min(before, after):  # the dip's bottom lies further on
+                lag = best / rounds
                 break
             bow = before - 2 * here + after
             lag = (best + (0.5 * (before - after) / bow if bow > 0 else 0.0)) / rounds

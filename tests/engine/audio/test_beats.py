@@ -52,6 +52,16 @@ def test_a_fast_beat_is_not_taken_for_half_as_fast(bpm: float) -> None:
     assert all(f.bpm == pytest.approx(bpm, rel=0.02) for f in hear(click_track(bpm)))
 
 
+def test_a_soft_bass_line_that_is_looped_has_a_tempo() -> None:
+    """No attack in it is as hard as a drum's, but nothing else than music repeats exactly."""
+    bpm, notes_hz = 124, (55, 55, 82, 55, 65, 55, 49, 98)
+    t = np.arange(round(60 / bpm * SAMPLE_RATE)) / SAMPLE_RATE
+    swell = np.minimum(1, np.minimum(t, t[-1] - t) / 0.03) * np.exp(-2 * t)
+    loop = np.concatenate([swell * sum(np.sin(2 * np.pi * hz * k * t) / k for k in (1, 2, 3)) for hz in notes_hz])
+    heard = hear(np.tile(0.2 * loop, 6).astype(np.float32))
+    assert [f.bpm for f in heard if f.time_s > 12] == pytest.approx([bpm] * sum(f.time_s > 12 for f in heard), rel=0.01)
+
+
 class Tapped:
     """Silence that an operator taps over; a tap at `tap_s` reaches the analysis `late_s` afterwards."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tpos_models.beats.bands import HOP, SAMPLE_RATE, band_powers, log_powers
-from tpos_models.beats.repetition import Repetition
+from tpos_models.beats.bands import BANDS, HOP, SAMPLE_RATE, band_powers, log_powers
+from tpos_models.beats.repetition import LAGS, Repetition
 
 
 def bursts(rng: np.random.Generator, seconds: float) -> np.ndarray:
@@ -63,3 +63,18 @@ def test_a_loop_that_gives_way_to_something_else_is_lost_within_a_second() -> No
     second = round(SAMPLE_RATE / HOP)
     assert found[10 * second - 1][0] > 0
     assert not any(lag for lag, _ in found[11 * second :])
+
+
+@pytest.mark.parametrize("period_hops", [302.4, 408.4, 532.6, 900.0])
+def test_what_swells_slowly_is_as_long_as_its_swell_and_has_no_shorter_loop(period_hops: float) -> None:
+    """A pad hardly differs from itself a moment ago; its swell of 10 s is longer than any loop that is looked for."""
+    rng = np.random.default_rng(5)
+    colours = 3 * rng.standard_normal(BANDS)
+    repetition, found = Repetition(), set()
+    for hop in range(1000):
+        swell = colours * np.sin(2 * np.pi * hop / period_hops) + 0.05 * rng.standard_normal(BANDS)
+        repetition.push(swell.astype(np.float32))
+        found.add(repetition.lag_hops)
+    loops = found - {0.0}
+    assert bool(loops) == (period_hops < LAGS)
+    assert all(lag == pytest.approx(period_hops, abs=0.2) for lag in loops)
