@@ -76,7 +76,7 @@ class BeatTracker:
         self._opening, self._beat_odds = Opening(), 0.0
         self._repetition, self._pinned, self._aside = Repetition(), 0.0, 0.0
         self._heard, self._flux = np.zeros((_FRAMES, 2)), np.zeros(_FRAMES)
-        self._is_struck = False
+        self._has_notes = False
         self._count = 0
         self._period = 0.0
         self._operator_period = self._glide_s = 0.0
@@ -217,8 +217,8 @@ class BeatTracker:
         self._confidence += 0.03 * (pointer.presence * pointer.focus - self._confidence)
         self._clarity = max(_probability(heard.beat), self._clarity * _RECENT)
         if self._count % _SOMETIMES == 0:
-            self._is_struck = bool(np.quantile(self._flux[: self._count], 0.99) > _FAINT)
-        trust = (self._is_struck or self._repetition.is_played) * min(1.0, max(0.0, (self._clarity - _WEAK) / (_CLEAR - _WEAK)))
+            self._has_notes = self._repetition.is_played or bool(np.quantile(self._flux[: self._count], 0.99) > _FAINT)
+        trust = self._has_notes * min(1.0, max(0.0, (self._clarity - _WEAK) / (_CLEAR - _WEAK)))
         if (self._grid and self._grid.anchored) or self._clock is None:
             return
         if self._operator_period:

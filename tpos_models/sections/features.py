@@ -15,7 +15,7 @@ TICK_S = TICK_HOPS * HOP / SAMPLE_RATE
 EDGES_HZ = (20.0, 110.0, 240.0, 500.0, 1200.0, 3000.0, 6000.0, 10_000.0, 16_000.0)
 BANDS = len(EDGES_HZ) - 1
 LEVELS, ONSETS = BANDS + 1, 3
-FEATURES = 3 * (LEVELS + ONSETS)
+FEATURES = 4 * (LEVELS + ONSETS)
 _STARTS = np.round(np.array(EDGES_HZ) * N_FFT / SAMPLE_RATE).astype(int).clip(1)
 _GROUPS = (0, 2, 5)
 """First bands of lows, middles and highs, whose onsets are counted apart."""
@@ -56,7 +56,8 @@ class Comparison:
         """(LEVELS + ONSETS,) of one tick to (FEATURES,) about -1..1.
 
         The newest half second beside the fullest of the last minute, beside the last seconds, and those beside the last
-        quarter minute. At a stream's start there is no past: whatever comes is the reference.
+        quarter minute; the newest tick beside that half second. At a stream's start there is no past: whatever comes is
+        the reference.
         """
         self._count += 1
         for mean, rate in zip(self._means, (_NOW, _BEFORE, _LONG), strict=True):
@@ -64,5 +65,5 @@ class Comparison:
         rates = np.where(newest > self._full, _FULL_UP, _FULL_DOWN)
         self._full += (newest - self._full) * np.maximum(rates, 1 / self._count if self._count < 8 else 0)
         now, before, long = self._means
-        compared = np.concatenate([now - self._full, now - before, before - long])
+        compared = np.concatenate([now - self._full, now - before, before - long, newest - now])
         return (np.clip(compared, -_SPAN_DB, _SPAN_DB) * (2 / _SPAN_DB)).astype(np.float32)

@@ -10,7 +10,7 @@ import torch
 from other_device import trains_there
 
 from tpos_models.errors import InputError
-from tpos_models.sections.features import BANDS, FEATURES, LEVELS, ONSETS, TICK_HOPS, Comparison, tick
+from tpos_models.sections.features import BANDS, FEATURES, LEVELS, ONSETS, TICK_HOPS, TICK_S, Comparison, tick
 from tpos_models.sections.network import SectionNet
 from tpos_models.training.music import sections
 from tpos_models.training.music.piece import Piece
@@ -48,6 +48,10 @@ def test_levels_are_compared_with_the_past_and_no_level_of_the_input_matters() -
     np.testing.assert_allclose(soft[39, :LEVELS], 0, atol=0.15)
     assert (soft[50, :LEVELS] < -0.9).all()  # 20 dB below the fullest of the last minute, in units of 15 dB
     assert (soft[50, LEVELS : LEVELS + ONSETS] > -0.2).all()  # as many rises as before
+    newest = soft[:, 3 * (LEVELS + ONSETS) :][:, :LEVELS]
+    left = np.exp(-TICK_S / 0.5)  # of 20 dB, of which a tick's share of half a second has gone into its mean
+    np.testing.assert_allclose(newest[40], -20 / 15 * left, atol=0.05)
+    np.testing.assert_allclose(newest[50], 0, atol=0.05)
 
 
 def test_a_drop_is_asked_for_four_bars_and_what_a_piece_begins_with_is_not() -> None:
@@ -60,6 +64,14 @@ def test_a_drop_is_asked_for_four_bars_and_what_a_piece_begins_with_is_not() -> 
     assert list(labels[8:12]) == [2] * 4
     assert list(labels[12:20]) == [3] * 8
     assert not labels[20:].any()
+
+
+def test_a_section_s_first_second_and_a_half_weighs_more_but_not_before_it_can_be_heard() -> None:
+    labels = torch.tensor([[0] * 3 + [2] * 10 + [3] * 3, [1] * 16])
+    assert sections._earliness(labels).tolist() == [
+        [1.0] * 5 + [3.0] * 6 + [1.0] * 4 + [3.0],
+        [1.0] * 16,
+    ]
 
 
 def test_it_is_trained_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
