@@ -45,7 +45,7 @@ def valueless() -> Model:
 @pytest.fixture
 def on_meta(valueless, monkeypatch) -> Model:
     """The model as it lies on a GPU, without values; its pixels have nowhere to go."""
-    monkeypatch.setattr(frame_pipeline, "to_host", lambda pixels: lambda: np.empty(pixels.shape, np.uint8))
+    monkeypatch.setattr(frame_pipeline, "to_host", lambda pixels: lambda: np.ones(pixels.shape, np.uint8))
     return valueless
 
 
