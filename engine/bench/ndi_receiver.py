@@ -102,9 +102,10 @@ class NdiReceiver:
 
 
 def receive(called: str, told: Connection) -> None:
-    """A program of its own that receives from when it is told "receive" until it is told anything else, or "enough".
+    """A program of its own that receives from when it is told "receive" until it is told "stop" or "show".
 
-    It tells when it began, by `time.monotonic`, `(when, is black)` of each picture, then `(lost, one more as RGBA)`.
+    It tells when it began, by `time.monotonic`, `(when, is black)` of each picture, then `(lost, None)`, or with one
+    more picture as RGBA for it to be shown. It ends when it is told anything else.
     """
     told.send(time.monotonic())
     while told.recv() == "receive":
@@ -113,10 +114,14 @@ def receive(called: str, told: Connection) -> None:
         while not told.poll():
             for picture in receiver.pictures(0.25):
                 told.send((time.monotonic(), float(picture[::8, ::8, 1].mean()) - BLACK < DARK))
-        told.recv()
+        is_shown = told.recv() == "show"
         lost = receiver.lost
         receiver.close()
-        exact = NdiReceiver(called)
-        last = exact.picture()
-        told.send((lost, np.zeros((1, 1, 4), np.uint8) if last is None else last))
-        exact.close()
+        told.send((lost, _one(called) if is_shown else None))
+
+
+def _one(called: str) -> np.ndarray | None:
+    receiver = NdiReceiver(called)
+    picture = receiver.picture()
+    receiver.close()
+    return picture

@@ -121,10 +121,10 @@ class _Watcher:
                 self.came.append(self._ours.recv())
         return self.came[first:]
 
-    def stop(self) -> tuple[int, np.ndarray]:
-        """Receive no more: pictures lost on the way, and the last one."""
-        self._ours.send("stop")
-        while not isinstance((told := self._told())[1], np.ndarray):
+    def stop(self, show: bool = False) -> tuple[int, np.ndarray | None]:
+        """Receive no more: pictures lost on the way, and for `show` one more as RGBA; None where none comes."""
+        self._ours.send("show" if show else "stop")
+        while isinstance((told := self._told())[1], bool):
             pass
         return told
 
@@ -142,7 +142,7 @@ class _Watcher:
 def _sound(folder: Path, seconds: float) -> Path:
     """So much of the soundtrack, from its rain on, as a file: played over and over, all turns hear the same."""
     path = folder / "sound.wav"
-    begins = round(SECTIONS[2].start_s * SAMPLE_RATE)
+    begins = round(next(one.start_s for one in SECTIONS if one.name == "rain") * SAMPLE_RATE)
     sf.write(path, soundtrack()[begins : begins + round(seconds * SAMPLE_RATE)], SAMPLE_RATE)
     return path
 
@@ -217,11 +217,13 @@ class _Beside:
         self._watcher.listen(1.0)
         self._probe.wanted = True
         self._watcher.listen(0.5)
-        lost, received = self._watcher.stop()
+        lost, received = self._watcher.stop(show=True)
         self._probe.wanted = False
         self._live.show.set(freeze=False, motion=motion)
         composed = self._probe.composed
-        error = received[..., :3].astype(float) - composed if composed is not None else np.full(1, 255.0)
+        error = np.full(1, 255.0)
+        if received is not None and composed is not None:
+            error = received[..., :3].astype(float) - composed
         psnr = 10 * math.log10(255**2 / max(1e-9, float(np.mean(error**2))))
         (health,) = [one.health for one in self._live.screen.outlets.states]
         self.bars += [

@@ -108,10 +108,8 @@ class Repetition:
             before, here, after = apart[best - 1 : best + 2].tolist()
             if here > most:
                 break
-            if here > min(before, after):  # the dip's bottom lies further on
-                lag = best / rounds
-                break
             bow = before - 2 * here + after
-            lag = (best + (0.5 * (before - after) / bow if bow > 0 else 0.0)) / rounds
+            further = 0.5 * (before - after) / bow if bow > 0 else 0.0
+            lag = (best + min(0.5, max(-0.5, further))) / rounds  # at most halfway to the next, where a dip is no bow
             rounds *= 2
         self.lag_hops = lag

@@ -159,7 +159,7 @@ class Device:
     def _command(self, n: int, message: mido.Message, state: ShowState, time_s: float) -> Command | None:
         control, target, knob = self.map.file.controls[n], self.map.targets[n], self._knobs[n]
         is_knob = message.type == "control_change" and control.encoder is UNSET
-        if control.is_button or (is_knob and target.happens(state)):
+        if control.is_button or (is_knob and target.is_event(state)):
             return self._pressed(n, message, state, time_s)
         now = knob.stands(self._found(n, state))
         if control.encoder is not UNSET:

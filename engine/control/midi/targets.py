@@ -112,7 +112,7 @@ class Target:
             after = (choices.index(self._value(state)) + 1) % len(choices)
             return parse(self.address, [choices[after]], time_s)[0]
         its = isf_input(state, self.address)
-        if self.argument.kind is Kind.SWITCH or self.happens(state):
+        if self.argument.kind is Kind.SWITCH or self.is_event(state):
             return parse(self.address, [], time_s)[0]
         if its and its[0].kind is InputKind.BOOL:
             return parse(self.address, [not self._value(state)], time_s)[0]
@@ -123,7 +123,7 @@ class Target:
         its = isf_input(state, self.address)
         return its[0].is_button if its else self.argument.kind is Kind.SWITCH
 
-    def happens(self, state: ShowState) -> bool:
+    def is_event(self, state: ShowState) -> bool:
         """Whether it is an event, which has no value."""
         its = isf_input(state, self.address)
         return its is not None and its[0].kind is InputKind.EVENT

@@ -65,16 +65,37 @@ def test_a_loop_that_gives_way_to_something_else_is_lost_within_a_second() -> No
     assert not any(lag for lag, _ in found[11 * second :])
 
 
+def swelling(first_hops: float, last_hops: float, hops: int, noise: float, seed: int) -> np.ndarray:
+    """The loop's length at every hop of a sound that swells: a period that goes from one to another."""
+    rng = np.random.default_rng(seed)
+    colours, begin = 3 * rng.standard_normal(BANDS), rng.uniform(0, 2 * np.pi, BANDS)
+    repetition, phase, found = Repetition(), 0.0, []
+    for hop in range(hops):
+        phase += 2 * np.pi / (first_hops * (last_hops / first_hops) ** (hop / hops))
+        swell = colours * np.sin(phase + begin) + noise * rng.standard_normal(BANDS)
+        repetition.push(swell.astype(np.float32))
+        found.append(repetition.lag_hops)
+    return np.array(found)
+
+
 @pytest.mark.parametrize("period_hops", [302.4, 408.4, 532.6, 900.0])
 def test_what_swells_slowly_is_as_long_as_its_swell_and_has_no_shorter_loop(period_hops: float) -> None:
     """A pad hardly differs from itself a moment ago; its swell of 10 s is longer than any loop that is looked for."""
-    rng = np.random.default_rng(5)
-    colours = 3 * rng.standard_normal(BANDS)
-    repetition, found = Repetition(), set()
-    for hop in range(1000):
-        swell = colours * np.sin(2 * np.pi * hop / period_hops) + 0.05 * rng.standard_normal(BANDS)
-        repetition.push(swell.astype(np.float32))
-        found.add(repetition.lag_hops)
-    loops = found - {0.0}
+    loops = [lag for lag in swelling(period_hops, period_hops, 1000, 0.05, seed=5) if lag]
     assert bool(loops) == (period_hops < LAGS)
     assert all(lag == pytest.approx(period_hops, abs=0.2) for lag in loops)
+
+
+def test_a_tremble_that_becomes_too_fast_to_be_a_loop_is_none_any_more() -> None:
+    """A quarter of a second is the shortest; it is noticed within a hop."""
+    found = swelling(30, 8, 6000, 0.0, seed=0)
+    assert found[found > 0].min() > 0.25 * SAMPLE_RATE / HOP - 1
+    assert not found[-1000:].any()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_swell_that_becomes_faster_is_followed_and_not_jumped_with(seed: int) -> None:
+    found = swelling(287, 178, 1460, 0.3, seed)
+    followed = np.abs(np.diff(found))[(found[1:] > 0) & (found[:-1] > 0)]
+    assert len(followed)
+    assert followed.max() <= 2
