@@ -12,7 +12,7 @@ from engine.cli.app import Json, app, models_app
 from engine.core import console
 from tpos_models.errors import InputError
 
-STAGES = "text, corpus, hearing, pictures, field, sections, beats, evaluate, or tpos."
+STAGES = "text, corpus, mixtures, hearing, pictures, field, sections, beats, evaluate, or tpos."
 
 
 @models_app.command("list")
@@ -54,12 +54,12 @@ def train(
         typer.Option(help="Recordings, a folder for each label, or for tpos VGGSound's, or for beats with known ones."),
     ] = None,
     beatless: Annotated[list[Path] | None, typer.Option(help="For beats: recordings that have none.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Fewer or more steps than the recipe.")] = None,
-    corpus: Annotated[Path | None, typer.Option(help="For hearing: what `train corpus` wrote.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Fewer or more steps, or mixtures, than the recipe.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="For hearing: what corpus and mixtures wrote.")] = None,
     music: Annotated[Path | None, typer.Option(help="For evaluate: held-out tracks, and renders with labels.")] = None,
-    teachers: Annotated[Path | None, typer.Option(help="For corpus: a Python file of audio taggers.")] = None,
+    teachers: Annotated[Path | None, typer.Option(help="For corpus, mixtures: a Python file of audio taggers.")] = None,
     hold_out: Annotated[
-        list[str] | None, typer.Option(help="For hearing and beats: what begins so is not trained on.")
+        list[str] | None, typer.Option(help="For mixtures, hearing and beats: what begins so is not trained on.")
     ] = None,
     model: Annotated[str, typer.Option(help="For tpos: whose text encoder it learns to write for.")] = "lcm-sd15",
     batch: Annotated[int, typer.Option(min=1, help="For tpos: sounds a step on each device.")] = 32,
@@ -78,14 +78,14 @@ def train(
 
     if stage == "tpos":
         numbers = recipes.train_for_stable_diffusion(model, runs, out, sounds or [], steps, batch, workers, imagenet)
-    elif stage == "corpus":
-        numbers = recipes.collect_corpus(sounds or [], teachers, out)
+    elif stage in recipes.BY_TEACHERS:
+        numbers = recipes.listen(stage, sounds or [], teachers, out, steps, hold_out or ())
     elif stage == "sections":
         numbers = recipes.train_sections(runs, out, sounds or [], steps)
     elif stage == "beats":
         numbers = recipes.train_beats(runs, out, sounds or [], beatless or [], steps, hold_out or ())
     elif len(sounds or []) > 1:
-        several = "corpus, sections, beats and tpos take several"
+        several = "corpus, mixtures, sections, beats and tpos take several"
         raise InputError(f"train {stage}: one --sounds FOLDER is accepted; {several}")
     elif stage == "evaluate":
         numbers = recipes.evaluate(out or WEIGHTS, sounds[0] if sounds else None, music)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STAGES = ("text", "hearing", "pictures", "field")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
+BY_TEACHERS = ("corpus", "mixtures")
 
 
 def train(
@@ -46,7 +47,9 @@ def train(
 
         train_field(runs / "field", weights, replace(FIELD, steps=steps) if steps else FIELD)
         return read_record(weights / "field.json")
-    raise InputError(f"stage {stage}: {', '.join(STAGES)}, corpus, sections, beats, tpos or evaluate would be accepted")
+    raise InputError(
+        f"stage {stage}: {', '.join(STAGES)}, corpus, mixtures, sections, beats, tpos or evaluate would be accepted"
+    )
 
 
 def train_sections(runs: Path, out: Path | None, sounds: Sequence[Path], steps: int | None) -> dict[str, Any]:
@@ -87,13 +90,26 @@ def train_for_stable_diffusion(
     return {"ear": str(out), **trained}
 
 
-def collect_corpus(sounds: Sequence[Path], teachers: Path | None, out: Path | None) -> dict[str, Any]:
-    """Let teachers listen to every sound of some folders: what `--corpus` of the hearing stage learns from."""
+def listen(
+    stage: str,
+    sounds: Sequence[Path],
+    teachers: Path | None,
+    out: Path | None,
+    count: int | None = None,
+    held_out: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Let teachers listen to every sound of some folders, or to mixtures of them: what hearing learns from.
+
+    Of the folders of mixtures the first holds recordings by label.
+    """
     if not sounds or out is None or teachers is None:
-        raise InputError("train corpus: --sounds FOLDER, --teachers FILE.py and --out FOLDER are needed")
+        raise InputError(f"train {stage}: --sounds FOLDER, --teachers FILE.py and --out FOLDER are needed")
     from tpos_models.training.audio.corpus import Teachers, collect
+    from tpos_models.training.audio.mixtures import COUNT, collect_mixtures
 
     heard = Teachers.load(teachers)
+    if stage == "mixtures":
+        return {"mixtures": collect_mixtures(sounds, out, heard, count or COUNT, held_out)}
     return {folder.name: collect(folder, out / folder.name, heard) for folder in sounds}
 
 

@@ -128,6 +128,28 @@ def test_teachers_that_fail_are_told_in_a_line(program: str, told: str, tmp_path
     assert "\n" not in str(error.value)
 
 
+class Tired:
+    """Hears three times what there is, and then no more."""
+
+    def __init__(self) -> None:
+        self.left = 3
+
+    def scores(self, samples: np.ndarray, rate: int) -> dict[str, float]:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("no\nmore")
+        return {"Rain": 0.5}
+
+
+def test_a_teacher_that_fails_on_the_way_is_told_in_a_line_and_what_it_heard_is_kept(tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, tone(0.5), RATE)
+    with pytest.raises(ModelError, match=r"^a teacher failed: OSError: no more; what") as error:
+        collect(tmp_path, tmp_path / "out", Teachers([Tired()]))
+    assert "\n" not in str(error.value)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav-0.npz"]
+
+
 def test_a_corpus_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"PK no archive")
     with pytest.raises(ModelError, match=r"a\.npz: cannot be read"):

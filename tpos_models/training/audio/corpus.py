@@ -12,8 +12,9 @@ import logging
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from zipfile import BadZipFile
 
 import numpy as np
@@ -48,11 +49,21 @@ class Teacher(Protocol):
         ...
 
 
+@runtime_checkable
+class Embedding(Protocol):
+    """A tagger whose features can be had, too."""
+
+    def embed(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        """Features (size,) of mono float32 samples at a rate in Hz."""
+        ...
+
+
 class Teachers:
     """Several at once: the mean of those that know a class."""
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
         self._teachers = teachers
+        self._embedding = next((teacher for teacher in teachers if isinstance(teacher, Embedding)), None)
         told = [teacher.scores(np.zeros(round(SCORED_S * WINDOW.sample_rate), np.float32), WINDOW.sample_rate)
                 for teacher in teachers]  # fmt: skip
         self.names = tuple(dict.fromkeys(name for scores in told for name in scores))
@@ -72,8 +83,7 @@ class Teachers:
             found = [value for value in vars(module).values() if isinstance(value, type) and hasattr(value, "scores")]
             teachers = cls([teacher() for teacher in found])
         except Exception as error:  # other people's code
-            why = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ModelError(f"{path}: {why}; a teacher that runs would be accepted") from error
+            raise ModelError(f"{path}: {_in_a_line(error)}; a teacher that runs would be accepted") from error
         if not found:
             raise ModelError(f"{path}: no class with scores(samples, rate); a teacher was expected")
         return teachers
@@ -86,18 +96,45 @@ class Teachers:
         rate = WINDOW.sample_rate
         step, length = round(SCORED_EVERY_S * rate), round(SCORED_S * rate)
         ends = range(step, max(samples.size, step) + step, step)
-        heard = np.array([self._score(samples[max(0, end - length) : end]) for end in ends], np.float32)
-        whole = self._score(samples)
+        heard = np.array([self.score(samples[max(0, end - length) : end]) for end in ends], np.float32)
+        whole = self.score(samples)
         musical = "Music" in self.names and whole[self.names.index("Music")] > 0.5
         return np.maximum(heard, whole) if musical else heard
 
-    def _score(self, part: np.ndarray) -> np.ndarray:
+    @property
+    def embeds(self) -> bool:
+        """Whether there are features."""
+        return self._embedding is not None
+
+    def embed(self, part: np.ndarray) -> np.ndarray:
+        """The features of the first teacher that has some (size,) for mono samples at the encoder's rate."""
+        assert self._embedding is not None
+        with _listening():
+            return np.asarray(self._embedding.embed(part, WINDOW.sample_rate), np.float32)
+
+    def score(self, part: np.ndarray) -> np.ndarray:
+        """Probabilities (names,) for mono samples at the encoder's rate, however soft they are."""
         peak = float(np.abs(part).max(initial=0.0))
         if peak < 10 ** (QUIET_DB / 20):
             return np.array([float(name == "Silence") for name in self.names])
         loud = np.pad(part * np.float32(0.5 / peak), (0, max(0, WINDOW.sample_rate - part.size)))
-        told = [teacher.scores(loud, WINDOW.sample_rate) for teacher in self._teachers]
-        return np.array([np.mean([scores[name] for scores in told if name in scores]) for name in self.names])
+        with _listening():
+            told = [teacher.scores(loud, WINDOW.sample_rate) for teacher in self._teachers]
+            return np.array([np.mean([scores[name] for scores in told if name in scores]) for name in self.names])
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Other people's code: what it raises is told in a line."""
+    try:
+        yield
+    except Exception as error:
+        told = f"a teacher failed: {_in_a_line(error)}; what it heard before is kept, and another run goes on there"
+        raise ModelError(told) from error
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def sounds_of(folder: Path) -> Iterator[tuple[str, np.ndarray, Piece | None]]:

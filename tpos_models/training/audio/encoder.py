@@ -24,14 +24,15 @@ from tpos_models.training import loop
 from tpos_models.training.audio.corpus import collected
 from tpos_models.training.audio.data import WINDOW, Clip, Kind, attribution, recorded_clips, synthetic_clips
 from tpos_models.training.audio.labels import phrases
-from tpos_models.training.audio.losses import info_nce, info_nce_of_pairs
+from tpos_models.training.audio.losses import naming, self_contrast, sigmoid_loss, tokens_mse
+from tpos_models.training.audio.mixtures import MixedBatch, Mixtures, Taught, load_mixtures
 from tpos_models.training.audio.scenes import Batch, Composer, Shares, spec_augment
 from tpos_models.training.loop import Recipe
 
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
-SEGMENTS = Recipe(steps=24_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
+SEGMENTS = Recipe(steps=20_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
 MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.LABELLED: 0.1, Kind.TAGGED: 0.05, Kind.MUSIC: 0.1, Kind.RENDERED: 0.05}
 """Mostly synthetic sounds, whose every beginning is known."""
 TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
@@ -48,27 +49,40 @@ def joint_of(text: TextSpace) -> Joint:
 
 
 class AudioEncoderStage:
-    """One stage of `tpos_models.training.loop`: the whole encoder, end to end."""
+    """One stage of `tpos_models.training.loop`: the whole encoder, end to end.
+
+    Beside composed scenes it hears mixtures, where there are some, and learns what teachers hear in them.
+    """
 
     name = "hearing"
 
-    def __init__(self, clips: Sequence[Clip], joint: Joint, segments: int = 1, batch: int = 40) -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        joint: Joint,
+        mixtures: Mixtures | None = None,
+        segments: int = 1,
+        batch: int = 24,
+        mixed: int = 48,
+    ) -> None:
         self.net = AudioEncoderNet()
-        self.composer = Composer(clips, segments)
-        self.module: nn.Module = loop.channels_last(_Whole(self.net, len(self.composer.bank)))
-        self._batch, self._twice = batch, batch // 4
+        self.composer, self.mixtures = Composer(clips, segments), mixtures
+        whole = _Whole(self.net, len(self.composer.bank), mixtures)
+        self.module, self._taught = loop.channels_last(whole), whole.taught
+        self._batch, self._twice, self._mixed = batch, batch // 4, mixed
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
 
-    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Batch, torch.Tensor]:
-        """Composed scenes, the first quarter seen twice, and one phrase for every label of the bank."""
+    def make_batch(self, step: int, generator: torch.Generator) -> tuple[Batch, torch.Tensor, MixedBatch | None]:
+        """Composed scenes, the first quarter seen twice; one phrase for every label of the bank; mixtures."""
         rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
         scenes = self.composer.batch(rng, self._batch)
         views = [spec_augment(rng, pictures, masks=3) for pictures in (scenes.pictures, scenes.pictures[: self._twice])]
-        return replace(scenes, pictures=np.concatenate(views)), chosen
+        mixed = self.mixtures.batch(rng, self._mixed) if self.mixtures else None
+        return replace(scenes, pictures=np.concatenate(views)), chosen, mixed
 
-    def losses(self, batch: tuple[Batch, torch.Tensor]) -> dict[str, torch.Tensor]:
-        scenes, bank = batch
+    def losses(self, batch: tuple[Batch, torch.Tensor, MixedBatch | None]) -> dict[str, torch.Tensor]:
+        scenes, bank, mixtures = batch
         device = next(self.module.parameters()).device
         pictures, chances, labels, strengths = (
             torch.as_tensor(x, dtype=torch.float32, device=device)
@@ -76,7 +90,8 @@ class AudioEncoderStage:
         )
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
         bank = bank.to(device)
-        logits, odds, last, joint, heard, scale = self.module(pictures, bank)
+        mixed = [torch.as_tensor(x, device=device) for x in mixtures or ()]
+        (logits, odds, last, joint, heard, scale), told = self.module(pictures, bank, *mixed[:1])
         text_loss = torch.stack([naming(sound, bank, labels[twice], scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths[twice])
         views = joint[: self._twice], joint[labels.shape[0] :]
@@ -84,6 +99,9 @@ class AudioEncoderStage:
         named, recognised = (sigmoid_loss(each, chances[twice]) for each in (logits, odds))
         loss = text_loss + 0.3 * (named + recognised) + 0.2 * contrast + 6 * mapping
         parts = {"text": text_loss, "named": named, "recognised": recognised, "self": contrast, "map": mapping}
+        if self._taught and told is not None:
+            parts["taught"] = self._taught.loss(told, *mixed[1:])
+            loss = loss + parts["taught"]
         return {"loss": loss, **parts}
 
     def sheet(self, path: Path) -> None:
@@ -188,17 +206,25 @@ def only_memory(net: AudioEncoderNet) -> None:
 
 
 class _Whole(nn.Module):
-    """The networks and, in training only, a plain classifier on the newest segment, which speeds the backbone up."""
+    """The networks and, in training only, a plain classifier on the newest segment, and what teachers hear."""
 
-    def __init__(self, net: AudioEncoderNet, labels: int) -> None:
+    def __init__(self, net: AudioEncoderNet, labels: int, mixtures: Mixtures | None = None) -> None:
         super().__init__()
-        self.net, self.head = net, nn.Linear(net.encoder.config.size, labels)
+        size = net.encoder.config.size
+        self.net, self.head = net, nn.Linear(size, labels)
+        self.taught = Taught(size, mixtures) if mixtures else None
 
-    def forward(self, pictures: torch.Tensor, bank: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        features = self.net.encoder.segment(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
-        features = F.dropout(features, 0.2, self.training)
-        last, joint, heard, scale = self.net.temporal(features)
-        return self.head(features[:, -1]), self.net.recognition(joint, bank), last, joint, heard, scale
+    def forward(
+        self, pictures: torch.Tensor, bank: torch.Tensor, mixed: torch.Tensor | None = None
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+        """What scenes are (B, N, rows, frames), and what teachers hear in mixtures (M, rows, frames)."""
+        scenes = pictures.flatten(0, 1)
+        heard = self.net.encoder.segment(scenes if mixed is None else torch.cat([scenes, mixed]))
+        told = self.taught(heard[len(scenes) :]) if self.taught and mixed is not None else None
+        features = F.dropout(heard[: len(scenes)].unflatten(0, pictures.shape[:2]), 0.2, self.training)
+        last, joint, strengths, scale = self.net.temporal(features)
+        logits, odds = self.head(features[:, -1]), self.net.recognition(joint, bank)
+        return (logits, odds, last, joint, strengths, scale), told
 
 
 class _Temporal(nn.Module):
@@ -228,29 +254,6 @@ def featured(net: AudioEncoderNet, composer: Composer, scenes: int, seed: int) -
         known = (batch.shares, batch.strengths, batch.chances)
         parts.append((features.cpu(), *map(torch.from_numpy, known)))
     return tuple(torch.cat(part).float() for part in zip(*parts, strict=True))
-
-
-def naming(sound: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """InfoNCE of sounds (B, D) against phrases (P, D); `labels` (B, P) shares a scene among its sounds."""
-    return info_nce(sound, bank, labels, scale, smoothing=0.02)
-
-
-def sigmoid_loss(odds: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of log odds (B, P) to chances 0..1, summed over the labels, as SigLIP's is."""
-    return F.binary_cross_entropy_with_logits(odds, chances, reduction="none").sum(1).mean()
-
-
-def self_contrast(one: torch.Tensor, two: torch.Tensor, labels: torch.Tensor, scale: float = 10.0) -> torch.Tensor:
-    """InfoNCE between two views (B, D) of the same scenes; scenes of the same labels do not repel each other."""
-    return info_nce_of_pairs(one, two, labels @ labels.T > 0.4 * labels.square().sum(1), scale)
-
-
-def tokens_mse(heard: torch.Tensor, strengths: torch.Tensor) -> torch.Tensor:
-    """Squared error of MAP's tokens to the text tokens of what sounds.
-
-    The spelling of scenes is orthonormal, so the error of the tokens is that of the strengths.
-    """
-    return F.mse_loss(heard, strengths)
 
 
 def draw_sheet(
@@ -314,7 +317,8 @@ def train_audio_encoder(
     joint, started = joint_of(text), time.monotonic()
     clips = heard.clips()
     torch.manual_seed(recipes[0].seed)
-    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + clips, joint)
+    mixtures = load_mixtures(heard.corpus) if heard.corpus else None
+    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + clips, joint, mixtures)
     net, whole = first.net, first.module
     whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
     second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + clips, joint)
@@ -330,6 +334,7 @@ def train_audio_encoder(
         "corpus": sorted(
             {clip.group.split("/")[0] for clip in clips if clip.kind not in (Kind.LABELLED, Kind.SYNTHETIC)}
         ),
+        "mixtures": len(mixtures.db) if mixtures else 0,
         "attribution": attribution(heard.recordings, recorded) if heard.recordings else [],
     }
     save_net(net, weights_folder, record)

@@ -79,7 +79,7 @@ class Composer:
         """Compose `size` scenes."""
         scenes = [self._scene(rng) for _ in range(size)]
         power = _in_room(rng, np.stack([s[0] for s in scenes]))
-        db = _compressed(rng, _coloured(rng, 10 * np.log10(power + np.float32(1e-12))))
+        db = compressed(rng, coloured(rng, 10 * np.log10(power + np.float32(1e-12))))
         cut = db.reshape(size, WINDOW.rows, self.segments, WINDOW.segment_frames).swapaxes(1, 2)
         return Batch(relative(cut), *(np.stack(known) for known in list(zip(*scenes, strict=True))[1:]))
 
@@ -221,7 +221,7 @@ def _in_room(rng: np.random.Generator, power: np.ndarray) -> np.ndarray:
     return power
 
 
-def _coloured(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
+def coloured(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
     """The colour of rooms, distances and devices: smooth curves over the rows, band limits."""
     rows = np.arange(db.shape[1]) / db.shape[1]
     size = (db.shape[0], 1)
@@ -233,7 +233,7 @@ def _coloured(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
     return db + curve[:, :, None].astype(np.float32)
 
 
-def _compressed(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
+def compressed(rng: np.random.Generator, db: np.ndarray) -> np.ndarray:
     """More or less contrast below the loudest point, as dynamics processors and distances leave it."""
     top_db = db.max((1, 2), keepdims=True)
     return top_db + (db - top_db) * rng.uniform(0.85, 1.15, (len(db), 1, 1)).astype(np.float32)

@@ -1,0 +1,231 @@
+"""Mixtures of sounds that teachers listened to: one or two at once, coloured and shifted, as no folder holds them.
+
+A few hundred recordings teach what they hold; what a teacher hears in ten thousands of mixtures of them teaches how
+it hears (knowledge distillation, Hinton et al., 2015): its classes, sure or not, and its features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import nn
+from torch.nn import functional as F
+
+from tpos_models import weights
+from tpos_models.audio.spectrogram import relative
+from tpos_models.errors import InputError, ModelError
+from tpos_models.pocket.audio_networks import WINDOW
+from tpos_models.pocket.synth.sounds import NAMES, synthesise
+from tpos_models.training.audio.corpus import Teachers, sounds_of
+from tpos_models.training.audio.data import decibels, recordings
+from tpos_models.training.audio.scenes import coloured, compressed, spec_augment
+
+SECONDS = 2.0
+"""A little more than a segment, of which the newest columns are kept."""
+FILE = "mixtures-{:03d}"
+PER_FILE, COUNT = 1000, 40_000
+"""In a file, and in all."""
+LONGEST_S, SYNTHESISED_S, SYNTHESISED_SEEDS = 60.0, 4.0, 8
+RECORDED, SYNTHESISED = 0.38, 0.15
+"""Shares of what is drawn: labelled recordings, synthesised sounds; the rest is of the other folders."""
+ACTIVE_DB, EVERY_S = 25.0, 0.1
+"""Where a sound begins to be heard: what is at most so far below its loudest moment, looked at so often."""
+
+MixedBatch = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Pictures (B, rows, frames) in 0..1, scores (B, names), features (B, size)."""
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """`db` (n, rows, segment_frames) and what teachers hear there: `scores` (n, names) 0..1, `features` (n, size)."""
+
+    db: np.ndarray
+    scores: np.ndarray
+    features: np.ndarray
+
+    def batch(self, rng: np.random.Generator, size: int) -> MixedBatch:
+        """So many at random, half of them coloured anew."""
+        chosen = rng.integers(len(self.db), size=size)
+        db = self.db[chosen].astype(np.float32)
+        half = size // 2
+        db[:half] = compressed(rng, coloured(rng, db[:half]))
+        pictures = spec_augment(rng, relative(db)[:, None], masks=1)[:, 0]
+        return pictures, self.scores[chosen].astype(np.float32), self.features[chosen].astype(np.float32)
+
+
+class Taught(nn.Module):
+    """What teachers hear, from features of segments (B, size); in training only."""
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, size: int, mixtures: Mixtures, hidden: int = 512) -> None:
+        super().__init__()
+        told = mixtures.features.astype(np.float32)
+        self.register_buffer("mean", torch.from_numpy(told.mean(0)))
+        self.register_buffer("spread", torch.from_numpy(told.std(0) + 0.05))
+        names, features = mixtures.scores.shape[1], told.shape[1]
+        self.head = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, features + names))
+
+    def forward(self, segments: torch.Tensor) -> torch.Tensor:
+        """Features of teachers, each by its mean and spread, and log odds of their classes: (B, features + names)."""
+        return self.head(segments)
+
+    def loss(self, heard: torch.Tensor, scores: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Mean squared error of features, and cross-entropy of all classes."""
+        told = (features - self.mean) / self.spread
+        odds = heard[:, told.shape[1] :]
+        named = F.binary_cross_entropy_with_logits(odds, scores, reduction="none").sum(1).mean()
+        return 4 * F.mse_loss(heard[:, : told.shape[1]], told) + 0.4 * named
+
+
+def load_mixtures(folder: Path) -> Mixtures | None:
+    """All that `collect_mixtures` wrote below a folder; None where there are none. Raises ModelError."""
+    files = sorted(folder.rglob("mixtures-*.json"))
+    if not files:
+        return None
+    parts = []
+    for path in files:
+        parts.append(weights.load_arrays(path.parent, path.stem)[0])
+        sizes = [{name: array.shape[1:] for name, array in part.items()} for part in (parts[0], parts[-1])]
+        if sizes[0] != sizes[1] or sizes[0].keys() != {"db", "scores", "features"}:
+            raise ModelError(f"{path}: not of the same teachers as {files[0].name}; a folder of its own is needed")
+    return Mixtures(*(np.concatenate([part[name] for part in parts]) for name in ("db", "scores", "features")))
+
+
+def collect_mixtures(
+    folders: Sequence[Path],
+    out: Path,
+    teachers: Teachers,
+    count: int,
+    held_out: Sequence[str] = (),
+    seed: int = 0,
+) -> int:
+    """Write `count` mixtures, or as many more as fill a file, what is there already left as it is; how many are new.
+
+    The first folder holds recordings by label, those left out whose names begin with one of `held_out`.
+    """
+    if not teachers.embeds:
+        raise InputError("train mixtures: a teacher with embed(samples, rate) is needed")
+    todo = [
+        number for number in range(math.ceil(count / PER_FILE)) if not (out / f"{FILE.format(number)}.json").exists()
+    ]
+    if not todo:
+        return 0
+    sources = Sources.of(folders, held_out)
+    for number in track(todo, "mixtures", console=Console(stderr=True)):
+        rng = np.random.default_rng((seed, number))
+        db, scores, features = [], [], []
+        for _ in range(PER_FILE):
+            samples = mixture(rng, sources)
+            db.append(decibels(samples)[:, -WINDOW.segment_frames :])
+            scores.append(teachers.score(samples))
+            features.append(teachers.embed(samples))
+        arrays = {"db": np.stack(db), "scores": np.stack(scores), "features": np.stack(features)}
+        tensors = {name: torch.from_numpy(array.astype(np.float16)) for name, array in arrays.items()}
+        weights.save(out, FILE.format(number), tensors, {"names": list(teachers.names)})
+    return len(todo) * PER_FILE
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Sounds to mix, mono float16 at the encoder's rate, by folder, and how often each folder is drawn from."""
+
+    pools: Sequence[Sequence[np.ndarray]]
+    shares: np.ndarray
+
+    @classmethod
+    def of(cls, folders: Sequence[Path], held_out: Sequence[str] = ()) -> Sources:
+        """Recordings in the first folder, any sounds in the others, and synthesised ones.
+
+        Of the others each is drawn as often as the root of its sounds. Raises MissingFileError.
+        """
+        kept = [one for one in recordings(folders[0]) if not one.path.name.startswith(tuple(held_out))]
+        others = [[part for _, samples, _ in sounds_of(folder) for part in _parts(samples)] for folder in folders[1:]]
+        made = [
+            synthesise(name, SYNTHESISED_S, seed, strength=0.2 + 0.8 * (seed * 0.618 % 1))
+            for seed in range(SYNTHESISED_SEEDS)
+            for name in NAMES
+            if name != "silence"
+        ]
+        roots = np.array([len(pool) ** 0.5 for pool in others])
+        rest = (1 - RECORDED - SYNTHESISED) * roots / max(roots.sum(), 1e-9)
+        shares = np.array([RECORDED, SYNTHESISED, *rest])
+        pools = [[one.read().astype(np.float16) for one in kept], [one.astype(np.float16) for one in made], *others]
+        return cls(pools, shares / shares.sum())
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Any sound, float32 at peak 1."""
+        pool = self.pools[int(rng.choice(len(self.pools), p=self.shares))]
+        samples = pool[int(rng.integers(len(pool)))].astype(np.float32)
+        return samples / max(1e-5, float(np.abs(samples).max()))
+
+
+def _parts(samples: np.ndarray) -> list[np.ndarray]:
+    """A sound in parts of at most LONGEST_S, of which half is kept where there are several."""
+    length = round(LONGEST_S * WINDOW.sample_rate)
+    if samples.size <= length:
+        return [samples.astype(np.float16)]
+    return [samples[start : start + length // 2].astype(np.float16) for start in range(0, samples.size, length)]
+
+
+def mixture(rng: np.random.Generator, sources: Sources) -> np.ndarray:
+    """One sound, or two of which one is up to 15 dB softer, and noise far below: mono float32 (n,), peak 0.5."""
+    samples = _excerpt(rng, sources.draw(rng))
+    if rng.uniform() < 0.5:
+        samples = samples + 10 ** (-rng.uniform(0, 15) / 20) * _excerpt(rng, sources.draw(rng))
+    samples = samples + 10 ** (-rng.uniform(25, 70) / 20) * rng.standard_normal(samples.size)
+    return (0.5 / np.abs(samples).max() * samples).astype(np.float32)
+
+
+def _excerpt(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
+    """SECONDS of a sound at RMS 1, mostly at another speed and of another colour; sometimes its start, or in a room."""
+    rate, n = WINDOW.sample_rate, round(SECONDS * WINDOW.sample_rate)
+    if rng.uniform() < 0.7:
+        samples = soxr.resample(samples, rate, rate * float(np.exp(rng.uniform(-0.28, 0.28))), quality="LQ")
+    if samples.size < n and rng.uniform() < 0.4:
+        out = np.resize(samples, n)
+    else:
+        active = _active(samples)
+        start = int(active[rng.integers(active.size)]) - int(rng.integers(n))
+        if rng.uniform() < 0.6:
+            start = max(0, min(start, samples.size - n))
+        first, last = max(0, start), min(samples.size, start + n)
+        out = np.pad(samples[first:last], (first - start, n - (last - start)))
+    out = _equalised(rng, out) if rng.uniform() < 0.6 else out
+    out = _reverberant(rng, out) if rng.uniform() < 0.15 else out
+    return out / max(1e-5, float(np.sqrt(np.mean(out**2))))
+
+
+def _active(samples: np.ndarray) -> np.ndarray:
+    """Where a sound is heard, in samples."""
+    every = round(EVERY_S * WINDOW.sample_rate)
+    power = np.add.reduceat(samples**2, np.arange(0, samples.size, every))
+    return np.flatnonzero(power >= power.max() * 10 ** (-ACTIVE_DB / 10)) * every
+
+
+def _equalised(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
+    """Through a smooth curve of some decibels."""
+    spectrum = np.fft.rfft(samples)
+    place, curve_db = np.linspace(0, 1, spectrum.size) ** 0.5, np.zeros(spectrum.size)
+    for k in range(1, 5):
+        curve_db += rng.normal(0, 4 / k) * np.cos(np.pi * k * place + rng.uniform(0, 2 * np.pi))
+    return np.fft.irfft(spectrum * 10 ** (curve_db / 20), samples.size).astype(np.float32)
+
+
+def _reverberant(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
+    """With a decaying tail of noise behind it."""
+    n, tail_n = samples.size, WINDOW.sample_rate // 2
+    decay = np.exp(-np.arange(tail_n) / WINDOW.sample_rate / rng.uniform(0.03, 0.2))
+    tail = rng.standard_normal(tail_n) * decay
+    wet = np.fft.irfft(np.fft.rfft(samples, 2 * n) * np.fft.rfft(tail, 2 * n), 2 * n)[:n]
+    gain = rng.uniform(0.1, 0.6) * np.abs(samples).max() / max(1e-5, float(np.abs(wet).max()))
+    return (samples + gain * wet).astype(np.float32)
