@@ -130,6 +130,33 @@ def test_mixtures_of_other_teachers_are_not_added(recordings: Path, tmp_path: Pa
         load_mixtures(tmp_path)
 
 
+class Renamed(Ear):
+    def scores(self, samples: np.ndarray, rate: int) -> dict[str, float]:
+        return {f"not {name}": score for name, score in super().scores(samples, rate).items()}
+
+
+def test_nor_are_those_of_as_many_other_classes(recordings: Path, tmp_path: Path) -> None:
+    collect_mixtures([recordings], tmp_path / "out", Teachers([Ear()]), 2)
+    collect_mixtures([recordings], tmp_path / "out", Teachers([Renamed()]), 5)
+    with pytest.raises(ModelError, match="not of the same teachers"):
+        load_mixtures(tmp_path)
+
+
+def test_where_all_is_held_out_there_is_nothing_to_mix(recordings: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="every recording is held out"):
+        collect_mixtures([recordings], tmp_path / "out", Teachers([Ear()]), 4, ["1-", "3-"])
+
+
+def test_a_sound_of_a_few_samples_is_no_sound_and_of_a_long_one_halves_are_mixed(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    soundfile.write(tmp_path / "folder" / "click.wav", np.ones(50, np.float32), RATE)
+    soundfile.write(tmp_path / "folder" / "long.wav", tone(LOW_HZ, 60.0 + 60.0 + 0.001), RATE)
+    (tmp_path / "recordings" / "dog bark").mkdir(parents=True)
+    soundfile.write(tmp_path / "recordings" / "dog bark" / "a.wav", tone(LOW_HZ), RATE)
+    pool = Sources.of([tmp_path / "recordings", tmp_path / "folder"]).pools[2]
+    assert [part.size for part in pool] == [30 * RATE, 30 * RATE]
+
+
 def drawn(count: int, size: int = 3) -> Mixtures:
     rng = np.random.default_rng(0)
     db = rng.uniform(-80, -10, (count, 64, 153)).astype(np.float16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -97,14 +97,19 @@ def tagged_clip(db: np.ndarray, scores: np.ndarray, names: Sequence[str], group:
     return Clip(label, db, audible_columns(db), kind, group, own, chances.astype(np.float16))
 
 
+def synthetic_sounds(
+    seeds: Iterable[int], seconds: float, names: Sequence[str] = NAMES
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Every sound of `sounds.py` by name, for every seed, in strengths that go through 0.2..1."""
+    for seed in seeds:
+        for name in names:
+            if name != "silence":
+                yield name, synthesise(name, seconds, seed, strength=0.2 + 0.8 * (seed * 0.618 % 1))
+
+
 def synthetic_clips(seeds: Iterable[int], seconds: float, names: Sequence[str] = NAMES) -> list[Clip]:
-    """Every sound of `sounds.py` for every seed, in strengths that go through 0.2..1."""
-    return [
-        to_clip(synthesise(name, seconds, seed, strength=0.2 + 0.8 * (seed * 0.618 % 1)), name, Kind.SYNTHETIC)
-        for seed in seeds
-        for name in names
-        if name != "silence"
-    ]
+    """Those sounds as clips."""
+    return [to_clip(samples, name, Kind.SYNTHETIC) for name, samples in synthetic_sounds(seeds, seconds, names)]
 
 
 @dataclass(frozen=True)
@@ -124,20 +129,23 @@ class Recording:
         return read_sound(self.path, WINDOW.sample_rate)
 
 
-def recordings(folder: Path) -> list[Recording]:
-    """Labelled recordings, one folder per label; raises MissingFileError where there are none."""
+def recordings(folder: Path, held_out: Sequence[str] = ()) -> list[Recording]:
+    """Labelled recordings, one folder per label, those left out whose names start with one of `held_out`.
+
+    Raises MissingFileError where there are none.
+    """
     paths = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise MissingFileError(f"{folder}: no labelled sounds; LABEL/NAME{', '.join(SUFFIXES)} would be accepted")
-    return [Recording(path, label_of(path.parent.name)) for path in paths]
+    kept = [path for path in paths if not path.name.startswith(tuple(held_out))]
+    return [Recording(path, label_of(path.parent.name)) for path in kept]
 
 
 def recorded_clips(folder: Path, held_out: Sequence[str] = ()) -> list[Clip]:
-    """Recordings as clips, those left out whose names start with one of `held_out`."""
+    """Recordings as clips; see `recordings`."""
     return [
         to_clip(recording.read(), recording.label, Kind.LABELLED, recording.name)
-        for recording in recordings(folder)
-        if not recording.path.name.startswith(tuple(held_out))
+        for recording in recordings(folder, held_out)
     ]
 
 

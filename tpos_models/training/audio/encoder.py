@@ -32,7 +32,7 @@ from tpos_models.training.loop import Recipe
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
-SEGMENTS = Recipe(steps=20_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
+SEGMENTS = Recipe(steps=24_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
 MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.LABELLED: 0.1, Kind.TAGGED: 0.05, Kind.MUSIC: 0.1, Kind.RENDERED: 0.05}
 """Mostly synthetic sounds, whose every beginning is known."""
 TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
@@ -62,7 +62,7 @@ class AudioEncoderStage:
         joint: Joint,
         mixtures: Mixtures | None = None,
         segments: int = 1,
-        batch: int = 24,
+        batch: int = 40,
         mixed: int = 48,
     ) -> None:
         self.net = AudioEncoderNet()
@@ -318,7 +318,7 @@ def train_audio_encoder(
     clips = heard.clips()
     torch.manual_seed(recipes[0].seed)
     mixtures = load_mixtures(heard.corpus) if heard.corpus else None
-    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + clips, joint, mixtures)
+    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + clips, joint, mixtures, batch=24 if mixtures else 40)
     net, whole = first.net, first.module
     whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
     second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + clips, joint)

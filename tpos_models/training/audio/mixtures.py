@@ -23,9 +23,8 @@ from tpos_models import weights
 from tpos_models.audio.spectrogram import relative
 from tpos_models.errors import InputError, ModelError
 from tpos_models.pocket.audio_networks import WINDOW
-from tpos_models.pocket.synth.sounds import NAMES, synthesise
-from tpos_models.training.audio.corpus import Teachers, sounds_of
-from tpos_models.training.audio.data import decibels, recordings
+from tpos_models.training.audio.corpus import SHORTEST_S, Teachers, sounds_of
+from tpos_models.training.audio.data import AUDIBLE_DB, decibels, recordings, synthetic_sounds
 from tpos_models.training.audio.scenes import coloured, compressed, spec_augment
 
 SECONDS = 2.0
@@ -36,8 +35,8 @@ PER_FILE, COUNT = 1000, 40_000
 LONGEST_S, SYNTHESISED_S, SYNTHESISED_SEEDS = 60.0, 4.0, 8
 RECORDED, SYNTHESISED = 0.38, 0.15
 """Shares of what is drawn: labelled recordings, synthesised sounds; the rest is of the other folders."""
-ACTIVE_DB, EVERY_S = 25.0, 0.1
-"""Where a sound begins to be heard: what is at most so far below its loudest moment, looked at so often."""
+ACTIVE_EVERY_S = 0.1
+"""How often is looked whether a sound is heard."""
 
 MixedBatch = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Pictures (B, rows, frames) in 0..1, scores (B, names), features (B, size)."""
@@ -92,11 +91,12 @@ def load_mixtures(folder: Path) -> Mixtures | None:
     files = sorted(folder.rglob("mixtures-*.json"))
     if not files:
         return None
-    parts = []
+    parts, told = [], []
     for path in files:
-        parts.append(weights.load_arrays(path.parent, path.stem)[0])
-        sizes = [{name: array.shape[1:] for name, array in part.items()} for part in (parts[0], parts[-1])]
-        if sizes[0] != sizes[1] or sizes[0].keys() != {"db", "scores", "features"}:
+        part, record = weights.load_arrays(path.parent, path.stem)
+        parts.append(part)
+        told.append((record.get("names"), {name: array.shape[1:] for name, array in part.items()}))
+        if told[-1] != told[0] or part.keys() != {"db", "scores", "features"}:
             raise ModelError(f"{path}: not of the same teachers as {files[0].name}; a folder of its own is needed")
     return Mixtures(*(np.concatenate([part[name] for part in parts]) for name in ("db", "scores", "features")))
 
@@ -107,7 +107,6 @@ def collect_mixtures(
     teachers: Teachers,
     count: int,
     held_out: Sequence[str] = (),
-    seed: int = 0,
 ) -> int:
     """Write `count` mixtures, or as many more as fill a file, what is there already left as it is; how many are new.
 
@@ -122,7 +121,7 @@ def collect_mixtures(
         return 0
     sources = Sources.of(folders, held_out)
     for number in track(todo, "mixtures", console=Console(stderr=True)):
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng(number)
         db, scores, features = [], [], []
         for _ in range(PER_FILE):
             samples = mixture(rng, sources)
@@ -148,19 +147,17 @@ class Sources:
 
         Of the others each is drawn as often as the root of its sounds. Raises MissingFileError.
         """
-        kept = [one for one in recordings(folders[0]) if not one.path.name.startswith(tuple(held_out))]
-        others = [[part for _, samples, _ in sounds_of(folder) for part in _parts(samples)] for folder in folders[1:]]
+        recorded = [part for one in recordings(folders[0], held_out) for part in _parts(one.read())]
+        if not recorded:
+            raise InputError(f"{folders[0]}: every recording is held out; some to mix are needed")
         made = [
-            synthesise(name, SYNTHESISED_S, seed, strength=0.2 + 0.8 * (seed * 0.618 % 1))
-            for seed in range(SYNTHESISED_SEEDS)
-            for name in NAMES
-            if name != "silence"
+            part for _, samples in synthetic_sounds(range(SYNTHESISED_SEEDS), SYNTHESISED_S) for part in _parts(samples)
         ]
+        others = [[part for _, samples, _ in sounds_of(folder) for part in _parts(samples)] for folder in folders[1:]]
         roots = np.array([len(pool) ** 0.5 for pool in others])
         rest = (1 - RECORDED - SYNTHESISED) * roots / max(roots.sum(), 1e-9)
         shares = np.array([RECORDED, SYNTHESISED, *rest])
-        pools = [[one.read().astype(np.float16) for one in kept], [one.astype(np.float16) for one in made], *others]
-        return cls(pools, shares / shares.sum())
+        return cls([recorded, made, *others], shares / shares.sum())
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Any sound, float32 at peak 1."""
@@ -170,11 +167,11 @@ class Sources:
 
 
 def _parts(samples: np.ndarray) -> list[np.ndarray]:
-    """A sound in parts of at most LONGEST_S, of which half is kept where there are several."""
+    """A sound as float16, of a longer one than LONGEST_S every second half of that; nothing shorter than SHORTEST_S."""
     length = round(LONGEST_S * WINDOW.sample_rate)
-    if samples.size <= length:
-        return [samples.astype(np.float16)]
-    return [samples[start : start + length // 2].astype(np.float16) for start in range(0, samples.size, length)]
+    kept = length if samples.size <= length else length // 2
+    parts = [samples[start : start + kept].astype(np.float16) for start in range(0, samples.size, length)]
+    return [part for part in parts if part.size >= SHORTEST_S * WINDOW.sample_rate]
 
 
 def mixture(rng: np.random.Generator, sources: Sources) -> np.ndarray:
@@ -206,10 +203,10 @@ def _excerpt(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
 
 
 def _active(samples: np.ndarray) -> np.ndarray:
-    """Where a sound is heard, in samples."""
-    every = round(EVERY_S * WINDOW.sample_rate)
+    """Where a sound is heard, in samples; at least somewhere."""
+    every = round(ACTIVE_EVERY_S * WINDOW.sample_rate)
     power = np.add.reduceat(samples**2, np.arange(0, samples.size, every))
-    return np.flatnonzero(power >= power.max() * 10 ** (-ACTIVE_DB / 10)) * every
+    return np.flatnonzero(power >= power.max() * 10 ** (-AUDIBLE_DB / 10)) * every
 
 
 def _equalised(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
