@@ -47,6 +47,7 @@ def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two files of one label, one of them to be held out; four mixtures a file of mixtures, no synthesised sounds."""
     monkeypatch.setattr(mixtures, "PER_FILE", 4)
     monkeypatch.setattr(mixtures, "SYNTHESISED", 0.0)
+    monkeypatch.setattr(mixtures, "SYNTHESISED_SEEDS", 0)
     folder = tmp_path / "recordings"
     (folder / "dog bark").mkdir(parents=True)
     soundfile.write(folder / "dog bark" / "1-a.wav", tone(LOW_HZ), RATE)
@@ -147,13 +148,13 @@ def test_where_all_is_held_out_there_is_nothing_to_mix(recordings: Path, tmp_pat
         collect_mixtures([recordings], tmp_path / "out", Teachers([Ear()]), 4, ["1-", "3-"])
 
 
-def test_a_sound_of_a_few_samples_is_no_sound_and_of_a_long_one_halves_are_mixed(tmp_path: Path) -> None:
+def test_a_sound_of_a_few_samples_is_no_sound_and_of_a_long_one_halves_are_mixed(
+    recordings: Path, tmp_path: Path
+) -> None:
     (tmp_path / "folder").mkdir()
     soundfile.write(tmp_path / "folder" / "click.wav", np.ones(50, np.float32), RATE)
     soundfile.write(tmp_path / "folder" / "long.wav", tone(LOW_HZ, 60.0 + 60.0 + 0.001), RATE)
-    (tmp_path / "recordings" / "dog bark").mkdir(parents=True)
-    soundfile.write(tmp_path / "recordings" / "dog bark" / "a.wav", tone(LOW_HZ), RATE)
-    pool = Sources.of([tmp_path / "recordings", tmp_path / "folder"]).pools[2]
+    pool = Sources.of([recordings, tmp_path / "folder"]).pools[2]
     assert [part.size for part in pool] == [30 * RATE, 30 * RATE]
 
 
