@@ -80,7 +80,10 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 (He et al., 2016) of any width, with timm's parameter names: (B, 3, h, w) to (B, size)."""
+    """ResNet-18 (He et al., 2016) of any width, with timm's parameter names: (B, 3, h, w) to (B, size).
+
+    `stages` and `pooled` are what lies on the way, for a training that teaches those, too.
+    """
 
     def __init__(
         self,
@@ -100,13 +103,24 @@ class ResNet18(nn.Module):
         )
         self.fc = nn.Linear(widths[3] * (2 if recent_columns else 1), size)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def stages(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The maps of the four stages, each (B, width, rows, columns)."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean(2)
+        first = self.layer1(x)
+        second = self.layer2(first)
+        third = self.layer3(second)
+        return first, second, third, self.layer4(third)
+
+    def pooled(self, top: torch.Tensor) -> torch.Tensor:
+        """The last map's mean, and that of its newest columns, if they are seen apart."""
+        x = top.mean(2)
         pooled = x.mean(2)
         if self.recent_columns:
             pooled = torch.cat([pooled, x[:, :, -self.recent_columns :].mean(2)], 1)
-        return self.fc(pooled)
+        return pooled
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.pooled(self.stages(x)[-1]))
 
 
 class TPoSEncoder(nn.Module):
@@ -127,11 +141,15 @@ class TPoSEncoder(nn.Module):
 
     def segment(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures (B, rows, segment_frames) to features (B, size)."""
+        return self.feature_extractor(self.seen(pictures))
+
+    def seen(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures (B, rows, segment_frames) as the backbone takes them (B, 3, h, w)."""
         if self.config.mean_columns > 1:
             pictures = F.avg_pool1d(
                 pictures[..., pictures.shape[-1] % self.config.mean_columns :], self.config.mean_columns
             )
-        return self.feature_extractor(self.conv(pictures.unsqueeze(1)))
+        return self.conv(pictures.unsqueeze(1))
 
     def attend(self, features: torch.Tensor) -> Encoding:
         """Features (B, N, size), oldest first, through LSTM and TAM."""

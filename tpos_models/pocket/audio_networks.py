@@ -20,9 +20,8 @@ WINDOW = AudioWindow(rows=64, scale="mel")
 POCKET = EncoderConfig(
     size=128,
     rows=WINDOW.rows,
-    widths=(24, 48, 96, 192),
-    mean_columns=2,
-    stem_stride=(2, 2),
+    widths=(32, 64, 128, 256),
+    stem_stride=(2, 4),
     recent_columns=1,
     map_hidden=16 // 7 * 128,
     map_out=len(scene.CONDITIONS),

@@ -13,7 +13,7 @@ from tpos_models.weights import read_record
 if TYPE_CHECKING:
     from tpos_models.contracts import TextSpace
     from tpos_models.pocket.audio_networks import AudioEncoderNet
-    from tpos_models.training.audio.encoder import Heard
+    from tpos_models.training.audio.hearing import Heard
 
 STAGES = ("text", "hearing", "pictures", "field")
 """In the order that depends on each other: sounds are compared with phrases in the text's joint space."""
@@ -35,7 +35,7 @@ def train(
 
         return dict(train_text(runs / "text", weights, steps or 2000))
     if stage == "hearing":
-        from tpos_models.training.audio.encoder import Heard
+        from tpos_models.training.audio.hearing import Heard
 
         return _train_audio_encoder(runs / "hearing", weights, Heard(sounds, corpus, tuple(held_out)), steps)
     if stage == "pictures":
@@ -172,14 +172,11 @@ def evaluate(weights: Path = WEIGHTS, sounds: Path | None = None, music: Path | 
 
 
 def _train_audio_encoder(runs: Path, weights: Path, heard: Heard, steps: int | None) -> dict[str, Any]:
-    from dataclasses import replace
-
     from tpos_models.pocket.text import PocketText
-    from tpos_models.training.audio.encoder import SEGMENTS, TIME, train_audio_encoder
+    from tpos_models.training.audio.hearing import RECIPES, train_audio_encoder
 
     text = PocketText.load(weights if (weights / "text.json").exists() else WEIGHTS)
-    recipes = (replace(SEGMENTS, steps=steps), replace(TIME, steps=steps)) if steps else (SEGMENTS, TIME)
-    net = train_audio_encoder(runs, weights, text, heard, recipes)
+    net = train_audio_encoder(runs, weights, text, heard, RECIPES.of(steps) if steps else RECIPES)
     return _evaluate_audio_encoder(net, weights, text, heard.recordings)
 
 

@@ -20,11 +20,14 @@ from zipfile import BadZipFile
 import numpy as np
 import soundfile
 import soxr
+import torch
+from torch.nn import functional as F
 
 from tpos_models.errors import MediaError, MissingFileError, ModelError
 from tpos_models.pocket.audio_networks import WINDOW
 from tpos_models.training.audio.data import SCORED_EVERY_S, Clip, Kind, decibels, tagged_clip
 from tpos_models.training.audio.labelled import SUFFIXES, read_sound
+from tpos_models.training.audio.scenes import CENTRES
 from tpos_models.training.music.general_midi import INSTRUMENTS
 from tpos_models.training.music.piece import Piece
 from tpos_models.training.music.styles import styles
@@ -37,6 +40,8 @@ CLIP_S, LONGEST_S, SHORTEST_S = 20.0, 180.0, 0.08
 SEGMENT_S, LEAST_HEARD_S = WINDOW.segment_samples / WINDOW.sample_rate, 0.04
 QUIET_DB = -60.0
 """A stretch whose loudest moment is below is silence, whatever a teacher hears in it."""
+MEL_HZ = 700.0
+"""Where HTK's mel scale bends."""
 ARCHIVES = (".rcc", ".ocg", ".ocd")
 """Files that hold Ogg streams: Qt's resources, and C4Group (gzip under a magic number of its own)."""
 
@@ -58,12 +63,27 @@ class Embedding(Protocol):
         ...
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A tagger of which it can be had, too, how its layers see a sound."""
+
+    highest_hz: float
+
+    def maps(self, samples: np.ndarray, rate: int) -> Sequence[np.ndarray]:
+        """Three maps, from fine to coarse, of mono float32 samples at a rate in Hz.
+
+        Each is (channels, rows, columns): rows even in mel (HTK) from 0 to `highest_hz`, columns over all samples.
+        """
+        ...
+
+
 class Teachers:
     """Several at once: the mean of those that know a class."""
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
         self._teachers = teachers
         self._embedding = next((teacher for teacher in teachers if isinstance(teacher, Embedding)), None)
+        self._layered = next((teacher for teacher in teachers if isinstance(teacher, Layered)), None)
         told = [teacher.scores(np.zeros(round(SCORED_S * WINDOW.sample_rate), np.float32), WINDOW.sample_rate)
                 for teacher in teachers]  # fmt: skip
         self.names = tuple(dict.fromkeys(name for scores in told for name in scores))
@@ -112,6 +132,20 @@ class Teachers:
         with _listening():
             return np.asarray(self._embedding.embed(part, WINDOW.sample_rate), np.float32)
 
+    def maps(self, part: np.ndarray, grids: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """The maps of the first teacher that has some, read where a segment's rows and columns lie: (channels, *grid).
+
+        `part` is mono at the encoder's rate, a segment its newest. [] where no teacher has any.
+        """
+        if self._layered is None:
+            return []
+        with _listening():
+            found = self._layered.maps(part, WINDOW.sample_rate)
+            newest = WINDOW.segment_samples / part.size
+            return [
+                read_at(one, grid, self._layered.highest_hz, newest) for one, grid in zip(found, grids, strict=True)
+            ]
+
     def score(self, part: np.ndarray) -> np.ndarray:
         """Probabilities (names,) for mono samples at the encoder's rate, however soft they are."""
         peak = float(np.abs(part).max(initial=0.0))
@@ -131,6 +165,19 @@ def _listening() -> Iterator[None]:
     except Exception as error:
         told = f"a teacher failed: {_in_a_line(error)}; what it heard before is kept, and another run goes on there"
         raise ModelError(told) from error
+
+
+def read_at(values: np.ndarray, grid: tuple[int, int], highest_hz: float, newest: float) -> np.ndarray:
+    """A map (channels, rows, columns) at a grid's places: its rows are the encoder's, its columns the newest share."""
+    (rows, columns), channels = grid, torch.from_numpy(np.asarray(values, np.float32))[None]
+    if channels.shape[2] > 1.5 * rows:
+        channels = F.avg_pool2d(channels, 2, ceil_mode=True)
+    place = np.interp((np.arange(rows) + 0.5) / rows, (np.arange(WINDOW.rows) + 0.5) / WINDOW.rows, CENTRES)
+    mel = np.log1p(place * WINDOW.sample_rate / WINDOW.n_fft / MEL_HZ) / np.log1p(highest_hz / MEL_HZ)
+    time = 1 - newest * (1 - (np.arange(columns) + 0.5) / columns)
+    at = np.stack(np.meshgrid(2 * time - 1, 2 * mel - 1), -1).astype(np.float32)
+    read = F.grid_sample(channels, torch.from_numpy(at)[None], padding_mode="border", align_corners=False)
+    return read[0].numpy()
 
 
 def _in_a_line(error: Exception) -> str:

@@ -7,10 +7,10 @@ trainer knows rather than those of the batch, since a batch here is small and la
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,23 +19,20 @@ from torch.nn import functional as F
 
 from tpos_models.contracts import TextSpace
 from tpos_models.pocket import scene
-from tpos_models.pocket.audio_networks import AudioEncoderNet, save_net
+from tpos_models.pocket.audio_networks import AudioEncoderNet
 from tpos_models.training import loop
-from tpos_models.training.audio.corpus import collected
-from tpos_models.training.audio.data import WINDOW, Clip, Kind, attribution, recorded_clips, synthetic_clips
+from tpos_models.training.audio.data import WINDOW, Clip, Kind
 from tpos_models.training.audio.labels import phrases
 from tpos_models.training.audio.losses import naming, self_contrast, sigmoid_loss, tokens_mse
-from tpos_models.training.audio.mixtures import MixedBatch, Mixtures, Taught, load_mixtures
+from tpos_models.training.audio.mixtures import MixedBatch, Mixtures
 from tpos_models.training.audio.scenes import Batch, Composer, Shares, spec_augment
-from tpos_models.training.loop import Recipe
+from tpos_models.training.audio.taught import Read, Taught
 
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
-SEGMENTS = Recipe(steps=24_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
 MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.LABELLED: 0.1, Kind.TAGGED: 0.05, Kind.MUSIC: 0.1, Kind.RENDERED: 0.05}
 """Mostly synthetic sounds, whose every beginning is known."""
-TIME = Recipe(steps=3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
 
 
 def joint_of(text: TextSpace) -> Joint:
@@ -68,7 +65,7 @@ class AudioEncoderStage:
         self.net = AudioEncoderNet()
         self.composer, self.mixtures = Composer(clips, segments), mixtures
         whole = _Whole(self.net, len(self.composer.bank), mixtures)
-        self.module, self._taught = loop.channels_last(whole), whole.taught
+        self.module, self.taught = loop.channels_last(whole), whole.taught
         self._batch, self._twice, self._mixed = batch, batch // 4, mixed
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
 
@@ -78,7 +75,7 @@ class AudioEncoderStage:
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
         scenes = self.composer.batch(rng, self._batch)
         views = [spec_augment(rng, pictures, masks=3) for pictures in (scenes.pictures, scenes.pictures[: self._twice])]
-        mixed = self.mixtures.batch(rng, self._mixed) if self.mixtures else None
+        mixed = self.mixtures.batch(rng, self._mixed).to(generator.device) if self.mixtures else None
         return replace(scenes, pictures=np.concatenate(views)), chosen, mixed
 
     def losses(self, batch: tuple[Batch, torch.Tensor, MixedBatch | None]) -> dict[str, torch.Tensor]:
@@ -90,8 +87,8 @@ class AudioEncoderStage:
         )
         twice = torch.cat([torch.arange(labels.shape[0]), torch.arange(self._twice)]).to(device)
         bank = bank.to(device)
-        mixed = [torch.as_tensor(x, device=device) for x in mixtures or ()]
-        (logits, odds, last, joint, heard, scale), told = self.module(pictures, bank, *mixed[:1])
+        mixed = mixtures.pictures if mixtures else None
+        (logits, odds, last, joint, heard, scale), told = self.module(pictures, bank, mixed)
         text_loss = torch.stack([naming(sound, bank, labels[twice], scale) for sound in (last, joint)]).sum()
         mapping = tokens_mse(heard, strengths[twice])
         views = joint[: self._twice], joint[labels.shape[0] :]
@@ -99,8 +96,8 @@ class AudioEncoderStage:
         named, recognised = (sigmoid_loss(each, chances[twice]) for each in (logits, odds))
         loss = text_loss + 0.3 * (named + recognised) + 0.2 * contrast + 6 * mapping
         parts = {"text": text_loss, "named": named, "recognised": recognised, "self": contrast, "map": mapping}
-        if self._taught and told is not None:
-            parts["taught"] = self._taught.loss(told, *mixed[1:])
+        if self.taught and mixtures:
+            parts["taught"] = self.taught.losses(told, mixtures)["loss"]
             loss = loss + parts["taught"]
         return {"loss": loss, **parts}
 
@@ -212,16 +209,17 @@ class _Whole(nn.Module):
         super().__init__()
         size = net.encoder.config.size
         self.net, self.head = net, nn.Linear(size, labels)
-        self.taught = Taught(size, mixtures) if mixtures else None
+        self.taught = Taught(net.encoder, mixtures) if mixtures else None
 
     def forward(
         self, pictures: torch.Tensor, bank: torch.Tensor, mixed: torch.Tensor | None = None
-    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+    ) -> tuple[tuple[torch.Tensor, ...], Any]:
         """What scenes are (B, N, rows, frames), and what teachers hear in mixtures (M, rows, frames)."""
         scenes = pictures.flatten(0, 1)
-        heard = self.net.encoder.segment(scenes if mixed is None else torch.cat([scenes, mixed]))
-        told = self.taught(heard[len(scenes) :]) if self.taught and mixed is not None else None
-        features = F.dropout(heard[: len(scenes)].unflatten(0, pictures.shape[:2]), 0.2, self.training)
+        read = Read.of(self.net.encoder, scenes if mixed is None else torch.cat([scenes, mixed]))
+        told = self.taught(read.after(len(scenes))) if self.taught else None
+        heard = read.segments[: len(scenes)].unflatten(0, pictures.shape[:2])
+        features = F.dropout(heard, 0.2, self.training)
         last, joint, strengths, scale = self.net.temporal(features)
         logits, odds = self.head(features[:, -1]), self.net.recognition(joint, bank)
         return (logits, odds, last, joint, strengths, scale), told
@@ -282,60 +280,3 @@ def draw_sheet(
     right.legend(fontsize=7)
     figure.savefig(path, dpi=80, bbox_inches="tight")
     pyplot.close(figure)
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What is learned from beside synthesised sounds: labelled recordings, and a corpus that teachers listened to.
-
-    Of both, what begins with one of `held_out` is left for evaluation: files of the one, paths of the other.
-    """
-
-    recordings: Path | None = None
-    corpus: Path | None = None
-    held_out: tuple[str, ...] = ()
-
-    def clips(self) -> list[Clip]:
-        """All of them, as decibels."""
-        labelled = recorded_clips(self.recordings, self.held_out) if self.recordings else []
-        return labelled + (collected(self.corpus, self.held_out) if self.corpus else [])
-
-
-def train_audio_encoder(
-    runs: Path,
-    weights_folder: Path,
-    text: TextSpace,
-    heard: Heard = Heard(),
-    recipes: tuple[Recipe, Recipe] = (SEGMENTS, TIME),
-    seeds: int = 12,
-) -> AudioEncoderNet:
-    """Train both stages on synthesised sounds and what else is `heard`; save hearing.safetensors.
-
-    The second stage meets synthesised sounds that the first has not heard. Resumes what `runs` holds.
-    """
-    runs.mkdir(parents=True, exist_ok=True)
-    joint, started = joint_of(text), time.monotonic()
-    clips = heard.clips()
-    torch.manual_seed(recipes[0].seed)
-    mixtures = load_mixtures(heard.corpus) if heard.corpus else None
-    first = AudioEncoderStage(synthetic_clips(range(seeds), 5.0) + clips, joint, mixtures, batch=24 if mixtures else 40)
-    net, whole = first.net, first.module
-    whole.load_state_dict(loop.run(first, runs / "segments", recipes[0]))
-    second = TemporalStage(net, synthetic_clips(range(seeds, 2 * seeds), 5.0) + clips, joint)
-    temporal = second.module
-    temporal.load_state_dict(loop.run(second, runs / "time", recipes[1]))
-    second.keep_phrases()
-    recorded = sorted({clip.group for clip in clips if clip.kind is Kind.LABELLED})
-    record: dict[str, object] = {
-        "steps": [recipe.steps for recipe in recipes],
-        "seconds": round(time.monotonic() - started),
-        "seed": recipes[0].seed,
-        "recordings": recorded,
-        "corpus": sorted(
-            {clip.group.split("/")[0] for clip in clips if clip.kind not in (Kind.LABELLED, Kind.SYNTHETIC)}
-        ),
-        "mixtures": len(mixtures.db) if mixtures else 0,
-        "attribution": attribution(heard.recordings, recorded) if heard.recordings else [],
-    }
-    save_net(net, weights_folder, record)
-    return net

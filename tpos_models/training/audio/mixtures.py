@@ -1,4 +1,4 @@
-"""Mixtures of sounds that teachers listened to: one or two at once, coloured and shifted, as no folder holds them.
+"""Mixtures of sounds that teachers listened to: one or two at once, coloured, shifted, remade, as no folder holds.
 
 A few hundred recordings teach what they hold; what a teacher hears in ten thousands of mixtures of them teaches how
 it hears (knowledge distillation, Hinton et al., 2015): its classes, sure or not, and its features.
@@ -10,80 +10,84 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soxr
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import nn
-from torch.nn import functional as F
 
 from tpos_models import weights
-from tpos_models.audio.spectrogram import relative
+from tpos_models.audio.encoder import EncoderConfig, TPoSEncoder
+from tpos_models.audio.spectrogram import faded, relative
 from tpos_models.errors import InputError, ModelError
-from tpos_models.pocket.audio_networks import WINDOW
+from tpos_models.pocket.audio_networks import POCKET, WINDOW
+from tpos_models.training.audio import textures
 from tpos_models.training.audio.corpus import SHORTEST_S, Teachers, sounds_of
 from tpos_models.training.audio.data import AUDIBLE_DB, decibels, recordings, synthetic_sounds
 from tpos_models.training.audio.scenes import coloured, compressed, spec_augment
 
 SECONDS = 2.0
 """A little more than a segment, of which the newest columns are kept."""
-FILE = "mixtures-{:03d}"
+FILE, MAP = "mixtures-{:03d}", "map"
 PER_FILE, COUNT = 1000, 40_000
 """In a file, and in all."""
 LONGEST_S, SYNTHESISED_S, SYNTHESISED_SEEDS = 60.0, 4.0, 8
 RECORDED, SYNTHESISED = 0.38, 0.15
 """Shares of what is drawn: labelled recordings, synthesised sounds; the rest is of the other folders."""
+REMADE = {"texture": 0.28, "strewn": 0.17, "crossed": 0.13, "stretched": 0.08, "reversed": 0.03}
+"""Shares of what is mixed that nobody recorded (see `textures`); the rest is as it is."""
 ACTIVE_EVERY_S = 0.1
 """How often is looked whether a sound is heard."""
 
-MixedBatch = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Pictures (B, rows, frames) in 0..1, scores (B, names), features (B, size)."""
+
+class MixedBatch(NamedTuple):
+    """Pictures (B, rows, frames) in 0..1, scores (B, names), features (B, size), maps (B, channels, rows, columns)."""
+
+    pictures: torch.Tensor
+    scores: torch.Tensor
+    features: torch.Tensor
+    maps: tuple[torch.Tensor, ...]
+
+    def to(self, device: torch.device) -> MixedBatch:
+        """All of it there."""
+        pictures, scores, features = (one.to(device) for one in self[:3])
+        return MixedBatch(pictures, scores, features, tuple(one.to(device) for one in self.maps))
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """`db` (n, rows, segment_frames) and what teachers hear there: `scores` (n, names) 0..1, `features` (n, size)."""
+    """`db` (n, rows, segment_frames) and what teachers hear there: `scores` (n, names) 0..1, `features` (n, size).
+
+    `maps`, where a teacher has some, are those of its layers, each (n, channels, rows, columns) on the grid of the
+    encoder's stage of that number.
+    """
 
     db: np.ndarray
     scores: np.ndarray
     features: np.ndarray
+    maps: tuple[np.ndarray, ...] = ()
 
     def batch(self, rng: np.random.Generator, size: int) -> MixedBatch:
-        """So many at random, half of them coloured anew."""
+        """So many at random: a third coloured anew, a sixth fading into the past, and of all a third masked."""
         chosen = rng.integers(len(self.db), size=size)
-        db = self.db[chosen].astype(np.float32)
-        half = size // 2
-        db[:half] = compressed(rng, coloured(rng, db[:half]))
-        pictures = spec_augment(rng, relative(db)[:, None], masks=1)[:, 0]
-        return pictures, self.scores[chosen].astype(np.float32), self.features[chosen].astype(np.float32)
+        db, third = self.db[chosen].astype(np.float32), size // 3
+        db[:third] = compressed(rng, coloured(rng, db[:third]))
+        db[third : third + size // 6] = faded(db[third : third + size // 6])
+        pictures = relative(db)
+        pictures[::3] = spec_augment(rng, pictures[::3, None], masks=1)[:, 0]
+        told = (torch.from_numpy(each[chosen].astype(np.float32)) for each in (self.scores, self.features, *self.maps))
+        scores, features, *maps = told
+        return MixedBatch(torch.from_numpy(pictures), scores, features, tuple(maps))
 
 
-class Taught(nn.Module):
-    """What teachers hear, from features of segments (B, size); in training only."""
-
-    mean: torch.Tensor
-    spread: torch.Tensor
-
-    def __init__(self, size: int, mixtures: Mixtures, hidden: int = 512) -> None:
-        super().__init__()
-        told = mixtures.features.astype(np.float32)
-        self.register_buffer("mean", torch.from_numpy(told.mean(0)))
-        self.register_buffer("spread", torch.from_numpy(told.std(0) + 0.05))
-        names, features = mixtures.scores.shape[1], told.shape[1]
-        self.head = nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, features + names))
-
-    def forward(self, segments: torch.Tensor) -> torch.Tensor:
-        """Features of teachers, each by its mean and spread, and log odds of their classes: (B, features + names)."""
-        return self.head(segments)
-
-    def loss(self, heard: torch.Tensor, scores: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of features, and cross-entropy of all classes."""
-        told = (features - self.mean) / self.spread
-        odds = heard[:, told.shape[1] :]
-        named = F.binary_cross_entropy_with_logits(odds, scores, reduction="none").sum(1).mean()
-        return 4 * F.mse_loss(heard[:, : told.shape[1]], told) + 0.4 * named
+def stage_grids(config: EncoderConfig = POCKET) -> list[tuple[int, int]]:
+    """Rows and columns of the maps of an encoder's stages, but the last."""
+    encoder = TPoSEncoder(config).eval()
+    with torch.no_grad():
+        stages = encoder.feature_extractor.stages(encoder.seen(torch.zeros(1, WINDOW.rows, WINDOW.segment_frames)))
+    return [(stage.shape[2], stage.shape[3]) for stage in stages[:-1]]
 
 
 def load_mixtures(folder: Path) -> Mixtures | None:
@@ -96,9 +100,11 @@ def load_mixtures(folder: Path) -> Mixtures | None:
         part, record = weights.load_arrays(path.parent, path.stem)
         parts.append(part)
         told.append((record.get("names"), {name: array.shape[1:] for name, array in part.items()}))
-        if told[-1] != told[0] or part.keys() != {"db", "scores", "features"}:
+        if told[-1] != told[0] or not part.keys() >= {"db", "scores", "features"}:
             raise ModelError(f"{path}: not of the same teachers as {files[0].name}; a folder of its own is needed")
-    return Mixtures(*(np.concatenate([part[name] for part in parts]) for name in ("db", "scores", "features")))
+    whole = {name: np.concatenate([part.pop(name) for part in parts]) for name in sorted(parts[0])}
+    maps = tuple(whole[name] for name in whole if name.startswith(MAP))
+    return Mixtures(whole["db"], whole["scores"], whole["features"], maps)
 
 
 def collect_mixtures(
@@ -119,17 +125,18 @@ def collect_mixtures(
     ]
     if not todo:
         return 0
-    sources = Sources.of(folders, held_out)
+    sources, grids = Sources.of(folders, held_out), stage_grids()
     for number in track(todo, "mixtures", console=Console(stderr=True)):
         rng = np.random.default_rng(number)
-        db, scores, features = [], [], []
+        heard: dict[str, list[np.ndarray]] = {}
         for _ in range(PER_FILE):
             samples = mixture(rng, sources)
-            db.append(decibels(samples)[:, -WINDOW.segment_frames :])
-            scores.append(teachers.score(samples))
-            features.append(teachers.embed(samples))
-        arrays = {"db": np.stack(db), "scores": np.stack(scores), "features": np.stack(features)}
-        tensors = {name: torch.from_numpy(array.astype(np.float16)) for name, array in arrays.items()}
+            told = {f"{MAP}{stage}": one for stage, one in enumerate(teachers.maps(samples, grids), 1)}
+            told |= {"db": decibels(samples)[:, -WINDOW.segment_frames :]}
+            told |= {"scores": teachers.score(samples), "features": teachers.embed(samples)}
+            for name, array in told.items():
+                heard.setdefault(name, []).append(array)
+        tensors = {name: torch.from_numpy(np.stack(arrays).astype(np.float16)) for name, arrays in heard.items()}
         weights.save(out, FILE.format(number), tensors, {"names": list(teachers.names)})
     return len(todo) * PER_FILE
 
@@ -176,18 +183,38 @@ def _parts(samples: np.ndarray) -> list[np.ndarray]:
 
 def mixture(rng: np.random.Generator, sources: Sources) -> np.ndarray:
     """One sound, or two of which one is up to 15 dB softer, and noise far below: mono float32 (n,), peak 0.5."""
-    samples = _excerpt(rng, sources.draw(rng))
+    samples = _sound(rng, sources)
     if rng.uniform() < 0.5:
-        samples = samples + 10 ** (-rng.uniform(0, 15) / 20) * _excerpt(rng, sources.draw(rng))
+        samples = samples + 10 ** (-rng.uniform(0, 15) / 20) * _sound(rng, sources)
     samples = samples + 10 ** (-rng.uniform(25, 70) / 20) * rng.standard_normal(samples.size)
     return (0.5 / np.abs(samples).max() * samples).astype(np.float32)
 
 
+def _sound(rng: np.random.Generator, sources: Sources) -> np.ndarray:
+    """SECONDS of a sound at RMS 1: an excerpt, or what nobody recorded."""
+    n = round(SECONDS * WINDOW.sample_rate)
+    match str(rng.choice([*REMADE, "as it is"], p=[*REMADE.values(), 1 - sum(REMADE.values())])):
+        case "texture":
+            out = textures.texture(rng, n)
+        case "strewn":
+            out = _equalised(rng, textures.grains(rng, _at_speed(rng, sources.draw(rng), 0.7), n))
+        case "crossed":
+            other = textures.texture(rng, n) if rng.uniform() < 0.4 else _excerpt(rng, sources.draw(rng))
+            out = textures.crossed(rng, *rng.permutation([_excerpt(rng, sources.draw(rng)), other]))
+        case "stretched":
+            out = _equalised(rng, textures.stretched(rng, sources.draw(rng), n))
+        case "reversed":
+            out = _excerpt(rng, sources.draw(rng))[::-1]
+        case _:
+            out = _excerpt(rng, sources.draw(rng))
+    return out / max(1e-5, float(np.sqrt(np.mean(out**2))))
+
+
 def _excerpt(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
-    """SECONDS of a sound at RMS 1, mostly at another speed and of another colour; sometimes its start, or in a room."""
-    rate, n = WINDOW.sample_rate, round(SECONDS * WINDOW.sample_rate)
+    """SECONDS of a sound, mostly at another speed and of another colour; sometimes its start, or in a room."""
+    n = round(SECONDS * WINDOW.sample_rate)
     if rng.uniform() < 0.7:
-        samples = soxr.resample(samples, rate, rate * float(np.exp(rng.uniform(-0.28, 0.28))), quality="LQ")
+        samples = _at_speed(rng, samples, 0.4)
     if samples.size < n and rng.uniform() < 0.4:
         out = np.resize(samples, n)
     else:
@@ -198,8 +225,13 @@ def _excerpt(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
         first, last = max(0, start), min(samples.size, start + n)
         out = np.pad(samples[first:last], (first - start, n - (last - start)))
     out = _equalised(rng, out) if rng.uniform() < 0.6 else out
-    out = _reverberant(rng, out) if rng.uniform() < 0.15 else out
-    return out / max(1e-5, float(np.sqrt(np.mean(out**2))))
+    return _reverberant(rng, out) if rng.uniform() < 0.15 else out
+
+
+def _at_speed(rng: np.random.Generator, samples: np.ndarray, most: float) -> np.ndarray:
+    """Up to e^`most` times as fast or slow, pitch and all."""
+    rate = WINDOW.sample_rate
+    return soxr.resample(samples, rate, rate * float(np.exp(rng.uniform(-most, most))), quality="LQ")
 
 
 def _active(samples: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ class Batch:
 
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.17, Kind.LABELLED: 0.28, Kind.TAGGED: 0.12, Kind.MUSIC: 0.17, Kind.RENDERED: 0.26}
+EVEN: Shares = {Kind.SYNTHETIC: 0.32, Kind.LABELLED: 0.24, Kind.TAGGED: 0.10, Kind.MUSIC: 0.13, Kind.RENDERED: 0.21}
 
 MUSICAL = frozenset({"music", "rendered", "beat", "kick", "hats", "bass", "pad", "voice", "sweep"})
 """Labels that clips of music are filed under."""
