@@ -104,7 +104,7 @@ def test_views_of_one_scene_attract_and_equal_labels_do_not_repel() -> None:
 
 def test_seconds_of_training_lower_every_loss(tmp_path: Path, clips: list[Clip]) -> None:
     torch.manual_seed(0)
-    first = AudioEncoderStage(clips, joint, batch=8)
+    first = AudioEncoderStage(clips, joint, batch=16)
     trained = lowers_every_loss(first, tmp_path / "segments", quick(48, lr=1e-3))
     first.module.load_state_dict(trained)
     second = TemporalStage(first.net, clips, joint, scenes=64, batch=32)

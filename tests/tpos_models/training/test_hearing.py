@@ -30,7 +30,9 @@ def test_the_backbone_goes_on_a_fifth_as_fast() -> None:
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     recipe = Recipe(10, lr=1e-3, warmup=0, weight_decay=0.0)
     paced = gently(net, recipe)
-    sum(value.sum() for value in net.parameters()).backward()  # the first step of Adam is as long as its rate
+    torch.stack(
+        [value.sum() for value in net.parameters()]
+    ).sum().backward()  # the first step of Adam is as long as its rate
     for optimizer, rate in paced:
         optimizer.param_groups[0]["lr"] = rate(0)
         optimizer.step()
