@@ -27,6 +27,7 @@ POCKET = EncoderConfig(
     map_out=len(scene.CONDITIONS),
     dropout=0.05,
 )
+"""What a training begins with; trained weights say their own sizes (`load_net`)."""
 NAME = "hearing"
 UNLIKELY = 0.2
 """What is less likely is not heard."""

@@ -30,14 +30,13 @@ def test_the_backbone_goes_on_a_fifth_as_fast() -> None:
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     recipe = Recipe(10, lr=1e-3, warmup=0, weight_decay=0.0)
     paced = gently(net, recipe)
-    torch.stack(
-        [value.sum() for value in net.parameters()]
-    ).sum().backward()  # the first step of Adam is as long as its rate
+    torch.stack([value.sum() for value in net.parameters()]).sum().backward()
     for optimizer, rate in paced:
         optimizer.param_groups[0]["lr"] = rate(0)
         optimizer.step()
     for name, value in net.named_parameters():
         backbone = name.startswith(("encoder.conv.", "encoder.feature_extractor.")) and ".fc." not in name
+        # the first step of Adam is as long as its rate
         moved = float((before[name] - value.detach()).mean())
         assert moved == pytest.approx(2e-4 if backbone else 1e-3, rel=0.02), name
 

@@ -79,7 +79,7 @@ def test_teachers_listen_to_mixtures_of_what_is_not_held_out_and_go_on_where_the
 def test_much_of_what_is_mixed_is_made_anew(remade: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixtures, "REMADE", {remade: 1.0})
     rising = np.sin(2 * np.pi * np.cumsum(np.linspace(500, 4000, 3 * RATE)) / RATE).astype(np.float32)
-    sources, rises = Sources([[rising]], np.array([1.0])), []
+    sources, rises, uneven = Sources([[rising]], np.array([1.0])), [], []
     for seed in range(24):
         samples = mixture(np.random.default_rng(seed), sources)
         assert samples.dtype == np.float32
@@ -87,6 +87,9 @@ def test_much_of_what_is_mixed_is_made_anew(remade: str, monkeypatch: pytest.Mon
         assert np.abs(samples).max() == pytest.approx(0.5)
         centres = [np.argmax(np.abs(np.fft.rfft(part))) for part in np.array_split(samples, 4)]
         rises.append(np.mean(np.diff(centres) > 0))
+        steps = samples.reshape(-1, 882)
+        uneven.append((steps**2).mean(1).std() / (steps**2).mean())
+    assert (np.median(uneven) > 0.35) == (remade != "reversed")  # the sound itself is as loud all the time
     if remade == "stretched":
         assert np.mean(rises) > 0.7
     elif remade == "reversed":

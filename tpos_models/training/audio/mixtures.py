@@ -252,9 +252,8 @@ def _equalised(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
 
 def _reverberant(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
     """With a decaying tail of noise behind it."""
-    n, tail_n = samples.size, WINDOW.sample_rate // 2
+    tail_n = WINDOW.sample_rate // 2
     decay = np.exp(-np.arange(tail_n) / WINDOW.sample_rate / rng.uniform(0.03, 0.2))
-    tail = rng.standard_normal(tail_n) * decay
-    wet = np.fft.irfft(np.fft.rfft(samples, 2 * n) * np.fft.rfft(tail, 2 * n), 2 * n)[:n]
+    wet = textures.convolved(samples, rng.standard_normal(tail_n) * decay)
     gain = rng.uniform(0.1, 0.6) * np.abs(samples).max() / max(1e-5, float(np.abs(wet).max()))
     return (samples + gain * wet).astype(np.float32)

@@ -94,7 +94,7 @@ def _impulses(rng: np.random.Generator, n: int) -> np.ndarray:
         return out
     decay_s, t = _between(rng, 5e-4, 0.05), np.arange(n) / RATE
     ringing = rng.standard_normal(n) if rng.uniform() < 0.5 else np.sin(2 * np.pi * _between(rng, 200, 6000) * t)
-    return _convolved(out, np.exp(-t / decay_s) * ringing)
+    return convolved(out, np.exp(-t / decay_s) * ringing)
 
 
 def _ticks(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -105,7 +105,7 @@ def _ticks(rng: np.random.Generator, n: int) -> np.ndarray:
     at = at[(at >= 0) & (at < n)]
     out = np.zeros(n)
     out[at] = 1 + 0.3 * rng.standard_normal(at.size)
-    return _convolved(out, np.exp(-np.arange(n) / RATE / _between(rng, 2e-3, 0.1)) * rng.standard_normal(n))
+    return convolved(out, np.exp(-np.arange(n) / RATE / _between(rng, 2e-3, 0.1)) * rng.standard_normal(n))
 
 
 def _tones(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -159,7 +159,8 @@ def _wander(rng: np.random.Generator, n: int, points: int) -> np.ndarray:
     return np.interp(np.linspace(0, points - 1, n), np.arange(points), rng.standard_normal(points))
 
 
-def _convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """Samples (n,) through a response of at most as many: (n,), the tail cut off."""
     n = samples.size
     return np.fft.irfft(np.fft.rfft(samples, 2 * n) * np.fft.rfft(response, 2 * n), 2 * n)[:n]
 
