@@ -21,10 +21,10 @@ test: setup-test ## Set up everything, then lint, types and every test
 
 # coverage in `make test` where Python counts lines by itself (3.12): traced, it costs a third more time
 COV = $$($(VENV)/python -c 'import sys; print("--cov" * (sys.version_info >= (3, 12)))')
-tests: setup-test ## Every test; those that a clock hurries last, one by one
+tests: setup-test ## Every test; those that a clock hurries last, one by one, in a process that may fall
 	@cov=$(COV); others=0; export COVERAGE_CORE=sysmon; \
 	$(VENV)/python -m pytest -m "not realtime" -n 2 --dist worksteal -rs $$cov $${cov:+--cov-report=} || others=$$?; \
-	$(VENV)/python -m pytest -m realtime -rs $$cov $${cov:+--cov-append --cov-report=term:skip-covered} && exit $$others
+	$(VENV)/python -m pytest -m realtime -n 1 -rsR $$cov $${cov:+--cov-append --cov-report=term:skip-covered} && exit $$others
 
 coverage: ## Every test, with coverage, on any Python
 	@$(MAKE) --no-print-directory tests COV=--cov

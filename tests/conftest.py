@@ -16,7 +16,7 @@ TRIES = 3
 
 def pytest_configure() -> None:
     """Beside other test processes each keeps to a core of its own."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) > 1:
         import torch  # which the process that only deals out the tests does not need
 
         torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from tpos_models.pocket.audio_networks import AudioEncoderNet
 from tpos_models.pocket.scene import CONDITIONS
 from tpos_models.training import loop
 from tpos_models.training.audio.data import Clip, recorded_clips, synthetic_clips
-from tpos_models.training.audio.encoder import AudioEncoderStage, TemporalStage, only_memory, self_contrast
+from tpos_models.training.audio.encoder import AudioEncoderStage, TemporalStage, only_memory, self_contrast, takeovers
 from tpos_models.training.audio.evaluation import never_trained_on
 from tpos_models.training.audio.labels import phrases
 from tpos_models.training.audio.scenes import Composer, audible, spec_augment, strength_of
@@ -73,6 +73,29 @@ def test_of_two_sounds_mostly_one_is_music_and_synthesised_beats_are_music_too(c
     assert (two & kick).sum() > 0.7 * two.sum()
 
 
+def test_of_takeovers_nearly_all_are_of_conditions_in_the_bank_of_all(clips: list[Clip]) -> None:
+    some = takeovers(clips, 1)
+    assert some.bank == Composer(clips).bank
+    chances = some.batch(np.random.default_rng(0), 200).chances
+    assert not chances[:, some.bank.index("kick")].any()
+    rain, night = (chances[:, some.bank.index(name)] > 0 for name in ("rain", "night"))
+    assert (rain | night).mean() > 0.85
+    assert 2.5 < night.sum() / rain.sum() < 6, "crickets and birds take over latest, and come four times as often"
+
+
+@pytest.mark.parametrize(("share", "at_least"), [(0.25, 6), (0.5, 4)])
+def test_a_share_of_a_batch_are_takeovers_and_come_last(clips: list[Clip], share: float, at_least: int) -> None:
+    stage, kick = AudioEncoderStage(clips, joint, batch=8), np.zeros(8, bool)
+    stage.taken_over = share
+    for seed in range(40):
+        scenes, _, _ = stage.make_batch(0, torch.Generator().manual_seed(seed))
+        assert scenes.chances.shape == (8, 5)
+        assert len(scenes.pictures) == 10
+        kick |= scenes.chances[:, stage.composer.bank.index("kick")] > 0
+    assert kick[:at_least].all()
+    assert not kick[at_least:].any()
+
+
 def test_a_mixture_of_one_label_is_that_label_alone(clips: list[Clip]) -> None:
     chances = Composer(clips).batch(np.random.default_rng(0), 60).chances
     assert 30 < ((chances > 0).sum(1) == 1).sum() < 60
@@ -129,13 +152,14 @@ def test_the_second_stage_learns_memory_and_attention_only() -> None:
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 1.0)
     _, joint, strengths, _ = net.temporal(torch.randn(4, 3, net.encoder.config.size))
-    (joint.square() @ torch.arange(joint.shape[1]).float()).sum().add(strengths.sum()).backward()
+    told = strengths.sum() + net.recognition(joint, torch.eye(joint.shape[1])).square().sum()
+    (joint.square() @ torch.arange(joint.shape[1]).float()).sum().add(told).backward()
     optimizer.step()
     size = net.encoder.config.size
     forget = torch.zeros(4 * size, dtype=torch.bool)
     forget[size : 2 * size] = True
     moved = {name: value != before[name] for name, value in net.named_parameters()}
-    assert not any(change.any() for name, change in moved.items() if name.startswith("map"))
+    assert not any(change.any() for name, change in moved.items() if name.startswith(("map", "recognition")))
     for name in ("weight_ih_l0", "bias_ih_l0"):
         assert moved[f"encoder.lstm.{name}"][forget].any()
         assert not moved[f"encoder.lstm.{name}"][~forget].any()

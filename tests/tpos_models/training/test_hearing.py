@@ -1,5 +1,6 @@
 """The stages of `pocket`'s ear, in order."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from tpos_models import weights
 from tpos_models.pocket.audio_networks import AudioEncoderNet, load_net
 from tpos_models.pocket.model import WEIGHTS
 from tpos_models.pocket.text import PocketText
+from tpos_models.training import loop
 from tpos_models.training.audio import hearing
 from tpos_models.training.audio.corpus import Teachers, collect
 from tpos_models.training.audio.encoder import TemporalStage
-from tpos_models.training.audio.hearing import RECIPES, Heard, gently, train_audio_encoder
+from tpos_models.training.audio.hearing import RECIPES, Heard, gently, mean_of_runs, train_audio_encoder
 from tpos_models.training.audio.mixtures import stage_grids
 from tpos_models.training.loop import Recipe
 
@@ -41,6 +43,40 @@ def test_the_backbone_goes_on_a_fifth_as_fast() -> None:
         assert moved == pytest.approx(2e-4 if backbone else 1e-3, rel=0.02), name
 
 
+class Points:
+    """A stage whose end depends on what it saw, and which counts that, too."""
+
+    name = "points"
+
+    def __init__(self) -> None:
+        self.norm, self.head = torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)
+        encoder = torch.nn.ModuleDict({"conv": self.norm})
+        self.module: torch.nn.Module = torch.nn.ModuleDict({"encoder": encoder, "head": self.head})
+
+    def make_batch(self, step: int, generator: torch.Generator) -> torch.Tensor:
+        return torch.randn(8, 2, generator=generator)
+
+    def losses(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": (self.head(self.norm(batch)) - batch[:, :1]).square().mean()}
+
+    def sheet(self, path: Path) -> None: ...
+
+
+def test_of_several_runs_from_one_start_the_mean_is_kept(tmp_path: Path) -> None:
+    recipe, ends, stage = Recipe(5, lr=0.3, seed=4), [], Points()
+    module = stage.module
+    start = {name: value.clone() for name, value in module.state_dict().items()}
+    for seed in (4, 5):
+        alone = Points()
+        alone.module.load_state_dict(start)
+        ends.append(loop.run(alone, tmp_path / f"alone {seed}", replace(recipe, seed=seed), gently))
+    mean_of_runs(stage, tmp_path / "points", recipe)
+    assert stage.module is module
+    for name, value in module.state_dict().items():
+        assert not torch.equal(ends[0][name], ends[1][name]) or name.endswith("num_batches_tracked")
+        torch.testing.assert_close(value.double(), (ends[0][name].double() + ends[1][name].double()) / 2)
+
+
 @pytest.mark.parametrize("mixed", [True, False])
 def test_an_ear_is_trained_from_nothing_and_what_of_is_written_beside_it(
     mixed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -58,9 +94,8 @@ def test_an_ear_is_trained_from_nothing_and_what_of_is_written_beside_it(
     heard = Heard(corpus=corpus if mixed else None)
     train_audio_encoder(tmp_path / "runs", tmp_path, PocketText.load(WEIGHTS), heard, RECIPES.of(1), seeds=1)
     record = weights.read_record(tmp_path / "hearing.json")
-    assert record["steps"] == [1] * (3 if mixed else 2)
+    assert record["steps"] == [1] * (4 if mixed else 2)
     assert record["mixtures"] == (6 if mixed else 0)
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(
-        ["segments", "time"] + ["taught"] * mixed
-    )
+    twice = ["segments-0", "segments-1", "settled-0", "settled-1", "taught"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [*(twice if mixed else ["segments"]), "time"]
     assert load_net(tmp_path).phrases.abs().sum() > 0

@@ -25,14 +25,23 @@ from tpos_models.training.audio.data import WINDOW, Clip, Kind
 from tpos_models.training.audio.labels import phrases
 from tpos_models.training.audio.losses import naming, self_contrast, sigmoid_loss, tokens_mse
 from tpos_models.training.audio.mixtures import MixedBatch, Mixtures
-from tpos_models.training.audio.scenes import Batch, Composer, Shares, spec_augment
+from tpos_models.training.audio.scenes import Batch, Composer, Shares, bank_of, joined, spec_augment
 from tpos_models.training.audio.taught import Read, Taught
 
 Joint = Callable[[list[str]], torch.Tensor]
 """Phrases to unit vectors (P, joint_size)."""
 
-MADE: Shares = {Kind.SYNTHETIC: 0.7, Kind.LABELLED: 0.1, Kind.TAGGED: 0.05, Kind.MUSIC: 0.1, Kind.RENDERED: 0.05}
+MADE: Shares = {Kind.SYNTHETIC: 0.8, Kind.LABELLED: 0.08, Kind.TAGGED: 0.04, Kind.MUSIC: 0.05, Kind.RENDERED: 0.03}
 """Mostly synthetic sounds, whose every beginning is known."""
+LATEST, OFTENER = ("night", "sunny"), 4
+"""Crickets and birds take each other over latest: each is so often drawn for once of another condition."""
+
+
+def takeovers(clips: Sequence[Clip], segments: int) -> Composer:
+    """Of scenes in which, mostly, a condition's synthetic sound took over from another's a moment ago."""
+    some = [clip for clip in clips if clip.kind is not Kind.SYNTHETIC or clip.label in scene.CONDITIONS]
+    some += (OFTENER**2 - 1) * [clip for clip in some if clip.kind is Kind.SYNTHETIC and clip.label in LATEST]
+    return Composer(some, segments, MADE, changes=0.8, bank=bank_of(clips))
 
 
 def joint_of(text: TextSpace) -> Joint:
@@ -64,16 +73,21 @@ class AudioEncoderStage:
     ) -> None:
         self.net = AudioEncoderNet()
         self.composer, self.mixtures = Composer(clips, segments), mixtures
+        self._takeovers, self.taken_over = takeovers(clips, segments), 0.25
         whole = _Whole(self.net, len(self.composer.bank), mixtures)
         self.module, self.taught = loop.channels_last(whole), whole.taught
         self._batch, self._twice, self._mixed = batch, batch // 4, mixed
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
 
     def make_batch(self, step: int, generator: torch.Generator) -> tuple[Batch, torch.Tensor, MixedBatch | None]:
-        """Composed scenes, the first quarter seen twice; one phrase for every label of the bank; mixtures."""
+        """Composed scenes, the first quarter seen twice; one phrase for every label of the bank; mixtures.
+
+        Of the scenes the last, a share of `taken_over`, are `takeovers`.
+        """
         rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))
         chosen = torch.stack([known[rng.integers(len(known))] for known in self._phrases])
-        scenes = self.composer.batch(rng, self._batch)
+        last = round(self.taken_over * self._batch)
+        scenes = joined(self.composer.batch(rng, self._batch - last), self._takeovers.batch(rng, last))
         views = [spec_augment(rng, pictures, masks=3) for pictures in (scenes.pictures, scenes.pictures[: self._twice])]
         mixed = self.mixtures.batch(rng, self._mixed).to(generator.device) if self.mixtures else None
         return replace(scenes, pictures=np.concatenate(views)), chosen, mixed
@@ -132,8 +146,7 @@ class TemporalStage:
         only_memory(net)
         self._phrases = [joint(list(phrases(label))) for label in self.composer.bank]
         self._centres = torch.stack([F.normalize(known.mean(0), dim=0) for known in self._phrases])
-        takeovers = Composer(clips, WINDOW.segments, MADE, changes=0.55)
-        halves = featured(net, self.composer, scenes, seed=1), featured(net, takeovers, scenes, seed=3)
+        halves = featured(net, self.composer, scenes, 1), featured(net, takeovers(clips, WINDOW.segments), scenes, 3)
         self._known = tuple(torch.cat(parts) for parts in zip(*halves, strict=True))
         silence = torch.zeros(1, WINDOW.rows, WINDOW.segment_frames, device=next(net.parameters()).device)
         with torch.no_grad():
@@ -188,10 +201,11 @@ def only_memory(net: AudioEncoderNet) -> None:
     """Leave to training what the first stage, which sees one segment, cannot teach: recurrence, forgetting, attention.
 
     The LSTM starts with hardly a memory (no recurrence, forget gates at 0.12), so that it answers to every segment much
-    as the first stage does, and from there learns what to keep. MAP, and what the input, cell and output gates see of a
-    segment, stay as they are.
+    as the first stage does, and from there learns what to keep. MAP, recognition, and what the input, cell and output
+    gates see of a segment, stay as they are: on sounds known by heart they would learn to be too sure.
     """
-    net.map.requires_grad_(False)
+    for known in (net.map, net.recognition):
+        known.requires_grad_(False)
     size, lstm = net.encoder.config.size, dict(net.encoder.lstm.named_parameters())
     forget = slice(size, 2 * size)
     lstm.pop("weight_hh_l0").data.zero_()

@@ -23,11 +23,12 @@ from tpos_models.training.loop import Paced, Recipe
 
 
 class Recipes(NamedTuple):
-    """Of an encoder's stages: where there are mixtures `taught` and `after`, else `segments`; then `time`."""
+    """Of an encoder's stages: where there are mixtures `taught`, `after`, `settled`, else `segments`; then `time`."""
 
     segments: Recipe = Recipe(24_000, lr=3e-3, lr_end=3e-4, warmup=100, weight_decay=5e-2, ema=0.998, clip=2.0)
     taught: Recipe = Recipe(17_000, lr=3e-3, weight_decay=3e-2, ema=0.998, clip=3.0)
     after: Recipe = Recipe(8000, lr=2e-3, lr_end=1e-4, weight_decay=5e-2, ema=0.998, clip=2.0)
+    settled: Recipe = Recipe(5000, lr=6e-4, lr_end=5e-5, warmup=50, weight_decay=5e-2, ema=0.998, clip=2.0)
     time: Recipe = Recipe(3000, lr=3e-3, warmup=50, weight_decay=0.0, ema=0.99, clip=2.0)
 
     def of(self, steps: int) -> Recipes:
@@ -36,6 +37,10 @@ class Recipes(NamedTuple):
 
 
 RECIPES = Recipes()
+RUNS = 2
+"""So often the whole encoder learns after its backbone, from one start; see `mean_of_runs`."""
+SETTLED_TAKEN_OVER = 0.4
+"""Share of takeovers among the scenes of `settled`."""
 GENTLE = 0.2
 """How fast the backbone goes on learning that teachers taught, of the rate of all else."""
 _BACKBONE = re.compile(r"encoder\.conv\b|feature_extractor\.(?!fc\b)")
@@ -48,6 +53,24 @@ def gently(module: nn.Module, recipe: Recipe) -> list[Paced]:
         parts[bool(_BACKBONE.search(name))].append(parameter)
     slower = replace(recipe, lr=GENTLE * recipe.lr, lr_end=GENTLE * recipe.lr_end)
     return loop.adamw(parts[False], recipe) + loop.adamw(parts[True], slower)
+
+
+def mean_of_runs(stage: loop.Stage, folder: Path, recipe: Recipe) -> None:
+    """Train a stage RUNS times from where it is, each time on other scenes, and leave it with the mean of the weights.
+
+    The mean hears less that is not there than any of them (model soups, Wortsman et al., 2022).
+    """
+    module = stage.module
+    start = {name: value.clone() for name, value in module.state_dict().items()}
+    found = []
+    for seed in range(recipe.seed, recipe.seed + RUNS):
+        stage.module = module
+        module.load_state_dict(start)
+        found.append(loop.run(stage, folder.with_name(f"{folder.name}-{seed}"), replace(recipe, seed=seed), gently))
+    stage.module = module
+    counted = {name: value for name, value in found[0].items() if not value.is_floating_point()}
+    means = {name: torch.stack([one[name] for one in found]).mean(0) for name in start if name not in counted}
+    module.load_state_dict(means | counted)
 
 
 @dataclass(frozen=True)
@@ -73,7 +96,7 @@ def train_audio_encoder(
     text: TextSpace,
     heard: Heard = Heard(),
     recipes: Recipes = RECIPES,
-    seeds: int = 12,
+    seeds: int = 32,
 ) -> AudioEncoderNet:
     """Train all stages on synthesised sounds and what else is `heard`; save hearing.safetensors.
 
@@ -90,8 +113,10 @@ def train_audio_encoder(
         listener = TaughtStage(net.encoder, first.taught, mixtures)
         reader = listener.module
         reader.load_state_dict(loop.run(listener, runs / "taught", recipes.taught))
-        whole.load_state_dict(loop.run(first, runs / "segments", recipes.after, gently))
-        used = [recipes.taught, recipes.after]
+        mean_of_runs(first, runs / "segments", recipes.after)
+        first.taken_over = SETTLED_TAKEN_OVER
+        mean_of_runs(first, runs / "settled", recipes.settled)
+        used = [recipes.taught, recipes.after, recipes.settled]
     else:
         whole.load_state_dict(loop.run(first, runs / "segments", recipes.segments))
         used = [recipes.segments]

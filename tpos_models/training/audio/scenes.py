@@ -7,7 +7,7 @@ so one pool of spectrograms serves every step and nothing is transformed twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
@@ -46,23 +46,38 @@ class Batch:
     strengths: np.ndarray
 
 
+def joined(*batches: Batch) -> Batch:
+    """Batches as one, in this order."""
+    return Batch(*(np.concatenate([getattr(batch, part.name) for batch in batches]) for part in fields(Batch)))
+
+
 Shares = Mapping[Kind, float]
 """How often a sound is of each kind, among the kinds that there are."""
-EVEN: Shares = {Kind.SYNTHETIC: 0.32, Kind.LABELLED: 0.24, Kind.TAGGED: 0.10, Kind.MUSIC: 0.13, Kind.RENDERED: 0.21}
+EVEN: Shares = {Kind.SYNTHETIC: 0.17, Kind.LABELLED: 0.28, Kind.TAGGED: 0.11, Kind.MUSIC: 0.19, Kind.RENDERED: 0.25}
 
 MUSICAL = frozenset({"music", "rendered", "beat", "kick", "hats", "bass", "pad", "voice", "sweep"})
 """Labels that clips of music are filed under."""
 
 
 class Composer:
-    """Composes scenes of sound, `segments` long, from a pool of clips; holds no state between batches."""
+    """Composes scenes of sound, `segments` long, from a pool of clips; holds no state between batches.
 
-    def __init__(self, clips: Sequence[Clip], segments: int = 1, shares: Shares = EVEN, changes: float = 0.3) -> None:
+    `changes` is the share of scenes in which one sound ends and another begins; `bank` that of the clips, if not given.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        segments: int = 1,
+        shares: Shares = EVEN,
+        changes: float = 0.3,
+        bank: list[str] | None = None,
+    ) -> None:
         self.segments = segments
         two = min(0.43, 0.91 - changes)
         self._kinds = {"silence": 0.05, "noise": 0.02, "two": two, "change": changes, "one": 0.93 - changes - two}
         self.columns = segments * WINDOW.segment_frames
-        self.bank = bank_of(clips)
+        self.bank = bank or bank_of(clips)
         self._places = {names: self._place_of(names) for names in {clip.names for clip in clips}}
         self._pools: dict[Kind, dict[str, list[Clip]]] = {}
         for clip in clips:
