@@ -16,7 +16,7 @@ from tpos_models.pocket.text import PocketText
 from tpos_models.training import loop
 from tpos_models.training.audio import hearing
 from tpos_models.training.audio.corpus import Teachers, collect
-from tpos_models.training.audio.encoder import TemporalStage
+from tpos_models.training.audio.encoder import AudioEncoderStage, TemporalStage
 from tpos_models.training.audio.hearing import RECIPES, Heard, gently, mean_of_runs, train_audio_encoder
 from tpos_models.training.audio.mixtures import stage_grids
 from tpos_models.training.loop import Recipe
@@ -91,10 +91,18 @@ def test_an_ear_is_trained_from_nothing_and_what_of_is_written_beside_it(
         shapes |= {f"map{k}": (2, *grid) for k, grid in enumerate(stage_grids(), 1)}
         tensors = {name: torch.from_numpy(rng.uniform(0, 1, (6, *shape))).half() for name, shape in shapes.items()}
         weights.save(corpus, "mixtures-000", tensors, {"names": ["a", "b"]})
+    shares: dict[str, float] = {}
+
+    def noted(stage: AudioEncoderStage, folder: Path, recipe: Recipe) -> None:
+        shares[folder.name] = stage.taken_over
+        mean_of_runs(stage, folder, recipe)
+
+    monkeypatch.setattr(hearing, "mean_of_runs", noted)
     heard = Heard(corpus=corpus if mixed else None)
     train_audio_encoder(tmp_path / "runs", tmp_path, PocketText.load(WEIGHTS), heard, RECIPES.of(1), seeds=1)
     record = weights.read_record(tmp_path / "hearing.json")
     assert record["steps"] == [1] * (4 if mixed else 2)
+    assert shares == ({"segments": 0.25, "settled": 0.4} if mixed else {}), "takeovers come more often last"
     assert record["mixtures"] == (6 if mixed else 0)
     twice = ["segments-0", "segments-1", "settled-0", "settled-1", "taught"]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [*(twice if mixed else ["segments"]), "time"]

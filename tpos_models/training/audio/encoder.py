@@ -34,12 +34,13 @@ Joint = Callable[[list[str]], torch.Tensor]
 MADE: Shares = {Kind.SYNTHETIC: 0.8, Kind.LABELLED: 0.08, Kind.TAGGED: 0.04, Kind.MUSIC: 0.05, Kind.RENDERED: 0.03}
 """Mostly synthetic sounds, whose every beginning is known."""
 LATEST, OFTENER = ("night", "sunny"), 4
-"""Crickets and birds take each other over latest: each is so often drawn for once of another condition."""
+"""Crickets and birds take each other over latest: each is drawn so many times as often as another condition."""
 
 
 def takeovers(clips: Sequence[Clip], segments: int) -> Composer:
     """Of scenes in which, mostly, a condition's synthetic sound took over from another's a moment ago."""
     some = [clip for clip in clips if clip.kind is not Kind.SYNTHETIC or clip.label in scene.CONDITIONS]
+    # a composer draws a label by the root of its clips
     some += (OFTENER**2 - 1) * [clip for clip in some if clip.kind is Kind.SYNTHETIC and clip.label in LATEST]
     return Composer(some, segments, MADE, changes=0.8, bank=bank_of(clips))
 
