@@ -108,7 +108,7 @@ def music(
         list[Path] | None, typer.Option(help="Drums by their names, a folder for each kit, at any depth.")
     ] = None,
     midi: Annotated[list[Path] | None, typer.Option(help="Folders of MIDI files and WADs to play beside them.")] = None,
-    etudes: Annotated[int, typer.Option(min=0, help="How many of one to three instruments, any of General MIDI.")] = 0,
+    etudes: Annotated[int, typer.Option(min=0, help="How many of a few instruments or more, any of General MIDI.")] = 0,
 ) -> None:
     """Render music with exact beats, bars, sections and instruments, to train on; fluidsynth plays it."""
     from tpos_models.training.music.compose import ETUDE_S, etude

@@ -29,6 +29,7 @@ from tpos_models.training.audio.evaluation import (
     average_precision,
     condition_bank,
     evaluate_music,
+    instruments_heard,
     listen,
     louder_steers_further,
     name_clip,
@@ -172,13 +173,28 @@ def test_held_out_music_is_named_and_its_instruments_ranked(net: AudioEncoderNet
     rate, seconds = 44_100, 60.0
     beat = synthesise("beat", 8.0, SEED)
     soundfile.write(tmp_path / "track.wav", beat, rate)
-    hits = np.arange(0.0, 2 * seconds, 0.5).tolist()  # half of the piece is not in its file, and does not count
     kick = np.tile(synthesise("kick", 5.0, SEED), 12)
     kick[kick.size // 2 :] *= 0  # half of it is silence, where nothing may be heard
     soundfile.write(tmp_path / "render.wav", kick, rate)
-    notes = {"kick": [(at, at + 0.2, 1.0) for at in hits if not seconds / 2 - 0.5 <= at < seconds]}
-    Piece("render", "techno", 2 * seconds, (4, 4), tuple(hits), (0.0,), (), notes).save(tmp_path / "render.json")
+    hits = np.arange(0.0, 2 * seconds, 0.5).tolist()  # half of the piece is not in its file, and does not count
+    heard = [at for at in hits if not seconds / 2 - 0.5 <= at < seconds]
+    _piece({"kick": heard}, hits).save(tmp_path / "render.json")
     numbers = evaluate_music(net, joint_of(PocketText.load(WEIGHTS)), tmp_path)
     assert numbers["music_excerpts"] == numbers["music_named"] == 1
     assert numbers["music_as_nature"] == 0
     assert numbers["kick"] == numbers["instruments_map"] > 0.8
+
+
+def test_instruments_that_share_a_phrase_are_one(net: AudioEncoderNet) -> None:
+    """A plucked bass, then a synthesised one, then silence: a bass line throughout, and then none."""
+    hits, bass = np.arange(0.0, 60.0, 0.5).tolist(), np.tile(synthesise("bass", 5.0, SEED), 12)
+    bass[bass.size * 2 // 3 :] *= 0
+    piece = _piece({"bass": hits[:40], "synth_bass": hits[40:79]}, hits)
+    numbers = instruments_heard(net, joint_of(PocketText.load(WEIGHTS)), [(bass, piece)])
+    assert set(numbers) == {"instruments_map", "bass"}
+    assert numbers["bass"] > 0.95
+
+
+def _piece(hits: dict[str, list[float]], beats: list[float]) -> Piece:
+    notes = {name: [(at, at + 0.2, 1.0) for at in times] for name, times in hits.items()}
+    return Piece("render", "techno", beats[-1] + 0.5, (4, 4), tuple(beats), (0.0,), (), notes)

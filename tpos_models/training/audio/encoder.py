@@ -33,8 +33,8 @@ Joint = Callable[[list[str]], torch.Tensor]
 
 MADE: Shares = {Kind.SYNTHETIC: 0.8, Kind.LABELLED: 0.08, Kind.TAGGED: 0.04, Kind.MUSIC: 0.05, Kind.RENDERED: 0.03}
 """Mostly synthetic sounds, whose every beginning is known."""
-LATEST, OFTENER = ("night", "sunny"), 4
-"""Crickets and birds take each other over latest: each is drawn so many times as often as another condition."""
+LATEST, OFTENER = ("night", "sunny", "rain", "waves"), 4
+"""Crickets and birds, rain and waves are told apart latest: each is drawn so many times as often as another."""
 
 
 def takeovers(clips: Sequence[Clip], segments: int) -> Composer:

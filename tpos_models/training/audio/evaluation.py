@@ -238,23 +238,25 @@ def instruments_heard(
     """Average precision of each instrument's phrase over moments of renders, by log odds; of those heard often enough.
 
     At a moment an instrument plays that is at least half as loud as the loudest, and does not where it is silent; what
-    lies between does not count.
+    lies between does not count. Instruments of one label, such as both kinds of bass, share its phrase and are one.
     """
     likeness, truth = [], []
-    names = [phrases(label_of(name))[0] for name in INSTRUMENTS]
+    labels = sorted({label_of(name) for name in INSTRUMENTS})
+    alike = [[k for k, name in enumerate(INSTRUMENTS) if label_of(name) == label] for label in labels]
+    bank = joint([phrases(label)[0] for label in labels])
     for samples, piece in renders:
         answers = listen(stream(net), samples)
         windows = played(piece, 0.0, int(samples.size / WINDOW.sample_rate / SCORED_EVERY_S))
         for k in range(4, len(windows), round(every_s / SCORED_EVERY_S)):
             nearest = min(answers, key=lambda heard: abs(heard.time_s - (k + 1) * SCORED_EVERY_S))
-            likeness.append(log_odds(net, [nearest], joint(names))[0].numpy())
-            truth.append(windows[k])
+            likeness.append(log_odds(net, [nearest], bank)[0].numpy())
+            truth.append([windows[k, places].max() for places in alike])
     likely, true = np.array(likeness), np.array(truth)
     scores = {}
-    for k, name in enumerate(INSTRUMENTS):
+    for k, label in enumerate(labels):
         sure = (true[:, k] >= 1) | (true[:, k] <= 0)
         if (true[sure, k] >= 1).sum() >= OFTEN:
-            scores[name] = average_precision(likely[sure, k], true[sure, k] >= 1)
+            scores[label] = average_precision(likely[sure, k], true[sure, k] >= 1)
     return {"instruments_map": float(np.mean(list(scores.values()))) if scores else 0.0, **scores}
 
 

@@ -84,10 +84,10 @@ def compose(seed: int, seconds: tuple[float, float] = (30.0, 60.0), style: str |
 
 
 def etude(seed: int, seconds: tuple[float, float] = ETUDE_S) -> Composition:
-    """One to three parts of a piece, each played by any instrument: what is seldom in front is heard by itself, too."""
+    """Parts of a piece, few or all, each by any instrument: what seldom plays is heard by itself, and among others."""
     piece, rng = compose(seed, seconds), np.random.default_rng((seed, ETUDE_STREAM))
     parts = sorted({note.part for note in piece.notes})
-    kept = rng.permutation(parts)[: int(rng.choice((1, 1, 2, 2, 3)))]
+    kept = rng.permutation(parts)[: int(rng.choice((1, 2, 3, 5, 8)))]
     programs = {part: piece.programs["drums"] if part == "drums" else _any_program(rng) for part in kept}
     last = piece.sections[-1]
     return replace(
